@@ -1,0 +1,53 @@
+# The workflow, as commands. Python 3.11 or newer, make and a POSIX shell are all that must be there.
+SHELL := /bin/sh
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PYTHON_IN_VENV := .venv/bin/python
+
+# `make run PROJECT=~/code/x` opens that repository; a PROJECT that merely stands in the environment does not count.
+ifeq ($(origin PROJECT),command line)
+export SIGNALCABIN_PROJECT := $(PROJECT)
+endif
+
+.PHONY: run worker test test-quick check format bench lock
+.DEFAULT_GOAL := run
+
+run: ## Set up, migrate, serve on 127.0.0.1:8000 and print the link
+	@./setup.sh run
+	@$(PYTHON_IN_VENV) -m app migrate
+	@exec $(PYTHON_IN_VENV) -m app serve
+
+worker: ## A worker process beside stateless web processes (needs REDIS_URL)
+	@./setup.sh run
+	@exec $(PYTHON_IN_VENV) -m app worker
+
+test: ## Every test, with the published clients, a browser and the fault tests
+	@./setup.sh test
+	$(PYTHON_IN_VENV) -m pytest $(ARGS)
+
+test-quick: ## The tests that need neither clients nor a browser
+	@./setup.sh test-quick
+	$(PYTHON_IN_VENV) -m pytest -m "not contracts and not clients and not browser and not chaos" $(ARGS)
+
+check: ## Format, lint, types, floor plan
+	@./setup.sh check
+	$(PYTHON_IN_VENV) -m ruff format --check .
+	$(PYTHON_IN_VENV) -m ruff check .
+	$(PYTHON_IN_VENV) -m mypy
+	$(PYTHON_IN_VENV) -c "from importlinter.cli import lint_imports_command as lint; lint()"
+
+format: ## Let ruff mend what it can
+	@./setup.sh check
+	$(PYTHON_IN_VENV) -m ruff format .
+	$(PYTHON_IN_VENV) -m ruff check --fix .
+
+bench: ## The figures to reach, against BASE=http://... or a server of its own
+	@./setup.sh test-quick
+	$(PYTHON_IN_VENV) -m bench $(BASE)
+
+lock: ## Resolve requirements*.in and the client packages again (needs uv and npm)
+	for set in requirements requirements-dev requirements-tools; do \
+	    uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
+	        --no-annotate --no-header --no-config --no-emit-index-url --no-emit-find-links \
+	        $$set.in --output-file $$set.txt || exit 1; \
+	done
+	cd tests/clients && npm install --package-lock-only --omit-lockfile-registry-resolved

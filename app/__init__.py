@@ -1,0 +1,37 @@
+"""Signalcabin: the server that a team's coding agents report to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.config import Config
+    from app.dialects.mount import Cabin
+
+__version__ = "0.1.0"
+_ROOT = Path(__file__).parent.parent
+
+
+def create_app(config: Config) -> Cabin:
+    """Build the web application on this configuration: database, rooms, then the mount in front of them."""
+    from app import config as configuration
+    from app import db, rooms, web, web_filters
+    from app.accounts import service as accounts
+    from app.dialects import registry
+    from app.dialects.mount import Cabin, Mount
+    from app.guard import Guard
+
+    configuration.use(config)
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    db.use(db.Database(config.database_url, config.durability))
+    app = Cabin("app", template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static"))
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    web_filters.register(app)
+    web.install(app, lambda given, via, address: accounts.identify(given, dialect=via, address=address), accounts.may)
+    rooms.register(app)
+    mounted = Mount(app.wsgi_app, app.url_map, registry, config.ports)
+    app.wsgi_app = Guard(mounted, config)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,93 @@
+"""Grants: keys such as `sessions:write`, their `:*` wildcards, and the built-in roles that hold them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+EVERYTHING = "*"
+OTHERS = "others:"
+
+_FORM = re.compile(r"\*|[a-z][a-z0-9_.-]*(?::[A-Za-z0-9_.-]+)*(?::\*)?")
+
+_BASE = ("system:read", "events:read")
+_VIEWER = (
+    *_BASE,
+    *(
+        f"{noun}:read"
+        for noun in (
+            *("sessions", "approvals", "projects", "files", "checkpoints", "processes", "terminals"),
+            *("settings", "usage", "users", "mcp", "plugins", "workers", "jobs"),
+        )
+    ),
+)
+_MEMBER = (
+    *_VIEWER,
+    *("sessions:*", "approvals:*", "files:*", "checkpoints:*", "processes:*", "terminals:*"),
+    *("jobs:*", "tokens:*", "tool:*", f"{OTHERS}files:*"),
+)
+_ADMIN = (
+    *_MEMBER,
+    *("projects:*", "settings:*", "users:*", "audit:read", "secrets:*", "usage:*", "mcp:*", "plugins:*"),
+    *("workers:*", "channels:*", "webhooks:*", "app:*", "storage:*", "integrations:*", "deploy:*"),
+    *("system:*", "events:*", f"{OTHERS}*"),
+)
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "owner": (EVERYTHING,),
+    "admin": _ADMIN,
+    "member": _MEMBER,
+    "viewer": _VIEWER,
+    "base": _BASE,
+}
+
+# What an agent could use to widen its own rights, whatever its owner holds.
+_NEVER_FOR_AGENTS = ("approvals:answer", "tokens:write", "settings:write", "users:write")
+
+
+def is_grant(text: str) -> bool:
+    """Whether the text has the form of a grant: `*`, `noun:verb`, or a prefix that ends in `:*`."""
+    return len(text) <= 200 and _FORM.fullmatch(text) is not None
+
+
+def covers(grants: Iterable[str], key: str) -> bool:
+    """Whether one of the grants holds the key, which may itself be a wildcard."""
+    return any(_matches(grant, key) for grant in grants)
+
+
+def covers_all(grants: tuple[str, ...], keys: Iterable[str]) -> bool:
+    """Whether the grants hold every one of the keys."""
+    return all(covers(grants, key) for key in keys)
+
+
+def meet(held: Iterable[str], scopes: Iterable[str]) -> tuple[str, ...]:
+    """What both sides hold: the narrower of each overlapping pair, and none that another one includes."""
+    narrow, wide = tuple(scopes), tuple(held)
+    common = [scope for scope in narrow if covers(wide, scope)]
+    common += [grant for grant in wide if covers(narrow, grant)]
+    distinct = dict.fromkeys(common)
+    return tuple(key for key in distinct if not covers(distinct.keys() - {key}, key))
+
+
+def closed_to_agents(key: str) -> bool:
+    """Whether no agent may ever use the key, not even for an owner."""
+    return key in _NEVER_FOR_AGENTS or key.startswith("secrets:")
+
+
+def reading(key: str) -> str:
+    """The key that reads what the given key acts on: `sessions:run` gives `sessions:read`."""
+    cut = max(key.rfind(":"), key.rfind("."))
+    return key[: cut + 1] + "read"
+
+
+def is_reading(key: str) -> bool:
+    """Whether the key only reads."""
+    return key == reading(key)
+
+
+def _matches(grant: str, key: str) -> bool:
+    if grant == EVERYTHING:
+        return True
+    if grant.endswith(":*"):
+        return key.startswith(grant[:-1])
+    return grant == key

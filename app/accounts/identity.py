@@ -1,0 +1,211 @@
+"""From what a request brought to the actor it stands for, in one indexed query at most."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from app import config, db, ids
+from app.accounts import digests, grants
+from app.accounts.models import browser_session, token, user
+from app.actor import Actor, Credentials
+
+BASIC_USER = "opencode"
+TOUCH_EVERY = 60_000
+REMEMBER = 1.0
+CAPACITY = 4096
+
+Proof = Literal["bearer", "basic", "port", "cookie", "open"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An actor, and what proved it: the CSRF check asks that of everything but a bearer."""
+
+    actor: Actor
+    proof: Proof
+
+
+class _Memory:
+    """The last second's answers of one database by hash; `forget` also voids what is being looked up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, Actor]] = {}
+        self._generation = 0
+        self._database: db.Database | None = None
+
+    def forget(self) -> None:
+        with self._lock:
+            self._known.clear()
+            self._generation += 1
+
+    def get(self, key: str, look_up: Callable[[str], Actor | None]) -> Actor | None:
+        if self._database is not db.current():
+            self.forget()
+            self._database = db.current()
+        with self._lock:
+            generation = self._generation
+            until, actor = self._known.get(key, (0.0, None))
+        if actor is not None and time.monotonic() < until:
+            return actor
+        found = look_up(key)
+        with self._lock:
+            if found is not None and generation == self._generation:
+                if len(self._known) >= CAPACITY:
+                    self._known.clear()
+                self._known[key] = (time.monotonic() + REMEMBER, found)
+        return found
+
+
+_memory = _Memory()
+
+
+def forget() -> None:
+    """Drop every remembered answer: somebody's rights have changed."""
+    _memory.forget()
+
+
+def authenticate(credentials: Credentials, *, dialect: str = "", address: str = "") -> Actor | None:
+    """The actor that the credentials stand for, or None."""
+    found = identify(credentials, dialect=dialect, address=address)
+    return found.actor if found else None
+
+
+def identify(credentials: Credentials, *, dialect: str = "", address: str = "") -> Identity | None:
+    """The actor and its proof, or None: a wrong bearer or password is never saved by a cookie.
+
+    On a port that acts as a token the browser's cookie counts for nothing.
+    """
+    actor, proof = _prove(credentials)
+    if actor is None and _is_open(address):
+        actor, proof = _memory.get("open", _open_door), "open"
+    if actor is None:
+        return None
+    return Identity(dataclasses.replace(actor, via=dialect, address=address), proof)
+
+
+def _prove(brought: Credentials) -> tuple[Actor | None, Proof]:
+    if brought.bearer is not None:
+        return _by_secret(brought.bearer), "bearer"
+    if brought.basic_password is not None:
+        is_ours = brought.basic_user == BASIC_USER
+        return (_by_secret(brought.basic_password) if is_ours else None), "basic"
+    if brought.port_token is not None:
+        return _memory.get(f"name:{brought.port_token}", _by_name), "port"
+    if brought.cookie is not None:
+        return _memory.get(f"sid:{digests.digest(brought.cookie)}", _by_browser), "cookie"
+    return None, "open"
+
+
+def _by_secret(secret: str) -> Actor | None:
+    fixed = config.current().admin_token
+    if fixed and digests.is_same(secret, fixed):
+        return _memory.get("admin", _by_admin_token)
+    return _memory.get(f"hash:{digests.digest(secret)}", _by_hash)
+
+
+def _by_hash(key: str) -> Actor | None:
+    return _token(token.c.hash == key.removeprefix("hash:"))
+
+
+def _by_name(key: str) -> Actor | None:
+    return _token(token.c.name == key.removeprefix("name:"))
+
+
+def _token(where: sa.ColumnElement[bool]) -> Actor | None:
+    now = ids.now()
+    query = (
+        sa.select(token, user.c.role)
+        .join(user, user.c.id == token.c.user_id)
+        .where(where, token.c.revoked.is_(None), user.c.revoked.is_(None))
+    )
+    with db.read() as conn:
+        row = conn.execute(query).first()
+    if row is None or (row.expires is not None and row.expires <= now):
+        return None
+    if row.last_used is None or now - row.last_used >= TOUCH_EVERY:
+        _touch(token.update().where(token.c.id == row.id).values(last_used=now))
+    return Actor(
+        id=row.id,
+        kind="token",
+        user=row.user_id,
+        name=row.name,
+        grants=grants.meet(grants.ROLES[row.role], row.scopes),
+        token=row.id,
+        project=row.project,
+    )
+
+
+def _by_browser(key: str) -> Actor | None:
+    now = ids.now()
+    query = (
+        sa.select(browser_session, user.c.role, user.c.name)
+        .join(user, user.c.id == browser_session.c.user_id)
+        .where(browser_session.c.hash == key.removeprefix("sid:"), user.c.revoked.is_(None))
+    )
+    with db.read() as conn:
+        row = conn.execute(query).first()
+    if row is None or row.expires <= now or row.seen + row.idle <= now:
+        return None
+    if now - row.seen >= TOUCH_EVERY:
+        _touch(browser_session.update().where(browser_session.c.id == row.id).values(seen=now))
+    return _person(row.user_id, row.name, row.role)
+
+
+def _by_admin_token(_key: str) -> Actor | None:
+    with db.read() as conn:
+        row = conn.execute(_first_owner).first()
+    if row is None:
+        return None
+    return Actor(
+        id="admin_token",
+        kind="token",
+        user=row.id,
+        name="ADMIN_TOKEN",
+        grants=grants.ROLES["owner"],
+        token="admin_token",  # noqa: S106 - an id, not a secret
+    )
+
+
+def _open_door(_key: str) -> Actor | None:
+    with db.read() as conn:
+        row = conn.execute(_first_owner).first()
+    return _person(row.id, row.name, row.role) if row else None
+
+
+def _person(user_id: str, name: str, role: str) -> Actor:
+    return Actor(id=user_id, kind="user", user=user_id, name=name, grants=grants.ROLES[role])
+
+
+_first_owner = (
+    sa.select(user.c.id, user.c.name, user.c.role)
+    .where(user.c.role == "owner", user.c.revoked.is_(None))
+    .order_by(user.c.created, user.c.id)
+    .limit(1)
+)
+
+
+def _is_open(address: str) -> bool:
+    if config.current().auth != "none" or not config.current().is_loopback:
+        return False
+    try:
+        peer = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(peer, "ipv4_mapped", None)
+    return bool((mapped or peer).is_loopback)
+
+
+def _touch(statement: sa.Update) -> None:
+    def write(conn: sa.Connection) -> Any:
+        return conn.execute(statement).rowcount
+
+    db.append(write)

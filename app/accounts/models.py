@@ -1,0 +1,78 @@
+"""The tables of accounts: users, API tokens, browser sessions and one-time codes."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from app import db
+
+user = sa.Table(
+    "user",
+    db.metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("email", sa.String),
+    sa.Column("role", sa.String, nullable=False),
+    # "first" for the person the installation belongs to, so that two starts at once cannot make two.
+    sa.Column("seat", sa.String, unique=True),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("signed_in", sa.BigInteger),
+    sa.Column("revoked", sa.BigInteger),
+)
+
+sa.Index(
+    "ix_user_living_email",
+    user.c.email,
+    unique=True,
+    sqlite_where=user.c.revoked.is_(None),
+    postgresql_where=user.c.revoked.is_(None),
+)
+
+token = sa.Table(
+    "token",
+    db.metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), nullable=False, index=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("hash", sa.String, nullable=False, unique=True),
+    sa.Column("scopes", db.Json, nullable=False),
+    sa.Column("project", sa.String),
+    sa.Column("dialect", sa.String, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger),
+    sa.Column("last_used", sa.BigInteger),
+    sa.Column("revoked", sa.BigInteger),
+)
+
+# A dialect port names its token, so a name means one living token.
+sa.Index(
+    "ix_token_living_name",
+    token.c.name,
+    unique=True,
+    sqlite_where=token.c.revoked.is_(None),
+    postgresql_where=token.c.revoked.is_(None),
+)
+
+browser_session = sa.Table(
+    "browser_session",
+    db.metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), nullable=False, index=True),
+    sa.Column("hash", sa.String, nullable=False, unique=True),
+    sa.Column("address", sa.String, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("seen", sa.BigInteger, nullable=False),
+    sa.Column("idle", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False),
+)
+
+code = sa.Table(
+    "code",
+    db.metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), nullable=False, index=True),
+    sa.Column("hash", sa.String, nullable=False, unique=True),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False),
+    sa.Column("used", sa.BigInteger),
+)

@@ -1,0 +1,209 @@
+"""Users: making them, ending them, and acting for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from app import db, ids, record
+from app.accounts import grants, identity
+from app.accounts.authority import may, require
+from app.accounts.events import PrincipalRevoked
+from app.accounts.models import browser_session, code, token, user
+from app.actor import Actor, Scope
+from app.errors import Conflict, Denied, Invalid, NotFound
+
+TEAM_IDLE = 12 * 3600 * 1000
+TEAM_LIFE = 7 * 24 * 3600 * 1000
+LOCAL_LIFE = 30 * 24 * 3600 * 1000
+
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
+
+
+@dataclass(frozen=True)
+class User:
+    """A person: role is a key of `grants.ROLES`; created, signed_in and revoked in unix ms."""
+
+    id: str
+    name: str
+    email: str | None
+    role: str
+    created: int
+    signed_in: int | None
+    revoked: int | None
+
+
+_columns = [user.c[field.name] for field in dataclasses.fields(User)]
+
+
+def create_user(actor: Actor, name: str, email: str | None, role: str) -> User:
+    """Add a person with a role whose grants the actor holds; the second one begins team mode."""
+    require(actor, "users:write")
+    new = User(ids.random("usr"), _name(name), _email(email), _role(actor, role), ids.now(), None, None)
+    with db.transaction() as conn:
+        if new.email and conn.execute(_living(sa.select(user.c.id), user.c.email == new.email)).first():
+            raise Conflict("Somebody with this email is here already.")
+        conn.execute(user.insert(), dataclasses.asdict(new))
+        record.audit(conn, actor, "user.create", new.id, {"name": new.name, "role": role})
+        if _count(conn, sa.true()) == 2:
+            _begin_team(conn, actor)
+    return new
+
+
+def revoke_user(actor: Actor, user_id: str) -> None:
+    """End a person's rights, tokens and browser sessions at once; the last owner stays."""
+    require(actor, "users:write")
+    with db.transaction() as conn:
+        person = get(conn, user_id)
+        outranks(actor, person)
+        if person.role == "owner" and _count(conn, user.c.role == "owner", user.c.revoked.is_(None)) == 1:
+            raise Conflict("The last owner cannot be removed.")
+        now = ids.now()
+        conn.execute(user.update().where(user.c.id == user_id).values(revoked=now))
+        conn.execute(
+            token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now)
+        )
+        conn.execute(browser_session.delete().where(browser_session.c.user_id == user_id))
+        conn.execute(code.delete().where(code.c.user_id == user_id))
+        record.audit(conn, actor, "user.revoke", user_id)
+        announce_end(conn, PrincipalRevoked(user_id, "user", user_id))
+
+
+def list_users(actor: Actor) -> list[User]:
+    """Everybody who is here, oldest first; the removed ones too for those who may change users."""
+    require(actor, "users:read")
+    query = sa.select(*_columns).order_by(user.c.created, user.c.id)
+    if not may(actor, "users:write"):
+        query = query.where(user.c.revoked.is_(None))
+    with db.read() as conn:
+        return [User(**row) for row in conn.execute(query).mappings()]
+
+
+def get(conn: sa.Connection, user_id: str) -> User:
+    """One living person; raises NotFound."""
+    row = conn.execute(_living(sa.select(*_columns), user.c.id == user_id)).mappings().first()
+    if row is None:
+        raise NotFound("user", user_id)
+    return User(**row)
+
+
+def outranks(actor: Actor, person: User) -> None:
+    """Raise Denied unless the actor holds every grant of the person's role."""
+    if person.id != actor.user and not grants.covers_all(actor.grants, grants.ROLES[person.role]):
+        raise Denied(f"{person.name} has rights that you do not hold.")
+
+
+def owner(conn: sa.Connection) -> User:
+    """The person this installation belongs to, made on first use; wants an open transaction."""
+    found = find_owner(conn)
+    if found is not None:
+        return found
+    new = User(ids.random("usr"), "Owner", None, "owner", ids.now(), None, None)
+    try:
+        with conn.begin_nested():
+            conn.execute(user.insert(), {**dataclasses.asdict(new), "seat": "first"})
+    except sa.exc.IntegrityError:
+        # Another process took the seat between our look and our insert.
+        return _seated(conn)
+    return new
+
+
+def find_owner(conn: sa.Connection) -> User | None:
+    """The owner who was here first, or None before the first start."""
+    query = _living(sa.select(*_columns), user.c.role == "owner").order_by(user.c.created, user.c.id)
+    row = conn.execute(query.limit(1)).mappings().first()
+    return User(**row) if row else None
+
+
+def is_team(conn: sa.Connection) -> bool:
+    """Whether a second person has ever been here; team mode never ends."""
+    return _count(conn, sa.true()) > 1
+
+
+def limits(conn: sa.Connection) -> tuple[int, int]:
+    """How long a browser session may lie idle and live at all, in ms: 12 h and 7 d, for one person 30 d."""
+    return (TEAM_IDLE, TEAM_LIFE) if is_team(conn) else (LOCAL_LIFE, LOCAL_LIFE)
+
+
+def acting_for(
+    user_id: str,
+    kind: Literal["agent", "system"],
+    *,
+    project: str | None = None,
+    name: str | None = None,
+    via: str = "",
+) -> Actor | None:
+    """An actor with a person's present rights, for a run or a schedule; None once the person is gone."""
+    with db.read() as conn:
+        row = conn.execute(_living(sa.select(*_columns), user.c.id == user_id)).first()
+    if row is None:
+        return None
+    held = grants.ROLES[row.role]
+    return Actor(
+        id=f"{kind}:{user_id}",
+        kind=kind,
+        user=user_id,
+        name=name or row.name,
+        grants=held,
+        project=project,
+        via=via,
+    )
+
+
+def announce_end(conn: sa.Connection, fact: PrincipalRevoked) -> None:
+    """Say that a principal is gone, and forget it in this process once that is committed."""
+    record.event(conn, fact, Scope(owner=fact.user_id, project="", visibility="private"))
+    db.after_commit(identity.forget)
+
+
+def _begin_team(conn: sa.Connection, actor: Actor) -> None:
+    limit = ids.now() + TEAM_LIFE
+    conn.execute(browser_session.update().values(idle=TEAM_IDLE))
+    conn.execute(browser_session.update().where(browser_session.c.expires > limit).values(expires=limit))
+    record.audit(conn, actor, "team.begin")
+
+
+def _living(query: sa.Select[Any], *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return query.where(user.c.revoked.is_(None), *where)
+
+
+def _count(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
+    return conn.execute(sa.select(sa.func.count()).select_from(user).where(*where)).scalar_one()
+
+
+def _seated(conn: sa.Connection) -> User:
+    return User(**conn.execute(sa.select(*_columns).where(user.c.seat == "first")).mappings().one())
+
+
+def _name(name: str) -> str:
+    cleaned = " ".join(name.split())
+    if not 1 <= len(cleaned) <= 80 or not cleaned.isprintable():
+        raise Invalid("A name has 1 to 80 printable characters.", "name")
+    return cleaned
+
+
+def _email(email: str | None) -> str | None:
+    if not email:
+        return None
+    if not _EMAIL.fullmatch(email.strip()):
+        raise Invalid("This is not an email address.", "email")
+    return email.strip().lower()
+
+
+def _role(actor: Actor, role: str) -> str:
+    if role not in grants.ROLES:
+        raise Invalid(f"A role is one of {', '.join(grants.ROLES)}.", "role")
+    if not grants.covers_all(actor.grants, grants.ROLES[role]):
+        raise Denied(f"You can give only rights that you hold; {role} has more.")
+    return role
+
+
+def local_owner() -> Actor:
+    """The owner, as who commands at the server's own shell: whoever may write its data directory."""
+    with db.transaction() as conn:
+        person = owner(conn)
+    return Actor(id=person.id, kind="user", user=person.id, name=person.name, grants=grants.ROLES["owner"])

@@ -1,0 +1,44 @@
+"""The verbs of accounts, all in one place; `require` is the first line of every verb of every room."""
+
+from __future__ import annotations
+
+from app.accounts.authority import may, require
+from app.accounts.identity import Identity, authenticate, identify
+from app.accounts.people import User, acting_for, create_user, list_users, local_owner, revoke_user
+from app.accounts.signin import (
+    Device,
+    first_start,
+    list_devices,
+    redeem,
+    revoke_device,
+    sign_in_code,
+    sign_out,
+)
+from app.accounts.tokens import Token, list_tokens, mint_token, revoke_token
+from app.csrf import csrf_token
+
+__all__ = [
+    "Device",
+    "Identity",
+    "Token",
+    "User",
+    "acting_for",
+    "authenticate",
+    "create_user",
+    "csrf_token",
+    "first_start",
+    "identify",
+    "list_devices",
+    "list_tokens",
+    "list_users",
+    "local_owner",
+    "may",
+    "mint_token",
+    "redeem",
+    "require",
+    "revoke_device",
+    "revoke_token",
+    "revoke_user",
+    "sign_in_code",
+    "sign_out",
+]

@@ -1,0 +1,55 @@
+"""Who acts, and on what: plain data, so that rooms, doors and dialects can speak of it without importing each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody or something that acts: a person, a token, an agent inside a run, or the server itself."""
+
+    id: str
+    kind: Literal["user", "token", "agent", "system"]
+    user: str
+    name: str
+    grants: tuple[str, ...]
+    token: str | None = None
+    project: str | None = None
+    via: str = ""
+    address: str = ""
+
+
+class Thing(Protocol):
+    """Anything that rights are asked about."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def visibility(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The rights-bearing part of a thing: its owner, its project, and who else may see it."""
+
+    owner: str
+    project: str
+    visibility: str = "team"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a request brought to say who it is; every field may be None."""
+
+    bearer: str | None = None
+    basic_user: str | None = None
+    basic_password: str | None = None
+    cookie: str | None = None
+    port_token: str | None = None
+
+
+SYSTEM = Actor(id="system", kind="system", user="system", name="Signalcabin", grants=("*",))

@@ -1,0 +1,185 @@
+"""Running the tool calls of one step: each is decided, perhaps asked about, checkpointed, and run once.
+
+A call's part says where it stands: pending (not begun), running (begun: its start is stored before its effect),
+completed or error. A call found running by whoever takes the run over has an unknown outcome and is not repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app import config, db, ids, record, redact
+from app.agent import tools
+from app.agent.conversation import INTERRUPTED
+from app.agent.events import FileEdited
+from app.agent.tools import Prepared, Result, ToolContext, ToolError
+from app.approvals import service as approvals
+from app.checkpoints import service as checkpoints
+from app.files.paths import Root
+from app.sessions import service as sessions
+from app.sessions.service import Aborted, Hold, Message, Part
+
+CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch"})
+REJECTED = "The person rejected this call."
+_logger = logging.getLogger(__name__)
+
+
+class Waiting(Exception):
+    """A person must answer first."""
+
+
+def run_all(hold: Hold, message: Message) -> bool:
+    """Run the step's calls in order; True if the turn stops because a person rejected one without a word."""
+    stopped = False
+    context = _context(hold)
+    for part in _calls(hold, message):
+        hold.raise_if_cancelled()
+        status = part.data["state"]["status"]
+        if status == "running":
+            _fail(hold, part, INTERRUPTED)
+        elif status == "pending":
+            stopped = _decide_and_run(hold, context, part, stopped) or stopped
+    return stopped
+
+
+def close_step(hold: Hold, message: Message) -> None:
+    """Write the step's end: its figures, the files it changed, and the message's completion."""
+    data = message.data
+    changed = checkpoints.after(hold, message.id, "")
+    sessions.add_part(hold, message.id, "step-finish", {
+        "reason": data["finish"], "cost": data["cost"], "tokens": data["tokens"],
+        **({"snapshot": changed.tree} if changed else {}),
+    })
+    if changed:
+        files = [str(Path(hold.session.directory) / one["path"]) for one in changed.files]
+        sessions.add_part(hold, message.id, "patch", {"hash": changed.tree, "files": files})
+    sessions.save_message(hold, message, completed=True)
+
+
+def _decide_and_run(hold: Hold, context: ToolContext, part: Part, stopped: bool) -> bool:
+    """One pending call; True if its rejection stops the turn."""
+    if stopped:
+        _fail(hold, part, "Not run: an earlier call of this step was rejected.")
+        return False
+    name, given = part.data["tool"], part.data["state"]["input"]
+    try:
+        prepared = tools.prepare(name, context, given)
+    except ToolError as wrong:
+        _fail(hold, part, str(wrong))
+        return False
+    call = approvals.Call(name, given, part.data["callID"], part.message_id, part.id, prepared.metadata)
+    asked = approvals.verdict(hold, call)
+    if asked is None:
+        asked = _ask_if_needed(hold, part, call, prepared)
+        if asked == "denied":
+            return False
+    if asked is not None:
+        if asked.state == "waiting":
+            raise Waiting
+        if not asked.is_allowed:
+            return _refuse(hold, part, asked)
+        context = replace(context, answers=asked.answers or None)
+    _run(hold, context, part, prepared)
+    return False
+
+
+def _ask_if_needed(hold: Hold, part: Part, call: Any, prepared: Prepared) -> Any:
+    """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
+    if prepared.questions:
+        return approvals.question(hold, call, [dict(question) for question in prepared.questions])
+    decision = approvals.decide(hold, call)
+    if decision.action == "allow":
+        return None
+    if decision.action == "deny":
+        _fail(hold, part, f"Not allowed here: {decision.why}")
+        return "denied"
+    _show_pending(hold, part, prepared)
+    return approvals.ask(hold, call, decision)
+
+
+def _show_pending(hold: Hold, part: Part, prepared: Prepared) -> None:
+    """While it waits, the transcript shows what the call would do."""
+    state = {**part.data["state"], "title": prepared.title, "metadata": prepared.metadata}
+    sessions.save_part(hold, replace(part, data={**part.data, "state": state}), act=f"waits: {prepared.title}")
+
+
+def _refuse(hold: Hold, part: Part, asked: Any) -> bool:
+    if asked.kind == "question":
+        _fail(hold, part, "The person left the question unanswered.")
+        return False
+    _fail(hold, part, f"{REJECTED} They say: {asked.word}" if asked.word else REJECTED)
+    return not asked.word
+
+
+def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> None:
+    name, given = part.data["tool"], part.data["state"]["input"]
+    if name in CHANGING:
+        checkpoints.before(hold, part.message_id, part.id)
+    started = ids.now()
+    running: dict[str, Any] = {"status": "running", "input": given, "title": prepared.title,
+                               "metadata": prepared.metadata, "time": {"start": started}}
+    part = sessions.save_part(
+        hold, replace(part, data={**part.data, "state": running}), act=f"{name} {prepared.title}"
+    )
+
+    def show(metadata: dict[str, Any]) -> None:
+        state = {**running, "metadata": redact.data({**prepared.metadata, **metadata})}
+        sessions.save_part(hold, replace(part, data={**part.data, "state": state}))
+
+    try:
+        result = tools.run(name, replace(context, progress=show), given)
+    except ToolError as wrong:
+        _fail(hold, part, redact.text(str(wrong)))
+        if hold.cancelled.is_set():
+            raise Aborted(hold.run_id) from None
+        return
+    except Exception:
+        _logger.exception("the tool %s broke", name)
+        _fail(hold, part, "The tool broke on the server; its outcome is unknown.")
+        return
+    _complete(hold, part, result, started)
+
+
+def _complete(hold: Hold, part: Part, result: Result, started: int) -> None:
+    state: dict[str, Any] = {
+        "status": "completed", "input": part.data["state"]["input"], "output": redact.text(result.output),
+        "title": result.title, "metadata": redact.data(result.metadata), "time": {"start": started, "end": ids.now()},
+    }
+    if result.attachments:
+        state["attachments"] = [dict(attachment) for attachment in result.attachments]
+    sessions.save_part(hold, replace(part, data={**part.data, "state": state}))
+    if result.files_changed:
+        with db.transaction() as connection:
+            hold.check(connection)
+            for file in result.files_changed:
+                record.event(connection, FileEdited(hold.session.id, file), hold.session)
+
+
+def _fail(hold: Hold, part: Part, why: str) -> None:
+    state = part.data["state"]
+    now = ids.now()
+    start = (state.get("time") or {}).get("start", now)
+    known = {"input": state.get("input", {}), "metadata": state.get("metadata", {}), "time": {"start": start, "end": now}}
+    error = {"status": "error", "error": why, **({"title": state["title"]} if "title" in state else {}), **known}
+    sessions.save_part(hold, replace(part, data={**part.data, "state": error}))
+
+
+def _calls(hold: Hold, message: Message) -> list[Part]:
+    fresh = next(m for m in sessions.transcript_of(hold) if m.id == message.id)
+    return [part for part in fresh.parts if part.type == "tool"]
+
+
+def _context(hold: Hold) -> ToolContext:
+    session = hold.session
+    directory = Path(session.directory)
+    states = [
+        part.data["state"] for message in sessions.transcript_of(hold) for part in message.parts if part.type == "tool"
+    ]
+    return ToolContext(
+        root=Root(directory), directory=directory, private=config.current().data_dir / "private" / session.project,
+        cancel=hold.cancelled, stamps=tools.stamps_of(states), todos=session.todos,
+        set_todos=lambda todos: sessions.set_todos(hold, todos),
+    )

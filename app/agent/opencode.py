@@ -1,0 +1,100 @@
+"""OpenCode's providers, models, agents and configuration, and the event of an edited file."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+from app.actor import Actor
+from app.agent import bp, events, service
+from app.agent.modes import Mode
+from app.agent.providers.catalog import ModelInfo, ProviderInfo
+from app.dialects import opencode
+from app.events.service import Fact
+from app.projects import service as projects
+
+door = opencode.door(bp)
+
+
+@door.get("/config/providers")
+def providers(actor: Actor) -> dict[str, Any]:
+    """The providers that can be used now, and each one's first model."""
+    found = _providers(actor)
+    return {"providers": [_provider(one) for one in found], "default": _defaults(found)}
+
+
+@door.get("/provider")
+def all_providers(actor: Actor) -> dict[str, Any]:
+    """The same in the newer form."""
+    found = _providers(actor)
+    return {
+        "all": [_provider(one) for one in found], "default": _defaults(found), "connected": [one.id for one in found],
+    }
+
+
+@door.get("/agent")
+def agents(actor: Actor) -> list[dict[str, Any]]:
+    """The modes, which OpenCode calls agents."""
+    return [_agent(mode) for mode in service.list_modes(actor)]
+
+
+@door.get("/config")
+def config(actor: Actor) -> dict[str, Any]:
+    """The configuration in force for the directory."""
+    place = projects.resolve(actor, opencode.directory())
+    provider, model = service.default_model(actor, place.directory)
+    return {
+        "$schema": "https://opencode.ai/config.json", "username": getpass.getuser(),
+        "model": f"{provider}/{model}", "share": "manual", "keybinds": {}, "mode": {}, "command": {},
+        "agent": {mode.name: {"description": mode.description, "mode": "primary"} for mode in service.list_modes(actor)},
+        "provider": {
+            one.id: {"name": one.name, "models": {m.id: {"name": m.name} for m in one.models}}
+            for one in service.list_providers(actor, place.directory)
+        },
+    }
+
+
+def _providers(actor: Actor) -> list[ProviderInfo]:
+    place = projects.resolve(actor, opencode.directory())
+    return [one for one in service.list_providers(actor, place.directory) if one.models]
+
+
+def _defaults(found: list[ProviderInfo]) -> dict[str, str]:
+    return {one.id: one.models[0].id for one in found}
+
+
+def _provider(one: ProviderInfo) -> dict[str, Any]:
+    return {
+        "id": one.id, "name": one.name, "source": one.source, "env": [], "options": {},
+        "models": {model.id: _model(one, model) for model in one.models},
+    }
+
+
+def _model(provider: ProviderInfo, model: ModelInfo) -> dict[str, Any]:
+    text = {"text": True, "audio": False, "image": False, "video": False, "pdf": False}
+    return {
+        "id": model.id, "providerID": provider.id, "name": model.name, "release_date": "", "attachment": False,
+        "reasoning": False, "temperature": True, "tool_call": model.tools, "status": "active", "options": {},
+        "cost": {"input": model.price_in or 0, "output": model.price_out or 0, "cache": {"read": 0, "write": 0}},
+        "limit": {"context": model.context, "output": model.output},
+        "modalities": {"input": ["text"], "output": ["text"]}, "headers": {}, "variants": {},
+        "api": {"id": model.id, "url": "", "npm": ""},
+        "capabilities": {
+            "temperature": True, "reasoning": False, "attachment": False, "toolcall": model.tools, "input": text,
+            "output": text, "interleaved": False,
+        },
+    }
+
+
+def _agent(mode: Mode) -> dict[str, Any]:
+    edits = "deny" if mode.name == "plan" else "ask"
+    return {
+        "name": mode.name, "description": mode.description, "mode": "primary", "builtIn": True, "native": True,
+        "permission": {"edit": edits, "bash": {"*": "ask"}, "webfetch": "ask"}, "options": {},
+        "tools": {name: True for name in mode.tools or ()},
+    }
+
+
+@opencode.encodes(events.FileEdited)
+def _edited(fact: Fact) -> list[dict[str, Any]]:
+    return [{"type": "file.edited", "properties": {"file": fact.event.file}}]  # type: ignore[attr-defined]

@@ -1,0 +1,224 @@
+"""What a model provider is: neutral turns go in, an iterator of deltas comes out, one file per wire.
+
+Nothing here knows sessions, the database or the web. A stream is read in the engine's own thread and may be
+cancelled from any other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of what the user wrote."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture for the model: a `data:` or `https:` URL and its media type."""
+
+    url: str
+    mime: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model asked for; `input` is the decoded JSON object."""
+
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The answer to one call, in words; pictures follow as a user message where a wire has no place for them."""
+
+    call_id: str
+    name: str
+    output: str
+    is_error: bool = False
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserTurn:
+    """What the user said."""
+
+    parts: tuple[Text | Image, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantTurn:
+    """What the model said, thought and asked for in one step."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResults:
+    """The results of all calls of the assistant turn before it."""
+
+    results: tuple[ToolResult, ...]
+
+
+Turn = UserTurn | AssistantTurn | ToolResults
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model sees it; `schema` is the JSON schema of its input."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of a model; `options` are sampling options by their wire names (temperature, max_tokens …)."""
+
+    model: str
+    system: str
+    messages: Sequence[Turn]
+    tools: Sequence[ToolSpec] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call; `input` leaves out both cache figures and `output` leaves out `reasoning`."""
+
+    input: int = 0
+    output: int = 0
+    reasoning: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    @property
+    def total(self) -> int:
+        """All tokens of the call."""
+        return self.input + self.output + self.reasoning + self.cache_read + self.cache_write
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A further piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A further piece of the model's thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A further piece of a tool call's arguments; `index` counts the calls of this answer from 0."""
+
+    index: int
+    id: str
+    name: str
+    arguments_piece: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDone:
+    """A complete tool call; `input` stays the raw text where it is not a JSON object."""
+
+    id: str
+    name: str
+    input: dict[str, Any] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of an answer: stop, tool-calls, length, content-filter or other."""
+
+    finish: str
+    usage: Usage
+
+
+Delta = TextDelta | ReasoningDelta | CallDelta | CallDone | Done
+
+
+@dataclass
+class ProviderFailed(Exception):
+    """The model could not be asked or broke off; `retry_after` is in seconds, `body` what the server answered."""
+
+    message: str
+    status: int | None = None
+    retryable: bool = False
+    retry_after: float | None = None
+    auth: bool = False
+    overflow: bool = False
+    body: str = ""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Cancelled(Exception):
+    """The stream was cancelled; nothing more will come of it."""
+
+
+class Cancel:
+    """A switch another thread may throw; it runs its callbacks at once, in the thread that throws it."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], object]] = []
+
+    def set(self) -> None:
+        """Throw the switch; a second time does nothing."""
+        with self._lock:
+            self._event.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def is_set(self) -> bool:
+        """Say whether it was thrown."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep so many seconds, less if it is thrown; say whether it was."""
+        return self._event.wait(seconds)
+
+    @contextmanager
+    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Run the callback if the switch is thrown inside this block, or was before it."""
+        with self._lock:
+            thrown = self._event.is_set()
+            if not thrown:
+                self._callbacks.append(callback)
+        if thrown:
+            callback()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callbacks = [one for one in self._callbacks if one is not callback]
+
+
+class Provider(Protocol):
+    """A model wire."""
+
+    id: str
+
+    def stream(self, request: Request, cancel: Cancel) -> Iterator[Delta]:
+        """Ask the model; yields deltas and a last `Done`; raises `ProviderFailed` or `Cancelled`."""
+        ...

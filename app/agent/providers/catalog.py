@@ -1,0 +1,269 @@
+"""Which providers and models there are, from the environment, the vault, opencode.json and what is built in."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app import config, outbound
+from app.accounts import service as accounts
+from app.actor import SYSTEM, Actor
+from app.agent.providers import Provider, ProviderFailed, Usage, opencode_config, prices
+from app.agent.providers.demo import ID as DEMO
+from app.agent.providers.demo import MODEL as WALKTHROUGH
+from app.agent.providers.demo import Demo
+from app.agent.providers.known import KNOWN, Entry, ModelInfo, Source, from_environ
+from app.agent.providers.openai_compatible import OpenAICompatible
+from app.errors import Invalid, NotFound
+from app.secrets import service as secrets
+
+OLLAMA = "ollama"
+OLLAMA_URL = "http://127.0.0.1:11434"
+KEPT_FOR = 60.0
+PROBE = outbound.Bounds(connect=0.3, first_byte=1.0, between_bytes=1.0, total=None, size=None)
+TEST = outbound.Bounds(connect=5, first_byte=10, between_bytes=10, total=None, size=None)
+DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0)
+_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_fetched: dict[tuple[str, str | None], tuple[float, tuple[ModelInfo, ...]]] = {}
+
+
+@dataclass(frozen=True)
+class ProviderInfo:
+    """A provider that can be used, and its models."""
+
+    id: str
+    name: str
+    source: Source
+    models: tuple[ModelInfo, ...]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a key's test showed, in a sentence, and the models it opens."""
+
+    ok: bool
+    message: str
+    models: tuple[str, ...] = ()
+
+
+def resolve(actor: Actor | None, provider: str, model: str, directory: Path | None = None) -> Provider:
+    """The provider to ask for a model; raises ProviderFailed if it is not configured."""
+    accounts.require(actor, "sessions:run")
+    if provider == DEMO:
+        return Demo()
+    entry = _find(provider, directory)
+    if entry is None:
+        known = KNOWN.get(provider)
+        hint = f"Set {known.key} or connect a key." if known else "Connect it, or name it in opencode.json."
+        raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
+    info = next((one for one in entry.models if one.id == model), None)
+    options = info.options if info else {}
+    return OpenAICompatible(entry.id, entry.base_url, entry.key, entry.headers, entry.trusted, options=options)
+
+
+def list_providers(actor: Actor | None, directory: Path | None = None) -> list[ProviderInfo]:
+    """All that can be used now, the built-in demo last; asks local servers for their models, for a second at most."""
+    accounts.require(actor, "settings:read")
+    found = [
+        ProviderInfo(entry.id, entry.name, entry.source, _models(entry)) for entry in _all(directory).values()
+    ]
+    return [*found, ProviderInfo(DEMO, "Demo", "builtin", (DEMO_MODEL,))]
+
+
+def default_model(directory: Path | None = None) -> tuple[str, str]:
+    """The provider and model that a new session starts with."""
+    named = [config.current().model or ""]
+    named += [opencode_config.default_model(found) for found in _configs(directory)]
+    for name in named:
+        provider, slash, model = name.partition("/")
+        if slash and (provider == DEMO or _find(provider, directory)):
+            return provider, model
+    for entry in _all(directory).values():
+        if model := _first(entry):
+            return entry.id, model
+    return DEMO, WALKTHROUGH
+
+
+def cost(provider: str, model: str, usage: Usage, directory: Path | None = None) -> float | None:
+    """The dollars of one call; None where nobody knows the price."""
+    if provider == DEMO:
+        return 0.0
+    entry = _find(provider, directory)
+    if entry is None:
+        return None
+    info = next((one for one in entry.models if one.id == model), None)
+    written = prices.model_cost(info, usage) if info else None
+    if written is not None or entry.known is None:
+        return written
+    return prices.cost(entry.known.prices, model, usage)
+
+
+def connect(actor: Actor | None, provider: str, key: str, base_url: str = "", name: str = "") -> None:
+    """Keep a provider's key in the vault; one we do not know needs its base URL."""
+    if not _ID.fullmatch(provider) or provider == DEMO:
+        raise Invalid("A provider's id has lower-case letters, digits and . _ -", "provider")
+    if not base_url and provider not in KNOWN:
+        raise Invalid(f"The base URL of {provider} is not known; give it.", "base_url")
+    if base_url:
+        outbound.check(base_url)
+    value = {"key": key.strip(), "baseURL": base_url.rstrip("/"), "name": name}
+    secrets.put(actor, secrets.PROVIDER, provider, orjson.dumps(value).decode())
+
+
+def disconnect(actor: Actor | None, provider: str) -> None:
+    """Forget a provider's key; raises NotFound."""
+    secrets.delete(actor, secrets.PROVIDER, provider)
+
+
+def test_key(actor: Actor | None, provider: str, base_url: str, key: str) -> Tested:
+    """Ask a provider for its models with a key, before it is kept."""
+    accounts.require(actor, "secrets:write")
+    known = KNOWN.get(provider)
+    url = (base_url or (known.base_url if known else "")).rstrip("/")
+    if not url:
+        raise Invalid(f"The base URL of {provider} is not known; give it.", "base_url")
+    outbound.check(url)
+    try:
+        with outbound.trusted(bounds=TEST) as client:
+            response = client.get(f"{url}/models", headers=_authorization(key))
+    except outbound.Failed as broken:
+        return Tested(False, f"{url} cannot be reached: {broken}")
+    if response.status_code in (401, 403):
+        return Tested(False, "The key was refused.")
+    if response.status_code != 200:
+        return Tested(False, f"The server answered {response.status_code}.")
+    names = tuple(_names(response))
+    return Tested(True, f"The key works; {len(names)} models.", names)
+
+
+test_key.__test__ = False  # type: ignore[attr-defined]
+
+
+def find_ollama() -> tuple[ModelInfo, ...] | None:
+    """The models of an Ollama on this machine; None if there is none."""
+    try:
+        with outbound.trusted(bounds=PROBE) as client:
+            answer = orjson.loads(client.get(f"{OLLAMA_URL}/api/tags").content)
+        return tuple(ModelInfo(one["name"], one["name"]) for one in answer["models"])
+    except (outbound.Failed, orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+
+
+def _find(provider: str, directory: Path | None) -> Entry | None:
+    """One provider: what an admin connected goes before the server's configuration, environment and a project."""
+    trusted, loose = _written(directory)
+    entry = trusted.get(provider) or from_environ(os.environ).get(provider)
+    kept = _kept(provider)
+    if kept is not None:
+        entry = _with_vault(provider, kept, entry)
+    if entry is None and provider == OLLAMA:
+        return Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1")
+    return _keyed(entry) or loose.get(provider)
+
+
+def _all(directory: Path | None) -> dict[str, Entry]:
+    trusted, loose = _written(directory)
+    kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
+    ids = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
+    found = {id: entry for id in ids if (entry := _find(id, directory))}
+    if OLLAMA not in found and (models := find_ollama()) is not None:
+        found[OLLAMA] = Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1", models=models)
+    return found
+
+
+def _keyed(entry: Entry | None) -> Entry | None:
+    """A provider written without a key takes the environment's, but only to its own address."""
+    if entry and entry.key is None and (known := entry.known):
+        key = os.environ.get(known.key, "").strip()
+        return replace(entry, key=key) if key else None
+    return entry
+
+
+def _kept(provider: str) -> dict[str, Any] | None:
+    """What the vault holds: an object, or a key alone."""
+    try:
+        value = secrets.reveal(SYSTEM, secrets.PROVIDER, provider)
+    except NotFound:
+        return None
+    try:
+        data = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        data = None
+    return data if isinstance(data, dict) else {"key": value}
+
+
+def _with_vault(provider: str, kept: Mapping[str, Any], below: Entry | None) -> Entry | None:
+    known = KNOWN.get(provider)
+    base_url = kept.get("baseURL") or (below.base_url if below else "") or (known.base_url if known else "")
+    if not base_url:
+        return below
+    name = kept.get("name") or (below.name if below else "") or (known.name if known else provider)
+    empty = Entry(provider, name, "vault", base_url)
+    return replace(below or empty, name=name, source="vault", base_url=base_url, key=kept.get("key") or None)
+
+
+def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """The providers of the server's own opencode.json, and those of the project's."""
+    *own, project = _configs(directory)
+    trusted: dict[str, Entry] = {}
+    for found in own:
+        trusted = {**opencode_config.entries(found, trusted=True), **trusted}
+    return trusted, opencode_config.entries(project, trusted=False)
+
+
+def _configs(directory: Path | None) -> Iterator[dict[str, Any]]:
+    """The data directory's, the server's user's, the project's."""
+    yield opencode_config.read(config.current().data_dir, trusted=True)
+    yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)
+    yield opencode_config.read(directory, trusted=False) if directory else {}
+
+
+def _models(entry: Entry) -> tuple[ModelInfo, ...]:
+    if entry.models:
+        return entry.models
+    if entry.known:
+        return prices.models(entry.known.prices)
+    return _asked(entry) if entry.trusted else ()
+
+
+def _first(entry: Entry) -> str:
+    if entry.known and entry.known.defaults:
+        return entry.known.defaults[0]
+    models = _models(entry)
+    return models[0].id if models else ""
+
+
+def _asked(entry: Entry) -> tuple[ModelInfo, ...]:
+    """The models that a server names itself, kept for a minute."""
+    at = (entry.base_url, entry.key)
+    when, models = _fetched.get(at, (0.0, ()))
+    if not when or time.monotonic() - when > KEPT_FOR:
+        try:
+            with outbound.trusted(bounds=PROBE) as client:
+                response = client.get(f"{entry.base_url}/models", headers=_authorization(entry.key))
+            models = tuple(ModelInfo(name, name) for name in _names(response))
+        except outbound.Failed:
+            models = ()
+        _fetched[at] = time.monotonic(), models
+    return models
+
+
+def _names(response: outbound.Response) -> Iterator[str]:
+    try:
+        answer = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return
+    for one in (answer.get("data") if isinstance(answer, dict) else None) or ():
+        if isinstance(one, dict) and isinstance(one.get("id"), str):
+            yield one["id"]
+
+
+def _authorization(key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}

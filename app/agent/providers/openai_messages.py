@@ -1,0 +1,87 @@
+"""Neutral turns as the request body of the OpenAI chat completions wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from app.agent.providers import AssistantTurn, Image, Request, Text, ToolResults, ToolSpec, Turn, UserTurn
+
+OUR_OPTIONS = frozenset({"reasoning_field"})
+
+
+def body(request: Request) -> dict[str, Any]:
+    """Give the JSON body of a streamed request; options go out as they are, by their wire names."""
+    answer: dict[str, Any] = {
+        "model": request.model,
+        "messages": list(messages(request)),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if request.tools:
+        answer["tools"] = [_tool(spec) for spec in request.tools]
+    return answer | {key: value for key, value in request.options.items() if key not in OUR_OPTIONS}
+
+
+def messages(request: Request) -> Iterator[dict[str, Any]]:
+    """Yield the wire's messages, the system prompt first."""
+    if request.system:
+        yield {"role": "system", "content": request.system}
+    reasoning_field = str(request.options.get("reasoning_field") or "")
+    for turn in request.messages:
+        yield from _turn(turn, reasoning_field)
+
+
+def _turn(turn: Turn, reasoning_field: str) -> Iterator[dict[str, Any]]:
+    if isinstance(turn, UserTurn):
+        yield {"role": "user", "content": _content(turn.parts)}
+    elif isinstance(turn, ToolResults):
+        yield from _results(turn)
+    elif turn.text or turn.calls:
+        yield _assistant(turn, reasoning_field)
+
+
+def _assistant(turn: AssistantTurn, reasoning_field: str) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": turn.text or None}
+    if turn.calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": orjson.dumps(call.input).decode()},
+            }
+            for call in turn.calls
+        ]
+    if reasoning_field and turn.reasoning:
+        # Some thinking models refuse a history whose calls come without the thoughts that led to them.
+        message[reasoning_field] = turn.reasoning
+    return message
+
+
+def _results(turn: ToolResults) -> Iterator[dict[str, Any]]:
+    for result in turn.results:
+        text = f"Error: {result.output}" if result.is_error else result.output
+        yield {"role": "tool", "tool_call_id": result.call_id, "content": text}
+    pictures = [image for result in turn.results for image in result.images]
+    if pictures:
+        yield {"role": "user", "content": _content((Text("The pictures the tools gave:"), *pictures))}
+
+
+def _content(parts: tuple[Text | Image, ...]) -> str | list[dict[str, Any]]:
+    if all(isinstance(part, Text) for part in parts):
+        return "\n\n".join(part.text for part in parts if isinstance(part, Text))
+    return [
+        {"type": "text", "text": part.text}
+        if isinstance(part, Text)
+        else {"type": "image_url", "image_url": {"url": part.url}}
+        for part in parts
+    ]
+
+
+def _tool(spec: ToolSpec) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": spec.name, "description": spec.description, "parameters": dict(spec.schema)},
+    }

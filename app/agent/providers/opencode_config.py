@@ -1,0 +1,115 @@
+"""Providers and models written in OpenCode's own `opencode.json`, of the person who runs the server or a project.
+
+A project's file may come with a repository from anywhere. So it gets no secrets of ours (`{env:…}` and `{file:…}`
+stay what they are), its addresses are checked at every call, and a provider configured elsewhere goes before it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from app.agent.providers.known import KNOWN, Entry, ModelInfo
+
+N = TypeVar("N", int, float)
+NAMES = ("opencode.json", "opencode.jsonc")
+LARGEST = 1024 * 1024
+OPENAI_WIRES = ("@ai-sdk/openai-compatible", "@ai-sdk/openai")
+_TOKEN = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+_PLACE = re.compile(r"\{(env|file):([^}]+)\}")
+
+
+def read(directory: Path, trusted: bool) -> dict[str, Any]:
+    """The file of a directory as plain data; empty if there is none or it cannot be read as JSON with comments."""
+    for name in NAMES:
+        try:
+            with (directory / name).open("rb") as file:
+                text = file.read(LARGEST).decode()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if trusted:
+            text = _PLACE.sub(lambda place: _filled(place, directory), text)
+        data = parse(text)
+        if data:
+            return data
+    return {}
+
+
+def parse(text: str) -> dict[str, Any]:
+    """JSON with comments and trailing commas as plain data; empty if it is not that."""
+    plain = _COMMA.sub(lambda found: found[1] or "", _TOKEN.sub(lambda found: found[1] or "", text))
+    try:
+        data = orjson.loads(plain)
+    except orjson.JSONDecodeError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def entries(config: Mapping[str, Any], trusted: bool) -> dict[str, Entry]:
+    """The providers of a configuration that speak a wire we have and have an address."""
+    found = {}
+    for id, given in _dicts(config.get("provider")):
+        options = given.get("options") if isinstance(given.get("options"), dict) else {}
+        known = KNOWN.get(id)
+        base_url = _text(options, "baseURL") or (known.base_url if known else "")
+        npm = given.get("npm")
+        if not base_url or (npm and npm not in OPENAI_WIRES):
+            continue
+        headers = {name: value for name, value in (options.get("headers") or {}).items() if isinstance(value, str)}
+        models = tuple(_model(model_id, model) for model_id, model in _dicts(given.get("models")))
+        name = _text(given, "name") or (known.name if known else id)
+        key = _text(options, "apiKey") or None
+        found[id] = Entry(id, name, "config", base_url.rstrip("/"), key, trusted, models, headers)
+    return found
+
+
+def default_model(config: Mapping[str, Any]) -> str:
+    """The model a configuration names as its default, or nothing."""
+    return _text(config, "model")
+
+
+def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:
+    limit, cost = given.get("limit") or {}, given.get("cost") or {}
+    return ModelInfo(
+        id=_text(given, "id") or id,
+        name=_text(given, "name") or id,
+        context=_number(limit, "context", int),
+        output=_number(limit, "output", int),
+        price_in=_number(cost, "input", float),
+        price_out=_number(cost, "output", float),
+        tools=given.get("tool_call") is not False,
+        price_cached=_number(cost, "cache_read", float),
+        options=given["options"] if isinstance(given.get("options"), dict) else {},
+    )
+
+
+def _filled(place: re.Match[str], directory: Path) -> str:
+    """The value of `{env:NAME}` or `{file:PATH}`, as the inside of a JSON string."""
+    if place[1] == "env":
+        value = os.environ.get(place[2], "")
+    else:
+        try:
+            value = (directory / Path(place[2]).expanduser()).read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            value = ""
+    return orjson.dumps(value).decode()[1:-1]
+
+
+def _dicts(value: Any) -> list[tuple[str, dict[str, Any]]]:
+    return [(str(key), one) for key, one in value.items() if isinstance(one, dict)] if isinstance(value, dict) else []
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _number(data: Any, key: str, kind: Callable[[float], N]) -> N | None:
+    value = data.get(key) if isinstance(data, dict) else None
+    return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

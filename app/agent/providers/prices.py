@@ -1,0 +1,60 @@
+"""What models cost and hold, from genai-prices; it takes 27 MB, so it is loaded when a price is first wanted."""
+
+from __future__ import annotations
+
+import re
+
+from app.agent.providers import Usage
+from app.agent.providers.known import ModelInfo
+
+# Models of these names answer no chat with tools.
+_OTHER = re.compile(
+    r"image|audio|tts|whisper|embed|realtime|transcribe|moderation|dall-e|search|sora|babbage|davinci|curie|ada\b|"
+    r"instruct|decision|ocr|guard|live|chatgpt|-3\.5|gpt-4$|gpt-4-|deep-research|cyber|voice",
+    re.IGNORECASE,
+)
+
+
+def cost(provider: str, model: str, usage: Usage) -> float | None:
+    """The dollars of one call at the provider of this name in genai-prices; None if it knows no price."""
+    import genai_prices
+
+    told = genai_prices.Usage(
+        input_tokens=usage.input + usage.cache_read + usage.cache_write,
+        output_tokens=usage.output + usage.reasoning,
+        cache_read_tokens=usage.cache_read,
+        cache_write_tokens=usage.cache_write,
+    )
+    try:
+        return float(genai_prices.calc_price(told, model, provider_id=provider).total_price)
+    except (LookupError, ValueError):
+        return None
+
+
+def models(provider: str) -> tuple[ModelInfo, ...]:
+    """The chat models of a provider by name, with the price of a million tokens each way."""
+    from genai_prices import data_snapshot
+
+    found = next((one for one in data_snapshot.get_snapshot().providers if one.id == provider), None)
+    if found is None:
+        return ()
+    chats = [one for one in found.models if not one.deprecated and not _OTHER.search(one.id)]
+    return tuple(
+        ModelInfo(
+            id=one.id,
+            name=one.name or one.id,
+            context=one.context_window,
+            price_in=cost(provider, one.id, Usage(input=1_000_000)),
+            price_out=cost(provider, one.id, Usage(output=1_000_000)),
+        )
+        for one in sorted(chats, key=lambda one: one.id)
+    )
+
+
+def model_cost(info: ModelInfo, usage: Usage) -> float | None:
+    """The dollars of one call at the prices written for a model."""
+    if info.price_in is None or info.price_out is None:
+        return None
+    cached = info.price_in if info.price_cached is None else info.price_cached
+    spent = (usage.input + usage.cache_write) * info.price_in + usage.cache_read * cached
+    return (spent + (usage.output + usage.reasoning) * info.price_out) / 1_000_000

@@ -1,0 +1,101 @@
+"""Driving runs in this process: taking them, keeping their leases, and stopping them at once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from app import dispatch
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.agent import engine, modes
+from app.agent.modes import Mode
+from app.agent.providers import catalog
+from app.agent.providers.catalog import ProviderInfo
+from app.agent.ticks import ticks
+from app.events import service as events
+from app.sessions import service as sessions
+from app.sessions.events import AbortAsked
+from app.sessions.service import Hold
+
+BEAT = 2.0
+_held: dict[str, Hold] = {}
+_lock = threading.Lock()
+_draining = threading.Event()
+
+
+@dispatch.actor("agent.advance")
+def advance(run_id: str) -> None:
+    """Take a run if it is its turn and drive it until it ends or waits."""
+    if _draining.is_set():
+        return
+    hold = sessions.take(run_id)
+    if hold is None:
+        return
+    with _lock:
+        _held[run_id] = hold
+        if _draining.is_set():
+            hold.draining.set()
+    ticks.after(BEAT, lambda: _beat(hold))
+    try:
+        engine.drive(hold)
+    finally:
+        with _lock:
+            del _held[run_id]
+
+
+@dispatch.every(2.0)
+def sweep() -> None:
+    """Find what a lost message or a dead process left behind."""
+    sessions.end_lost_leases()
+    for run_id in sessions.queued():
+        dispatch.wake("agent.advance", run_id)
+
+
+def start() -> None:
+    """At server start: listen for stops, take back dead leases, go on with what is queued."""
+    _draining.clear()
+    events.listen(AbortAsked, _on_abort)
+    sessions.end_dead_leases()
+    for run_id in sessions.queued():
+        dispatch.wake("agent.advance", run_id)
+
+
+def drain() -> None:
+    """At TERM: every engine stops at its next step boundary, its run queued for the next start."""
+    _draining.set()
+    with _lock:
+        for hold in _held.values():
+            hold.draining.set()
+
+
+def list_modes(actor: Actor) -> list[Mode]:
+    """The modes a session can work in."""
+    accounts.require(actor, "settings:read")
+    return list(modes.MODES.values())
+
+
+def list_providers(actor: Actor, directory: Path | None = None) -> list[ProviderInfo]:
+    """The providers that can be used in a directory, with their models."""
+    return catalog.list_providers(actor, directory)
+
+
+def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str]:
+    """The provider and model that a prompt gets which names none."""
+    accounts.require(actor, "settings:read")
+    return catalog.default_model(directory)
+
+
+def _on_abort(fact: AbortAsked) -> None:
+    with _lock:
+        hold = _held.get(fact.run_id)
+    if hold is not None:
+        hold.cancel()
+
+
+def _beat(hold: Hold) -> None:
+    with _lock:
+        if _held.get(hold.run_id) is not hold:
+            return
+    if sessions.beat(hold):
+        ticks.after(BEAT, lambda: _beat(hold))

@@ -1,0 +1,61 @@
+"""The grep tool: lines of files that match a regular expression."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from pydantic import Field
+
+from app.agent.tools import ripgrep
+from app.agent.tools.tool import LINE_LIMIT, Given, Prepared, Result, Tool, ToolContext, shortened
+
+MATCHES = 100
+DESCRIPTION = """\
+Search files for a regular expression (ripgrep's syntax), from a directory or in one file. Files that .gitignore \
+names and hidden ones are left out. Gives up to 100 matching lines with their numbers, by file."""
+
+
+class Input(Given):
+    """What to look for, and where."""
+
+    pattern: str = Field(min_length=1, max_length=2_000, description="The regular expression")
+    path: str | None = Field(default=None, description="The directory or file; default the project's directory")
+    include: str | None = Field(default=None, description='Only files like this, as "*.py" or "*.{ts,tsx}"')
+
+
+def prepare(ctx: ToolContext, given: Input) -> Prepared:
+    """Only the pattern is shown."""
+    ctx.relative(given.path or ".")
+    return Prepared(given.pattern)
+
+
+def run(ctx: ToolContext, given: Input) -> Result:
+    """Search, grouped by file."""
+    start = ctx.root.stat(ctx.name(given.path or "."))
+    include = ["-g", given.include] if given.include else []
+    arguments = ["-nH", "--null", "--no-heading", *include, *ripgrep.NEVER, "-e", given.pattern, "--"]
+    cwd = Path(ctx.root.path)
+    found = ripgrep.search([*arguments, f"./{start.path}"], cwd, MATCHES, ctx.cancel)
+    by_file = _by_file(found.records)
+    rows = [row for path, lines in sorted(by_file.items()) for row in (f"{path}:", *lines, "")]
+    count = sum(map(len, by_file.values()))
+    head = f"Found {count} {'match' if count == 1 else 'matches'}" if count else "Nothing matches"
+    notes = [f"(The first {MATCHES} only; narrow the search.)"] if found.is_cut else []
+    notes += ["(The search took longer than 5 s and was ended; narrow it.)"] if found.is_late else []
+    output, is_short = shortened("\n".join([head, *rows, *notes]).rstrip())
+    metadata = {"matches": count, "files": len(by_file), "truncated": found.is_cut or found.is_late or is_short}
+    return Result(output, given.pattern, metadata)
+
+
+def _by_file(records: list[bytes]) -> dict[str, list[str]]:
+    """Records are `path NUL number:line`."""
+    by_file: dict[str, list[str]] = {}
+    for record in records:
+        path, _, rest = record.decode("utf-8", "replace").partition("\0")
+        number, _, line = rest.partition(":")
+        shown = line.rstrip("\r") if len(line) <= LINE_LIMIT else f"{line[:LINE_LIMIT]} [... cut]"
+        by_file.setdefault(str(PurePosixPath(path)), []).append(f"  {number}: {shown}")
+    return by_file
+
+
+TOOL = Tool("grep", DESCRIPTION, Input, prepare, run)

@@ -1,0 +1,152 @@
+"""What a tool is: a name and words for the model, a typed input, what it would do, and the doing."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from app.files.paths import Root
+
+OUTPUT_LIMIT = 50_000
+LINE_LIMIT = 2_000
+Metadata = dict[str, Any]
+
+
+class ToolError(Exception):
+    """The tool could not do it; the message is for the model and for people."""
+
+
+class Given(BaseModel):
+    """The input of a tool; names in camel case as OpenCode's, in snake case too."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a call would do, to be shown before it is decided; `questions` are for a person to answer first."""
+
+    title: str
+    metadata: Metadata = field(default_factory=dict)
+    questions: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call gave; files are absolute paths, attachments are {mime, url}."""
+
+    output: str
+    title: str
+    metadata: Metadata = field(default_factory=dict)
+    files_changed: tuple[str, ...] = ()
+    attachments: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass
+class ToolContext:
+    """Where a call runs and whom it tells.
+
+    `directory` is the session's, in `root`; `private` holds HOME and the scratch directory of commands;
+    `stamps` say which content of a file was last seen, by path relative to the root (see `stamps_of`);
+    `answers` are those to the tool's questions, a list of chosen labels for each.
+    """
+
+    root: Root
+    directory: Path
+    private: Path
+    cancel: threading.Event = field(default_factory=threading.Event)
+    progress: Callable[[Metadata], None] = lambda metadata: None
+    stamps: dict[str, str] = field(default_factory=dict)
+    todos: list[dict[str, Any]] = field(default_factory=list)
+    set_todos: Callable[[list[dict[str, Any]]], None] = lambda todos: None
+    answers: list[list[str]] | None = None
+    also: tuple[Path, ...] = ()
+    network: bool = False
+    sandbox: bool | None = None
+
+    def name(self, path: str) -> str:
+        """A path as the root takes it: relative ones start in the session's directory."""
+        if path.startswith(("/", "~")):
+            return path
+        below = self.root.relative(str(self.directory))
+        return f"{below}/{path}" if below else path
+
+    def relative(self, path: str) -> str:
+        """A path relative to the root; Denied if it leads out."""
+        return self.root.relative(self.name(path))
+
+    def absolute(self, path: str) -> str:
+        """A path as an absolute one of this machine; Denied if it leads out."""
+        return self.root.absolute(self.name(path))
+
+
+I = TypeVar("I", bound=Given)  # noqa: E741 - the input
+
+
+@dataclass(frozen=True)
+class Tool(Generic[I]):
+    """A tool; `prepare` says what `run` would do, and both raise `ToolError` or a Problem."""
+
+    name: str
+    description: str
+    input: type[I]
+    prepare: Callable[[ToolContext, I], Prepared]
+    run: Callable[[ToolContext, I], Result]
+
+    def parse(self, given: Mapping[str, Any]) -> I:
+        """The typed input; ToolError names what is wrong with it."""
+        try:
+            return self.input.model_validate(given)
+        except ValidationError as wrong:
+            told = "; ".join(
+                f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in wrong.errors()
+            )
+            raise ToolError(f"The input of {self.name} is not right: {told}") from None
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the input, without the titles nobody reads."""
+        schema: dict[str, Any] = _untitled(self.input.model_json_schema(by_alias=True))
+        schema.pop("description", None)
+        return schema
+
+
+def stamp_of(data: bytes) -> str:
+    """A short digest of a file's content."""
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
+
+
+def stamps_of(states: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The stamps that a transcript's tool states hold, the latest of each file."""
+    stamps: dict[str, str] = {}
+    for state in states:
+        if state.get("status") == "completed":
+            stamps.update((state.get("metadata") or {}).get("stamps") or {})
+    return stamps
+
+
+def shortened(text: str, limit: int = OUTPUT_LIMIT) -> tuple[str, bool]:
+    """The text, its middle left out if it is longer than the limit, and whether it was."""
+    if len(text) <= limit:
+        return text, False
+    half = limit // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n[... {left_out} characters left out ...]\n{text[-half:]}", True
+
+
+def _untitled(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_untitled(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: {name: _untitled(one) for name, one in value.items()} if key == "properties" else _untitled(value)
+        for key, value in schema.items()
+        if key != "title" or not isinstance(value, str)
+    }

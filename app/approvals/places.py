@@ -1,0 +1,141 @@
+"""Where a path leads: inside the project or out of it, onto something protected, onto a secret.
+
+Pure but for `Ground.resolve`, which the caller may let follow links.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+PROTECTED = (
+    (".git",), (".opencode",), (".roo",), (".roomodes",), (".claude",), ("opencode.json",),
+    ("opencode.jsonc",),
+    (".github", "workflows"),
+)
+OURS = "the server's own data"
+_SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where an agent stands: its directory, further folders it may use, ours that it may not, and a home."""
+
+    project: str
+    roots: tuple[str, ...] = ()
+    data_dir: str = ""
+    home: str = ""
+    resolve: Callable[[str], str] = os.path.normpath
+
+
+@dataclass(frozen=True)
+class Place:
+    """One path looked at: as written, absolute, relative to the project ("" outside), and what it touches."""
+
+    absolute: str
+    relative: str
+    protected: str = ""
+    secret: bool = False
+
+    @property
+    def inside(self) -> bool:
+        """Whether it lies in the project or another folder the agent may use."""
+        return bool(self.relative)
+
+    @property
+    def shown(self) -> str:
+        """The path as people and patterns name it."""
+        return self.relative or self.absolute
+
+
+def place(ground: Ground, path: str, base: str = "") -> Place:
+    """Look at a path, relative ones from `base` (default: the project); both as written and as links lead."""
+    absolute = _absolute(ground, path, base or ground.project)
+    real = ground.resolve(absolute)
+    outward = next((each for each in (absolute, real) if not _inside(ground, each)), None)
+    shown = outward or absolute
+    relative = "" if outward else _relative(ground, shown)
+    protected = next((found for each in (absolute, real) if (found := _protected(ground, each))), "")
+    secret = any(_is_secret(PurePosixPath(each).name) for each in (absolute, real))
+    return Place(shown, relative, protected, secret)
+
+
+def may_touch_protected(glob: str) -> bool:
+    """Whether a shell glob could expand to a protected or secret name in some folder."""
+    heads = (*(names[0] for names in PROTECTED), ".env")
+    return any(
+        any(fnmatchcase(head, part) for head in heads)
+        for part in glob.split("/")
+        if part and not part.startswith(("*", "?"))
+    )
+
+
+def words_as_paths(word: str) -> list[str]:
+    """The paths that a command's word may name: itself, behind `=`, `@` or `:`, behind a short option."""
+    found = [word] if not word.startswith("-") else []
+    for mark in "=:@":
+        found += [piece for piece in word.split(mark)[1:] if piece]
+    attached = re.fullmatch(r"-[A-Za-z](.+)", word, re.DOTALL)
+    return [*found, attached[1]] if attached else found
+
+
+def _absolute(ground: Ground, path: str, base: str) -> str:
+    if path == "~" or path.startswith("~/"):
+        path = (ground.home or "/~") + path[1:]
+    elif path.startswith("~"):
+        path = "/~" + path[1:]
+    return os.path.normpath("/" + os.path.join(base, path).lstrip("/"))  # noqa: PTH118 - text, not a file
+
+
+def _inside(ground: Ground, path: str) -> bool:
+    return any(_below(root, path) for root in _roots(ground))
+
+
+def _roots(ground: Ground) -> Iterable[str]:
+    for root in (ground.project, *ground.roots):
+        yield os.path.normpath(root)
+        yield ground.resolve(root)
+
+
+def _below(root: str, path: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")
+
+
+def _relative(ground: Ground, path: str) -> str:
+    for root in (os.path.normpath(ground.project), ground.resolve(ground.project)):
+        if _below(root, path):
+            return path[len(root) :].strip("/") or "."
+    return path
+
+
+def _protected(ground: Ground, path: str) -> str:
+    """The protected thing that the path is, is in, or holds; empty if none."""
+    folded = path.casefold()
+    if _is_ours(ground, folded):
+        return OURS
+    relative = _relative(ground, path) if _inside(ground, path) else path
+    parts = tuple(part for part in relative.casefold().split("/") if part)
+    for names in PROTECTED:
+        for at in range(len(parts)):
+            window = parts[at : at + len(names)]
+            if window == names or (len(window) < len(names) and window == names[: len(window)]):
+                return "/".join(names)
+    return parts[-1] if parts and _is_secret(parts[-1]) else ""
+
+
+def _is_ours(ground: Ground, folded: str) -> bool:
+    """Whether it lies in our data directory, and not in a project that itself lies there."""
+    ours = os.path.normpath(ground.data_dir).casefold() if ground.data_dir else ""
+    if not ours or not _below(ours, folded):
+        return False
+    own = (root.casefold() for root in _roots(ground))
+    return not any(_below(ours, root) and _below(root, folded) for root in own)
+
+
+def _is_secret(name: str) -> bool:
+    folded = name.casefold()
+    return folded.startswith(".env") and folded not in _SAMPLES and not folded.startswith(".environment")

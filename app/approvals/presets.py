@@ -1,0 +1,108 @@
+"""What holds when no rule matches: the presets of a session, and the limits of its mode.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["allow", "ask", "deny"]
+
+PRESETS = ("read-only", "ask", "accept-edits", "auto")
+READS = frozenset(("read", "list", "glob", "grep"))
+QUIET = frozenset(("todowrite", "todoread", "todo", "question", "task", "skill", "invalid"))
+EDITS = frozenset(("edit", "write", "multiedit", "patch", "apply_patch"))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a mode permits at most: edits (only of paths that the pattern finds), a shell that only reads, tools."""
+
+    edits: bool = True
+    edit_pattern: str = ""
+    commands: Literal["all", "readers", "none"] = "all"
+    tools: frozenset[str] | None = None
+
+
+UNLIMITED = Limits()
+MODES: dict[str, Limits] = {
+    "plan": Limits(edits=False, commands="readers"),
+    "ask": Limits(edits=False, commands="none"),
+    "architect": Limits(edit_pattern=r"\.md$", commands="none"),
+    "orchestrator": Limits(edits=False, commands="none"),
+    "explore": Limits(edits=False, commands="readers"),
+}
+
+
+@dataclass(frozen=True)
+class Stance:
+    """How a session stands: its preset, the highest one an admin allows, and its mode's limits."""
+
+    preset: str = "ask"
+    ceiling: str = "auto"
+    mode: str = "build"
+    limits: Limits = UNLIMITED
+
+    @property
+    def effective(self) -> str:
+        """The preset that counts: the lower of the two; an unknown one counts as `ask`."""
+        return PRESETS[min(_rank(self.preset), _rank(self.ceiling))]
+
+
+@dataclass(frozen=True)
+class Base:
+    """What holds without rules; `final` if no rule may loosen it."""
+
+    action: Action
+    why: str
+    final: bool = False
+
+
+def base_of(stance: Stance, tool: str, *, subject: str = "", only_reads: bool = False) -> Base:
+    """What preset and mode say on a tool's use; `subject` is the path of an edit."""
+    limit = _limit(stance, tool, subject, only_reads)
+    if limit is not None:
+        return limit
+    preset = stance.effective
+    if tool in QUIET or tool in READS:
+        return Base("allow", "reading is always allowed" if tool in READS else "changes nothing")
+    if preset == "read-only":
+        if tool == "edit" or (tool == "bash" and not only_reads):
+            return Base("deny", "the preset read-only changes nothing", final=True)
+        return Base("allow", "only reads") if tool == "bash" else Base("ask", "no rule matches")
+    if preset == "auto" or (preset == "accept-edits" and tool == "edit"):
+        return Base("allow", f"the preset {preset}")
+    if tool == "bash" and only_reads and stance.limits.commands == "readers":
+        return Base("allow", "only reads")
+    return Base("ask", "no rule matches")
+
+
+def _limit(stance: Stance, tool: str, subject: str, only_reads: bool) -> Base | None:
+    limits, mode = stance.limits, stance.mode
+    if limits.tools is not None and tool not in limits.tools and tool not in QUIET:
+        return Base("deny", f"the mode {mode} does not have this tool", final=True)
+    if tool == "edit":
+        if not limits.edits:
+            return Base("deny", f"the mode {mode} edits nothing", final=True)
+        if limits.edit_pattern and not _finds(limits.edit_pattern, subject):
+            return Base("deny", f"the mode {mode} edits only {limits.edit_pattern}", final=True)
+    if tool == "bash" and limits.commands == "none":
+        return Base("deny", f"the mode {mode} has no shell", final=True)
+    if tool == "bash" and limits.commands == "readers" and not only_reads:
+        denies = stance.effective == "read-only"
+        return Base("deny" if denies else "ask", f"the mode {mode} only reads", final=True)
+    return None
+
+
+def _finds(pattern: str, subject: str) -> bool:
+    try:
+        return re.search(pattern, subject) is not None
+    except re.error:
+        return False
+
+
+def _rank(preset: str) -> int:
+    return PRESETS.index(preset) if preset in PRESETS else 1

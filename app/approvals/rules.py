@@ -1,0 +1,67 @@
+"""The heart of the room: may this call run? Every part of it is decided; deny wins over ask, ask over allow.
+
+Pure. Rules come in layers from wide to narrow: in a layer the last match counts, a denial of any layer stands, else
+the narrowest layer that matches decides, and without a match the preset does. Above all rules: protected paths and
+what nobody can read from the text always ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.approvals import commands, patterns, subjects
+from app.approvals.places import Ground, place
+from app.approvals.presets import QUIET, READS, Action, Limits, Stance, base_of
+from app.approvals.weighing import LAYERS, Decision, PartDecision, Rule, conclude, path_parts, weigh
+
+__all__ = ["LAYERS", "Action", "Decision", "Ground", "Limits", "PartDecision", "Rule", "Stance", "decide"]
+
+
+def decide(tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rules: Sequence[Rule]) -> Decision:
+    """Decide a call of a tool with its input under the rules of all layers."""
+    kind = subjects.kind_of(tool)
+    if kind == "bash":
+        parts = commands.decide(subjects.command_of(given), ground, stance, rules)
+    elif kind == "edit" or kind in READS:
+        parts = _paths(kind, subjects.paths_of(tool, given), ground, stance, rules)
+    elif kind == "webfetch":
+        parts = [_fetch(subjects.text_of(given, "url"), stance, rules)]
+    else:
+        parts = [_plain(kind, given, stance, rules)]
+    return conclude(parts)
+
+
+def _paths(
+    kind: str, paths: list[str], ground: Ground, stance: Stance, rules: Sequence[Rule]
+) -> list[PartDecision]:
+    if not paths:
+        return [weigh(kind, kind, base_of(stance, kind), rules, lambda _rule: "no", floor="it names no path")]
+    found = [place(ground, path) for path in paths]
+    return [part for each in found for part in path_parts(kind, each.shown, each, stance, rules)]
+
+
+def _fetch(url: str, stance: Stance, rules: Sequence[Rule]) -> PartDecision:
+    host = subjects.host_of(url)
+    floor = "" if host else "its address cannot be read"
+    suggest = Rule("webfetch", host, "allow") if host else None
+
+    def test(rule: Rule) -> patterns.Match:
+        pattern = rule.pattern.removeprefix("domain:")
+        return "yes" if patterns.match_name(pattern, host) or _fits_url(rule, url) else "no"
+
+    return weigh("webfetch", url, base_of(stance, "webfetch"), rules, test, floor=floor, suggest=suggest)
+
+
+def _fits_url(rule: Rule, url: str) -> bool:
+    return "://" in rule.pattern and patterns.match_name(rule.pattern, url)
+
+
+def _plain(tool: str, given: dict[str, Any], stance: Stance, rules: Sequence[Rule]) -> PartDecision:
+    subject = subjects.text_of(given, {"task": "subagent_type", "skill": "name"}.get(tool, "")) or tool
+
+    def test(rule: Rule) -> patterns.Match:
+        return "yes" if patterns.match_name(rule.pattern or "*", subject) else "no"
+
+    suggest = None if tool in QUIET else Rule(patterns.literal(tool), "*", "allow")
+    return weigh(tool, tool, base_of(stance, tool), rules, test, suggest=suggest)

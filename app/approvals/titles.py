@@ -1,0 +1,50 @@
+"""How a call is shown to people and to OpenCode's clients: title, metadata, patterns.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.approvals import subjects
+from app.approvals.rules import Decision
+from app.approvals.things import Call
+
+_VERBS = {
+    "write": "Write", "edit": "Edit", "multiedit": "Edit", "patch": "Apply a patch to",
+    "apply_patch": "Apply a patch to",
+    "read": "Read", "list": "List", "glob": "Find files in", "grep": "Search in",
+}
+
+
+def title(call: Call) -> str:
+    """One line that says what the call does: a command as it stands, otherwise a verb and its object."""
+    kind = subjects.kind_of(call.tool)
+    if kind == "bash":
+        return subjects.command_of(call.input)
+    if kind == "webfetch":
+        return f"Fetch {subjects.text_of(call.input, 'url')}"
+    if call.tool in _VERBS:
+        return f"{_VERBS[call.tool]} {', '.join(subjects.paths_of(call.tool, call.input))}".rstrip()
+    return call.tool
+
+
+def metadata(call: Call, decision: Decision) -> dict[str, Any]:
+    """What OpenCode's clients show beside a permission: command, filepath and diff, url."""
+    kind = subjects.kind_of(call.tool)
+    if kind == "bash":
+        return {"command": subjects.command_of(call.input), "patterns": patterns(call, decision), **call.metadata}
+    if kind == "edit":
+        paths = subjects.paths_of(call.tool, call.input)
+        return {"filepath": paths[0] if paths else "", "filePath": paths[0] if paths else "", **call.metadata}
+    if kind == "webfetch":
+        return {"url": subjects.text_of(call.input, "url"), **call.metadata}
+    return {**call.input, **call.metadata}
+
+
+def patterns(call: Call, decision: Decision) -> list[str]:
+    """What is asked about: the asking parts of a command, the paths, the address."""
+    if subjects.kind_of(call.tool) == "bash":
+        return [part.text for part in decision.parts if part.action == "ask"]
+    return list(dict.fromkeys(part.text for part in decision.parts))

@@ -1,0 +1,57 @@
+"""OpenCode's diff, revert and unrevert of a session."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, StringConstraints
+
+from app.actor import Actor
+from app.checkpoints import bp, service
+from app.dialects import opencode
+from app.sessions import service as sessions
+
+door = opencode.door(bp)
+
+
+class Diff(BaseModel):
+    """GET /session/{id}/diff."""
+
+    messageID: Annotated[str, StringConstraints(pattern=r"^msg")] | None = None
+
+
+class Revert(BaseModel):
+    """POST /session/{id}/revert."""
+
+    messageID: Annotated[str, StringConstraints(pattern=r"^msg")]
+    partID: Annotated[str, StringConstraints(pattern=r"^prt")] | None = None
+
+
+@door.get("/session/<session_id>/diff", query=Diff)
+def diff(actor: Actor, query: Diff, session_id: str) -> list[dict[str, Any]]:
+    """What the session, or the turn of one prompt, changed."""
+    return [
+        {
+            "file": change.path, "before": change.before, "after": change.after, "additions": change.additions,
+            "deletions": change.deletions, "patch": change.patch, "status": change.status,
+        }
+        for change in service.diff(actor, session_id, query.messageID)
+    ]
+
+
+@door.post("/session/<session_id>/revert", body=Revert)
+def revert(actor: Actor, body: Revert, session_id: str) -> dict[str, Any]:
+    """Put files and conversation back to before a message or part."""
+    service.revert(actor, session_id, body.messageID, body.partID)
+    return _session(actor, session_id)
+
+
+@door.post("/session/<session_id>/unrevert")
+def unrevert(actor: Actor, session_id: str) -> dict[str, Any]:
+    """Take the revert back."""
+    service.unrevert(actor, session_id)
+    return _session(actor, session_id)
+
+
+def _session(actor: Actor, session_id: str) -> dict[str, Any]:
+    return opencode.shape("session", sessions.get(actor, session_id))

@@ -1,0 +1,161 @@
+"""Taking checkpoints around the steps of a run, and in front of a restore."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from app import db, dispatch, git, ids
+from app.checkpoints import compare, rows, steps
+from app.checkpoints.rows import Checkpoint
+from app.checkpoints.shadow import Shadow, Snapshot
+from app.errors import NoSpace, Problem, Unavailable
+from app.sessions import service as sessions
+from app.sessions.service import Hold, Session
+
+# A file system's clock may lag behind ours by a tick.
+LAG = 1000
+
+
+def before(hold: Hold, message_id: str, part_id: str, *, paths: Iterable[str] = ()) -> Checkpoint:
+    """Make sure there is a checkpoint of the workspace as it is now, and return it; for before each changing step.
+
+    `paths` names files the step will write, which are then kept even if ignored. Raises NoSpace or Unavailable
+    when none could be made: the step must not run then.
+    """
+    session = hold.session
+    with db.read() as conn:
+        last = rows.find_last(conn, session.id)
+    new = blank(session, "before", message_id, part_id)
+    try:
+        found = snapshot(session, new.id, also=paths, unless=last.tree if last else "")
+    except Problem as problem:
+        _note_failure(hold, new, problem)
+        raise
+    if last and last.tree == found.tree:
+        return last
+    files = compare.summary(shadow_of(session), last.tree, found.tree) if last else []
+    return _store(hold, new, found, last.tree if last else found.tree, files)
+
+
+def after(hold: Hold, message_id: str, part_id: str, *, paths: Iterable[str] = ()) -> Checkpoint | None:
+    """Make a checkpoint after a changing step and return it with the files that changed, None if none did."""
+    session = hold.session
+    with db.read() as conn:
+        last = rows.find_last(conn, session.id)
+    if last is None:
+        before(hold, message_id, part_id, paths=paths)
+        return None
+    new = blank(session, "after", message_id, part_id)
+    found = snapshot(session, new.id, also=paths, unless=last.tree)
+    if found.tree == last.tree:
+        return None
+    files = compare.summary(shadow_of(session), last.tree, found.tree)
+    for file in files:
+        if file["status"] == "added" and _is_older(Path(session.directory) / file["path"], last.created):
+            file["kept"] = True
+    stored = _store(hold, new, found, last.tree, files)
+    _set_figures(hold, stored)
+    return stored
+
+
+def snapshot(session: Session, keep: str, *, also: Iterable[str] = (), unless: str = "") -> Snapshot:
+    """Store what the session's directory holds now; raises NoSpace or Unavailable with the reason."""
+    directory = Path(session.directory)
+    if not directory.is_dir():
+        raise Unavailable(f"No checkpoint could be made: the directory {directory} is missing.")
+    try:
+        named = relative(directory, also)
+        found = shadow_of(session).snapshot(directory, keep, also=named, unless=unless)
+    except (git.GitFailed, OSError) as error:
+        raise problem_of(error) from error
+    if found.is_borrowing and found.is_first:
+        dispatch.wake("checkpoints.settle", session.project)
+    return found
+
+
+def shadow_of(session: Session) -> Shadow:
+    """Return the shadow of the session's project."""
+    return Shadow.of(session.project)
+
+
+def blank(session: Session, kind: str, message_id: str = "", part_id: str = "", note: str = "") -> Checkpoint:
+    """Return a checkpoint that is not stored yet, without tree and files."""
+    return Checkpoint(
+        ids.ascending("chk"), session.id, session.project, session.directory, message_id, part_id, 0, kind,
+        tree="", base="", files=[], skipped=[], note=note[:500], created=ids.now(),
+    )
+
+
+def filled(new: Checkpoint, found: Snapshot, base: str, files: list[dict[str, Any]]) -> Checkpoint:
+    """Return the checkpoint with what the snapshot found."""
+    skipped = [dataclasses.asdict(one) for one in found.skipped[:200]]
+    return dataclasses.replace(new, tree=found.tree, base=base, files=files, skipped=skipped)
+
+
+def relative(directory: Path, paths: Iterable[str]) -> list[str]:
+    """Return paths below a directory relative to it; others are left out."""
+    found = []
+    for path in paths:
+        whole = os.path.normpath(directory / path)
+        if Path(whole).is_relative_to(directory):
+            found.append(str(Path(whole).relative_to(directory)))
+    return found
+
+
+@dispatch.actor("checkpoints.settle")
+def settle(project_id: str) -> None:
+    """Copy what a project's shadow borrowed, so that the project's own clean-up can't take it away."""
+    try:
+        Shadow.of(project_id).settle()
+    except git.GitFailed as error:
+        logging.getLogger(__name__).warning("checkpoints of %s still borrow: %s", project_id, error.reason)
+
+
+def _store(
+    hold: Hold, new: Checkpoint, found: Snapshot, base: str, files: list[dict[str, Any]]
+) -> Checkpoint:
+    """Store a run's checkpoint while its lease is held."""
+    with db.transaction() as conn:
+        hold.check(conn)
+        return rows.insert(conn, filled(new, found, base, files), hold.session)
+
+
+def _note_failure(hold: Hold, new: Checkpoint, problem: Problem) -> None:
+    """Leave a line in the session's checkpoints that says why there is none."""
+    with db.transaction() as conn:
+        hold.check(conn)
+        rows.insert(conn, dataclasses.replace(new, kind="failed", note=problem.message[:500]), hold.session)
+
+
+def _set_figures(hold: Hold, stored: Checkpoint) -> None:
+    """Tell the session what it changed since its first step."""
+    with db.read() as conn:
+        mine = [one for one in rows.of_session(conn, hold.session.id) if one.kind == "after"]
+    paths = steps.touched(mine)
+    files = compare.summary(shadow_of(hold.session), mine[0].base, stored.tree)
+    files = [file for file in files if file["path"] in paths]
+    added, removed = (sum(file[name] for file in files) for name in ("additions", "deletions"))
+    sessions.set_figures(hold.actor, hold.session.id, added, removed, len(files))
+
+
+def _is_older(path: Path, moment: int) -> bool:
+    """Tell whether a file was there unchanged before a moment, such as one that was ignored until now."""
+    try:
+        return path.lstat().st_ctime_ns // 1_000_000 < moment - LAG
+    except OSError:
+        return False
+
+
+def problem_of(error: git.GitFailed | OSError) -> Problem:
+    """Return what to tell people about a snapshot or restore that failed."""
+    text = error.stderr if isinstance(error, git.GitFailed) else str(error)
+    if "No space left" in text or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace("No checkpoint could be made: the disk is full.")
+    reason = error.reason if isinstance(error, git.GitFailed) else error.strerror or "the disk refused"
+    return Unavailable(f"No checkpoint could be made: {reason.rstrip('.')}.")

@@ -1,0 +1,106 @@
+"""The command line: `python -m app serve | migrate | token | signin | rooms | project`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from app.config import Config
+from app.errors import Problem
+
+
+@click.group()
+def main() -> None:
+    """Signalcabin: the server that a team's coding agents report to."""
+
+
+@main.command()
+@click.option("--port", type=int, help="Listen here instead of SIGNALCABIN_PORT.")
+def serve(port: int | None) -> None:
+    """Run the server."""
+    from app import server
+
+    environ = dict(os.environ)
+    if port is not None:
+        environ["SIGNALCABIN_PORT"] = str(port)
+    server.serve(_config(environ))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    from app import migrate as migrations
+
+    settings = _config()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    migrations.upgrade(settings.database_url)
+
+
+@main.command()
+def signin() -> None:
+    """Print a new one-time sign-in link of the owner (10 minutes)."""
+    from app.accounts import service as accounts
+
+    settings = _open()
+    click.echo(f"{settings.url}/signin#{accounts.sign_in_code(accounts.local_owner())}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, help="A grant such as sessions:*; all of the owner's without.")
+@click.option("--days", type=int, help="Expires after so many days; never without.")
+@click.option("--project", help="The path of the only project it may touch.")
+def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | None) -> None:
+    """Mint an API token of the owner and print it, once."""
+    from app import ids
+    from app.accounts import service as accounts
+    from app.projects import service as projects
+
+    _open()
+    bound = projects.resolve(accounts.local_owner(), project).project.id if project else None
+    expires = ids.now() + days * 86_400_000 if days else None
+    _token, secret = accounts.mint_token(accounts.local_owner(), name, scopes or ("*",), expires, bound, "")
+    click.echo(secret)
+
+
+@main.command()
+def rooms() -> None:
+    """Print the grid of rooms by dialects: endpoints built of endpoints named in the documents."""
+    from app.dialects import seed
+
+    click.echo(seed.grid())
+
+
+@main.group()
+def project() -> None:
+    """The directories that agents may work in."""
+
+
+@project.command("add")
+@click.argument("path")
+def project_add(path: str) -> None:
+    """Register a directory, or clone a URL."""
+    from app.accounts import service as accounts
+    from app.projects import service as projects
+
+    _open()
+    where = str(Path(path).expanduser().absolute()) if "://" not in path else path
+    click.echo(projects.add(accounts.local_owner(), where).root)
+
+
+def _config(environ: dict[str, str] | None = None) -> Config:
+    try:
+        return Config.from_environ(os.environ if environ is None else environ)
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+
+
+def _open() -> Config:
+    from app import config, db
+
+    settings = _config()
+    config.use(settings)
+    db.use(db.Database(settings.database_url, settings.durability))
+    return settings

@@ -1,0 +1,138 @@
+"""The settings of the server: one frozen dataclass, read from the environment once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import Invalid
+
+PREFIX = "SIGNALCABIN_"
+DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class DialectPort:
+    """A port that speaks one dialect; with a token's name, callers without credentials act as that token."""
+
+    dialect: str
+    port: int
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting, in the order of the README."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data_dir: Path = Path("var")
+    project: Path | None = None
+    database_url: str = ""
+    redis_url: str | None = None
+    auth: str = "required"
+    admin_token: str | None = None
+    model: str | None = None
+    public_url: str | None = None
+    ports: tuple[DialectPort, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    outbound_allow: tuple[str, ...] = ()
+    worker_threads: int = 8
+    durability: str = "normal"
+    testing: bool = False
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in LOOPBACK
+
+    @property
+    def url(self) -> str:
+        """Where people reach the server."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Config:
+        """Read the settings; raises Invalid that names the setting and what it wants."""
+
+        def get(name: str, default: str = "") -> str:
+            return environ.get(PREFIX + name, default).strip()
+
+        data_dir = Path(get("DATA_DIR") or "var").expanduser().absolute()
+        project = get("PROJECT")
+        return cls(
+            host=get("HOST") or environ.get("HOST", "").strip() or "127.0.0.1",
+            port=_number("PORT", get("PORT") or environ.get("PORT", "").strip() or "8000"),
+            data_dir=data_dir,
+            project=Path(project).expanduser().absolute() if project else None,
+            database_url=get("DATABASE_URL") or f"sqlite:///{data_dir / 'signalcabin.db'}",
+            redis_url=get("REDIS_URL") or None,
+            auth=_one_of("AUTH", get("AUTH") or "required", ("required", "none")),
+            admin_token=get("ADMIN_TOKEN") or None,
+            model=get("MODEL") or None,
+            public_url=get("PUBLIC_URL").rstrip("/") or None,
+            ports=_ports(get("PORTS")),
+            trusted_proxies=_words(get("TRUSTED_PROXIES")),
+            allowed_hosts=_words(get("ALLOWED_HOSTS")),
+            cors_origins=_words(get("CORS_ORIGINS")),
+            outbound_allow=_words(get("OUTBOUND_ALLOW")),
+            worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
+            durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+        ).checked()
+
+    def checked(self) -> Config:
+        """Refuse combinations that would let strangers in."""
+        if self.auth == "none" and not self.is_loopback:
+            raise Invalid("SIGNALCABIN_AUTH=none is for a loopback HOST only.", "AUTH")
+        if not self.is_loopback and not self.public_url:
+            raise Invalid("A HOST other than 127.0.0.1 or ::1 needs SIGNALCABIN_PUBLIC_URL.", "HOST")
+        if not self.is_loopback and any(port.token for port in self.ports):
+            raise Invalid("PORTS bound to a token are for a loopback HOST only.", "PORTS")
+        return self
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdigit() or not 0 <= int(text) < 65536:
+        raise Invalid(f"{PREFIX}{name} is a whole number, not {text!r}.", name)
+    return int(text)
+
+
+def _one_of(name: str, text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise Invalid(f"{PREFIX}{name} is one of {', '.join(choices)}, not {text!r}.", name)
+    return text
+
+
+def _ports(text: str) -> tuple[DialectPort, ...]:
+    """Read `opencode=4096:NAME,roo=5000`."""
+    ports = []
+    for word in _words(text):
+        dialect, _, rest = word.partition("=")
+        number, _, token = rest.partition(":")
+        ports.append(DialectPort(_one_of("PORTS", dialect, DIALECTS), _number("PORTS", number), token or None))
+    return tuple(ports)
+
+
+_current: Config | None = None
+
+
+def use(config: Config) -> None:
+    """Make this the process's settings."""
+    global _current
+    _current = config
+
+
+def current() -> Config:
+    """The settings in use; before create_app there are none."""
+    if _current is None:
+        raise RuntimeError("no configuration is in use: create_app() sets it")
+    return _current

@@ -1,0 +1,87 @@
+"""Which dialect answers a request: the port it came in by, else its prefix, else the owner of its path.
+
+Only the environ's `signalcabin.dialect` is set ("" for pages); a prefix moves to SCRIPT_NAME, nothing else is
+rewritten, and the Host header never has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+from flask.wrappers import Request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, MapAdapter, Rule
+
+from app.config import DialectPort
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
+
+KEY = "signalcabin.dialect"
+PORT_TOKEN = "signalcabin.port_token"
+
+
+class Cabin(Flask):
+    """A Flask whose URL adapter is bound to the request's dialect instead of the host's subdomain."""
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Bind by the dialect that the mount has found."""
+        if request is None:
+            return super().create_url_adapter(request)
+        environ = request.environ
+        return self.url_map.bind(
+            request.host or "localhost",
+            script_name=request.root_path,
+            subdomain=environ.get(KEY, ""),
+            url_scheme=request.scheme,
+            default_method=request.method,
+            path_info=request.path,
+            query_args=request.query_string.decode("latin-1"),
+        )
+
+
+class Mount:
+    """WSGI middleware that names the dialect; built after all rooms are registered."""
+
+    def __init__(self, inner: WSGIApplication, url_map: Map, dialects: Iterable[str], ports: tuple[DialectPort, ...]):
+        self._inner = inner
+        self._prefixes = frozenset(dialects)
+        self._ports = {str(port.port): port for port in ports}
+        self._first: dict[str, set[str]] = {}
+        rules: list[Rule] = []
+        for rule in url_map.iter_rules():
+            owner = rule.subdomain or ""
+            self._first.setdefault(rule.rule.split("/")[1], set()).add(owner)
+            rules.append(Rule(rule.rule, endpoint=owner))
+        self._owners = Map(sorted(rules, key=lambda rule: "<" in rule.rule), strict_slashes=False, merge_slashes=False)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Name the dialect and go on."""
+        port = self._ports.get(environ.get("SERVER_PORT", ""))
+        if port is not None:
+            environ[KEY] = port.dialect
+            environ[PORT_TOKEN] = port.token
+        else:
+            environ[KEY] = self._by_prefix(environ) or self._by_path(environ["PATH_INFO"])
+        return self._inner(environ, start_response)
+
+    def _by_prefix(self, environ: dict[str, Any]) -> str:
+        _, first, *rest = (environ["PATH_INFO"] or "/").split("/", 2)
+        if first not in self._prefixes:
+            return ""
+        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + "/" + first
+        environ["PATH_INFO"] = "/" + (rest[0] if rest else "")
+        return first
+
+    def _by_path(self, path: str) -> str:
+        owners = self._first.get(path.split("/", 2)[1] if "/" in path else "", set())
+        if len(owners) == 1:
+            return next(iter(owners))
+        try:
+            endpoint, _ = self._owners.bind("").match(path)
+        except HTTPException:
+            return ""
+        return str(endpoint)
+

@@ -1,0 +1,105 @@
+"""The OpenCode accent: Basic or bearer credentials, its error envelopes of both generations, its event encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from flask import Blueprint, Request, Response, request
+
+from app import web
+from app.actor import Credentials
+from app.dialects import register
+from app.dialects.door import Door
+from app.errors import NotFound, Problem
+from app.record import Event
+
+VERSION = "1.18.33"
+Encode = Callable[[Any], list[dict[str, Any]]]
+encoders: dict[type[Event], Encode] = {}
+_shapes: dict[str, Callable[[Any], dict[str, Any]]] = {}
+_NAMES = {400: "BadRequest", 404: "NotFoundError", 401: "UnauthorizedError", 403: "ForbiddenError", 409: "ConflictError"}
+
+
+class OpenCode:
+    """How OpenCode's clients expect to be spoken to."""
+
+    name = "opencode"
+
+    def credentials(self, given: Request) -> Credentials:
+        """Bearer, HTTP Basic `opencode:TOKEN`, or the query's `auth_token` (base64 user:password)."""
+        return web.credentials(given)
+
+    def problem(self, problem: Problem) -> Response:
+        """`{name, data: {message}}`; a 400 carries the fields of both generations."""
+        if problem.status == 400:
+            path = [problem.field] if problem.field else []
+            return self.invalid([{"path": path, "code": problem.code.lower(), "message": problem.message}], None, "Payload")
+        name = _NAMES.get(problem.status, "UnknownError")
+        data: dict[str, Any] = {"message": problem.message}
+        body: dict[str, Any] = {"name": name, "data": data}
+        if isinstance(problem, NotFound) and problem.kind == "permission":
+            body["_tag"] = "PermissionNotFoundError"
+        return web.json(body, problem.status, web.problem_headers(problem, basic_realm="Secure Area"))
+
+    def invalid(self, issues: list[dict[str, Any]], given: Any, kind: str) -> Response:
+        """400 as the old server spells it (success, error) and the new one (name, data)."""
+        first = issues[0]
+        message = first["message"] + (f"\n  at {orjson.dumps(first['path']).decode()}" if first["path"] else "")
+        body = {
+            "name": "BadRequest", "success": False, "data": {"message": message, "kind": kind},
+            "errors": issues, "error": issues,
+        }
+        return web.json(body, 400)
+
+    def answer(self, value: Any) -> Response:
+        """Bare JSON."""
+        return web.json(value)
+
+
+accent = OpenCode()
+register(accent)
+
+
+def door(bp: Blueprint) -> Door:
+    """The OpenCode door of a room."""
+    return Door(accent, bp)
+
+
+def encodes(kind: type[Event]) -> Callable[[Encode], Encode]:
+    """Register how an event goes out: a list of {type, properties}, most often one."""
+
+    def register_encoder(encode: Encode) -> Encode:
+        encoders[kind] = encode
+        return encode
+
+    return register_encoder
+
+
+def shapes(name: str) -> Callable[[Callable[[Any], dict[str, Any]]], Callable[[Any], dict[str, Any]]]:
+    """Register how a thing is spelled, for answers of other rooms' doors that carry it."""
+
+    def register_shape(shape: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+        _shapes[name] = shape
+        return shape
+
+    return register_shape
+
+
+def shape(name: str, thing: Any) -> dict[str, Any]:
+    """A thing in the spelling that its room has registered."""
+    return _shapes[name](thing)
+
+
+def directory() -> str | None:
+    """The directory that the request names by query or header, or None."""
+    named = request.args.get("directory") or unquote(request.headers.get("x-opencode-directory", ""))
+    return named or None
+
+
+def encode(fact: Any) -> list[dict[str, Any]]:
+    """What a fact says to OpenCode clients; nothing for facts they don't know."""
+    encoder = encoders.get(type(fact.event))
+    return fact.once("opencode", encoder) if encoder else []

@@ -1,0 +1,245 @@
+"""The hub: one thread per process reads the log and hands every fact to those who may see it.
+
+A subscriber has a bounded queue. One that falls behind is dropped, never waited for: its client comes back with
+the last id it saw and finds the rest in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from app import db
+from app.actor import Actor
+from app.errors import Limited, Unavailable
+from app.events import log
+from app.events.log import Fact, Position
+from app.record import Event
+from app.wake import Bell
+
+QUEUE = 1000
+PER_USER = 200
+PER_SERVER = 12_000
+SWEEP = 1.0
+HORIZON_WAIT = 0.01
+Keep = Callable[[Fact], bool]
+May = Callable[[Actor, Fact], bool]
+_logger = logging.getLogger(__name__)
+
+
+class Subscription:
+    """What one subscriber gets: facts in order, None as a heartbeat, until it ends."""
+
+    def __init__(self, hub: Hub, actor: Actor, keep: Keep, since: Position | None, floor: Position) -> None:
+        self.actor = actor
+        self.resync = False
+        self._hub = hub
+        self._keep = keep
+        self._since = since
+        self._floor = floor
+        self._queue: deque[Fact] = deque()
+        self._ready = threading.Condition()
+        self._ended = False
+
+    def facts(self, heartbeat: float | None = 15.0, deadline: float | None = None) -> Iterator[Fact | None]:
+        """Replay, then live. Yields None when nothing came for `heartbeat` seconds; ends at the deadline
+        (monotonic seconds), when dropped, or when the hub stops."""
+        yield from self._replay()
+        while True:
+            fact = self._next(heartbeat, deadline)
+            if fact is None and (self._ended or (deadline is not None and time.monotonic() >= deadline)):
+                return
+            yield fact
+
+    def offer(self, fact: Fact) -> None:
+        """Called by the hub, in order: take the fact if it is for this subscriber."""
+        if not self._hub.may(self.actor, fact) or not self._keep(fact):
+            return
+        with self._ready:
+            if len(self._queue) >= QUEUE:
+                self._ended = True
+                self._queue.clear()
+            elif not self._ended:
+                self._queue.append(fact)
+            self._ready.notify()
+
+    def go_live(self) -> None:
+        """What the client asked for is gone or was never ours: nothing to replay, it must load anew."""
+        self.resync = True
+        self._since = None
+
+    def end(self) -> None:
+        """Close it; the iterator ends after what is queued."""
+        with self._ready:
+            self._ended = True
+            self._ready.notify()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self.end()
+        self._hub.leave(self)
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _replay(self) -> Iterator[Fact]:
+        place = self._since
+        while place is not None and place < self._floor:
+            with db.read() as connection:
+                facts = log.after(connection, place)
+                self._hub.complete(connection, facts, OrderedDict())
+            for fact in facts:
+                if fact.position > self._floor:
+                    return
+                if self._hub.may(self.actor, fact) and self._keep(fact):
+                    yield fact
+            if not facts:
+                return
+            place = facts[-1].position
+
+    def _next(self, heartbeat: float | None, deadline: float | None) -> Fact | None:
+        with self._ready:
+            if not self._queue and not self._ended:
+                waits = [heartbeat] if heartbeat is not None else []
+                if deadline is not None:
+                    waits.append(max(0.0, deadline - time.monotonic()))
+                self._ready.wait(min(waits) if waits else None)
+            return self._queue.popleft() if self._queue else None
+
+
+class Hub:
+    """Reads the log of one database and fans it out."""
+
+    def __init__(self, may: May, text_of: Callable[[sa.Connection, str], str | None]) -> None:
+        self.may = may
+        self._text_of = text_of
+        self._lock = threading.Lock()
+        self._subscriptions: set[Subscription] = set()
+        self._per_user: dict[str, int] = defaultdict(int)
+        self._listeners: dict[type[Event], list[Callable[[Fact], None]]] = defaultdict(list)
+        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._place: Position = log.START
+        self._bell: Bell | None = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def start(self, data_dir: Path) -> None:
+        """Begin at the end of the log."""
+        self._bell = Bell(data_dir)
+        with db.read() as connection:
+            self._place = log.now(connection)
+        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all streams and the thread."""
+        self._stop.set()
+        if self._bell is not None:
+            self._bell.ring()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        with self._lock:
+            subscriptions = list(self._subscriptions)
+        for subscription in subscriptions:
+            subscription.end()
+        if self._bell is not None:
+            self._bell.close()
+
+    def listen(self, kind: type[Event], heard: Callable[[Fact], None]) -> None:
+        """Call `heard` in the hub's thread for each fact of this kind that commits from now on."""
+        self._listeners[kind].append(heard)
+
+    def subscribe(self, actor: Actor, keep: Keep, after: str | None) -> Subscription:
+        """Join; with a cursor, first whatever was committed behind it. Raises Limited at the caps."""
+        since = log.position_of(after) if after is not None else None
+        with self._lock:
+            if self._stop.is_set() or self._thread is None:
+                raise Unavailable("The server is shutting down.")
+            if self._per_user[actor.user] >= PER_USER or len(self._subscriptions) >= PER_SERVER:
+                raise Limited("Too many open streams.", retry_after=5)
+            subscription = Subscription(self, actor, keep, since, self._place)
+            self._subscriptions.add(subscription)
+            self._per_user[actor.user] += 1
+        if after is not None and self._is_lost(since):
+            subscription.go_live()
+        return subscription
+
+    def leave(self, subscription: Subscription) -> None:
+        """Forget a subscriber; a second time does nothing."""
+        with self._lock:
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+                self._per_user[subscription.actor.user] -= 1
+
+    def close(self, principal: str) -> int:
+        """End every stream of a revoked user or token; returns how many."""
+        with self._lock:
+            theirs = [s for s in self._subscriptions if principal in (s.actor.id, s.actor.user, s.actor.token)]
+        for subscription in theirs:
+            subscription.close()
+        return len(theirs)
+
+    def complete(self, connection: sa.Connection, facts: list[Fact], texts: OrderedDict[str, str]) -> None:
+        """Give each text delta the whole text up to its end: from the deltas before it, else from the part."""
+        for fact in facts:
+            part_id, end = getattr(fact.event, "part_id", None), getattr(fact.event, "end", None)
+            if part_id is None or end is None:
+                continue
+            delta: str = fact.event.delta  # type: ignore[attr-defined]
+            before = texts.pop(part_id, None)
+            if before is None or len(before) + len(delta) != end:
+                before = (self._text_of(connection, part_id) or "")[: end - len(delta)]
+            texts[part_id] = fact.text = before + delta
+            while len(texts) > 500:
+                texts.popitem(last=False)
+
+    def _is_lost(self, since: Position | None) -> bool:
+        if since is None or since > self._place or bool(since[0]) != bool(self._place[0]):
+            return True
+        with db.read() as connection:
+            first = log.oldest(connection)
+        return first != log.START and since < first and since != log.START and since[1] + 1 < first[1]
+
+    def _run(self) -> None:
+        assert self._bell is not None
+        wait = SWEEP
+        while not self._stop.is_set():
+            self._bell.wait(wait)
+            try:
+                wait = HORIZON_WAIT if self._advance() else SWEEP
+            except sa.exc.SQLAlchemyError:
+                _logger.exception("the log could not be read; trying again")
+                wait = SWEEP
+
+    def _advance(self) -> bool:
+        """Fan out what is new; True if more is committed but not yet in order."""
+        while True:
+            with db.read() as connection:
+                facts = log.after(connection, self._place)
+                self.complete(connection, facts, self._texts)
+                hidden = not facts and log.has_hidden(connection)
+            if not facts:
+                return hidden
+            for fact in facts:
+                self._deliver(fact)
+
+    def _deliver(self, fact: Fact) -> None:
+        with self._lock:
+            self._place = fact.position
+            subscriptions = list(self._subscriptions)
+        for heard in self._listeners[type(fact.event)]:
+            try:
+                heard(fact)
+            except Exception:
+                _logger.exception("a listener of %s failed", fact.event.kind)
+        for subscription in subscriptions:
+            subscription.offer(fact)

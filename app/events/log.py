@@ -1,0 +1,98 @@
+"""Reading the log in order: the cursor rule of each engine, and nothing else.
+
+SQLite has one writer at a time, so `seq` is the order of commits. PostgreSQL hands out `seq` before the commit:
+reading `seq > last` loses rows under concurrent writers. There the cursor is (xid, seq), and only transactions
+below the snapshot's horizon are read, because none of those can still commit anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from app import record
+from app.actor import Scope
+from app.record import Event
+
+Position = tuple[int, int]
+START: Position = (0, 0)
+_rows = record.events
+_HORIZON = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
+@dataclass
+class Fact:
+    """One committed event: its place in the log, who may see it, and what it says."""
+
+    position: Position
+    event: Event
+    scope: Scope
+    at: int
+    text: str | None = None
+    _encoded: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def cursor(self) -> str:
+        """The opaque name of this place in the log, as it goes out in SSE `id:`."""
+        return cursor_of(self.position)
+
+    def once(self, key: object, encode: Any) -> Any:
+        """The encoding under this key, made by the first subscriber who asks and shared by all."""
+        if key not in self._encoded:
+            self._encoded[key] = encode(self)
+        return self._encoded[key]
+
+
+def cursor_of(position: Position) -> str:
+    """`seq` on SQLite, `xid-seq` on PostgreSQL."""
+    xid, seq = position
+    return f"{xid}-{seq}" if xid else str(seq)
+
+
+def position_of(cursor: str) -> Position | None:
+    """The place that a cursor names, or None if it is none of ours."""
+    xid, dash, seq = cursor.partition("-") if "-" in cursor else ("0", "-", cursor)
+    if not (dash and xid.isdecimal() and seq.isdecimal() and xid.isascii() and seq.isascii()):
+        return None
+    place = (int(xid), int(seq))
+    return place if max(place) < 2**63 else None
+
+
+def now(connection: sa.Connection) -> Position:
+    """The place after everything that this connection's snapshot can see."""
+    if connection.dialect.name == "postgresql":
+        horizon = connection.scalar(sa.text(f"SELECT {_HORIZON}"))
+        return (int(horizon or 1) - 1, 2**62)
+    return (0, int(connection.scalar(sa.select(sa.func.max(_rows.c.seq))) or 0))
+
+
+def oldest(connection: sa.Connection) -> Position:
+    """The first place that is still kept; START when the log is empty."""
+    row = connection.execute(sa.select(_rows.c.xid, _rows.c.seq).order_by(_rows.c.xid, _rows.c.seq).limit(1)).first()
+    return (row.xid, row.seq) if row else START
+
+
+def after(connection: sa.Connection, place: Position, limit: int = 1000) -> list[Fact]:
+    """The next facts behind a place, in order; never one that an earlier fact could still precede."""
+    query = sa.select(_rows).order_by(_rows.c.xid, _rows.c.seq).limit(limit)
+    if connection.dialect.name == "postgresql":
+        query = query.where(
+            sa.tuple_(_rows.c.xid, _rows.c.seq) > sa.tuple_(*place), _rows.c.xid < sa.text(_HORIZON)
+        )
+    else:
+        query = sa.select(_rows).where(_rows.c.seq > place[1]).order_by(_rows.c.seq).limit(limit)
+    return [_fact(row) for row in connection.execute(query) if row.kind in record.kinds]
+
+
+def has_hidden(connection: sa.Connection) -> bool:
+    """Whether committed facts wait beyond the horizon (PostgreSQL only): look again soon."""
+    if connection.dialect.name != "postgresql":
+        return False
+    return bool(connection.scalar(sa.text(f"SELECT EXISTS (SELECT 1 FROM event WHERE xid >= {_HORIZON})")))
+
+
+def _fact(row: Any) -> Fact:
+    event = record.kinds[row.kind](**row.data)
+    return Fact((row.xid, row.seq), event, Scope(row.owner, row.project, row.visibility), row.at)

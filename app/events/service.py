@@ -1,0 +1,94 @@
+"""The verbs of the log: follow it, listen to it, close somebody's streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, cast
+
+import sqlalchemy as sa
+
+from app import db
+from app.accounts import service as accounts
+from app.accounts.events import PrincipalRevoked
+from app.actor import Actor
+from app.errors import Unavailable
+from app.events import log
+from app.events.hub import Hub, Keep, Subscription
+from app.events.log import Fact
+from app.record import Event
+
+__all__ = ["Fact", "Subscription", "close", "cursor", "listen", "register_text", "start", "stop", "subscribe"]
+
+E = TypeVar("E", bound=Event)
+_hub: Hub | None = None
+_listeners: list[tuple[type[Event], Callable[[Fact], None]]] = []
+_text_of: Callable[[sa.Connection, str], str | None] = lambda _connection, _part: None  # noqa: E731
+
+
+def subscribe(actor: Actor, after: str | None = None, keep: Keep = lambda _fact: True) -> Subscription:
+    """Follow the log as this actor: only what they may read, from now on or after a cursor."""
+    accounts.require(actor, "events:read")
+    if _hub is None:
+        raise Unavailable("Events are not running in this process.")
+    return _hub.subscribe(actor, keep, after)
+
+
+def cursor(connection: sa.Connection) -> str:
+    """The cursor of a snapshot: a stream that starts after it misses nothing the snapshot didn't show."""
+    return log.cursor_of(log.now(connection))
+
+
+def listen(kind: type[E], heard: Callable[[E], None]) -> None:
+    """Call `heard` in every server process for each committed event of a kind; registered once, at start."""
+
+    def on_fact(fact: Fact) -> None:
+        heard(cast("E", fact.event))
+
+    _listeners.append((kind, on_fact))
+    if _hub is not None:
+        _hub.listen(kind, on_fact)
+
+
+def register_text(text_of: Callable[[sa.Connection, str], str | None]) -> None:
+    """Say how to read the text of a part; given by the sessions room, which this one doesn't know."""
+    global _text_of
+    _text_of = text_of
+
+
+def close(principal: str) -> int:
+    """End every stream of a revoked user or token in this process; returns how many."""
+    return _hub.close(principal) if _hub is not None else 0
+
+
+def start(data_dir: Path) -> None:
+    """Start the hub of this process."""
+    global _hub
+    hub = Hub(_may, _text_of)
+    hub.listen(PrincipalRevoked, lambda fact: _end_streams(cast("PrincipalRevoked", fact.event)))
+    for kind, heard in _listeners:
+        hub.listen(kind, heard)
+    hub.start(data_dir)
+    _hub = hub
+
+
+def stop() -> None:
+    """End all streams of this process."""
+    global _hub
+    if _hub is not None:
+        _hub.stop()
+        _hub = None
+
+
+def _end_streams(fact: PrincipalRevoked) -> None:
+    close(fact.principal)
+
+
+def _may(actor: Actor, fact: Fact) -> bool:
+    return accounts.may(actor, "events:read", fact.scope)
+
+
+def latest() -> str:
+    """The cursor of now."""
+    with db.read() as connection:
+        return cursor(connection)

@@ -1,0 +1,399 @@
+"""Paths: the one place where a name given by a request or an agent meets the disk.
+
+A `Root` is a directory that somebody may work in. Every verb takes a name: relative to the root, `~` or
+`/home/user` (both mean the root), or absolute below the root's own path. Whatever leads out, by `..`, by a
+link or by a race, is Denied; links that stay inside are followed for reading and refused for writing. Only
+regular files are opened, and opening never waits for a fifo or a device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple, NoReturn
+
+from app.errors import Conflict, Denied, Invalid, NoSpace, NotFound, Problem, TooLarge
+from app.files import beneath
+
+LONGEST = 4096
+ALIASES = ("/home/user", "~")
+TEMPORARY = ".signalcabin-"  # half-written files are called so; lists leave them out
+READ_LIMIT = 64 * 1024 * 1024
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Entry(NamedTuple):
+    """What lies at a name: path is relative to the root, mtime unix ms, mode the st_mode of the thing itself.
+
+    For a link, is_dir says whether it leads to a folder inside the root; size and mode are the link's own.
+    """
+
+    name: str
+    path: str
+    is_dir: bool
+    size: int
+    mtime: int
+    mode: int
+    is_link: bool
+    uid: int = 0
+    gid: int = 0
+
+
+class Root:
+    """A directory and everything beneath it; holds no descriptor, so it is cheap to make and free to keep."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, aliases: tuple[str, ...] = ALIASES, walk: bool = False
+    ) -> None:
+        """Path is trusted (a registered root); walk keeps to the fallback even where openat2 is there."""
+        self.path = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
+        self.walk = walk
+        self._tops = tuple(dict.fromkeys((self.path, os.path.realpath(self.path), *aliases)))
+
+    def __repr__(self) -> str:
+        return f"Root({self.path!r})"
+
+    # Names
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The components below the root, by the text alone; Invalid for bad text, Denied if it leaves."""
+        _refuse_bad_text(name)
+        found: list[str] = []
+        for part in self._below(name).split("/"):
+            if part == ".." and not found:
+                raise _outside(name)
+            if part == "..":
+                found.pop()
+            elif part not in ("", "."):
+                found.append(part)
+        return tuple(found)
+
+    def relative(self, name: str) -> str:
+        """The name relative to the root ("" is the root); Denied if it or a link on its way leads out."""
+        parts = self.parts(name)
+        with contextlib.suppress(NotFound):
+            os.close(self._open(name, parts, beneath.LOOK))
+        return "/".join(parts)
+
+    def absolute(self, name: str) -> str:
+        """The name as an absolute path of this machine, checked like `relative`; to show, or as a cwd."""
+        return "/".join((self.path.rstrip("/"), self.relative(name))).rstrip("/") or "/"
+
+    def _below(self, name: str) -> str:
+        for top in self._tops:
+            if name == top or name.startswith(top.rstrip("/") + "/"):
+                return name[len(top) :]
+        if name.startswith("~"):
+            raise Invalid("A path may start with ~/ only, never with ~somebody.", "path")
+        if name.startswith("/"):
+            raise _outside(name)
+        return name
+
+    # Reading
+
+    def open_read(self, name: str) -> BinaryIO:
+        """The regular file, open for reading from its start; the caller closes it."""
+        fd = self._open(name, self.parts(name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            _refuse_special(name, os.fstat(fd).st_mode)
+        except Problem:
+            os.close(fd)
+            raise
+        return os.fdopen(fd, "rb")
+
+    def read_bytes(self, name: str, limit: int = READ_LIMIT) -> bytes:
+        """The whole file; TooLarge if it has more than limit bytes."""
+        with self.open_read(name) as file:
+            if os.fstat(file.fileno()).st_size <= limit and len(data := file.read(limit + 1)) <= limit:
+                return data
+        raise TooLarge(f"{_shown(name)} is larger than {limit:,} bytes.")
+
+    def read_text(self, name: str, limit: int = READ_LIMIT) -> str:
+        """The whole file as UTF-8, line ends untouched; Invalid if it is binary."""
+        try:
+            text = self.read_bytes(name, limit).decode()
+        except UnicodeDecodeError:
+            raise Invalid(f"{_shown(name)} is not UTF-8 text.", "path") from None
+        if "\0" in text:
+            raise Invalid(f"{_shown(name)} is a binary file.", "path")
+        return text
+
+    def stat(self, name: str) -> Entry:
+        """What the name leads to, following links inside the root."""
+        parts = self.parts(name)
+        fd = self._open(name, parts, beneath.LOOK)
+        try:
+            found = os.fstat(fd)
+        finally:
+            os.close(fd)
+        return _entry(parts[-1] if parts else "", "/".join(parts), found, stat.S_ISDIR(found.st_mode))
+
+    def lstat(self, name: str) -> Entry:
+        """What lies at the name itself: a link is told as a link."""
+        parts = self.parts(name)
+        if not parts:
+            return self.stat(name)
+        with self._parent(name, parts) as (folder, leaf), _told(name):
+            found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+        path = "/".join(parts)
+        return _entry(leaf, path, found, self._is_dir(path, found))
+
+    def exists(self, name: str) -> bool:
+        """Whether the name leads to something; Invalid or Denied for a name that may not be asked for."""
+        try:
+            self.stat(name)
+        except NotFound:
+            return False
+        return True
+
+    def scan(self, name: str = "") -> list[Entry]:
+        """What lies in a folder, by name; a link that leads out is listed as a link and goes nowhere."""
+        parts = self.parts(name)
+        fd = self._open(name, parts, beneath.FOLDER)
+        below = "/".join((*parts, ""))
+        try:
+            with os.scandir(fd) as found:
+                entries = [entry for one in found if (entry := self._scanned(below, one))]
+        finally:
+            os.close(fd)
+        return sorted(entries)
+
+    def readlink(self, name: str) -> str:
+        """Where the link at the name points, as written on it; Invalid if it is no link."""
+        with self._parent(name, self.parts(name)) as (folder, leaf), _told(name):
+            return os.readlink(leaf, dir_fd=folder)
+
+    def _scanned(self, below: str, found: os.DirEntry[str]) -> Entry | None:
+        name = found.name
+        if name.startswith(TEMPORARY):
+            return None
+        try:
+            about = found.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None  # removed while we looked
+        is_dir = self._is_dir(below + name, about)
+        shown = name if name.isascii() else name.encode("utf-8", "replace").decode()
+        return _entry(shown, below + shown, about, is_dir)
+
+    def _is_dir(self, path: str, found: os.stat_result) -> bool:
+        if not stat.S_ISLNK(found.st_mode):
+            return stat.S_ISDIR(found.st_mode)
+        try:
+            os.close(self._open(path, path.split("/"), beneath.LOOK | os.O_DIRECTORY))
+        except Problem:
+            return False
+        return True
+
+    # Writing
+
+    def write_bytes(self, name: str, data: bytes | Iterable[bytes], mode: int | None = None) -> int:
+        """Put the bytes (or the chunks in turn) at the name, all or nothing; returns how many there were."""
+        with self.open_write(name, mode) as file:
+            for chunk in (data,) if isinstance(data, bytes) else data:
+                file.write(chunk)
+            return file.tell()
+
+    @contextlib.contextmanager
+    def open_write(self, name: str, mode: int | None = None) -> Iterator[BinaryIO]:
+        """A file that takes the name's place when the block ends well, and vanishes when it does not.
+
+        Makes the folders on the way. A file that was there keeps its mode and owner unless mode is given.
+        """
+        with self._parent(name, self.parts(name), make=True) as (folder, leaf):
+            before = self._replaceable(name, folder, leaf)
+            draft = TEMPORARY + secrets.token_hex(12)
+            with _told(name):
+                fd = os.open(draft, NEW, 0o666, dir_fd=folder)
+            try:
+                with _told(name):
+                    with os.fdopen(fd, "wb") as file:
+                        _take_after(fd, before, mode)
+                        yield file
+                    os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(draft, dir_fd=folder)
+                raise
+
+    def mkdir(self, name: str, *, exist_ok: bool = True) -> bool:
+        """Make the folder and those on the way; True if it is new, Conflict if it had to be and is not."""
+        parts = self.parts(name)
+        made = False
+        if parts:
+            with self._parent(name, parts, make=True) as (folder, leaf):
+                made = _make(name, folder, leaf)
+                with _told(name):
+                    os.close(beneath.openat(folder, (leaf,), beneath.FOLDER, links=False, walk=self.walk))
+        if not made and not exist_ok:
+            raise Conflict(f"{_shown(name)} exists already.")
+        return made
+
+    def remove(self, name: str, *, recursive: bool = False) -> None:
+        """Remove a file, a link (never what it leads to) or a folder; a full folder only if recursive."""
+        with self._parent(name, self.parts(name)) as (folder, leaf), _told(name):
+            if not stat.S_ISDIR(os.stat(leaf, dir_fd=folder, follow_symlinks=False).st_mode):
+                os.unlink(leaf, dir_fd=folder)
+            elif recursive:
+                shutil.rmtree(leaf, dir_fd=folder)
+            else:
+                os.rmdir(leaf, dir_fd=folder)
+
+    def move(self, name: str, to: str) -> None:
+        """Give a thing another name in this root; replaces a file, never a folder with something in it."""
+        with (
+            self._parent(name, self.parts(name)) as (here, old),
+            self._parent(to, self.parts(to), make=True) as (there, new),
+            _told(name),
+        ):
+            os.stat(old, dir_fd=here, follow_symlinks=False)
+            os.rename(old, new, src_dir_fd=here, dst_dir_fd=there)
+
+    @staticmethod
+    def _replaceable(name: str, folder: int, leaf: str) -> os.stat_result | None:
+        with _told(name):
+            try:
+                before = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+        if stat.S_ISLNK(before.st_mode):
+            raise Denied(f"{_shown(name)} is a link; write to what it leads to instead.")
+        _refuse_special(name, before.st_mode)
+        return before
+
+    # Descriptors
+
+    def _open(self, name: str, parts: Sequence[str], flags: int, *, links: bool = True) -> int:
+        with _told(name):
+            root = os.open(self.path, beneath.FOLDER)
+            try:
+                return beneath.openat(root, parts, flags, links=links, walk=self.walk)
+            finally:
+                os.close(root)
+
+    @contextlib.contextmanager
+    def _parent(self, name: str, parts: tuple[str, ...], *, make: bool = False) -> Iterator[tuple[int, str]]:
+        """The open folder that holds the name, reached without any link, and the last component."""
+        if not parts:
+            raise Denied("The workspace itself can't be replaced, moved or removed.")
+        try:
+            fd = self._open(name, parts[:-1], beneath.FOLDER, links=False)
+        except NotFound:
+            if not make:
+                raise
+            fd = self._make_folders(name, parts[:-1])
+        try:
+            yield fd, parts[-1]
+        finally:
+            os.close(fd)
+
+    def _make_folders(self, name: str, parts: tuple[str, ...]) -> int:
+        fd = self._open(name, (), beneath.FOLDER)
+        for part in parts:
+            above = fd
+            try:
+                _make(name, above, part)
+                with _told(name):
+                    fd = beneath.openat(above, (part,), beneath.FOLDER, links=False, walk=self.walk)
+            finally:
+                os.close(above)
+        return fd
+
+
+def inside(root: Root, name: str) -> bool:
+    """Whether the name may be asked of this root, be it there or not."""
+    try:
+        root.relative(name)
+    except Problem:
+        return False
+    return True
+
+
+def _refuse_bad_text(name: str) -> None:
+    if CONTROL.search(name):
+        raise Invalid("A path may not hold backslashes or control characters.", "path")
+    if SCHEME.match(name):
+        raise Invalid("A path is wanted here, not a URL.", "path")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise Invalid("A path has to be proper Unicode.", "path") from None
+    if size > LONGEST:
+        raise Invalid(f"A path has at most {LONGEST:,} bytes.", "path")
+
+
+def _refuse_special(name: str, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise Invalid(f"{_shown(name)} is a folder.", "path")
+    if not stat.S_ISREG(mode):
+        raise Invalid(f"{_shown(name)} is no regular file.", "path")
+
+
+def _take_after(fd: int, before: os.stat_result | None, mode: int | None) -> None:
+    if before and os.geteuid() == 0:
+        with contextlib.suppress(PermissionError):  # a container's root may not give files away
+            os.fchown(fd, before.st_uid, before.st_gid)
+    if (wanted := before.st_mode if before and mode is None else mode) is not None:
+        os.fchmod(fd, wanted & 0o777)
+
+
+def _make(name: str, folder: int, leaf: str) -> bool:
+    with _told(name):
+        try:
+            os.mkdir(leaf, dir_fd=folder)
+        except FileExistsError:
+            return False
+    return True
+
+
+def _entry(name: str, path: str, found: os.stat_result, is_dir: bool) -> Entry:
+    mode = found.st_mode
+    mtime = found.st_mtime_ns // 1_000_000
+    is_link = stat.S_ISLNK(mode)
+    return Entry(name, path, is_dir, found.st_size, mtime, mode, is_link, found.st_uid, found.st_gid)
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 200 else f"…{name[-200:]}"
+
+
+def _outside(name: str) -> Denied:
+    return Denied(f"{_shown(name)} lies outside the workspace.")
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Tell what the system answered in the words of app.errors."""
+    try:
+        yield
+    except OSError as problem:
+        _tell(name, problem)
+
+
+def _tell(name: str, problem: OSError) -> NoReturn:
+    code = problem.errno
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        raise NotFound("file", _shown(name)) from None
+    if code == errno.EXDEV:
+        raise _outside(name) from None
+    if code == errno.ELOOP:
+        raise Denied(f"{_shown(name)} goes through a link, which is not followed here.") from None
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        raise Denied(f"The server may not do this to {_shown(name)}.") from None
+    if code in FULL:
+        raise NoSpace("The disk is full; nothing was written.") from None
+    if code == errno.ENAMETOOLONG:
+        raise Invalid("A part of the path is too long.", "path") from None
+    if code in (errno.ENXIO, errno.EOPNOTSUPP, errno.EINVAL, errno.EISDIR):
+        raise Invalid(f"{_shown(name)} can't be opened as a file.", "path") from None
+    if code in (errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY, errno.ETXTBSY):
+        raise Conflict(f"{_shown(name)} is in the way or in use.") from None
+    raise problem

@@ -1,0 +1,27 @@
+"""Bringing the database to this version's schema, by Alembic's one line of history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+_MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def upgrade(database_url: str) -> None:
+    """Run what is missing; nothing when the schema is current."""
+    command.upgrade(_settings(database_url), "head")
+
+
+def _settings(database_url: str) -> Config:
+    settings = Config()
+    settings.set_main_option("script_location", str(_MIGRATIONS))
+    settings.attributes["url"] = database_url
+    return settings
+
+
+def write_revision(database_url: str, words: str, number: str) -> None:
+    """Write a revision that brings the schema to what the tables say; for developers, then read it."""
+    command.revision(_settings(database_url), words, autogenerate=True, rev_id=number)

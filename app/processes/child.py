@@ -1,0 +1,279 @@
+"""One running command: started with exactly what it is given, ended with everything it has started."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from app.errors import Invalid
+from app.processes import orphans, seccomp
+from app.processes import sandbox as walls
+
+FILES = 256
+FILE_BYTES = 1 << 30
+PROCESSES = 512
+GRACE = 2.0
+POLL = 0.05
+NPROC_PER_NAMESPACE = (5, 14)
+
+
+class Child:
+    """A started command with its pipes (bytes) and its whole group; safe to use from any thread."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], sandboxed: bool, mark: str) -> None:
+        self.pid = popen.pid
+        self.sandboxed = sandboxed
+        self.stdin: IO[bytes] | None = popen.stdin
+        self.stdout: IO[bytes] | None = popen.stdout
+        self.stderr: IO[bytes] | None = popen.stderr
+        self._popen = popen
+        self._mark = mark
+        self._ended = False
+
+    def exited(self) -> bool:
+        """Whether the command itself has ended; what it started may still run until `wait` or `kill`."""
+        if self._ended or self._popen.returncode is not None:
+            return True
+        if not hasattr(os, "waitid"):
+            return self._popen.poll() is not None
+        try:  # WNOWAIT leaves the zombie: the group's number isn't given to others before we kill it
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, kill what it left; its exit code, 128 + n after signal n; raises TimeoutError."""
+        if not self._sleep_until_exit(timeout):
+            raise TimeoutError(f"the command is still running after {timeout} s")
+        return self.kill()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the command and everything it has started."""
+        if self._ended:
+            return
+        if not self.sandboxed:
+            self._kill_group(number)
+        for process in self._descendants():
+            try:
+                process.send_signal(number)
+            except psutil.Error:
+                continue
+
+    def terminate(self, grace: float = GRACE) -> int:
+        """SIGTERM to all, SIGKILL after `grace` seconds to what is left; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        self._sleep_until_exit(grace)
+        return self.kill()
+
+    def kill(self) -> int:
+        """SIGKILL to the command and everything it has started; returns the exit code."""
+        if not self._ended:
+            if not self.exited():
+                self.signal(signal.SIGKILL)
+            self._kill_group(signal.SIGKILL)
+            if not self.sandboxed:
+                orphans.kill(self._mark)
+            self._ended = True
+        code = self._popen.wait()
+        return 128 - code if code < 0 else code
+
+    def close(self) -> None:
+        """Kill it if it runs, and close our ends of its pipes."""
+        self.kill()
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def exit_descriptor(self) -> int | None:
+        """A new descriptor, readable when the command ends (the caller closes it), where there is one."""
+        try:
+            return os.pidfd_open(self.pid)
+        except (AttributeError, OSError):
+            return None
+
+    def _sleep_until_exit(self, timeout: float | None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        fd = self.exit_descriptor()
+        poll = select.poll()
+        if fd is not None:
+            poll.register(fd, select.POLLIN)
+        try:
+            while not self.exited():
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                pause = left if fd is not None else min(POLL, POLL if left is None else left)
+                poll.poll(None if pause is None else pause * 1000)
+        finally:
+            if fd is not None:
+                os.close(fd)
+        return True
+
+    def _kill_group(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return  # nobody is left in it
+
+    def _descendants(self) -> list[psutil.Process]:
+        """What the command has started, without bubblewrap's own first process, which must live on."""
+        try:
+            top = psutil.Process(self.pid)
+            inits = top.children() if self.sandboxed else []
+            return [process for process in top.children(recursive=True) if process not in inits]
+        except psutil.Error:
+            return []
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    workspace: Path,
+    private: Path,
+    env: Mapping[str, str] | None = None,
+    network: bool = False,
+    sandbox: bool | None = None,
+    also: Sequence[Path] = (),
+    stdin: bool = False,
+    tty: int | None = None,
+) -> Child:
+    """Start a command; `tty` is a terminal's descriptor for its three streams, else they are pipes.
+
+    `sandbox`: None takes it where it works, True raises Unavailable where it doesn't, False not.
+    Raises Invalid for a directory outside the workspace, FileNotFoundError for a command that isn't there.
+    """
+    _check(argv, env)
+    place = walls.Place(workspace, private, tuple(also))
+    place.prepare()
+    directory = place.host_path(cwd)
+    if not directory.is_dir():
+        raise Invalid(f"There is no directory {cwd}.", "cwd")
+    sandboxed = walls.sandbox_state().on if sandbox is None else sandbox
+    whole = {**environment(place.home), **(env or {})}
+    if sandboxed:
+        return _on_spawner(lambda: _start_inside(place, cwd, argv, whole, network, stdin, tty))
+    return _on_spawner(lambda: _start_outside(directory, argv, whole, stdin, tty))
+
+
+def environment(home: Path) -> dict[str, str]:
+    """All that a command gets from our own environment."""
+    ours = {name: os.environ[name] for name in ("LANG", "TZ") if name in os.environ}
+    switchers = {"RUSTUP_HOME": str(path)} if (path := Path.home() / ".rustup").is_dir() else {}
+    always = {"PATH": walls.search_path(), "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb"}
+    return {**always, **ours, **switchers}
+
+
+def _check(argv: Sequence[str], env: Mapping[str, str] | None) -> None:
+    words = [*argv, *(env or {}).keys(), *(env or {}).values()]
+    if not argv or not argv[0] or any("\0" in word for word in words):
+        raise Invalid("A command is a list of words without NUL bytes.", "command")
+    if any("=" in name or not name for name in env or {}):
+        raise Invalid("An environment variable's name has no '='.", "env")
+
+
+def _start_inside(
+    place: walls.Place,
+    cwd: Path,
+    argv: Sequence[str],
+    env: dict[str, str],
+    network: bool,
+    stdin: bool,
+    tty: int | None,
+) -> Child:
+    filter_fd = seccomp.descriptor()
+    try:
+        wall = walls.command(place, cwd, network=network, tty=tty is not None, filter_fd=filter_fd)
+        passed = () if filter_fd is None else (filter_fd,)
+        whole = [*_terminal(tty), *wall, *_limits(PROCESSES), *argv]
+        return Child(_popen(whole, Path("/"), env, stdin, tty, passed), sandboxed=True, mark="")
+    finally:
+        if filter_fd is not None:
+            os.close(filter_fd)
+
+
+def _start_outside(
+    cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None
+) -> Child:
+    mark = orphans.mark()
+    tied = _tool("setpriv")
+    wall = [tied, "--pdeathsig", "KILL", "--"] if tied else []
+    whole = [*_terminal(tty), *wall, *_limits(None), *argv]
+    marked = {**env, orphans.VARIABLE: mark}
+    return Child(_popen(whole, cwd, marked, stdin, tty, ()), sandboxed=False, mark=mark)
+
+
+def _popen(
+    argv: list[str], cwd: Path, env: dict[str, str], stdin: bool, tty: int | None, passed: tuple[int, ...]
+) -> subprocess.Popen[bytes]:
+    source = tty if tty is not None else subprocess.PIPE if stdin else subprocess.DEVNULL
+    sink = tty if tty is not None else subprocess.PIPE
+    return subprocess.Popen(
+        argv, cwd=cwd, env=env, stdin=source, stdout=sink, stderr=sink, close_fds=True, pass_fds=passed,
+        start_new_session=tty is None, bufsize=0,
+    )  # fmt: skip
+
+
+def _terminal(tty: int | None) -> list[str]:
+    """A prefix that makes the terminal the controlling one of a new session."""
+    return [] if tty is None else [_tool("setsid") or "setsid", "--ctty", "--wait"]
+
+
+def _limits(processes: int | None) -> list[str]:
+    """A prefix that sets the limits; Linux counts processes per namespace since 5.14."""
+    tool = _tool("prlimit")
+    if not tool:
+        return []
+    words = [tool, f"--nofile={_at_most(resource.RLIMIT_NOFILE, FILES)}", "--core=0"]
+    words.append(f"--fsize={_at_most(resource.RLIMIT_FSIZE, FILE_BYTES)}")
+    if processes and _kernel() >= NPROC_PER_NAMESPACE:
+        words.append(f"--nproc={_at_most(resource.RLIMIT_NPROC, processes)}")
+    return [*words, "--"]
+
+
+def _at_most(limit: int, wanted: int) -> int:
+    hard = resource.getrlimit(limit)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+@cache
+def _kernel() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(filter(str.isdigit, minor)) or 0)
+
+
+@cache
+def _tool(name: str) -> str | None:
+    """One of util-linux's tools, which lie in /usr and so are seen inside the sandbox too."""
+    return shutil.which(name, path="/usr/bin:/usr/sbin:/bin") if sys.platform.startswith("linux") else None
+
+
+def _new_spawner() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+
+
+def _after_fork() -> None:
+    global _spawner
+    _spawner = _new_spawner()
+
+
+# Linux sends the parent-death signal when the *thread* that forked ends: one that never ends forks all.
+_spawner = _new_spawner()
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _on_spawner(work: Callable[[], Child]) -> Child:
+    return _spawner.submit(work).result()

@@ -1,0 +1,70 @@
+"""What is left of commands that ran without a sandbox: found by a mark in their environment, and killed.
+
+A process can leave its group and its session, but it keeps its environment. In the sandbox the end of the
+PID namespace does this work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from app import config
+
+VARIABLE = "SIGNALCABIN_CHILD"
+_numbers = itertools.count(1)
+
+
+def mark() -> str:
+    """A new mark: this installation, this server process, and a number."""
+    return f"{_installation()}.{os.getpid()}.{_started(os.getpid())}.{next(_numbers)}"
+
+
+def kill(mark: str) -> int:
+    """Kill every process that bears the mark; returns how many."""
+    return _kill([pid for pid, found in _marked() if found == mark])
+
+
+def sweep() -> int:
+    """At start-up: kill what earlier servers of this data directory left behind; returns how many."""
+    ours = [(pid, found.split(".")) for pid, found in _marked() if found.startswith(_installation() + ".")]
+    return _kill([pid for pid, parts in ours if _started(int(parts[1])) != parts[2]])
+
+
+def _kill(pids: list[int]) -> int:
+    killed = 0
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        killed += 1
+    return killed
+
+
+def _marked() -> Iterator[tuple[int, str]]:
+    start = VARIABLE.encode() + b"="
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            words = environ.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it is gone, or not ours
+        for word in words:
+            if word.startswith(start):
+                yield int(environ.parent.name), os.fsdecode(word[len(start) :])
+
+
+def _installation() -> str:
+    return hashlib.sha256(os.fsencode(config.current().data_dir.resolve())).hexdigest()[:12]
+
+
+def _started(pid: int) -> str:
+    """The process's start in clock ticks since boot: with the number, a name that is never given twice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""

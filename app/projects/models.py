@@ -1,0 +1,38 @@
+"""The tables of projects: the registered roots, and the directories that were asked for and refused."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from app import db
+
+project = sa.Table(
+    "project",
+    db.metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("root", sa.String(4096), nullable=False, unique=True),
+    sa.Column("git_root", sa.String(64), nullable=False),
+    sa.Column("vcs", sa.Boolean, nullable=False),
+    sa.Column("origin", sa.String(2048), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("progress", db.Json, nullable=False),
+    sa.Column("owner", sa.String(40), nullable=False),
+    sa.Column("visibility", sa.String(16), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("initialized", sa.BigInteger),
+    # When the process that clones last said so; another one takes over when it has been silent.
+    sa.Column("beat", sa.BigInteger, nullable=False),
+)
+
+refusal = sa.Table(
+    "directory_refusal",
+    db.metadata,
+    sa.Column("path", sa.String(1024), primary_key=True),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("user", sa.String(40), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("via", sa.String(16), nullable=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+)

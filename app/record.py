@@ -1,0 +1,137 @@
+"""Facts and deeds: writes event and audit rows inside the transaction that is open.
+
+Owns those two tables and imports no room; the rooms `events` and `audit` read them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from app import db, ids
+from app.actor import Actor, Thing
+from app.wake import Ringer
+
+events = sa.Table(
+    "event",
+    db.metadata,
+    sa.Column("seq", db.BigSerial, primary_key=True, autoincrement=True),
+    sa.Column("xid", sa.BigInteger, nullable=False),  # PostgreSQL's transaction; 0 on SQLite
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("session_id", sa.String(40), nullable=False),
+    sa.Column("owner", sa.String(40), nullable=False),
+    sa.Column("project", sa.String(40), nullable=False),
+    sa.Column("visibility", sa.String(16), nullable=False),
+    sa.Column("data", db.Json, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Index("event_xid_seq", "xid", "seq"),
+    sa.Index("event_session", "session_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+audit_rows = sa.Table(
+    "audit",
+    db.metadata,
+    sa.Column("seq", db.BigSerial, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.String(64), nullable=False),
+    sa.Column("actor_kind", sa.String(16), nullable=False),
+    sa.Column("user", sa.String(40), nullable=False),
+    sa.Column("token", sa.String(64), nullable=True),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("target", sa.String(255), nullable=False),
+    sa.Column("result", sa.String(16), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("via", sa.String(16), nullable=False),
+    sa.Column("detail", db.Json, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+kinds: dict[str, type[Event]] = {}
+_ringer: Ringer | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """A fact that a room announces; a subclass names its kind and holds JSON-able fields."""
+
+    kind: ClassVar[str] = ""
+
+    def __init_subclass__(cls, kind: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.kind = kind
+        kinds[kind] = cls
+
+
+def event(connection: sa.Connection, fact: Event, scope: Thing) -> None:
+    """Append the fact to the log in the open transaction; readers are woken once it has committed."""
+    data = {field.name: getattr(fact, field.name) for field in dataclasses.fields(fact)}
+    row = {
+        "kind": fact.kind,
+        "session_id": data.get("session_id") or "",
+        "owner": scope.owner,
+        "project": scope.project,
+        "visibility": scope.visibility,
+        "data": data,
+        "at": ids.now(),
+    }
+    if connection.dialect.name == "postgresql":
+        connection.execute(_insert_postgresql, row)
+    else:
+        connection.execute(_insert_sqlite, row)
+    db.after_commit(announce)
+
+
+_insert_sqlite = events.insert().values(xid=0).inline()
+_insert_postgresql = events.insert().values(xid=sa.text("pg_current_xact_id()::text::bigint")).inline()
+
+
+def rescope(connection: sa.Connection, session_id: str, scope: Thing) -> None:
+    """Give the session's past facts its new rights, so that a replay shows no more than a read would."""
+    connection.execute(
+        events.update()
+        .where(events.c.session_id == session_id)
+        .values(owner=scope.owner, project=scope.project, visibility=scope.visibility)
+    )
+
+
+def audit(
+    connection: sa.Connection,
+    actor: Actor,
+    action: str,
+    target: str = "",
+    detail: dict[str, Any] | None = None,
+    result: str = "done",
+) -> None:
+    """Write down a security-relevant act in the transaction of the act itself: no row, no act."""
+    connection.execute(
+        audit_rows.insert().inline(),
+        {
+            "at": ids.now(),
+            "actor": actor.id,
+            "actor_kind": actor.kind,
+            "user": actor.user,
+            "token": actor.token,
+            "action": action,
+            "target": target[:255],
+            "result": result,
+            "address": actor.address,
+            "via": actor.via,
+            "detail": detail or {},
+        },
+    )
+
+
+def use(ringer: Ringer | None) -> None:
+    """Set who wakes the readers after a commit; None in tools that only write."""
+    global _ringer
+    _ringer = ringer
+
+
+def announce() -> None:
+    """Wake the readers of the log on this machine."""
+    if _ringer is not None:
+        _ringer.ring()

@@ -1,0 +1,191 @@
+"""Secrets don't leave: live values, plain or encoded, become `[secret:NAME]` in text, data, streams, logs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+SHORTEST = 8
+SHORTEST_LINE = 20
+
+
+class Redactor:
+    """Knows secret values and their encodings; values under 8 characters are too common to look for."""
+
+    def __init__(self, secrets: dict[str, str] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._secrets: dict[str, tuple[str, ...]] = {}
+        self._forms = _Forms.of({})
+        for name, value in (secrets or {}).items():
+            self.watch(name, value)
+
+    def watch(self, name: str, value: str) -> None:
+        """From now on show the value as `[secret:NAME]`; a name may have an old and a new value."""
+        with self._lock:
+            held = self._secrets.get(name, ())
+            if value not in held:
+                self._secrets = {**self._secrets, name: (*held, value)}
+                self._forms = _Forms.of(self._secrets)
+
+    def forget(self, name: str) -> None:
+        """Let values of this name pass again."""
+        with self._lock:
+            self._secrets = {known: values for known, values in self._secrets.items() if known != name}
+            self._forms = _Forms.of(self._secrets)
+
+    def text(self, text: str) -> str:
+        """The text without the secrets."""
+        for form, label in self._forms.labels.items():
+            if form in text:
+                text = text.replace(form, label)
+        return text
+
+    def data(self, value: Any) -> Any:
+        """JSON-able data without the secrets, in keys and values."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.data(key): self.data(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.data(item) for item in value]
+        return value
+
+    def stream(self) -> Stream:
+        """A redactor of one text that comes in chunks."""
+        return Stream(self)
+
+    def ready(self, text: str) -> int:
+        """How much of a text that goes on may be shown: up to where a secret may have begun."""
+        forms = self._forms
+        for start in range(max(0, len(text) - forms.longest + 1), len(text)):
+            if text[start] in forms.firsts and forms.may_begin(text[start:]):
+                return forms.not_inside_a_match(text, start)
+        return len(text)
+
+
+class Stream:
+    """One text in chunks; holds back at most what may become a secret, so no more than the longest one."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = ""
+
+    def feed(self, chunk: str) -> str:
+        """Take a chunk; what may be shown now, which can be nothing."""
+        whole = self._held + chunk
+        ready = self._redactor.ready(whole)
+        self._held = whole[ready:]
+        return self._redactor.text(whole[:ready])
+
+    def flush(self) -> str:
+        """The text has ended: the rest of it."""
+        rest, self._held = self._held, ""
+        return self._redactor.text(rest)
+
+
+@dataclass(frozen=True)
+class _Forms:
+    """All spellings to look for, longest first, each with its label."""
+
+    labels: dict[str, str]
+    firsts: frozenset[str]
+    longest: int
+    pattern: re.Pattern[str]
+
+    @classmethod
+    def of(cls, secrets: dict[str, tuple[str, ...]]) -> _Forms:
+        found = {
+            form: f"[secret:{name}]"
+            for name, values in secrets.items()
+            for value in values
+            if len(value) >= SHORTEST
+            for form in _spellings(value)
+        }
+        forms = sorted(found, key=len, reverse=True)
+        pattern = re.compile("|".join(map(re.escape, forms)) or r"(?!)")
+        firsts = frozenset(form[0] for form in forms)
+        return cls({form: found[form] for form in forms}, firsts, len(forms[0]) if forms else 0, pattern)
+
+    def may_begin(self, end: str) -> bool:
+        return any(len(form) > len(end) and form.startswith(end) for form in self.labels)
+
+    def not_inside_a_match(self, text: str, cut: int) -> int:
+        """The cut, or the beginning of the complete secret that it would cut in two."""
+        for match in self.pattern.finditer(text, max(0, cut - self.longest)):
+            if match.start() < cut < match.end():
+                return match.start()
+        return cut
+
+
+def _spellings(value: str) -> Iterator[str]:
+    yield value
+    for escaped in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
+        yield escaped[1:-1]
+        yield escaped[1:-1].replace("/", "\\/")
+    for quoted in (quote(value, safe=""), quote(value), quote_plus(value)):
+        yield quoted
+        yield re.sub("%..", lambda code: code[0].lower(), quoted)
+    yield from filter(lambda form: len(form) >= SHORTEST, _in_base64(value.encode()))
+    lines = value.splitlines() if "\n" in value else []
+    yield from (line for line in lines if len(line) >= SHORTEST_LINE and not line.startswith("-----"))
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """The value encoded alone, and what of it stays the same inside something longer, at 3 offsets."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode(raw).decode()
+        yield from (whole, whole.rstrip("="))
+        for offset in range(3):
+            padded = encode(b"\0" * offset + raw).decode().rstrip("=")
+            first = (0, 2, 3)[offset]
+            yield padded[first : (offset + len(raw)) * 8 // 6]
+
+
+class LogFilter(logging.Filter):
+    """Put on a handler: log lines and their tracebacks without the secrets."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Redact the record in place; always True."""
+        record.msg, record.args = text(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = text(record.exc_text)
+        if record.stack_info:
+            record.stack_info = text(record.stack_info)
+        return True
+
+
+_live = Redactor()
+
+
+def watch(name: str, value: str) -> None:
+    """Hide this live value in all that the process shows or stores from now on."""
+    _live.watch(name, value)
+
+
+def forget(name: str) -> None:
+    """Stop hiding values of this name."""
+    _live.forget(name)
+
+
+def text(text: str) -> str:
+    """The text without live secrets."""
+    return _live.text(text)
+
+
+def data(value: Any) -> Any:
+    """JSON-able data without live secrets."""
+    return _live.data(value)
+
+
+def stream() -> Stream:
+    """A redactor of one text in chunks that knows the live secrets."""
+    return _live.stream()

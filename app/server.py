@@ -1,0 +1,145 @@
+"""Running it: gunicorn around the app, with the hub, the engines and the sweeps inside its one worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from typing import Any
+
+import psutil
+from gunicorn.app.base import BaseApplication
+
+from app import config, db, dispatch, record
+from app.config import Config
+from app.wake import Ringer
+
+THREADS = 512  # they start when needed and cost nothing before
+
+
+def start_background(settings: Config) -> None:
+    """Start what lives beside the web in a serving process; the database is in use already."""
+    from app.agent import service as agent
+    from app.approvals import service as approvals
+    from app.audit import service as audit
+    from app.events import service as events
+    from app.projects import service as projects
+
+    record.use(Ringer(settings.data_dir))
+    events.start(settings.data_dir)
+    dispatch.start(settings.worker_threads)
+    approvals.start()
+    projects.ensure_defaults()
+    audit.start()
+    agent.start()
+
+
+def stop_background() -> None:
+    """Stop in order: no new steps, streams closed, work at its boundary, what is queued committed."""
+    from app.agent import service as agent
+    from app.audit import service as audit
+    from app.events import service as events
+
+    agent.drain()
+    events.stop()
+    dispatch.stop()
+    audit.stop()
+    db.current().close()
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings; exactly one worker, threads for requests."""
+
+    def __init__(self, settings: Config) -> None:
+        self.settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's own settings."""
+        ports = [self.settings.port, *(port.port for port in self.settings.ports)]
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        options = {
+            "bind": [f"{host}:{port}" for port in ports],
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "worker_connections": 12_000,
+            "timeout": 120,
+            "graceful_timeout": 30,
+            "keepalive": 75,
+            "limit_request_line": 8190,
+            "forwarded_allow_ips": ",".join(self.settings.trusted_proxies),
+            "forwarder_headers": "",
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "post_worker_init": lambda worker: start_background(self.settings),
+            "worker_int": lambda worker: _drain(),
+            "worker_exit": lambda server, worker: stop_background(),
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """The app, built in the worker."""
+        from app import create_app
+        from app.accounts import service as accounts
+
+        app = create_app(self.settings)
+        say_where(self.settings, accounts.first_start())
+        return app
+
+
+def _drain() -> None:
+    from app.agent import service as agent
+
+    agent.drain()
+
+
+def say_where(settings: Config, code: str | None) -> None:
+    """Print where people reach the server, with the one-time sign-in link while nobody has used one."""
+    link = f"{settings.url}/signin#{code}" if code else settings.url
+    print(f"Signalcabin answers at {settings.url}", flush=True)
+    if settings.auth == "none":
+        print("Sign-in is off: whoever can use this machine is the owner.", flush=True)
+    elif code:
+        print(f"Sign in within 10 minutes: {link}", flush=True)
+    if os.environ.get("SSH_CONNECTION"):
+        user = os.environ.get("USER", "you")
+        print(f"From your own machine: ssh -L {settings.port}:127.0.0.1:{settings.port} "
+              f"{user}@{socket.gethostname()}", flush=True)
+
+
+def check_ports(settings: Config) -> None:
+    """Exit 2 with the owner's name if a port is taken."""
+    for port in (settings.port, *(p.port for p in settings.ports)):
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as error:
+                print(f"Port {port} cannot be used: {_taken_by(port) or error.strerror}. "
+                      "Choose another with SIGNALCABIN_PORT.", file=sys.stderr)
+                raise SystemExit(2) from None
+
+
+def _taken_by(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                name = psutil.Process(connection.pid).name() if connection.pid else "another process"
+                return f"it is taken by {name} (pid {connection.pid})"
+    except psutil.Error:
+        return ""
+    return ""
+
+
+def serve(settings: Config) -> None:
+    """Run until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    config.use(settings)
+    check_ports(settings)
+    os.umask(0o077)
+    sys.argv = sys.argv[:1]
+    Server(settings).run()

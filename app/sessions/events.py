@@ -1,0 +1,118 @@
+"""What this room announces. `session`, `message` and `part` hold whole rows as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.record import Event
+
+
+@dataclass(frozen=True)
+class SessionCreated(Event, kind="sessions.created"):
+    """A session began."""
+
+    session_id: str
+    session: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SessionUpdated(Event, kind="sessions.updated"):
+    """Title, state, cost, figures or revert changed."""
+
+    session_id: str
+    session: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SessionDeleted(Event, kind="sessions.deleted"):
+    """A session is gone with all its data."""
+
+    session_id: str
+    session: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SessionIdle(Event, kind="sessions.idle"):
+    """The last queued run ended: nothing goes on."""
+
+    session_id: str
+
+
+@dataclass(frozen=True)
+class SessionBusy(Event, kind="sessions.busy"):
+    """A run began, or took its next step."""
+
+    session_id: str
+
+
+@dataclass(frozen=True)
+class SessionFailed(Event, kind="sessions.failed"):
+    """A run ended with an error: {name, data} as in the transcript."""
+
+    session_id: str
+    error: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MessageUpdated(Event, kind="sessions.message_updated"):
+    """A message is new or changed; without its parts."""
+
+    session_id: str
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MessageRemoved(Event, kind="sessions.message_removed"):
+    """A message and its parts are gone."""
+
+    session_id: str
+    message_id: str
+
+
+@dataclass(frozen=True)
+class PartUpdated(Event, kind="sessions.part_updated"):
+    """A part is new or changed; whole."""
+
+    session_id: str
+    part: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PartDelta(Event, kind="sessions.part_delta"):
+    """A text or reasoning part grew by `delta` to `end` characters."""
+
+    session_id: str
+    message_id: str
+    part_id: str
+    type: str
+    delta: str
+    end: int
+    started: int
+
+
+@dataclass(frozen=True)
+class TodosUpdated(Event, kind="sessions.todos_updated"):
+    """The agent rewrote its list."""
+
+    session_id: str
+    todos: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class RunEnded(Event, kind="sessions.run_ended"):
+    """A run came to its end: completed, failed, aborted or interrupted; with the last assistant message."""
+
+    session_id: str
+    run_id: str
+    state: str
+    message_id: str
+    answer_id: str
+
+
+@dataclass(frozen=True)
+class AbortAsked(Event, kind="sessions.abort_asked"):
+    """Whoever holds this run's lease stops at once."""
+
+    session_id: str
+    run_id: str

@@ -1,0 +1,92 @@
+"""Tables of the room: session, message, part, run. Times are unix ms."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from app import db
+
+LIVE = ("running", "waiting")
+
+sessions = sa.Table(
+    "session",
+    db.metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("project", sa.String(40), nullable=False, index=True),
+    sa.Column("directory", sa.Text, nullable=False),
+    sa.Column("parent_id", sa.String(40), nullable=True, index=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("mode", sa.String(64), nullable=False),
+    sa.Column("provider", sa.String(64), nullable=False),
+    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("preset", sa.String(32), nullable=False),
+    sa.Column("owner", sa.String(40), nullable=False),
+    sa.Column("visibility", sa.String(16), nullable=False),
+    sa.Column("via", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("cost", sa.Float, nullable=False),
+    sa.Column("tokens", db.Json, nullable=False),
+    sa.Column("additions", sa.Integer, nullable=False),
+    sa.Column("deletions", sa.Integer, nullable=False),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("todos", db.Json, nullable=False),
+    sa.Column("revert", db.Json, nullable=True),
+    sa.Column("last_act", sa.Text, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("updated", sa.BigInteger, nullable=False, index=True),
+    sa.Column("archived", sa.BigInteger, nullable=True),
+    sa.Index("session_updated_id", "updated", "id"),
+)
+
+messages = sa.Table(
+    "message",
+    db.metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("session_id", sa.String(40), sa.ForeignKey("session.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("data", db.Json, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("completed", sa.BigInteger, nullable=True),
+    sa.Index("message_session", "session_id", "id"),
+)
+
+parts = sa.Table(
+    "part",
+    db.metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("message_id", sa.String(40), sa.ForeignKey("message.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("session_id", sa.String(40), nullable=False),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("text", sa.Text, nullable=True),
+    sa.Column("data", db.Json, nullable=False),
+    sa.Index("part_message", "message_id", "id"),
+    sa.Index("part_session", "session_id", "message_id", "id"),
+)
+
+runs = sa.Table(
+    "run",
+    db.metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("session_id", sa.String(40), sa.ForeignKey("session.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("message_id", sa.String(40), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("mode", sa.String(64), nullable=False),
+    sa.Column("provider", sa.String(64), nullable=False),
+    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("lease_owner", sa.String(80), nullable=True),
+    sa.Column("lease_until", sa.BigInteger, nullable=True),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("takeovers", sa.Integer, nullable=False),
+    sa.Column("abort", sa.Boolean, nullable=False),
+    sa.Column("error", db.Json, nullable=True),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("started", sa.BigInteger, nullable=True),
+    sa.Column("ended", sa.BigInteger, nullable=True),
+    sa.Index("run_session", "session_id", "id"),
+    sa.Index("run_state", "state", "lease_until"),
+    sa.Index(
+        "run_one_live", "session_id", unique=True,
+        sqlite_where=sa.text("state IN ('running', 'waiting')"),
+        postgresql_where=sa.text("state IN ('running', 'waiting')"),
+    ),
+)

@@ -1,0 +1,148 @@
+"""The routes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask import Response
+
+from app.actor import Actor
+from app.dialects import opencode
+from app.errors import Invalid
+from app.events import service as events
+from app.projects import service as projects
+from app.sessions import bp, service
+from app.sessions.events import RunEnded
+from app.sessions.opencode import shapes
+from app.sessions.opencode.bodies import CreateSession, ListMessages, ListSessions, Prompt, UpdateSession
+from app.sessions.service import Message
+
+door = opencode.door(bp)
+PROMPT_WAIT = 24 * 3600.0
+
+
+@door.get("/session", query=ListSessions)
+def index(actor: Actor, query: ListSessions) -> list[dict[str, Any]]:
+    """Sessions of the directory, newest updated first."""
+    place = projects.resolve(actor, opencode.directory())
+    found = service.find_page(
+        actor, project=place.project.id, directory=str(place.directory) if opencode.directory() else "",
+        words=query.search or "", since=query.start or 0, limit=query.limit,
+        parent_id=None if query.roots else "",
+    )
+    return [shapes.session(session) for session in found]
+
+
+@door.get("/session/status")
+def status(actor: Actor) -> dict[str, Any]:
+    """What is not idle."""
+    return {session_id: {"type": "busy"} for session_id in service.busy_ids(actor)}
+
+
+@door.post("/session", body=CreateSession)
+def create(actor: Actor, body: CreateSession) -> dict[str, Any]:
+    """Begin a session in the request's directory."""
+    place = projects.resolve(actor, opencode.directory())
+    session = service.create(
+        actor, place, title=body.title or "", parent_id=body.parentID, mode=body.agent or "build",
+    )
+    return shapes.session(session)
+
+
+@door.get("/session/<session_id>")
+def get(actor: Actor, session_id: str) -> dict[str, Any]:
+    """One session."""
+    return shapes.session(service.get(actor, _id(session_id)))
+
+
+@door.patch("/session/<session_id>", body=UpdateSession)
+def update(actor: Actor, body: UpdateSession, session_id: str) -> dict[str, Any]:
+    """Change the title, or archive."""
+    archived = body.time.archived if body.time else None
+    return shapes.session(service.update(actor, _id(session_id), title=body.title, archived=archived))
+
+
+@door.delete("/session/<session_id>")
+def delete(actor: Actor, session_id: str) -> bool:
+    """Delete a session and all its data."""
+    service.delete(actor, _id(session_id))
+    return True
+
+
+@door.get("/session/<session_id>/children")
+def children(actor: Actor, session_id: str) -> list[dict[str, Any]]:
+    """Sessions started from this one."""
+    return [shapes.session(child) for child in service.children(actor, _id(session_id))]
+
+
+@door.get("/session/<session_id>/todo")
+def todo(actor: Actor, session_id: str) -> list[dict[str, Any]]:
+    """The agent's todo list."""
+    return service.get(actor, _id(session_id)).todos
+
+
+@door.post("/session/<session_id>/abort")
+def abort(actor: Actor, session_id: str) -> bool:
+    """Stop what runs; whether anything did."""
+    return service.abort(actor, _id(session_id))
+
+
+@door.get("/session/<session_id>/message", query=ListMessages)
+def messages(actor: Actor, query: ListMessages, session_id: str) -> list[dict[str, Any]]:
+    """The transcript in order; with a limit its newest messages."""
+    found = service.transcript(actor, _id(session_id))
+    if query.before:
+        found = [message for message in found if message.id < query.before]
+    return [shapes.with_parts(message) for message in (found[-query.limit :] if query.limit else found)]
+
+
+@door.get("/session/<session_id>/message/<message_id>")
+def message(actor: Actor, session_id: str, message_id: str) -> dict[str, Any]:
+    """One message with its parts."""
+    return shapes.with_parts(service.message(actor, _id(session_id), message_id))
+
+
+@door.post("/session/<session_id>/message", body=Prompt)
+def prompt(actor: Actor, body: Prompt, session_id: str) -> dict[str, Any]:
+    """Send a prompt and wait for the turn's last answer; while busy it waits its turn."""
+    session_id = _id(session_id)
+    ended = lambda fact: isinstance(fact.event, RunEnded) and fact.event.session_id == session_id  # noqa: E731
+    with events.subscribe(actor, keep=ended) as subscription:
+        sent, run_id = _send(actor, session_id, body)
+        if run_id is None:
+            return shapes.with_parts(sent)
+        for fact in subscription.facts(heartbeat=None, deadline=time.monotonic() + PROMPT_WAIT):
+            if fact is not None and fact.event.run_id == run_id:  # type: ignore[attr-defined]
+                return shapes.with_parts(_answer(actor, session_id, sent))
+    return shapes.with_parts(_answer(actor, session_id, sent))
+
+
+@door.post("/session/<session_id>/prompt_async", body=Prompt)
+def prompt_async(actor: Actor, body: Prompt, session_id: str) -> Response:
+    """Send a prompt and don't wait."""
+    _send(actor, _id(session_id), body)
+    return Response(status=204)
+
+
+def _send(actor: Actor, session_id: str, body: Prompt) -> tuple[Message, str | None]:
+    model = body.model
+    return service.send(
+        actor, session_id, [part.model_dump(exclude_none=True) for part in body.parts], mode=body.agent or "",
+        provider=model.providerID if model else "", model=model.modelID if model else "",
+        message_id=body.messageID, system=body.system, tools=body.tools, no_reply=body.noReply,
+    )
+
+
+def _answer(actor: Actor, session_id: str, sent: Message) -> Message:
+    """The last assistant message that answers the prompt; the prompt itself if it was stopped before one."""
+    answers = [m for m in service.transcript(actor, session_id) if m.data.get("parentID") == sent.id]
+    return answers[-1] if answers else service.message(actor, session_id, sent.id)
+
+
+def _id(session_id: str) -> str:
+    if not session_id.startswith("ses"):
+        raise Invalid("A session id begins with ses.", "id")
+    return session_id
+
+

@@ -1,0 +1,146 @@
+"""How OpenCode spells a session, a message and a part (the union of both generations), and their events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.dialects import opencode
+from app.events.service import Fact
+from app.sessions import events
+from app.sessions.service import Message, Part, Session
+
+_HIDDEN = ("by", "ready")
+
+
+@opencode.shapes("session")
+def session(row: Session | dict[str, Any]) -> dict[str, Any]:
+    """A Session."""
+    get = row.get if isinstance(row, dict) else lambda name: getattr(row, name)
+    tokens = get("tokens") or {}
+    shape: dict[str, Any] = {
+        "id": get("id"),
+        "slug": get("id")[-12:].lower(),
+        "version": opencode.VERSION,
+        "projectID": get("project"),
+        "directory": get("directory"),
+        "path": "",
+        "title": get("title"),
+        "time": {"created": get("created"), "updated": get("updated")},
+        "cost": get("cost"),
+        "tokens": _tokens(tokens),
+        "summary": {
+            "additions": get("additions"), "deletions": get("deletions"), "files": get("files"), "diffs": [],
+        },
+        "agent": get("mode"),
+    }
+    if get("provider"):
+        shape["model"] = {"providerID": get("provider"), "id": get("model"), "modelID": get("model")}
+    if get("parent_id"):
+        shape["parentID"] = get("parent_id")
+    if get("archived"):
+        shape["time"]["archived"] = get("archived")
+    if get("revert"):
+        shape["revert"] = get("revert")
+    return shape
+
+
+def message(row: Message | dict[str, Any]) -> dict[str, Any]:
+    """A UserMessage or AssistantMessage, without parts."""
+    get = row.__getitem__ if isinstance(row, dict) else lambda name: getattr(row, name)
+    data = {name: value for name, value in get("data").items() if name not in _HIDDEN}
+    time = {"created": get("created")}
+    if get("completed"):
+        time["completed"] = get("completed")
+    shape = {"id": get("id"), "sessionID": get("session_id"), "role": get("role"), "time": time, **data}
+    if get("role") == "assistant":
+        shape["system"] = []
+        shape["tokens"] = _tokens(data.get("tokens", {}))
+    return shape
+
+
+def part(row: Part | dict[str, Any]) -> dict[str, Any]:
+    """A Part of any type."""
+    get = row.__getitem__ if isinstance(row, dict) else lambda name: getattr(row, name)
+    data = {name: value for name, value in get("data").items() if name not in _HIDDEN}
+    ids = {"id": get("id"), "sessionID": get("session_id"), "messageID": get("message_id")}
+    return {**ids, "type": get("type"), **data}
+
+
+def with_parts(row: Message) -> dict[str, Any]:
+    """A message as lists and prompts answer it: `{info, parts}`."""
+    return {"info": message(row), "parts": [part(one) for one in row.parts]}
+
+
+def _tokens(tokens: dict[str, Any]) -> dict[str, Any]:
+    cache = tokens.get("cache", {})
+    shape: dict[str, Any] = {name: tokens.get(name, 0) for name in ("input", "output", "reasoning")}
+    shape["cache"] = {"read": cache.get("read", 0), "write": cache.get("write", 0)}
+    shape["total"] = shape["input"] + shape["output"] + shape["reasoning"] + sum(shape["cache"].values())
+    return shape
+
+
+def _event(name: str, session_id: str, **properties: Any) -> list[dict[str, Any]]:
+    return [{"type": name, "properties": {"sessionID": session_id, **properties}}]
+
+
+@opencode.encodes(events.SessionCreated)
+def _created(fact: Fact) -> list[dict[str, Any]]:
+    return _event("session.created", fact.event.session_id, info=session(fact.event.session))  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.SessionUpdated)
+def _updated(fact: Fact) -> list[dict[str, Any]]:
+    return _event("session.updated", fact.event.session_id, info=session(fact.event.session))  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.SessionDeleted)
+def _deleted(fact: Fact) -> list[dict[str, Any]]:
+    return _event("session.deleted", fact.event.session_id, info=session(fact.event.session))  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.SessionBusy)
+def _busy(fact: Fact) -> list[dict[str, Any]]:
+    return _event("session.status", fact.event.session_id, status={"type": "busy"})  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.SessionIdle)
+def _idle(fact: Fact) -> list[dict[str, Any]]:
+    session_id = fact.event.session_id  # type: ignore[attr-defined]
+    return _event("session.status", session_id, status={"type": "idle"}) + _event("session.idle", session_id)
+
+
+@opencode.encodes(events.SessionFailed)
+def _failed(fact: Fact) -> list[dict[str, Any]]:
+    return _event("session.error", fact.event.session_id, error=fact.event.error)  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.MessageUpdated)
+def _message(fact: Fact) -> list[dict[str, Any]]:
+    return _event("message.updated", fact.event.session_id, info=message(fact.event.message))  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.MessageRemoved)
+def _removed(fact: Fact) -> list[dict[str, Any]]:
+    return _event("message.removed", fact.event.session_id, messageID=fact.event.message_id)  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.PartUpdated)
+def _part(fact: Fact) -> list[dict[str, Any]]:
+    shape = part(fact.event.part)  # type: ignore[attr-defined]
+    return _event("message.part.updated", fact.event.session_id, part=shape, time=fact.at)  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.PartDelta)
+def _delta(fact: Fact) -> list[dict[str, Any]]:
+    """The whole text so far and the piece that is new: both generations can use that."""
+    event: events.PartDelta = fact.event  # type: ignore[assignment]
+    shape = {
+        "id": event.part_id, "sessionID": event.session_id, "messageID": event.message_id, "type": event.type,
+        "text": fact.text or "", "time": {"start": event.started},
+    }
+    return _event("message.part.updated", event.session_id, part=shape, delta=event.delta, time=fact.at)
+
+
+@opencode.encodes(events.TodosUpdated)
+def _todos(fact: Fact) -> list[dict[str, Any]]:
+    return _event("todo.updated", fact.event.session_id, todos=fact.event.todos)  # type: ignore[attr-defined]

@@ -1,0 +1,303 @@
+"""What people and clients do with sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from app import db, ids, record
+from app.accounts import service as accounts
+from app.actor import Actor, Thing
+from app.errors import Conflict, Invalid, NotFound
+from app.sessions import events
+from app.sessions.service import rows, runs
+from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
+from app.sessions.things import Message, Part, Run, Session, run_of, session_of
+
+TITLE_LENGTH = 80
+VISIBILITIES = ("private", "team", "shared")
+
+
+class Place(Protocol):
+    """Where a session works: a project and a directory in it."""
+
+    @property
+    def project(self) -> Any: ...
+    @property
+    def directory(self) -> Any: ...
+
+
+def get(actor: Actor, session_id: str) -> Session:
+    """One session."""
+    with db.read() as connection:
+        session = rows.session(connection, session_id)
+    accounts.require(actor, "sessions:read", session)
+    return session
+
+
+def get_many(actor: Actor, session_ids: list[str]) -> dict[str, Session]:
+    """Those of the sessions that the actor may read, by id."""
+    with db.read() as connection:
+        found = connection.execute(sa.select(SESSIONS).where(SESSIONS.c.id.in_(session_ids)))
+        sessions = [session_of(row) for row in found]
+    return {s.id: s for s in sessions if accounts.may(actor, "sessions:read", s)}
+
+
+def find_page(
+    actor: Actor, *, words: str = "", state: str = "", project: str = "", directory: str = "", owner: str = "",
+    parent_id: str | None = "", before: tuple[int, str] | None = None, since: int = 0, limit: int = 50,
+) -> list[Session]:
+    """Sessions newest first that the actor may read; `before` is the (updated, id) of the last row shown."""
+    accounts.require(actor, "sessions:read")
+    query = sa.select(SESSIONS).where(*_visible(actor))
+    if words:
+        pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        query = query.where(SESSIONS.c.title.ilike(pattern, escape="\\"))
+    if state:
+        query = query.where(SESSIONS.c.state.in_(state.split(",")))
+    for column, value in ((SESSIONS.c.project, project), (SESSIONS.c.directory, directory), (SESSIONS.c.owner, owner)):
+        if value:
+            query = query.where(column == value)
+    if parent_id != "":
+        query = query.where(SESSIONS.c.parent_id.is_(None) if parent_id is None else SESSIONS.c.parent_id == parent_id)
+    if before:
+        query = query.where(sa.tuple_(SESSIONS.c.updated, SESSIONS.c.id) < sa.tuple_(*before))
+    if since:
+        query = query.where(SESSIONS.c.updated >= since)
+    query = query.order_by(SESSIONS.c.updated.desc(), SESSIONS.c.id.desc()).limit(limit)
+    with db.read() as connection:
+        return [session_of(row) for row in connection.execute(query)]
+
+
+def busy_ids(actor: Actor) -> dict[str, str]:
+    """The state of every session that isn't idle, by id."""
+    busy = find_page(actor, state="queued,running,waiting", limit=1000)
+    return {session.id: session.state for session in busy}
+
+
+def create(
+    actor: Actor, place: Place, *, title: str = "", parent_id: str | None = None, mode: str = "build",
+    provider: str = "", model: str = "", preset: str = "ask", visibility: str = "team",
+) -> Session:
+    """Begin a session in a project's directory; idle until the first prompt."""
+    project: Thing = place.project
+    accounts.require(actor, "sessions:write", _for_all_members(project))
+    if visibility not in VISIBILITIES:
+        raise Invalid(f"visibility is one of {', '.join(VISIBILITIES)}.", "visibility")
+    now = ids.now()
+    kind = "Child" if parent_id else "New"
+    session = Session(
+        id=ids.descending("ses"), project=place.project.id, directory=str(place.directory), parent_id=parent_id,
+        title=title or f"{kind} session - {_iso(now)}", mode=mode, provider=provider, model=model, preset=preset,
+        owner=actor.user, visibility=visibility, via=actor.via, state="idle", cost=0.0, tokens={}, additions=0,
+        deletions=0, files=0, todos=[], revert=None, last_act="", created=now, updated=now, archived=None,
+    )
+    with db.transaction() as connection:
+        if parent_id:
+            accounts.require(actor, "sessions:write", rows.session(connection, parent_id))
+        connection.execute(SESSIONS.insert().inline(), session.plain())
+        record.event(connection, events.SessionCreated(session.id, session.plain()), session)
+        record.event(connection, events.SessionUpdated(session.id, session.plain()), session)
+    return session
+
+
+def update(actor: Actor, session_id: str, **changes: Any) -> Session:
+    """Change title, visibility, mode, provider, model, preset or archived; None leaves as it is."""
+    changes = {name: value for name, value in changes.items() if value is not None}
+    with db.transaction() as connection:
+        session = rows.session(connection, session_id)
+        accounts.require(actor, "sessions:write", session)
+        if not changes.get("title", "x").strip():
+            raise Invalid("A title needs at least one character.", "title")
+        if changes.get("visibility", "team") not in VISIBILITIES:
+            raise Invalid(f"visibility is one of {', '.join(VISIBILITIES)}.", "visibility")
+        if "preset" in changes or "visibility" in changes:
+            record.audit(connection, actor, "session.change", session_id, changes)
+        session = rows.change(connection, session, **changes)
+        if "visibility" in changes:
+            record.rescope(connection, session_id, session)
+        return session
+
+
+def delete(actor: Actor, session_id: str) -> Session:
+    """Delete a session, its children and all their data; what runs is stopped."""
+    with db.transaction() as connection:
+        session = rows.session(connection, session_id)
+        accounts.require(actor, "sessions:write", session)
+        for child in _children(connection, session_id):
+            delete(actor, child.id)
+        runs.abort_all(connection, session)
+        for table in (PARTS, MESSAGES, RUNS):
+            connection.execute(table.delete().where(table.c.session_id == session_id))
+        connection.execute(SESSIONS.delete().where(SESSIONS.c.id == session_id))
+        record.event(connection, events.SessionDeleted(session_id, session.plain()), session)
+        record.audit(connection, actor, "session.delete", session_id, {"title": session.title})
+    return session
+
+
+def children(actor: Actor, session_id: str) -> list[Session]:
+    """The sessions started from this one."""
+    accounts.require(actor, "sessions:read", get(actor, session_id))
+    with db.read() as connection:
+        return [s for s in _children(connection, session_id) if accounts.may(actor, "sessions:read", s)]
+
+
+def transcript(actor: Actor, session_id: str) -> list[Message]:
+    """All messages with their parts, in order."""
+    with db.read() as connection:
+        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        return rows.messages(connection, session_id)
+
+
+def message(actor: Actor, session_id: str, message_id: str) -> Message:
+    """One message with its parts."""
+    with db.read() as connection:
+        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        found = rows.messages(connection, session_id, MESSAGES.c.id == message_id)
+    if not found:
+        raise NotFound("message", message_id)
+    return found[0]
+
+
+def send(
+    actor: Actor, session_id: str, parts: list[dict[str, Any]], *, mode: str = "", provider: str = "",
+    model: str = "", message_id: str | None = None, system: str | None = None,
+    tools: dict[str, bool] | None = None, no_reply: bool = False,
+) -> tuple[Message, str | None]:
+    """Put a prompt into the session and queue a run for it; returns the message and the run's id.
+
+    `parts` are neutral: {type: text|file|agent, …, id?}. While a run is busy the prompt waits its turn.
+    """
+    if not parts:
+        raise Invalid("A prompt needs at least one part.", "parts")
+    with db.transaction() as connection:
+        session = rows.session(connection, session_id)
+        accounts.require(actor, "sessions:run", session)
+        session = _drop_reverted(connection, session)
+        mode, provider, model = mode or session.mode, provider or session.provider, model or session.model
+        data: dict[str, Any] = {"agent": mode, "model": {"providerID": provider, "modelID": model}, "by": actor.name}
+        data |= {name: value for name, value in (("system", system), ("tools", tools)) if value}
+        new = Message(message_id or ids.ascending("msg"), session_id, "user", data, ids.now(), None)
+        new = replace(new, parts=[_part(new, part) for part in parts])
+        if connection.scalar(sa.select(MESSAGES.c.id).where(MESSAGES.c.id == new.id)):
+            raise Conflict(f"A message with the id {new.id} is already there.")
+        rows.insert_message(connection, new, session)
+        changes: dict[str, Any] = {"mode": mode, "provider": provider, "model": model}
+        if _has_default_title(session):
+            changes["title"] = title_from(new)
+        if no_reply:
+            rows.change(connection, session, **changes)
+            return new, None
+        run_id = runs.queue(connection, session, new, mode, provider, model)
+        rows.change(connection, session, state=session.state if session.is_busy else "queued", **changes)
+    return new, run_id
+
+
+def abort(actor: Actor, session_id: str) -> bool:
+    """Stop what runs, waits or is queued, at once; False if nothing did."""
+    with db.transaction() as connection:
+        session = rows.session(connection, session_id)
+        accounts.require(actor, "sessions:run", session)
+        return runs.abort_all(connection, session)
+
+
+def last_run(actor: Actor, session_id: str) -> Run | None:
+    """The newest run of a session."""
+    accounts.require(actor, "sessions:read", get(actor, session_id))
+    query = sa.select(RUNS).where(RUNS.c.session_id == session_id).order_by(RUNS.c.id.desc()).limit(1)
+    with db.read() as connection:
+        row = connection.execute(query).first()
+    return run_of(row) if row else None
+
+
+def set_revert(actor: Actor, session_id: str, revert: dict[str, Any] | None) -> Session:
+    """Mark from which message on the session is reverted, or take the mark away; the session must be idle."""
+    with db.transaction() as connection:
+        session = rows.session(connection, session_id)
+        accounts.require(actor, "sessions:write", session)
+        if session.is_busy:
+            raise Conflict("The session is busy; stop it first.")
+        return rows.change(connection, session, revert=revert)
+
+
+def restore_after_revert(actor: Actor, session_id: str) -> Session:
+    """Take the revert mark away: the messages count again."""
+    accounts.require(actor, "sessions:write", get(actor, session_id))
+    return set_revert(actor, session_id, None)
+
+
+def set_figures(actor: Actor, session_id: str, additions: int, deletions: int, files: int) -> Session:
+    """Store what the session changed since its start, in lines and files."""
+    with db.transaction() as connection:
+        session = rows.session(connection, session_id)
+        accounts.require(actor, "sessions:write", session)
+        return rows.change(connection, session, additions=additions, deletions=deletions, files=files)
+
+
+def text_of(connection: sa.Connection, part_id: str) -> str | None:
+    """The text of a part as stored now."""
+    text: str | None = connection.scalar(sa.select(PARTS.c.text).where(PARTS.c.id == part_id))
+    return text
+
+
+def title_from(message: Message) -> str:
+    """A session's title from its first prompt: the first line with words, cut at a word."""
+    text = " ".join(part.data.get("text", "") for part in message.parts if part.type == "text").strip()
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "") or "Untitled"
+    if len(line) <= TITLE_LENGTH:
+        return line
+    return line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+
+
+def _for_all_members(project: Thing) -> Any:
+    """Whoever may see a project may start a session in it: the session will be their own."""
+    return None if getattr(project, "visibility", "team") != "private" else project
+
+
+def _visible(actor: Actor) -> list[sa.ColumnElement[bool]]:
+    """The same rule as accounts.may, in SQL."""
+    where: list[sa.ColumnElement[bool]] = []
+    if actor.project is not None:
+        where.append(SESSIONS.c.project == actor.project)
+    if "*" not in actor.grants:
+        where.append(sa.or_(SESSIONS.c.owner == actor.user, SESSIONS.c.visibility.in_(["team", "shared"])))
+    return where
+
+
+def _children(connection: sa.Connection, session_id: str) -> list[Session]:
+    query = sa.select(SESSIONS).where(SESSIONS.c.parent_id == session_id).order_by(SESSIONS.c.id)
+    return [session_of(row) for row in connection.execute(query)]
+
+
+def _part(message: Message, given: dict[str, Any]) -> Part:
+    data = {key: value for key, value in given.items() if key not in ("id", "type", "sessionID", "messageID")}
+    return Part(given.get("id") or ids.ascending("prt"), message.id, message.session_id, given["type"], data)
+
+
+def _drop_reverted(connection: sa.Connection, session: Session) -> Session:
+    """A new prompt makes a revert final: what was reverted leaves the transcript."""
+    if not session.revert:
+        return session
+    first, part_id = session.revert["messageID"], session.revert.get("partID")
+    gone = rows.messages(connection, session.id, MESSAGES.c.id >= first)
+    for old in gone:
+        kept = part_id is not None and old.id == first
+        where = PARTS.c.message_id == old.id
+        connection.execute(PARTS.delete().where(where, PARTS.c.id >= part_id) if kept else PARTS.delete().where(where))
+        if not kept:
+            connection.execute(MESSAGES.delete().where(MESSAGES.c.id == old.id))
+            record.event(connection, events.MessageRemoved(session.id, old.id), session)
+    return rows.change(connection, session, revert=None)
+
+
+def _has_default_title(session: Session) -> bool:
+    return session.title.startswith(("New session - ", "Child session - "))
+
+
+def _iso(now: int) -> str:
+    return datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+

@@ -1,0 +1,187 @@
+"""The room's things as other rooms see them: frozen copies of rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.actor import Actor
+from app.sessions import models
+
+
+@dataclass(frozen=True)
+class Session:
+    """One conversation; times in unix ms, cost in dollars."""
+
+    id: str
+    project: str
+    directory: str
+    parent_id: str | None
+    title: str
+    mode: str
+    provider: str
+    model: str
+    preset: str
+    owner: str
+    visibility: str
+    via: str
+    state: str
+    cost: float
+    tokens: dict[str, Any]
+    additions: int
+    deletions: int
+    files: int
+    todos: list[dict[str, Any]]
+    revert: dict[str, Any] | None
+    last_act: str
+    created: int
+    updated: int
+    archived: int | None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is queued, running or waiting."""
+        return self.state in ("queued", "running", "waiting")
+
+    def plain(self) -> dict[str, Any]:
+        """The row as JSON-able data, for events."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a message; `data` holds the fields of its type, as OpenCode names them."""
+
+    id: str
+    message_id: str
+    session_id: str
+    type: str
+    data: dict[str, Any]
+
+    def plain(self) -> dict[str, Any]:
+        """The part as JSON-able data, for events."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a person or the agent, with its parts in order."""
+
+    id: str
+    session_id: str
+    role: str
+    data: dict[str, Any]
+    created: int
+    completed: int | None
+    parts: list[Part] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """The message without its parts as JSON-able data, for events."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "parts"}
+
+    def part(self, part_id: str) -> Part | None:
+        """The part with this id, if it is in here."""
+        return next((part for part in self.parts if part.id == part_id), None)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One turn of the engine, from a prompt to idle."""
+
+    id: str
+    session_id: str
+    message_id: str
+    state: str
+    mode: str
+    provider: str
+    model: str
+    lease_owner: str | None
+    lease_until: int | None
+    fence: int
+    takeovers: int
+    abort: bool
+    error: dict[str, Any] | None
+    created: int
+    started: int | None
+    ended: int | None
+
+
+class Fenced(Exception):
+    """Somebody else took the run over: this process must not write to it any more."""
+
+
+class Aborted(Exception):
+    """A person stopped the run."""
+
+
+class Hold:
+    """A held lease on a run: who may write to its session's transcript, and the way to tell it to stop."""
+
+    def __init__(self, run: Run, session: Session, actor: Actor, taken_over: bool) -> None:
+        self.run = run
+        self.run_id = run.id
+        self.session = session
+        self.actor = actor
+        self.fence = run.fence
+        self.owner = run.lease_owner or ""
+        self.taken_over = taken_over
+        self.cancelled = threading.Event()
+        self.draining = threading.Event()
+        self._lock = threading.Lock()
+        self._on_cancel: dict[int, Callable[[], None]] = {}
+
+    def check(self, connection: sa.Connection) -> None:
+        """Raise Fenced unless the lease is still ours; the first line of every write inside a run."""
+        runs = models.runs
+        fence = connection.scalar(
+            sa.select(runs.c.fence).where(runs.c.id == self.run_id, runs.c.state == "running")
+        )
+        if fence != self.fence:
+            raise Fenced(self.run_id)
+
+    def cancel(self) -> None:
+        """Stop now: whatever waits on a model, a tool or a pause is told."""
+        self.cancelled.set()
+        with self._lock:
+            callbacks = list(self._on_cancel.values())
+        for callback in callbacks:
+            callback()
+
+    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when the run is stopped (at once if it already was); returns how to take it back."""
+        with self._lock:
+            key = max(self._on_cancel, default=0) + 1
+            self._on_cancel[key] = callback
+        if self.cancelled.is_set():
+            callback()
+        return lambda: (self._on_cancel.pop(key, None), None)[1]
+
+    def raise_if_cancelled(self) -> None:
+        """Raise Aborted once a person has stopped the run."""
+        if self.cancelled.is_set():
+            raise Aborted(self.run_id)
+
+
+def session_of(row: Any) -> Session:
+    """A row of the session table as a Session."""
+    return Session(**row._mapping)
+
+
+def run_of(row: Any) -> Run:
+    """A row of the run table as a Run."""
+    return Run(**row._mapping)
+
+
+def part_of(row: Any) -> Part:
+    """A row of the part table as a Part; its growing text lives in a column of its own."""
+    data = row.data if row.text is None else {**row.data, "text": row.text}
+    return Part(row.id, row.message_id, row.session_id, row.type, data)
+
+
+def message_of(row: Any, parts: list[Part] | None = None) -> Message:
+    """A row of the message table as a Message."""
+    return Message(row.id, row.session_id, row.role, row.data, row.created, row.completed, parts or [])

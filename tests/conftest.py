@@ -1,0 +1,159 @@
+"""Fixtures for every test: the servers and commands it may lean on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import config, create_app, db, ids, migrate, server
+from app.accounts import service as accounts
+from app.accounts.grants import ROLES
+from app.actor import Actor
+from app.config import Config
+from app.dialects.mount import Cabin
+from tests import postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server of this test process."""
+    with postgres.server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: postgres.Server) -> str:
+    """The URL of an empty database; `postgres_server.create(name, template)` copies a filled one."""
+    return postgres_server.create("signalcabin")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium."""
+    return command("chromium", "apt-get install chromium")
+
+
+@pytest.fixture(scope="session")
+def tmux() -> str:
+    """The path of tmux."""
+    return command("tmux", "apt-get install tmux")
+
+
+def command(name: str, install: str) -> str:
+    """The path of a command; a test that needs it fails with the line that installs it, never skips."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.fail(f"{name} is not on PATH; install it: {install}", pytrace=False)
+    return found
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite database that every test copies."""
+    path = tmp_path_factory.mktemp("template") / "signalcabin.db"
+    migrate.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path, migrated: Path) -> Config:
+    """The settings of a test's own server: its data in a directory of its own, on a copy of the template."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    shutil.copy(migrated, data / "signalcabin.db")
+    return Config(
+        data_dir=data, database_url=f"sqlite:///{data / 'signalcabin.db'}", port=0, testing=True,
+        allowed_hosts=("localhost",),
+    )
+
+
+@pytest.fixture
+def database(settings: Config) -> Iterator[db.Database]:
+    """A database in use, without a web or background work."""
+    config.use(settings)
+    opened = db.Database(settings.database_url)
+    db.use(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def app(settings: Config) -> Iterator[Cabin]:
+    """The application, with the hub and the engines running beside it."""
+    made = create_app(settings)
+    server.start_background(settings)
+    yield made
+    server.stop_background()
+
+
+@pytest.fixture
+def alice(database_in_use: None) -> Actor:
+    """Alice owns the installation."""
+    return accounts.local_owner()
+
+
+@pytest.fixture
+def bob(alice: Actor) -> Actor:
+    """Bob is a member of the team."""
+    return member(alice, "Bob")
+
+
+@pytest.fixture
+def charlie() -> Actor:
+    """Charlie is signed in somewhere but holds no grant here: a stranger."""
+    return Actor(id="usr_charlie", kind="user", user="usr_charlie", name="Charlie", grants=())
+
+
+@pytest.fixture
+def database_in_use(request: pytest.FixtureRequest) -> None:
+    """Whichever of `app` and `database` the test uses; the database alone if neither."""
+    name = "app" if "app" in request.fixturenames else "database"
+    request.getfixturevalue(name)
+
+
+def member(owner: Actor, name: str, role: str = "member") -> Actor:
+    """A further person of the team, as an actor."""
+    user = accounts.create_user(owner, name, f"{name.lower()}@example.com", role)
+    return Actor(id=user.id, kind="user", user=user.id, name=name, grants=ROLES[role])
+
+
+class Caller:
+    """Calls the app as a token's owner: JSON in, JSON out."""
+
+    def __init__(self, app: Cabin, actor: Actor | None, dialect: str = "") -> None:
+        self.client = app.test_client()
+        self.headers: dict[str, str] = {"Host": "localhost"}
+        if actor is not None:
+            _token, secret = accounts.mint_token(actor, f"test-{ids.random('n')}")
+            self.headers["Authorization"] = f"Bearer {secret}"
+
+    def __call__(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """The response of one request."""
+        headers = {**self.headers, **more.pop("headers", {})}
+        if body is not None:
+            more["json"] = body
+        return self.client.open(path, method=method, headers=headers, **more)
+
+    def get(self, path: str, **more: Any) -> Any:
+        """GET."""
+        return self("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Any:
+        """POST."""
+        return self("POST", path, body, **more)
+
+
+@pytest.fixture
+def call(app: Cabin, alice: Actor) -> Caller:
+    """Alice's API client."""
+    return Caller(app, alice)
+
+
+@pytest.fixture
+def stranger(app: Cabin) -> Caller:
+    """Somebody without credentials."""
+    return Caller(app, None)

@@ -1,0 +1,1 @@
+"""What the dialects promise outside, and proof that it is kept."""

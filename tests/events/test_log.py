@@ -1,0 +1,150 @@
+"""The log under concurrent writers, on both engines: nothing missing, nothing doubled, in order."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app import config, db, ids, record
+from app.actor import SYSTEM, Scope
+from app.config import Config
+from app.events import service
+from app.record import Event
+from app.wake import Ringer
+
+WRITERS, EACH = 8, 60
+SCOPE = Scope("usr_alice", "prj_one")
+
+
+@dataclass(frozen=True)
+class Said(Event, kind="test.said"):
+    """A numbered remark."""
+
+    session_id: str
+    who: int
+    number: int
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[db.Database]:
+    """A database of each engine with a running hub."""
+    is_sqlite = request.param == "sqlite"
+    url = f"sqlite:///{tmp_path / 'log.db'}" if is_sqlite else request.getfixturevalue("postgres_server").create(ids.random("log").lower())
+    config.use(Config(data_dir=tmp_path, database_url=url))
+    database = db.Database(url)
+    db.use(database)
+    record.events.create(database.engine)
+    ringer = Ringer(tmp_path)
+    record.use(ringer)
+    service.start(tmp_path)
+    yield database
+    service.stop()
+    record.use(None)
+    ringer.close()
+    database.close()
+
+
+def write_all(seed: int) -> list[threading.Thread]:
+    """Start eight writers whose transactions commit after random delays."""
+
+    def write(who: int) -> None:
+        chance = random.Random(seed * 100 + who)
+        for number in range(EACH):
+            with db.transaction() as connection:
+                record.event(connection, Said(f"ses_{who}", who, number), SCOPE)
+                threading.Event().wait(chance.random() * 0.004)
+
+    threads = [threading.Thread(target=write, args=(who,)) for who in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def read_all(seed: int, start: str, seen: list[tuple[int, int]]) -> threading.Thread:
+    """Start a reader that hangs up at random places and comes back with the last cursor it saw."""
+
+    def read() -> None:
+        chance, cursor = random.Random(seed), start
+        while len(seen) < WRITERS * EACH:
+            patience = chance.randint(1, 40)
+            with service.subscribe(SYSTEM, cursor) as subscription:
+                for fact in subscription.facts(heartbeat=10):
+                    assert fact is not None, "nothing came for ten seconds"
+                    seen.append((fact.event.who, fact.event.number))  # type: ignore[attr-defined]
+                    cursor = fact.cursor
+                    patience -= 1
+                    if patience == 0 or len(seen) == WRITERS * EACH:
+                        break
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    return thread
+
+
+def test_it_neither_loses_nor_doubles_under_eight_writers(log: db.Database) -> None:
+    start = service.latest()
+    seen: list[list[tuple[int, int]]] = [[], []]
+    threads = [read_all(seed, start, seen[seed]) for seed in (0, 1)] + write_all(7)
+    for thread in threads:
+        thread.join(60)
+    expected = {(who, number) for who in range(WRITERS) for number in range(EACH)}
+    for got in seen:
+        assert len(got) == len(set(got)) == len(expected)
+        assert set(got) == expected
+        for who in range(WRITERS):
+            assert [n for w, n in got if w == who] == list(range(EACH))
+
+
+def test_it_asks_to_resync_for_a_cursor_that_is_none_of_ours(log: db.Database) -> None:
+    for cursor in ("garbage", "-1", "99999999", "1-2-3", "9" * 40, "²"):
+        with service.subscribe(SYSTEM, cursor) as subscription:
+            assert subscription.resync
+
+
+def test_it_shows_an_event_only_to_those_who_may_read_the_thing(log: db.Database, bob_and_charlie: Callable[[], list[bool]]) -> None:
+    assert bob_and_charlie() == [True, False]
+
+
+@pytest.fixture
+def bob_and_charlie() -> Callable[[], list[bool]]:
+    """Says whether Bob (its owner) and Charlie (a colleague) see an event about a private thing."""
+    from app.accounts.grants import ROLES
+    from app.actor import Actor
+
+    def look() -> list[bool]:
+        actors = [Actor(id=n, kind="user", user=n, name=n, grants=ROLES["member"]) for n in ("usr_bob", "usr_charlie")]
+        start = service.latest()
+        with db.transaction() as connection:
+            record.event(connection, Said("ses_p", 0, 1), Scope("usr_bob", "prj_one", "private"))
+            record.event(connection, Said("ses_t", 0, 2), Scope("usr_bob", "prj_one", "team"))
+        answers = []
+        for actor in actors:
+            with service.subscribe(actor, start) as subscription:
+                first = next(iter(subscription.facts(heartbeat=10)))
+                assert first is not None
+                answers.append(first.event.session_id == "ses_p")  # type: ignore[attr-defined]
+        return answers
+
+    return look
+
+
+def test_it_drops_a_subscriber_that_does_not_keep_up_and_lets_it_resume(log: db.Database) -> None:
+    start = service.latest()
+    is_last = lambda fact: (fact.event.who, fact.event.number) == (2, 499)  # noqa: E731
+    with service.subscribe(SYSTEM) as slow, service.subscribe(SYSTEM, keep=is_last) as end:
+        for who in range(3):
+            with db.transaction() as connection:
+                for number in range(500):
+                    record.event(connection, Said("ses_s", who, number), SCOPE)
+        assert next(iter(end.facts(heartbeat=10))) is not None
+        seen = [fact for fact in slow.facts(heartbeat=10) if fact is not None]
+    last = seen[-1].cursor if seen else start
+    with service.subscribe(SYSTEM, last) as again:
+        rest = [fact for _, fact in zip(range(1500 - len(seen)), again.facts(heartbeat=10), strict=False)]
+    assert all(fact is not None for fact in rest)
+    assert len(seen) + len(rest) == 1500
