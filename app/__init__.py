@@ -18,6 +18,7 @@ def create_app(config: Config) -> Cabin:
     from app import config as configuration
     from app import db, rooms, web, web_filters
     from app.accounts import service as accounts
+    from app.actor import Credentials
     from app.dialects import registry
     from app.dialects.mount import Cabin, Mount
     from app.guard import Guard
@@ -30,7 +31,11 @@ def create_app(config: Config) -> Cabin:
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     web_filters.register(app)
-    web.install(app, lambda given, via, address: accounts.identify(given, dialect=via, address=address), accounts.may)
+
+    def identify(given: Credentials, via: str, address: str) -> accounts.Identity | None:
+        return accounts.identify(given, dialect=via, address=address)
+
+    web.install(app, identify, accounts.may, registry)
     rooms.register(app)
     mounted = Mount(app.wsgi_app, app.url_map, registry, config.ports)
     app.wsgi_app = Guard(mounted, config)  # type: ignore[method-assign]

@@ -29,6 +29,14 @@ def serve(port: int | None) -> None:
 
 
 @main.command()
+def worker() -> None:
+    """Take runs and jobs beside a serving process, on the same database and the same machine."""
+    from app import server
+
+    server.work(_config())
+
+
+@main.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
     from app import migrate as migrations

@@ -1,7 +1,9 @@
 """The one way git is run here: argument lists, our own environment, no hooks, no prompts, no transports.
 
-A repository an agent may write to is untrusted: its configuration can name commands. The verbs below let git read
-no filters, monitors, hooks or transports from it; what must look at the working tree does so through a private git
+A repository an agent may write to is untrusted: its configuration can name commands. The verbs below let
+git read
+no filters, monitors, hooks or transports from it; what must look at the working tree does so through a
+private git
 directory whose configuration is ours (`_private_view`). `run` alone cannot promise that: give it nothing that
 refreshes an index or checks files out in a repository that is not ours.
 """
@@ -78,7 +80,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a checkout stands: its branch ("" when detached), upstream, and commits ahead and behind of it."""
+    """Where a checkout stands: branch ("" when detached), upstream, commits ahead of and behind it."""
 
     branch: str
     upstream: str = ""
@@ -88,7 +90,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a repository keeps its things; `object_format` is sha1 or sha256, `head` "" before a first commit."""
+    """Where a repository keeps its things; `object_format` is sha1 or sha256, `head` "" before a first
+    commit.
+    """
 
     toplevel: Path
     git_dir: Path
@@ -183,7 +187,9 @@ def _names(out: bytes) -> list[str]:
 
 
 def find_toplevel(directory: Path) -> Path | None:
-    """Return the nearest directory at or above with a `.git`; asked of the disk, since core.worktree may lie."""
+    """Return the nearest directory at or above with a `.git`; asked of the disk, since core.worktree may
+    lie.
+    """
     for place in (directory, *directory.parents):
         if is_toplevel(place):
             return place
@@ -295,10 +301,8 @@ def status(toplevel: Path, *, untracked: bool = True) -> list[Change]:
     args = ["status", "--porcelain=v1", "-z", "--ignore-submodules=all", f"-u{'all' if untracked else 'no'}"]
     fields = run(args, toplevel, env=_private_view(layout(toplevel))).split(b"\0")
     found: list[Change] = []
-    rest = iter(fields)
+    rest = filter(None, fields)
     for field in rest:
-        if not field:
-            continue
         code, path = field[:2].decode("ascii"), os.fsdecode(field[3:])
         old = os.fsdecode(next(rest, b"")) if "R" in code or "C" in code else ""
         found.append(Change(code, path, old))

@@ -14,14 +14,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "audit": (),
     "events": ("opencode",),
     "secrets": (),
-    "projects": ("pages", "opencode"),
+    "projects": ("opencode",),
     "processes": (),
     "files": ("opencode",),
-    "sessions": ("pages", "opencode"),
-    "approvals": ("pages", "opencode"),
-    "checkpoints": ("pages", "opencode"),
-    "agent": ("pages", "opencode"),
-    "system": ("pages", "opencode"),
+    "sessions": ("opencode",),
+    "approvals": ("opencode",),
+    "checkpoints": ("opencode",),
+    "agent": ("opencode",),
+    "system": ("opencode",),
 }
 
 

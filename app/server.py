@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from typing import Any
 
 import psutil
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
 
 from app import config, db, dispatch, record
 from app.config import Config
@@ -18,34 +21,44 @@ from app.wake import Ringer
 THREADS = 512  # they start when needed and cost nothing before
 
 
-def start_background(settings: Config) -> None:
-    """Start what lives beside the web in a serving process; the database is in use already."""
+def start_background(settings: Config, *, alone: bool = False) -> None:
+    """Start what lives beside the web in a serving process, or alone in a worker; the database is in use already."""
     from app.agent import service as agent
     from app.approvals import service as approvals
     from app.audit import service as audit
     from app.events import service as events
     from app.projects import service as projects
+    from app.sessions import service as sessions
 
+    events.register_text(sessions.text_of)
     record.use(Ringer(settings.data_dir))
     events.start(settings.data_dir)
     dispatch.start(settings.worker_threads)
     approvals.start()
     projects.ensure_defaults()
     audit.start()
-    agent.start()
+    agent.start(hears_of_work=alone)
 
 
 def stop_background() -> None:
     """Stop in order: no new steps, streams closed, work at its boundary, what is queued committed."""
-    from app.agent import service as agent
+    from app.agent.providers import line
     from app.audit import service as audit
-    from app.events import service as events
 
-    agent.drain()
-    events.stop()
+    drain()
     dispatch.stop()
+    line.close_all()
     audit.stop()
     db.current().close()
+
+
+class CabinWorker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker that ends its streams when told to stop, instead of waiting for them."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """TERM: no new steps and no open streams from now on; requests in hand are answered."""
+        super().handle_exit(sig, frame)
+        threading.Thread(target=drain, name="drain").start()
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -62,7 +75,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         options = {
             "bind": [f"{host}:{port}" for port in ports],
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": CabinWorker,
             "threads": THREADS,
             "worker_connections": 12_000,
             "timeout": 120,
@@ -74,7 +87,6 @@ class Server(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning",
             "control_socket_disable": True,
             "post_worker_init": lambda worker: start_background(self.settings),
-            "worker_int": lambda worker: _drain(),
             "worker_exit": lambda server, worker: stop_background(),
         }
         for name, value in options.items():
@@ -90,10 +102,13 @@ class Server(BaseApplication):  # type: ignore[misc]
         return app
 
 
-def _drain() -> None:
+def drain() -> None:
+    """Let every engine stop at its next step, and end all streams: their clients come back to the next start."""
     from app.agent import service as agent
+    from app.events import service as events
 
     agent.drain()
+    events.stop()
 
 
 def say_where(settings: Config, code: str | None) -> None:
@@ -135,9 +150,29 @@ def _taken_by(port: int) -> str:
     return ""
 
 
+def work(settings: Config) -> None:
+    """Take runs without serving pages, until told to stop."""
+    from app import rooms
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    rooms.import_models()
+    config.use(settings)
+    os.umask(0o077)
+    db.use(db.Database(settings.database_url, settings.durability))
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    start_background(settings, alone=True)
+    print(f"Worker {os.getpid()} takes runs from {settings.data_dir}", flush=True)
+    told.wait()
+    stop_background()
+
+
 def serve(settings: Config) -> None:
     """Run until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx2", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     config.use(settings)
     check_ports(settings)
     os.umask(0o077)

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from flask import Flask, Request, Response, current_app, g, make_response, render_template, request, url_for
@@ -17,10 +17,10 @@ from werkzeug.routing import RequestRedirect
 
 from app import config, csrf, security_headers
 from app.actor import Actor, Credentials
-from app.dialects import registry
-from app.dialects.mount import KEY, PORT_TOKEN
 from app.errors import Invalid, Problem, Unauthenticated
 
+KEY = "signalcabin.dialect"
+PORT_TOKEN = "signalcabin.port_token"
 STATIC = Path(__file__).parent.parent / "static"
 SECURE_COOKIE, PLAIN_COOKIE = "__Host-sid", "sid"
 _logger = logging.getLogger(__name__)
@@ -98,6 +98,15 @@ def page(template: str, status: int = 200, **context: Any) -> Response:
     return make_response(render_template(template, **context), status)
 
 
+def fragment(template: str, block: str, status: int = 200, **context: Any) -> Response:
+    """One block of a page alone, for HTMX; the macros that its page imports as `ui` come along."""
+    env = current_app.jinja_env
+    current_app.update_template_context(context)
+    context["ui"] = env.get_template("macros.html").module
+    found = env.get_template(template)
+    return make_response("".join(found.blocks[block](found.new_context(context))), status)
+
+
 def back(url: str) -> Response:
     """After a form: see the page that shows what it did (303). HTMX follows it like a browser."""
     response = Response(status=303)
@@ -146,8 +155,30 @@ def _mark(name: str) -> str:
     return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
 
 
-def install(app: Flask, identify: Callable[[Credentials, str, str], Any], may: Callable[..., bool]) -> None:
+class Accent(Protocol):
+    """What this module asks of a dialect (see app/dialects)."""
+
+    def credentials(self, request: Request) -> Credentials:
+        """What the request brought to say who it is."""
+        ...
+
+    def problem(self, problem: Problem) -> Response:
+        """The error in the dialect's envelope."""
+        ...
+
+
+_accents: Mapping[str, Accent] = {}
+
+
+def install(
+    app: Flask,
+    identify: Callable[[Credentials, str, str], Any],
+    may: Callable[..., bool],
+    accents: Mapping[str, Accent],
+) -> None:
     """Wire sign-in, the check against foreign changes, headers, errors and template globals into the app."""
+    global _accents
+    _accents = accents
 
     @app.before_request
     def who_asks() -> None:
@@ -156,7 +187,7 @@ def install(app: Flask, identify: Callable[[Credentials, str, str], Any], may: C
         g.actor = None
         if request.endpoint == "static":
             return
-        accent = registry.get(dialect())
+        accent = _accents.get(dialect())
         brought = accent.credentials(request) if accent else credentials(request)
         identity = identify(brought, dialect(), request.remote_addr or "")
         if identity is None:
@@ -212,14 +243,18 @@ def _on_error(error: Exception) -> Response:
     if isinstance(error, RequestRedirect):
         return Response(status=error.code, headers={"Location": error.new_url})
     problem = _problem(error)
-    accent = registry.get(dialect())
+    accent = _accents.get(dialect())
     if accent is not None:
         return accent.problem(problem)
     if not _wants_html():
         return json({"error": problem.message, "code": problem.code}, problem.status, problem_headers(problem))
     if problem.status == 401 and request.method in ("GET", "HEAD"):
         return back(url_for("accounts.signin", next=request.full_path.rstrip("?")))
-    response = page("error.html", problem.status, problem=problem, request_id=g.get("request_id", ""))
+    context = {"problem": problem, "request_id": g.get("request_id", "")}
+    if is_htmx():
+        response = fragment("error.html", "notice", problem.status, **context)
+    else:
+        response = page("error.html", problem.status, **context)
     response.headers.update(problem_headers(problem))
     return response
 

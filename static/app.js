@@ -205,6 +205,7 @@
       one("textarea", form)?.focus();
     }
     if (ctx.response.status === 401) location.reload();
+    else if (ctx.response.status >= 400 && ctx.swap === "none") toast("That did not work. Nothing was changed.");
   });
   on("htmx:before:request", (event) => {
     const button = event.detail.ctx.request?.submitter;

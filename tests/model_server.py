@@ -1,11 +1,11 @@
 """A real OpenAI-compatible streaming model server for tests and benches: real sockets, scripted answers.
 
-An answer is a list of items (`Say`, `Think`, `Call`, `Delay`, `Gate`, `Fail`, `Stall`, `Cut`, `Finish`, `Raw`).
-Answers come from `server.script`, one per request, else from directives in the last user message, one per step:
-`[[bash echo hi]]`, `[[read a.py]]`, `[[call NAME {json}]]`, `[[say TEXT]]`, `[[think TEXT]]`, `[[words 100 10]]`
-(100 words, 10 ms apart), `[[error 429 2]]` (Retry-After 2), `[[stall]]`, `[[cut]]`; `[[a]]&[[b]]` is one step.
-When the directives are used up the answer is "Done."; without any it repeats what it was told.
-`python -m tests.model_server --port 9999` serves until interrupted.
+An answer is a list of items (`Say`, `Think`, `Call`, `Delay`, `Gate`, `Fail`, `Stall`, `Cut`, `Finish`,
+`Raw`). Answers come from `server.script`, one per request, else from directives in the last user message, one
+per step: `[[bash echo hi]]`, `[[read a.py]]`, `[[call NAME {json}]]`, `[[say TEXT]]`, `[[think TEXT]]`,
+`[[words 100 10]]` (100 words, 10 ms apart), `[[error 429 2]]` (Retry-After 2), `[[stall]]`, `[[cut]]`;
+`[[a]]&[[b]]` is one step. When the directives are used up the answer is "Done."; without any it repeats what
+it was told. `python -m tests.model_server --port 9999` serves until interrupted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 LONGEST_WAIT = 30.0
 
@@ -104,7 +104,7 @@ class Finish:
 
 
 Item = Say | Think | Call | Delay | Gate | Fail | Stall | Cut | Raw | Finish
-DIRECTIVE = re.compile(r"\[\[(.+?)\]\](&)?", re.S)
+DIRECTIVE = re.compile(r"\[\[(.+?)\]\](&)?", re.DOTALL)
 FIRST_FIELD = {"bash": "command", "read": "filePath", "list": "path", "glob": "pattern", "grep": "pattern"}
 
 
@@ -123,7 +123,7 @@ class ModelServer:
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
 
-    def __enter__(self) -> ModelServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -199,8 +199,8 @@ def _item(directive: str) -> Item:
     if word in ("stall", "cut"):
         return Stall() if word == "stall" else Cut()
     if word == "call":
-        name, _, input = rest.partition(" ")
-        return Call(name, json.loads(input or "{}"))
+        name, _, given = rest.partition(" ")
+        return Call(name, json.loads(given or "{}"))
     if word == "edit":
         path, old, new = rest.split("|")
         return Call("edit", {"filePath": path.strip(), "oldString": old, "newString": new})
@@ -313,7 +313,9 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 words += self._plain(item)
         figures = {"prompt_tokens": len(json.dumps(body)) // 4, "completion_tokens": max(1, words // 4)}
-        self._chunk({"choices": [{"delta": {}, "finish_reason": reason or ("tool_calls" if calls else "stop")}]})
+        self._chunk(
+            {"choices": [{"delta": {}, "finish_reason": reason or ("tool_calls" if calls else "stop")}]}
+        )
         self._chunk({"choices": [], "usage": usage or figures})
         self._bytes(b"data: [DONE]\n\n")
         self.wfile.write(b"0\r\n\r\n")
@@ -382,7 +384,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.model_server")
     parser.add_argument("--port", type=int, default=0)
     server = ModelServer(parser.parse_args().port)
-    print(server.url, flush=True)
+    print(server.url, flush=True)  # noqa: T201 - who started it reads this line
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from typing import Any
 
 from app import ids
 from app.agent import calls, conversation, modes, prompts, tools
-from app.agent.providers import Cancel, Cancelled, Done, ProviderFailed, Request, Usage, catalog
+from app.agent.providers import Cancel, Cancelled, Done, Provider, ProviderFailed, Request, Usage, catalog
 from app.agent.writer import StepWriter
 from app.approvals import service as approvals
 from app.errors import Problem
@@ -140,7 +140,7 @@ def _stream(hold: Hold, message: Message, request: Request) -> Done:
     for attempt in range(1, TRIES + 1):
         writer = StepWriter(hold, message)
         try:
-            return _read(hold, writer, provider.stream(request, _cancel_with(hold)))
+            return _read(hold, writer, provider, request)
         except ProviderFailed as failed:
             writer.close()
             if not failed.retryable or writer.has_output or attempt == TRIES:
@@ -152,21 +152,20 @@ def _stream(hold: Hold, message: Message, request: Request) -> Done:
     raise AssertionError("the last try returns or raises")
 
 
-def _read(hold: Hold, writer: StepWriter, deltas: Any) -> Done:
-    for delta in deltas:
-        if isinstance(delta, Done):
-            writer.close()
-            return delta
-        writer.take(delta)
-        hold.raise_if_cancelled()
+def _read(hold: Hold, writer: StepWriter, provider: Provider, request: Request) -> Done:
+    cancel = Cancel()
+    forget = hold.on_cancel(cancel.set)
+    try:
+        for delta in provider.stream(request, cancel):
+            if isinstance(delta, Done):
+                writer.close()
+                return delta
+            writer.take(delta)
+            hold.raise_if_cancelled()
+    finally:
+        forget()
     writer.close()
     raise ProviderFailed("The model's answer broke off.", retryable=True)
-
-
-def _cancel_with(hold: Hold) -> Cancel:
-    cancel = Cancel()
-    hold.on_cancel(cancel.set)
-    return cancel
 
 
 def _pause(hold: Hold, message: Message, failed: ProviderFailed, attempt: int) -> None:

@@ -15,7 +15,7 @@ from app.agent.providers.catalog import ProviderInfo
 from app.agent.ticks import ticks
 from app.events import service as events
 from app.sessions import service as sessions
-from app.sessions.events import AbortAsked
+from app.sessions.events import AbortAsked, SessionUpdated
 from app.sessions.service import Hold
 
 BEAT = 2.0
@@ -52,10 +52,15 @@ def sweep() -> None:
         dispatch.wake("agent.advance", run_id)
 
 
-def start() -> None:
-    """At server start: listen for stops, take back dead leases, go on with what is queued."""
+def start(*, hears_of_work: bool = False) -> None:
+    """At start: listen for stops, take back dead leases, go on with what is queued.
+
+    A process without a web hears of queued runs through the log; a serving one queued them itself.
+    """
     _draining.clear()
     events.listen(AbortAsked, _on_abort)
+    if hears_of_work:
+        events.listen(SessionUpdated, _on_queued)
     sessions.end_dead_leases()
     for run_id in sessions.queued():
         dispatch.wake("agent.advance", run_id)
@@ -84,6 +89,12 @@ def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str
     """The provider and model that a prompt gets which names none."""
     accounts.require(actor, "settings:read")
     return catalog.default_model(directory)
+
+
+def _on_queued(fact: SessionUpdated) -> None:
+    if fact.session["state"] == "queued":
+        for run_id in sessions.queued():
+            dispatch.wake("agent.advance", run_id)
 
 
 def _on_abort(fact: AbortAsked) -> None:

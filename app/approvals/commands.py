@@ -31,15 +31,17 @@ _VERBS = {
     "gradle": 2, "bundle": 2, "rails": 2, "just": 2, "tox": 2, "hg": 2, "svn": 2, "aws": 3, "gcloud": 3,
     "az": 3,
 }
-_LONGER = {("npm", "run"), ("pnpm", "run"), ("yarn", "run"), ("uv", "run"), ("poetry", "run"), ("bundle", "exec"),
+_LONGER = {("npm", "run"), ("pnpm", "run"), ("yarn", "run"), ("uv", "run"), ("poetry", "run"),
+           ("bundle", "exec"),
            ("git", "remote"), ("git", "stash"), ("git", "worktree"), ("cargo", "run"), ("go", "run")}
 _NEVER_SUGGESTED = (("git", "config"), ("npm", "exec"), ("pnpm", "dlx"), ("npm", "config"))
 _HARMLESS = re.compile(
-    r"CI|LANG|LANGUAGE|LC_[A-Z]+|TZ|NO_COLOR|FORCE_COLOR|CLICOLOR(_FORCE)?|TERM|COLUMNS|LINES|NODE_ENV|RUST_BACKTRACE"
-    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|DEBUG|VERBOSE"
+    r"CI|LANG|LANGUAGE|LC_[A-Z]+|TZ|NO_COLOR|FORCE_COLOR|CLICOLOR(_FORCE)?|TERM|COLUMNS|LINES|NODE_ENV"
+    r"|RUST_BACKTRACE|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|DEBUG|VERBOSE"
 )
 _POWERFUL = re.compile(
-    r"PATH|IFS|HOME|SHELL|ENV|BASH\w*|PS\d|PROMPT_COMMAND|PAGER|EDITOR|VISUAL|BROWSER|CDPATH|FPATH|TMPDIR|CC|CXX|MAKEFLAGS"
+    r"PATH|IFS|HOME|SHELL|ENV|BASH\w*|PS\d|PROMPT_COMMAND|PAGER|EDITOR|VISUAL|BROWSER|CDPATH|FPATH|TMPDIR"
+    r"|CC|CXX|MAKEFLAGS"
     r"|(LD|DYLD|GIT|PYTHON|PERL|RUBY|NODE|NPM|JAVA|GEM|BUNDLE|GO|CARGO|RUST|PIP|SSH|LESS|MAN|XDG)_?\w*"
 )
 _VALUED = {"git": ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env")}
@@ -85,14 +87,16 @@ def _file(
     piece: FileUse, bases: list[str], ground: Ground, stance: Stance, given: Sequence[Rule]
 ) -> list[PartDecision]:
     tool = "edit" if piece.writes else "read"
-    unknown = not piece.path.fixed or piece.path.glob or (not bases and not piece.path.text.startswith(("/", "~")))
+    floating = not bases and not piece.path.text.startswith(("/", "~"))
+    unknown = not piece.path.fixed or piece.path.glob or floating
     network = piece.path.text.startswith(("/dev/tcp/", "/dev/udp/"))
     if unknown or network:
-        floor = "it opens a network connection" if network else "which file it opens is known only when it runs"
+        floor = "which file it opens is known only when it runs"
+        floor = "it opens a network connection" if network else floor
         base = base_of(stance, tool)
         return [weighing.weigh(tool, piece.source, base, given, lambda _rule: "no", floor=floor)]
     found = {places.place(ground, piece.path.text, base) for base in bases or [ground.project]}
-    parts = [weighing.path_parts(tool, piece.source, place, stance, given) for place in sorted(found, key=str)]
+    parts = (weighing.path_parts(tool, piece.source, each, stance, given) for each in sorted(found, key=str))
     return [part for each in parts for part in each]
 
 
@@ -150,7 +154,8 @@ def _is_fed(piece: Command) -> bool:
 
 def _only_reads(piece: Command) -> bool:
     fixed = all(word.fixed for word in piece.words)
-    hidden = any(word.glob and word.text[0] in "*?[" for word in piece.words[1:]) and piece.name not in readers.GLOBBED
+    hidden = any(word.glob and word.text[0] in "*?[" for word in piece.words[1:])
+    hidden = hidden and piece.name not in readers.GLOBBED  # a file may be called `--pre=x`
     plain = all(_HARMLESS.fullmatch(name) for name, _value in piece.sets)
     if not fixed or hidden or not plain or piece.raised or "/" in piece.words[0].text:
         return False
@@ -159,7 +164,8 @@ def _only_reads(piece: Command) -> bool:
 
 def _floor(piece: Command, bases: list[str], ground: Ground, reads: bool) -> str:
     """Why a command asks whatever the rules say: it names something protected, or a secret."""
-    if piece.name in MODIFIERS and not bases and any(not word.text.startswith("/") for word in piece.words[1:]):
+    floating = any(not word.text.startswith("/") for word in piece.words[1:])
+    if piece.name in MODIFIERS and not bases and floating:
         return "where it writes is known only when it runs"
     for word in piece.words[1:]:
         if word.glob and piece.name in MODIFIERS and not set(word.text) - set("*?./"):
@@ -226,7 +232,8 @@ def _path_words(piece: Command) -> list[Word]:
 
 def _suggestion(piece: Command) -> Rule | None:
     """The one rule that "always" would add for a command; none if no rule can cover it."""
-    sets = [f"{name}={patterns.literal(value.text)}" for name, value in piece.sets if not _HARMLESS.fullmatch(name)]
+    powerful = ((name, value) for name, value in piece.sets if not _HARMLESS.fullmatch(name))
+    sets = [f"{name}={patterns.literal(value.text)}" for name, value in powerful]
     texts = [word.text for word in piece.words]
     if piece.is_carrier or tuple(texts[:2]) in _NEVER_SUGGESTED or piece.name in EXACT or "/" in texts[0]:
         pattern = [patterns.literal(text) for text in texts]

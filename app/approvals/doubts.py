@@ -1,6 +1,7 @@
-"""What speaks against trusting a parsed shell line: each finding is a sentence for people, empty if there is none.
+"""What speaks against trusting a parsed shell line: each finding is a sentence for people, empty if none.
 
-Pure. A parser that disagrees with bash would let commands through unseen, so its tree is held against the text.
+Pure. A parser that disagrees with bash would let commands through unseen, so its tree is held against the
+text.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ MAX_DEPTH = 120
 RUNS_INSIDE = re.compile(r"`|\$\(")
 _BLANK_GAP = re.compile(rb"(?:[ \t\n]|\\\n)*")
 _META = re.compile(r"(?<!\\)(?:\\\\)*[;&|<>()`\n\t ]")
+_HANGING = re.compile(r"(?<!\\)(?:\\\\)*\\$")
+_DELIMITER = re.compile(r"""\\?[\w.+-]+|'[\w.+ -]+'|"[\w.+ -]+\"""", re.ASCII)
 _LISTED = frozenset((
     "program", "list", "pipeline", "redirected_statement", "subshell", "compound_statement", "if_statement",
     "elif_clause", "else_clause", "while_statement", "for_statement", "c_style_for_statement",
@@ -31,11 +34,17 @@ _LISTED = frozenset((
     "heredoc_start",
     "heredoc_body", "heredoc_content", "heredoc_end", "herestring_redirect", "variable_assignments",
 ))
-_BREAKS = (*";&|()<>`\n", "")
+_BREAKS = (*";&|()<>\n", "")
+_UNBROKEN = ("concatenation", "variable_assignment", "command_name", "simple_expansion")
+_INNER = ("command_substitution", "process_substitution", "arithmetic_expansion")
 _JOINING = frozenset((
     "concatenation", "string", "expansion", "simple_expansion", "arithmetic_expansion", "variable_assignment",
     "subscript", "array", "brace_expression", "binary_expression", "unary_expression", "postfix_expression",
-    "ternary_expression", "parenthesized_expression",
+    "ternary_expression", "parenthesized_expression", "command_substitution", "process_substitution",
+))
+_WORDS = frozenset((
+    "word", "number", "string", "raw_string", "ansi_c_string", "concatenation", "simple_expansion",
+    "expansion", "command_substitution", "arithmetic_expansion",
 ))
 _KNOWN = _LISTED | {
     "command", "declaration_command", "unset_command", "test_command", "file_redirect", "variable_assignment",
@@ -68,6 +77,8 @@ def of_tree(root: Node, source: bytes) -> str:
         if depth > MAX_DEPTH:
             return "It is nested too deeply to check."
         if node.is_missing or (node.is_named and node.type not in _KNOWN):
+            return "The shell line has a form that cannot be checked."
+        if node.type == "herestring_redirect" and node.children[-1].type not in _WORDS:
             return "The shell line has a form that cannot be checked."
         if node.type == "test_command" and "\n" in text_of(node):
             return "A test over several lines cannot be checked."
@@ -111,8 +122,11 @@ def _leaf_is_odd(leaf: Node, source: bytes) -> bool:
     before = source[max(leaf.start_byte - 1, 0) : leaf.start_byte]
     if leaf.type == "!" and source[leaf.end_byte : leaf.end_byte + 1] not in (b" ", b"\t", b"("):
         return _is_negation(leaf)
-    if leaf.type == "file_descriptor" and before not in (b"", *(bytes((each,)) for each in b" \t\n;&|()<>")):
-        return True
+    after = source[leaf.end_byte : leaf.end_byte + 1]
+    if leaf.start_byte == leaf.end_byte or (text.isdecimal() and after in (b"<", b">") and _is_word(leaf)):
+        return True  # a missing piece; or digits that bash takes for a descriptor
+    if leaf.type == "file_descriptor":
+        return not text.isdecimal() or (before != b"" and before not in b" \t\n;&|()")
     if leaf.type == "variable_name" and _is_set(leaf):
         return not re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII)
     if leaf.type == "comment":
@@ -120,10 +134,14 @@ def _leaf_is_odd(leaf: Node, source: bytes) -> bool:
     if leaf.type == "`" or _is_backticked(leaf):
         return "\\" in text
     if leaf.type in ("word", "command_name", "regex", "extglob_pattern"):
-        return bool(_META.search(text.replace("\\\n", ""))) or "$(" in text
+        return bool(_META.search(text.replace("\\\n", ""))) or "$(" in text or bool(_HANGING.search(text))
     if leaf.type == "string_content":
         return bool(re.search(r"(?<!\\)(?:\\\\)*(?:`|\$[({])", text))
     return False
+
+
+def _is_word(leaf: Node) -> bool:
+    return leaf.type in ("word", "number") and leaf.parent is not None and leaf.parent.type != "concatenation"
 
 
 def _is_negation(leaf: Node) -> bool:
@@ -156,7 +174,7 @@ def _covers(nodes: list[Node], source: bytes) -> bool:
         blank = gap.replace(b"\\\n", b"")
         if gap and not blank:
             return False  # a continued line joins the words on its two sides
-        if left is not None and _runs_together(left, node):
+        if left is not None and (_runs_together(left, node) or (gap and _meet(left, node) in _UNBROKEN)):
             return False
         if left is not None and b"\n" in blank and _same_command(left, node):
             return False
@@ -166,14 +184,21 @@ def _covers(nodes: list[Node], source: bytes) -> bool:
 
 def _runs_together(left: Node, right: Node) -> bool:
     """Whether bash would read as one word what the tree has as two."""
-    if left.end_byte != right.start_byte or right.type.startswith("heredoc") or left.type.startswith("heredoc"):
+    if left.end_byte != right.start_byte or "heredoc" in left.type or "heredoc" in right.type:
         return False
-    if text_of(left)[-1:] in _BREAKS or text_of(right)[:1] in _BREAKS:
+    opens = right.type in ("<(", ">(", "`", "$(")
+    closes = left.type in (")", "`", "))") and left.parent is not None and left.parent.type in _INNER
+    if (text_of(left)[-1:] in _BREAKS and not closes) or (text_of(right)[:1] in _BREAKS and not opens):
         return False
+    return _meet(left, right) not in _JOINING
+
+
+def _meet(left: Node, right: Node) -> str:
+    """The type of the lowest node that holds both leaves."""
     above = left.parent
     while above is not None and above.end_byte < right.end_byte:
         above = above.parent
-    return above is None or above.type not in _JOINING
+    return above.type if above is not None else ""
 
 
 def _same_command(left: Node, right: Node) -> bool:
@@ -197,6 +222,8 @@ def _heredoc_doubt(node: Node, source: bytes) -> str:
     if start is None or end is None:
         return "A here-document has no end."
     written = text_of(start)
+    if not _DELIMITER.fullmatch(written):
+        return "A here-document has a form that cannot be checked."
     name = written.replace("'", "").replace('"', "").replace("\\", "")
     if body is not None:
         lines = text_of(body).split("\n")
@@ -211,7 +238,8 @@ def _count_heredocs(node: Node) -> int:
     root = node
     while root.parent is not None:
         root = root.parent
-    return sum(1 for each, _depth in every(root) if each.type == "heredoc_redirect" and _same_line(each, node))
+    found = (each for each, _depth in every(root) if each.type == "heredoc_redirect")
+    return sum(_same_line(each, node) for each in found)
 
 
 def _same_line(one: Node, other: Node) -> bool:

@@ -1,7 +1,8 @@
 """Globs over commands, paths and hosts, matched at word boundaries.
 
-Pure. An allowing pattern is read narrowly, an asking or denying one widely: `git push *` covers `git push` and
-`git push origin x`, never `git pushy`; `*` inside a word stays inside it; `rm*` as a denial covers `rmdir x` too.
+Pure. An allowing pattern is read narrowly, an asking or denying one widely: `git push *` covers `git push`
+and `git push origin x`, never `git pushy`; `*` inside a word stays inside it; `rm*` as a denial covers
+`rmdir x` too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ REST: Final = "rest"  # a `*` that is a word of its own: any number of words, no
 
 @dataclass(frozen=True)
 class Atom:
-    """One character of a glob, or with an empty `char` a wildcard: `one`, `some` (not over a slash) or `any`."""
+    """A character of a glob, or with an empty `char` a wildcard: `one`, `some` (no slash) or `any`."""
 
     char: str = ""
     kind: Literal["", "one", "some", "any"] = ""
@@ -28,7 +29,7 @@ PatternWord = tuple[Atom, ...] | Literal["rest"]
 
 
 def match_command(pattern: str, words: Sequence[tuple[str, bool]], *, wide: bool) -> Match:
-    """Whether a pattern covers a command; words are (text, fixed). `maybe` if that is known only when it runs."""
+    """Whether a pattern covers a command of (text, fixed) words; `maybe` if only running it tells."""
     elements = _command(pattern, wide)
     states = _closure({0}, elements)
     sure = set(states)

@@ -19,7 +19,7 @@ EDITS = frozenset(("edit", "write", "multiedit", "patch", "apply_patch"))
 
 @dataclass(frozen=True)
 class Limits:
-    """What a mode permits at most: edits (only of paths that the pattern finds), a shell that only reads, tools."""
+    """What a mode permits at most: edits (of paths that the pattern finds), commands, tools (None: all)."""
 
     edits: bool = True
     edit_pattern: str = ""

@@ -25,7 +25,9 @@ _GIT_LISTS = {
     "branch": ("-a", "-r", "-v", "-vv", "--all", "--remotes", "--list", "--show-current"),
     "remote": ("-v", "--verbose"), "tag": ("-l", "--list"), "stash": ("list",),
 }
-GLOBBED = frozenset(("ls", "cat", "head", "tail", "wc", "grep", "stat", "file", "du", "diff", "echo", "[", "test"))
+GLOBBED = frozenset((
+    "ls", "cat", "head", "tail", "wc", "grep", "stat", "file", "du", "diff", "echo", "[", "test",
+))
 NO_PATHS = frozenset((
     "echo", "true", "false", "basename", "dirname", "which", "type", "uname", "whoami", "id", "tr", "sleep",
     "seq",

@@ -1,8 +1,8 @@
 """The heart of the room: may this call run? Every part of it is decided; deny wins over ask, ask over allow.
 
-Pure. Rules come in layers from wide to narrow: in a layer the last match counts, a denial of any layer stands, else
-the narrowest layer that matches decides, and without a match the preset does. Above all rules: protected paths and
-what nobody can read from the text always ask.
+Pure. Rules come in layers from wide to narrow: in a layer the last match counts, a denial of any layer
+stands, else the narrowest layer that matches decides, and without a match the preset does. Above all rules:
+protected paths and what nobody can read from the text always ask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from app.approvals.weighing import LAYERS, Decision, PartDecision, Rule, conclud
 __all__ = ["LAYERS", "Action", "Decision", "Ground", "Limits", "PartDecision", "Rule", "Stance", "decide"]
 
 
-def decide(tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rules: Sequence[Rule]) -> Decision:
+def decide(
+    tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rules: Sequence[Rule]
+) -> Decision:
     """Decide a call of a tool with its input under the rules of all layers."""
     kind = subjects.kind_of(tool)
     if kind == "bash":

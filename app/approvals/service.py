@@ -1,25 +1,26 @@
 """The verbs of the room: decide a call, ask a human, answer, withdraw, list what waits, keep the rules.
 
-Agents decide and ask with their hold; only people and their tokens answer. An ask is bound to one exact call and is
-answered once; the answer is stored with it and puts the waiting run back into the queue.
+Agents decide and ask with their hold; only people and their tokens answer. An ask is bound to one exact call
+and is answered once; the answer is stored with it and puts the waiting run back into the queue.
 """
 
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from app import config, db, ids, record
 from app.accounts import service as accounts
-from app.actor import Actor, Scope
-from app.approvals import events, models, rulebook, rules, titles
+from app.actor import Actor
+from app.approvals import events, models, rows, rulebook, rules, titles
 from app.approvals.presets import MODES, UNLIMITED, Limits
 from app.approvals.rules import Decision, Ground, Rule, Stance
-from app.approvals.things import Ask, Call, StoredRule, is_legible, plain_rule
+from app.approvals.things import Ask, Call, StoredRule, is_legible, plain_part, plain_rule
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.events import service as log
 from app.sessions import events as sessions_events
@@ -60,7 +61,7 @@ def ask(hold: Hold, call: Call, decision: Decision) -> Ask:
     return _store(hold, call, {
         "kind": "approval", "id": ids.ascending("per"), "title": titles.title(call), "why": decision.why,
         "metadata": titles.metadata(call, decision), "patterns": titles.patterns(call, decision),
-        "parts": [_plain_part(part) for part in decision.parts],
+        "parts": [plain_part(part) for part in decision.parts],
         "always": [plain_rule(rule) for rule in decision.always],
     })
 
@@ -79,7 +80,7 @@ def question(hold: Hold, call: Call, questions: list[dict[str, Any]]) -> Ask:
 def verdict(hold: Hold, call: Call) -> Ask | None:
     """The ask of exactly this call with its answer, if there is one; None if it never asked."""
     with db.read() as connection:
-        return _latest(connection, hold.session, call)
+        return rows.latest(connection, hold.session, call)
 
 
 def is_unanswered(hold: Hold) -> Callable[[sa.Connection], bool]:
@@ -97,7 +98,7 @@ def answer(
     actor: Actor | None, ask_id: str, reply: str, word: str = "", scope: str = "session",
     rules: Sequence[dict[str, str]] | None = None,
 ) -> Ask:
-    """Answer an ask once for all: once, always (stores the shown rules, or those of them given), or reject."""
+    """Answer an ask once for all: once, always (adds the shown rules, or the given ones of them), reject."""
     if reply not in REPLIES:
         raise Invalid(f"reply is one of {', '.join(REPLIES)}.", "reply")
     with db.transaction() as connection:
@@ -140,9 +141,9 @@ def withdraw(connection: sa.Connection, *, session_id: str = "", run_id: str = "
     """Nobody needs to answer any more what a run or a session asked; returns how many asks that were."""
     which = ASKS.c.run_id == run_id if run_id else ASKS.c.session_id == session_id
     count = 0
-    for found in _asks(connection, which, ASKS.c.state == "waiting"):
-        if _change(connection, found.id, {"state": "withdrawn", "answered": ids.now()}):
-            gone = _ask(connection, found.id)
+    for found in rows.many(connection, which, ASKS.c.state == "waiting"):
+        if rows.change(connection, found.id, {"state": "withdrawn", "answered": ids.now()}):
+            gone = rows.one(connection, found.id)
             record.event(connection, events.Withdrawn(gone.session_id, gone.plain()), gone)
             count += 1
     return count
@@ -152,9 +153,10 @@ def waiting(actor: Actor | None, session_id: str | None = None) -> list[Ask]:
     """What waits for a human and the actor may read, oldest first; of one session with its subagents."""
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
-        family = sa.or_(ASKS.c.session_id == session_id, ASKS.c.above.contains(f"/{session_id}/", autoescape=True))
-        found = _asks(connection, ASKS.c.state == "waiting", *([family] if session_id else []))
-        return _readable(actor, found)
+        below = ASKS.c.above.contains(f"/{session_id}/", autoescape=True)
+        family = sa.or_(ASKS.c.session_id == session_id, below)
+        found = rows.many(connection, ASKS.c.state == "waiting", *([family] if session_id else []))
+        return rows.readable(actor, found)
 
 
 def count_waiting(actor: Actor | None) -> int:
@@ -166,15 +168,15 @@ def answered_today(actor: Actor | None, limit: int = 20) -> list[Ask]:
     """What was answered within a day, the latest first."""
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
-        found = _asks(connection, ASKS.c.state == "answered", ASKS.c.answered > ids.now() - DAY)
-        return sorted(_readable(actor, found), key=lambda each: (-(each.answered or 0), each.id))[:limit]
+        found = rows.many(connection, ASKS.c.state == "answered", ASKS.c.answered > ids.now() - DAY)
+        return sorted(rows.readable(actor, found), key=lambda each: (-(each.answered or 0), each.id))[:limit]
 
 
 def get(actor: Actor | None, ask_id: str) -> Ask:
     """One ask, whatever its state."""
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
-        readable = _readable(actor, [_ask(connection, ask_id)])
+        readable = rows.readable(actor, [rows.one(connection, ask_id)])
     if not readable:
         raise NotFound("ask", ask_id)
     return readable[0]
@@ -209,7 +211,8 @@ def remove_rule(actor: Actor | None, rule_id: str) -> None:
             raise NotFound("rule", rule_id)
         _require_rules(actor, found.layer, found.target, writes=True)
         rulebook.remove(connection, models.rules.c.id == rule_id)
-        detail = {"rule": f"{found.action} {found.tool} {found.pattern}", "layer": found.layer, "target": found.target}
+        rule = f"{found.action} {found.tool} {found.pattern}"
+        detail = {"rule": rule, "layer": found.layer, "target": found.target}
         record.audit(connection, actor, "approval.rule_remove", rule_id, detail)
 
 
@@ -243,11 +246,11 @@ def _store(hold: Hold, call: Call, values: dict[str, Any]) -> Ask:
     }
     with db.transaction() as connection:
         hold.check(connection)
-        earlier = _latest(connection, session, call)
+        earlier = rows.latest(connection, session, call)
         if earlier is not None and earlier.state == "waiting":
             return earlier
         connection.execute(ASKS.insert().inline(), row)
-        new = _ask(connection, row["id"])
+        new = rows.one(connection, row["id"])
         record.event(connection, events.Asked(session.id, new.plain()), session)
     return new
 
@@ -266,7 +269,7 @@ def _above(hold: Hold) -> str:
 def _to_answer(connection: sa.Connection, actor: Actor | None, ask_id: str, kind: str) -> Ask:
     """The ask, if the actor may answer it and nobody has."""
     actor = accounts.require(actor, "approvals:read")
-    found = next(iter(_readable(actor, [_ask(connection, ask_id)])), None)
+    found = next(iter(rows.readable(actor, [rows.one(connection, ask_id)])), None)
     if found is None or found.kind != kind:
         raise NotFound("ask", ask_id)
     if actor.kind == "agent":
@@ -290,23 +293,21 @@ def _settle(connection: sa.Connection, actor: Actor, found: Ask, reply: str, **v
         "state": "answered", "reply": reply, "answered_by": actor.id, "answered_name": actor.name,
         "answered": ids.now(), **values,
     }
-    if not _change(connection, found.id, stored):
-        raise Conflict(_too_late(_ask(connection, found.id)))
-    answered = _ask(connection, found.id)
+    if not rows.change(connection, found.id, stored):
+        raise Conflict(_too_late(rows.one(connection, found.id)))
+    answered = rows.one(connection, found.id)
     record.event(connection, events.Answered(answered.session_id, answered.plain()), found)
     return answered
 
 
-def _answer_question(connection: sa.Connection, actor: Actor, found: Ask, reply: str, answers: list[list[str]]) -> Ask:
+def _answer_question(
+    connection: sa.Connection, actor: Actor, found: Ask, reply: str, answers: list[list[str]]
+) -> Ask:
     answered = _settle(connection, actor, found, reply, answers=answers)
-    record.audit(connection, actor, "question.answer", found.id, {"reply": reply, "session": found.session_id})
+    detail = {"reply": reply, "session": found.session_id}
+    record.audit(connection, actor, "question.answer", found.id, detail)
     _go_on(connection, found.run_id)
     return answered
-
-
-def _change(connection: sa.Connection, ask_id: str, values: dict[str, Any]) -> bool:
-    waits = (ASKS.c.id == ask_id, ASKS.c.state == "waiting")
-    return connection.execute(ASKS.update().where(*waits).values(**values)).rowcount == 1
 
 
 def _go_on(connection: sa.Connection, run_id: str) -> None:
@@ -315,9 +316,9 @@ def _go_on(connection: sa.Connection, run_id: str) -> None:
 
 
 def _release(connection: sa.Connection, actor: Actor, answered: Ask) -> None:
-    """Let the other waiting asks of the session pass of which every asking part had just these rules suggested."""
+    """Let those other waiting asks of the session pass whose every asking part these rules were shown for."""
     mine = (ASKS.c.session_id == answered.session_id, ASKS.c.state == "waiting", ASKS.c.kind == "approval")
-    for other in _asks(connection, *mine):
+    for other in rows.many(connection, *mine):
         asking = [part for part in other.parts if part["action"] == "ask"]
         if asking and all(part["always"] in answered.added for part in asking):
             _settle(connection, actor, other, "once", word=f"By the rule added with {answered.id}.")
@@ -364,44 +365,4 @@ def _stance(session: Session, mode: str, ceiling: str, limits: Limits | None) ->
 
 def _ground(session: Session, roots: tuple[str, ...]) -> Ground:
     data_dir = os.path.realpath(config.current().data_dir)
-    return Ground(session.directory, roots, data_dir, os.path.expanduser("~"), os.path.realpath)  # noqa: PTH111
-
-
-def _plain_part(part: rules.PartDecision) -> dict[str, Any]:
-    return {
-        "text": part.text, "action": part.action, "why": part.why, "tool": part.tool,
-        "rule": {**plain_rule(part.rule), "layer": part.rule.layer} if part.rule else None,
-        "always": plain_rule(part.always) if part.always else None,
-    }
-
-
-def _latest(connection: sa.Connection, session: Session, call: Call) -> Ask | None:
-    which = (ASKS.c.session_id == session.id, ASKS.c.call_hash == call.hash(session.id))
-    query = sa.select(ASKS).where(*which).order_by(ASKS.c.created.desc(), ASKS.c.id.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
-    return Ask(**row._asdict()) if row else None
-
-
-def _ask(connection: sa.Connection, ask_id: str) -> Ask:
-    row = connection.execute(sa.select(ASKS).where(ASKS.c.id == ask_id)).one_or_none()
-    if row is None:
-        raise NotFound("ask", ask_id)
-    return Ask(**row._asdict())
-
-
-def _asks(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Ask]:
-    query = sa.select(ASKS).where(*which).order_by(ASKS.c.created, ASKS.c.id)
-    return [Ask(**row._asdict()) for row in connection.execute(query)]
-
-
-def _readable(actor: Actor, found: Iterable[Ask]) -> list[Ask]:
-    """Those that the actor may read, with title and visibility as their session has them now."""
-    found = list(found)
-    known = sessions.get_many(actor, list({each.session_id for each in found}))
-    shown = [
-        Ask(**{**each.__dict__, "session_title": session.title, "visibility": session.visibility})
-        if (session := known.get(each.session_id))
-        else Ask(**{**each.__dict__, "visibility": "private"})
-        for each in found
-    ]
-    return [each for each in shown if accounts.may(actor, "approvals:read", Scope(each.owner, each.project, each.visibility))]
+    return Ground(session.directory, roots, data_dir, str(Path.home()), os.path.realpath)

@@ -1,7 +1,8 @@
-"""Reads a shell line into its pieces: simple commands, files it opens, variables it sets, and what stays unclear.
+"""Reads a shell line into its pieces: simple commands, files it opens, variables it sets, what stays unclear.
 
-Pure. The grammar is tree-sitter's; because a parser that disagrees with bash would be a hole, the tree is checked
-against the text once more (`doubts`), and whatever is not understood becomes an `Unclear` piece, never silence.
+Pure. The grammar is tree-sitter's; because a parser that disagrees with bash would be a hole, the tree is
+checked against the text once more (`doubts`), and what is not understood becomes an `Unclear` piece, never
+silence.
 """
 
 from __future__ import annotations
@@ -122,8 +123,11 @@ def _walk(root: Node) -> Iterator[Piece]:
 
 
 def _operands(node: Node) -> list[Node]:
-    types = ("word", "string", "raw_string", "concatenation", "simple_expansion", "expansion", "command_substitution",
-             "number", "test_operator", "arithmetic_expansion", "ansi_c_string", "regex", "extglob_pattern")
+    types = (
+        "word", "string", "raw_string", "concatenation", "simple_expansion", "expansion",
+        "command_substitution", "number", "test_operator", "arithmetic_expansion", "ansi_c_string",
+        "regex", "extglob_pattern",
+    )
     found: list[Node] = []
     stack = list(reversed(node.children))
     while stack:
@@ -159,7 +163,8 @@ def _command(node: Node) -> Piece:
 
 
 def _declaration(node: Node) -> Piece:
-    words = [Word(text_of(child)) if child.type == "variable_name" else _word(child) for child in node.children]
+    plain = "variable_name"
+    words = [Word(text_of(each)) if each.type == plain else _word(each) for each in node.children]
     for child in node.children:
         if child.type == "variable_assignment" and _holds_command(child):
             return Unclear(text_of(node), "It sets a variable to text that holds a command.")
@@ -182,7 +187,8 @@ def _assignment(node: Node) -> Iterator[Piece]:
 
 def _holds_command(node: Node) -> bool:
     """Whether quoted text in the value would run once something evaluates it."""
-    quoted = (each for each, _depth in every(node) if each.type in ("raw_string", "ansi_c_string", "string_content"))
+    types = ("raw_string", "ansi_c_string", "string_content")
+    quoted = (each for each, _depth in every(node) if each.type in types)
     return any(RUNS_INSIDE.search(text_of(each)) for each in quoted)
 
 
@@ -190,10 +196,13 @@ def _redirect(node: Node) -> Iterator[Piece]:
     operator = next((child.type for child in node.children if child.type[0] in "<>&"), "")
     targets = node.children_by_field_name("destination")
     if len(targets) != 1:
-        if operator not in (">&-", "<&-"):
+        if targets or operator not in (">&-", "<&-"):
             yield Unclear(text_of(node), "Words after a redirection cannot be checked.")
         return
     target = _word(targets[0])
+    if operator in (">&", "<&") and re.match(r"-.", target.text):
+        yield Unclear(text_of(node), "Words after a redirection cannot be checked.")
+        return
     if operator in (">&", "<&") and target.fixed and re.fullmatch(r"\d+-?|-", target.text):
         return
     if target.fixed and target.text in _NO_FILES:
@@ -238,7 +247,8 @@ def _opened(piece: Piece, nesting: int) -> list[Piece]:
         return [piece]
     if not piece.words or not piece.words[0].fixed or piece.words[0].glob or not piece.words[0].text:
         return [Unclear(piece.source, "What it runs is known only when it runs.")]
-    carried = wrappers.open_up(piece.name, [(word.text, word.fixed and not word.glob) for word in piece.words])
+    words = [(word.text, word.fixed and not word.glob) for word in piece.words]
+    carried = wrappers.open_up(piece.name, words)
     if carried is None:
         return [piece]
     if nesting > MAX_NESTING:

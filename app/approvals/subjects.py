@@ -13,7 +13,9 @@ from app.approvals.presets import EDITS
 
 _PATH_KEYS = ("filePath", "file_path", "path", "directory")
 _PATCHED = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
-_DIFFED = re.compile(r"^(?:\+\+\+|---) (?!/dev/null)(?:[ab]/)?([^\t\n]+)|^rename (?:from|to) (.+)$", re.MULTILINE)
+_DIFFED = re.compile(
+    r"^(?:\+\+\+|---) (?!/dev/null)(?:[ab]/)?([^\t\n]+)|^rename (?:from|to) (.+)$", re.MULTILINE
+)
 
 
 def kind_of(tool: str) -> str:
@@ -39,7 +41,8 @@ def paths_of(tool: str, given: dict[str, Any]) -> list[str]:
     named = [text_of(given, key) for key in _PATH_KEYS if text_of(given, key)]
     if tool in EDITS or tool == "read":
         return [path for path in named if "\0" not in path]
-    return [*(named or ["."]), *_globbed(text_of(given, "pattern"), named)] if tool == "glob" else named or ["."]
+    globbed = _globbed(text_of(given, "pattern"), named) if tool == "glob" else []
+    return [*(named or ["."]), *globbed]
 
 
 def host_of(url: str) -> str:

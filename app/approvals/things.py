@@ -10,7 +10,7 @@ import orjson
 
 from app.approvals import subjects
 from app.approvals.presets import READS
-from app.approvals.rules import Rule
+from app.approvals.rules import PartDecision, Rule
 
 LEGIBLE = 96
 
@@ -105,7 +105,8 @@ def is_legible(ask: Ask) -> bool:
         return False
     kind = subjects.kind_of(ask.tool)
     if kind == "bash":
-        return _is_short(subjects.command_of(ask.input)) and set(ask.input) <= {"command", "description", "timeout"}
+        known = {"command", "description", "timeout"}
+        return _is_short(subjects.command_of(ask.input)) and set(ask.input) <= known
     if kind in READS:
         return _is_short(" ".join(str(value) for value in ask.input.values()))
     return kind == "webfetch" and _is_short(subjects.text_of(ask.input, "url"))
@@ -114,6 +115,15 @@ def is_legible(ask: Ask) -> bool:
 def plain_rule(rule: Rule) -> dict[str, str]:
     """A suggestion as JSON-able data: tool, pattern, action."""
     return {"tool": rule.tool, "pattern": rule.pattern, "action": rule.action}
+
+
+def plain_part(part: PartDecision) -> dict[str, Any]:
+    """A decided part as JSON-able data: text, action, why, tool, rule, always."""
+    return {
+        "text": part.text, "action": part.action, "why": part.why, "tool": part.tool,
+        "rule": {**plain_rule(part.rule), "layer": part.rule.layer} if part.rule else None,
+        "always": plain_rule(part.always) if part.always else None,
+    }
 
 
 def _is_short(text: str) -> bool:

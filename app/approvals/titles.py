@@ -34,7 +34,8 @@ def metadata(call: Call, decision: Decision) -> dict[str, Any]:
     """What OpenCode's clients show beside a permission: command, filepath and diff, url."""
     kind = subjects.kind_of(call.tool)
     if kind == "bash":
-        return {"command": subjects.command_of(call.input), "patterns": patterns(call, decision), **call.metadata}
+        shown = {"command": subjects.command_of(call.input), "patterns": patterns(call, decision)}
+        return {**shown, **call.metadata}
     if kind == "edit":
         paths = subjects.paths_of(call.tool, call.input)
         return {"filepath": paths[0] if paths else "", "filePath": paths[0] if paths else "", **call.metadata}

@@ -1,4 +1,4 @@
-"""Weighs one part of a call: what the rules of all layers, preset, mode and the floors above them say together.
+"""Weighs one part of a call: what rules of all layers, preset, mode and the floors above them say together.
 
 Pure.
 """
@@ -44,7 +44,7 @@ class PartDecision:
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer for a whole call; `always` are the rules that would let its asking parts pass, one for each."""
+    """The answer for a whole call; `always` are rules that would let its asking parts pass, one for each."""
 
     action: Action
     parts: tuple[PartDecision, ...]
@@ -104,7 +104,8 @@ def outside_part(
 ) -> PartDecision:
     """Decide leaving the project: asked unless a rule names the place; under `auto` for writing only."""
     free = stance.effective == "auto" and not writes
-    base = Base("allow", "the preset auto") if free else Base("ask", f"{place.absolute} is outside the project")
+    asks = Base("ask", f"{place.absolute} is outside the project")
+    base = Base("allow", "the preset auto") if free else asks
     folder = place.absolute.rpartition("/")[0]
     suggest = Rule("external_directory", f"{patterns.literal_path(folder)}/*", "allow") if folder else None
     return weigh("external_directory", text, base, rules, _path_test(place), suggest=suggest)

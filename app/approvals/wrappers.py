@@ -34,23 +34,26 @@ _PREFIXES: dict[str, str] = {  # the command, and its options that take a value 
     "stdbuf": "i o e input output error", "setsid": "", "command": "", "builtin": "", "exec": "a",
     "coproc": "",
     "timeout": "k s kill-after signal", "xargs": (
-        "a d E I L n P s arg-file delimiter eof replace max-lines max-args max-procs max-chars process-slot-var"
+        "a d E I L n P s arg-file delimiter eof replace max-lines max-args max-procs max-chars "
+        "process-slot-var"
     ),
     "sudo": (
-        "u g h p C D R T r t U user group host prompt close-from chdir chroot command-timeout role type other-user"
+        "u g h p C D R T r t U user group host prompt close-from chdir chroot command-timeout role type "
+        "other-user"
     ),
     "doas": "u C",
 }
 _LEADING = {"timeout": 1}
 _RAISING = ("sudo", "doas")
 _NOTHING_RUNS = {"command": ("-v", "-V")}
+_ENV_OPTION = re.compile(r"-|-i|--ignore-environment|-0|--null|--unset=\w+|-u\w+|--")
 _FIND_RUNS = ("-exec", "-execdir", "-ok", "-okdir")
 
 
 @dataclass(frozen=True)
 class Carried:
-    """What a command carries: a script to read, or words; `why` if it can't be seen; `keeps` if it counts itself,
-    `raises` if the carried command gets rights that the same command alone would not have.
+    """What a command carries: a script to read, or words; `why` if it can't be seen; `keeps` if it counts
+    itself; `raises` if the carried command gets rights that the same command alone would not have.
     """
 
     words: tuple[tuple[str, bool], ...] = ()
@@ -80,7 +83,8 @@ def _shell(name: str, words: Words) -> Carried | None:
             break
         if not text.startswith("--") and "c" in text:
             return _script(f"{name} {text}", words[at + 1 :])
-        if text in ("-o", "+o", "-O", "+O", "--rcfile", "--init-file") or ("s" in text.lstrip("-") and text[:2] != "--"):
+        feeds = "s" in text.lstrip("-") and not text.startswith("--")
+        if feeds or text in ("-o", "+o", "-O", "+O", "--rcfile", "--init-file"):
             return Carried(why=f"`{name} {text}` runs what cannot be seen here.")
     else:
         asks_version = len(words) > 1 and all(text in ("--version", "--help") for text, _ in words[1:])
@@ -123,7 +127,7 @@ def _env(words: Words) -> Carried | None:
             sets.append((assigns[1], text[assigns.end() :] if fixed else "$"))
         elif text in ("-u", "--unset"):
             at += 1
-        elif text.startswith("-") and not re.fullmatch(r"-|-i|--ignore-environment|-0|--null|--unset=\w+|-u\w+|--", text):
+        elif text.startswith("-") and not _ENV_OPTION.fullmatch(text):
             return Carried(why=f"`env {text}` cannot be seen through.")
         elif not text.startswith("-"):
             return Carried(words=tuple(words[at:]), sets=tuple(sets))
@@ -132,7 +136,7 @@ def _env(words: Words) -> Carried | None:
 
 
 def _find(words: Words) -> Carried | None:
-    """`find … -exec command … ;`: the carried command, its found names unknown. Only the last of several is seen."""
+    """`find … -exec command … ;`: the carried command, the found names unknown."""
     starts = [at for at, (text, _fixed) in enumerate(words) if text in _FIND_RUNS]
     if not starts:
         return None
@@ -153,6 +157,7 @@ def _prefixed(name: str, words: Words) -> Carried | None:
     if len(words) == 1:
         return None
     takes_value = _PREFIXES[name].split()
+    sets: list[tuple[str, str]] = []
     at, leading = 1, _LEADING.get(name, 0)
     while at < len(words):
         text, fixed = words[at]
@@ -167,21 +172,22 @@ def _prefixed(name: str, words: Words) -> Carried | None:
             return Carried(why=f"`sudo {text}` runs what cannot be seen here.", keeps=True)
         if text.startswith("-") and len(text) > 1:
             at += 2 if _wants_next(text, takes_value) else 1
-        elif name in _RAISING and re.match(r"[A-Za-z_]\w*=", text):
+        elif assigns := re.match(r"([A-Za-z_]\w*)\+?=", text):
+            sets.append((assigns[1], text[assigns.end() :]))
             at += 1
         elif leading:
             leading, at = leading - 1, at + 1
         else:
             break
-    return _behind(name, words[at + leading :])
+    return _behind(name, words[at + leading :], sets)
 
 
-def _behind(name: str, rest: Words) -> Carried | None:
+def _behind(name: str, rest: Words, sets: list[tuple[str, str]]) -> Carried | None:
     keeps = name in _RAISING
     if not rest:
         return None
     fed = (("…", False),) if name == "xargs" else ()
-    return Carried(words=(*rest, *fed), keeps=keeps, raises=keeps)
+    return Carried(words=(*rest, *fed), sets=tuple(sets), keeps=keeps, raises=keeps)
 
 
 def _wants_next(option: str, takes_value: list[str]) -> bool:

@@ -1,4 +1,6 @@
-"""What differs between two trees of a shadow: entries, and file by file with contents and patch, within caps."""
+"""What differs between two trees of a shadow: entries, and file by file with contents and patch, within
+caps.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class FileDiff:
-    """One file's difference; `before`, `after` and `patch` are "" for binary files, and with `note` when too large."""
+    """One file's difference; `before`, `after` and `patch` are "" for binary files, and with `note` when too
+    large.
+    """
 
     path: str
     status: str
@@ -54,7 +58,9 @@ def changed(shadow: Shadow, tree_a: str, tree_b: str, *, renames: bool = False) 
 def diff(
     shadow: Shadow, tree_a: str, tree_b: str, *, only: Iterable[str] | None = None, renames: bool = False
 ) -> list[FileDiff]:
-    """Return the files that differ, of those in `only` (as `shown`) if given; past the caps without contents."""
+    """Return the files that differ, of those in `only` (as `shown`) if given; past the caps without
+    contents.
+    """
     if tree_a == tree_b:
         return []
     wanted = None if only is None else set(only)
@@ -137,9 +143,7 @@ def _sizes(shadow: Shadow, names: Iterable[str]) -> dict[str, int]:
     return {words[0]: int(words[2]) for words in (line.split() for line in lines)}
 
 
-def _changed(
-    shadow: Shadow, tree_a: str, tree_b: str, renames: bool, paths: Sequence[str]
-) -> list[Entry]:
+def _changed(shadow: Shadow, tree_a: str, tree_b: str, renames: bool, paths: Sequence[str]) -> list[Entry]:
     """Return the entries that differ, of those paths if any are named."""
     args = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "-M" if renames else "--no-renames"]
     fields = iter(shadow.run([*args, tree_a, tree_b, "--", *paths]).split(b"\0"))
@@ -172,10 +176,12 @@ def _patches(
 ) -> dict[str, str]:
     """Return each entry's patch text by its path."""
     paths = sorted({path for entry in fitting for path in (entry.old_path, entry.path)})
-    # A path may also name a directory of the other tree, so the entries under these paths are asked for again.
+    # A path may also name a directory of the other tree, so the entries under these paths are asked for
+    # again.
     entries = _changed(shadow, tree_a, tree_b, renames, paths)
     args = ["diff-tree", "-r", "-p", "--no-ext-diff", "--no-textconv", "-M" if renames else "--no-renames"]
-    out = shadow.run([*args, tree_a, tree_b, "--", *paths], settings=(f"core.bigFileThreshold={MAX_FILE + 1}",))
+    limit = f"core.bigFileThreshold={MAX_FILE + 1}"
+    out = shadow.run([*args, tree_a, tree_b, "--", *paths], settings=(limit,))
     # Inside a patch every line begins with a space, + - @ or \, so this begins a file and nothing else.
     pieces = iter((b"\n" + out).split(b"\ndiff --git ")[1:])
     patches: dict[str, str] = {}

@@ -10,7 +10,9 @@ from app import record
 
 @dataclass(frozen=True)
 class CheckpointAdded(record.Event, kind="checkpoints.added"):
-    """A checkpoint was made, or could not be (kind failed, the reason in note); `checkpoint` holds its columns."""
+    """A checkpoint was made, or could not be (kind failed, the reason in note); `checkpoint` holds its
+    columns.
+    """
 
     session_id: str
     checkpoint: dict[str, Any]

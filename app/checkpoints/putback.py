@@ -1,6 +1,8 @@
-"""Putting a directory back to a tree: only the paths asked for, only where they differ, and safely beneath the root.
+"""Putting a directory back to a tree: only the paths asked for, only where they differ, and safely beneath
+the root.
 
-Every step down is opened without following links; a file is replaced only while it still holds what the snapshot
+Every step down is opened without following links; a file is replaced only while it still holds what the
+snapshot
 before the restore saw, so that nothing is lost that the automatic checkpoint does not have.
 """
 
@@ -106,7 +108,9 @@ def _each(entries: Iterable[Entry], kept: list[Skipped], act: Callable[[Entry], 
 
 @contextmanager
 def _parent(directory: Path, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-    """Open the directory that holds a path, link by link none followed; yield its descriptor and the last name."""
+    """Open the directory that holds a path, link by link none followed; yield its descriptor and the last
+    name.
+    """
     if not beneath(path):
         raise _Kept("its name leads out of the directory")
     *above, name = path.split("/")
@@ -129,7 +133,7 @@ def _parent(directory: Path, path: str, *, make: bool = False) -> Iterator[tuple
 
 
 def _present(parent: int, name: str, length: int) -> tuple[str, str]:
-    """Return mode and object name of what is on disk, as git would name them; zeros where there is nothing."""
+    """Return mode and object name of what is on disk, as git would name them; zeros for nothing."""
     try:
         info = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:

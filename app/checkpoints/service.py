@@ -1,4 +1,6 @@
-"""The verbs of checkpoints: taking them around changing steps, what changed, and the way back and forth again."""
+"""The verbs of checkpoints: taking them around changing steps, what changed, and the way back and forth
+again.
+"""
 
 from __future__ import annotations
 
@@ -110,9 +112,7 @@ def content_before(actor: Actor, session_id: str, path: str) -> bytes | None:
     return None
 
 
-def preview_revert(
-    actor: Actor, session_id: str, message_id: str, part_id: str | None = None
-) -> Preview:
+def preview_revert(actor: Actor, session_id: str, message_id: str, part_id: str | None = None) -> Preview:
     """Say what `revert` would do to the files."""
     session = _session(actor, session_id, "checkpoints:read")
     messages, known = _history(actor, session)
@@ -170,7 +170,8 @@ def unrevert(actor: Actor, session_id: str) -> Session:
     if session.revert.get("snapshot"):
         messages, known = _history(actor, session)
         old = steps.since_message(known, messages, session.revert["messageID"], session.revert.get("partID"))
-        _go_back(actor, session, {session.revert["snapshot"]: sorted(steps.touched(old))}, "Before undoing a revert")
+        targets = {session.revert["snapshot"]: sorted(steps.touched(old))}
+        _go_back(actor, session, targets, "Before undoing a revert")
     return sessions.set_revert(actor, session_id, None)
 
 
@@ -232,9 +233,7 @@ def _history(actor: Actor, session: Session) -> tuple[list[Message], list[Checkp
     return sessions.transcript(actor, session.id), known
 
 
-def _standing(
-    session: Session, messages: Sequence[Message], known: Sequence[Checkpoint]
-) -> list[Checkpoint]:
+def _standing(session: Session, messages: Sequence[Message], known: Sequence[Checkpoint]) -> list[Checkpoint]:
     """Return the steps that count: those of messages still there and not reverted."""
     found = [one for one in steps.living(known, messages) if one.kind == "after"]
     if not session.revert or not session.revert.get("snapshot"):
@@ -244,7 +243,11 @@ def _standing(
 
 
 def _targets(
-    session: Session, messages: Sequence[Message], known: Sequence[Checkpoint], message_id: str, part_id: str | None
+    session: Session,
+    messages: Sequence[Message],
+    known: Sequence[Checkpoint],
+    message_id: str,
+    part_id: str | None,
 ) -> dict[str, list[str]]:
     """Return tree -> paths of a revert; what an earlier revert took and this one doesn't goes forth again."""
     new = steps.since_message(known, messages, message_id, part_id)
@@ -280,7 +283,8 @@ def _preview(session: Session, targets: dict[str, list[str]]) -> Preview:
         raise taking.problem_of(error) from error
     files.sort(key=lambda file: file.path)
     put_back = [file for file in files if file.status != "deleted"]
-    return Preview(put_back, [file for file in files if file.status == "deleted"], list(planned.kept), ignored)
+    removed = [file for file in files if file.status == "deleted"]
+    return Preview(put_back, removed, list(planned.kept), ignored)
 
 
 def _go_back(actor: Actor, session: Session, targets: dict[str, list[str]], note: str) -> Checkpoint:

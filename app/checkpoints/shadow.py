@@ -1,8 +1,8 @@
 """A shadow git repository per project, outside the worktree, that holds what directories looked like.
 
-It writes trees only, each kept by a ref. A first snapshot borrows the project's object store (alternates) and a copy
-of its index, which saves hashing and storing all files; until `settle` has copied the borrowed objects, a
-`git gc --prune` in the project could take them away.
+It writes trees only, each kept by a ref. A first snapshot borrows the project's object store (alternates) and
+a copy of its index, which saves hashing and storing all files; until `settle` has copied what was borrowed,
+a `git gc --prune` in the project could take it away.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _SETTINGS = """
 [index]
 \tskipHash = true
 """
-# The tree holds bytes as they are on disk: no line ends, keywords, encodings or filters (such as lfs) in between.
+# The tree holds bytes as they are on disk: no line ends, keywords, encodings or filters (such as lfs) in
+# between.
 _ATTRIBUTES = "* -text !eol !crlf !filter !ident !working-tree-encoding\n"
 
 
@@ -58,7 +59,9 @@ class Snapshot:
 
 
 class _Lock:
-    """A lock on one shadow: among threads by `threads`, among processes by a file locked at the outermost entry."""
+    """A lock on one shadow: among threads by `threads`, among processes by a file locked at the outermost
+    entry.
+    """
 
     def __init__(self) -> None:
         self.threads = threading.RLock()
@@ -86,12 +89,13 @@ _locks_lock = threading.Lock()
 
 def beneath(path: str) -> bool:
     """Tell whether a path names something below a directory that may be in a snapshot at all."""
-    parts = path.split("/")
-    return bool(path) and "\0" not in path and not any(p in ("", ".", "..") or p.lower() == ".git" for p in parts)
+    if not path or "\0" in path:
+        return False
+    return not any(part in ("", ".", "..") or part.lower() == ".git" for part in path.split("/"))
 
 
 def shown(path: str) -> str:
-    """Return a path as text that JSON can hold; bytes that are no UTF-8 come as \\xHH."""
+    """Return a path as text that JSON can hold, with escapes for bytes that are no UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -147,7 +151,8 @@ class Shadow:
             try:
                 tree, skipped = self._store(directory, also)
             except git.GitFailed:
-                # An index that lost its objects, or that git can't read, is made again; nothing else is lost with it.
+                # An index that lost its objects, or that git can't read, is made again; nothing else is
+                # lost with it.
                 self._index(directory).unlink(missing_ok=True)
                 tree, skipped = self._store(directory, also, is_plain=True)
             if tree != unless:
@@ -170,7 +175,9 @@ class Shadow:
                 self.run(["update-ref", "--stdin"], data=lines.encode())
 
     def settle(self) -> None:
-        """Copy all borrowed objects into the shadow and borrow no more; long, but holds the lock only at its end."""
+        """Copy all borrowed objects into the shadow and borrow no more; long, but holds the lock only at its
+        end.
+        """
         repack = ["repack", "-a", "-d", "-q", "--no-write-bitmap-index"]
         self.run(repack)
         with self.locked():
@@ -261,7 +268,9 @@ class Shadow:
         self.run(args, data=data, directory=directory, settings=settings)
 
     def _adopt(self, directory: Path, *, is_plain: bool) -> None:
-        """Start a directory's index from the project's own, borrowing its objects; `is_plain` starts from nothing."""
+        """Start a directory's index from the project's own, borrowing its objects; `is_plain` starts from
+        nothing.
+        """
         place = _layout(directory)
         if place is None:
             return
@@ -274,7 +283,8 @@ class Shadow:
             self._update(directory, ["--force-remove"], odd)
 
     def _entries(self, directory: Path) -> Iterator[tuple[str, str]]:
-        """Yield each path of the index with H, or with x where it is not a plain file seen on disk as it should be.
+        """Yield each path of the index with H, or with x where it is not a plain file seen on disk as it
+        should be.
 
         That is: unmerged, not checked out (sparse), assumed unchanged, or a submodule.
         """

@@ -44,7 +44,9 @@ def since_checkpoint(checkpoints: Iterable[Checkpoint], target: Checkpoint) -> l
     return [one for one in checkpoints if one.number >= first and one.kind in ("after", "restore")]
 
 
-def of_turn(checkpoints: Iterable[Checkpoint], messages: Sequence[Message], message_id: str) -> list[Checkpoint]:
+def of_turn(
+    checkpoints: Iterable[Checkpoint], messages: Sequence[Message], message_id: str
+) -> list[Checkpoint]:
     """Return the steps of a user message's turn, or of one message of the agent's."""
     turn = {one.id for one in messages if one.data.get("parentID") == message_id} | {message_id}
     return [one for one in living(checkpoints, messages) if one.kind == "after" and one.message_id in turn]

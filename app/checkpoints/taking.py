@@ -23,9 +23,11 @@ LAG = 1000
 
 
 def before(hold: Hold, message_id: str, part_id: str, *, paths: Iterable[str] = ()) -> Checkpoint:
-    """Make sure there is a checkpoint of the workspace as it is now, and return it; for before each changing step.
+    """Make sure there is a checkpoint of the workspace as it is now, and return it; for before each
+    changing step.
 
-    `paths` names files the step will write, which are then kept even if ignored. Raises NoSpace or Unavailable
+    `paths` names files the step will write, which are then kept even if ignored. Raises NoSpace or
+    Unavailable
     when none could be made: the step must not run then.
     """
     session = hold.session
@@ -87,8 +89,20 @@ def shadow_of(session: Session) -> Shadow:
 def blank(session: Session, kind: str, message_id: str = "", part_id: str = "", note: str = "") -> Checkpoint:
     """Return a checkpoint that is not stored yet, without tree and files."""
     return Checkpoint(
-        ids.ascending("chk"), session.id, session.project, session.directory, message_id, part_id, 0, kind,
-        tree="", base="", files=[], skipped=[], note=note[:500], created=ids.now(),
+        ids.ascending("chk"),
+        session.id,
+        session.project,
+        session.directory,
+        message_id,
+        part_id,
+        0,
+        kind,
+        tree="",
+        base="",
+        files=[],
+        skipped=[],
+        note=note[:500],
+        created=ids.now(),
     )
 
 

@@ -15,12 +15,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, MapAdapter, Rule
 
 from app.config import DialectPort
+from app.web import KEY, PORT_TOKEN
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
-
-KEY = "signalcabin.dialect"
-PORT_TOKEN = "signalcabin.port_token"
 
 
 class Cabin(Flask):
@@ -55,7 +53,8 @@ class Mount:
             owner = rule.subdomain or ""
             self._first.setdefault(rule.rule.split("/")[1], set()).add(owner)
             rules.append(Rule(rule.rule, endpoint=owner))
-        self._owners = Map(sorted(rules, key=lambda rule: "<" in rule.rule), strict_slashes=False, merge_slashes=False)
+        rules.sort(key=lambda rule: "<" in rule.rule)
+        self._owners = Map(rules, strict_slashes=False, merge_slashes=False)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Name the dialect and go on."""

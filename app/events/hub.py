@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -125,7 +126,7 @@ class Hub:
         self._lock = threading.Lock()
         self._subscriptions: set[Subscription] = set()
         self._per_user: dict[str, int] = defaultdict(int)
-        self._listeners: dict[type[Event], list[Callable[[Fact], None]]] = defaultdict(list)
+        self._listeners: dict[type[Event], list[Callable[[Any], None]]] = defaultdict(list)
         self._texts: OrderedDict[str, str] = OrderedDict()
         self._place: Position = log.START
         self._bell: Bell | None = None
@@ -154,8 +155,8 @@ class Hub:
         if self._bell is not None:
             self._bell.close()
 
-    def listen(self, kind: type[Event], heard: Callable[[Fact], None]) -> None:
-        """Call `heard` in the hub's thread for each fact of this kind that commits from now on."""
+    def listen(self, kind: type[Event], heard: Callable[[Any], None]) -> None:
+        """Call `heard` in the hub's thread with each event of this kind that commits from now on."""
         self._listeners[kind].append(heard)
 
     def subscribe(self, actor: Actor, keep: Keep, after: str | None) -> Subscription:
@@ -238,7 +239,7 @@ class Hub:
             subscriptions = list(self._subscriptions)
         for heard in self._listeners[type(fact.event)]:
             try:
-                heard(fact)
+                heard(fact.event)
             except Exception:
                 _logger.exception("a listener of %s failed", fact.event.kind)
         for subscription in subscriptions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ __all__ = ["Fact", "Subscription", "close", "cursor", "listen", "register_text",
 
 E = TypeVar("E", bound=Event)
 _hub: Hub | None = None
-_listeners: list[tuple[type[Event], Callable[[Fact], None]]] = []
+_listeners: list[tuple[type[Any], Callable[[Any], None]]] = []
 _text_of: Callable[[sa.Connection, str], str | None] = lambda _connection, _part: None  # noqa: E731
 
 
@@ -42,12 +42,11 @@ def cursor(connection: sa.Connection) -> str:
 def listen(kind: type[E], heard: Callable[[E], None]) -> None:
     """Call `heard` in every server process for each committed event of a kind; registered once, at start."""
 
-    def on_fact(fact: Fact) -> None:
-        heard(cast("E", fact.event))
-
-    _listeners.append((kind, on_fact))
+    if (kind, heard) in _listeners:
+        return
+    _listeners.append((kind, heard))
     if _hub is not None:
-        _hub.listen(kind, on_fact)
+        _hub.listen(kind, heard)
 
 
 def register_text(text_of: Callable[[sa.Connection, str], str | None]) -> None:
@@ -65,7 +64,7 @@ def start(data_dir: Path) -> None:
     """Start the hub of this process."""
     global _hub
     hub = Hub(_may, _text_of)
-    hub.listen(PrincipalRevoked, lambda fact: _end_streams(cast("PrincipalRevoked", fact.event)))
+    hub.listen(PrincipalRevoked, _end_streams)
     for kind, heard in _listeners:
         hub.listen(kind, heard)
     hub.start(data_dir)

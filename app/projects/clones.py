@@ -1,6 +1,8 @@
-"""Cloning by URL, in the background: https only, to a checked address, with its progress on the project's row.
+"""Cloning by URL, in the background: https only, to a checked address, with its progress on the project's
+row.
 
-Correctness rests on the row: whoever clones says so every few seconds, and the sweep gives a silent clone to another.
+Correctness rests on the row: whoever clones says so every few seconds, and the sweep gives a silent clone
+to another.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from app.projects.rows import Project
 BEAT = 3_000
 SILENT = 15_000
 LONGEST = 1800.0
-_LINE = re.compile(r"(?P<phase>[A-Z][a-z ]+): +(?P<percent>\d+)% \((?P<done>\d+)/(?P<total>\d+)\)(?:, (?P<bytes>[^|,]+))?")
+_LINE = re.compile(
+    r"(?P<phase>[A-Z][a-z ]+): +(?P<percent>\d+)% \((?P<done>\d+)/(?P<total>\d+)\)(?:, (?P<bytes>[^|,]+))?"
+)
 
 
 def is_url(text: str) -> bool:
@@ -35,8 +39,9 @@ def check(url: str) -> None:
     scheme = url.partition("://")[0].lower() if "://" in url else "ssh"
     if scheme not in ("https", "http"):
         raise Invalid(
-            f"Only https:// can be cloned, not {scheme}: the server has no keys of yours and does not copy its "
-            "own files. Clone it yourself and add the directory by its path.", "url",
+            f"Only https:// can be cloned, not {scheme}: the server has no keys of yours and does not copy "
+            "its own files. Clone it yourself and add the directory by its path.",
+            "url",
         )
     if re.search(r"[\x00-\x20\x7f]", url) or len(url) > 2000:
         raise Invalid("This is not a URL.", "url")
@@ -46,7 +51,9 @@ def check(url: str) -> None:
 
 
 def name_of(url: str) -> str:
-    """Return the directory name for a clone: lower-case letters, digits, dots, dashes, at most 64 characters."""
+    """Return the directory name for a clone: lower-case letters, digits, dots, dashes, at most 64
+    characters.
+    """
     last = urlsplit(url).path.rstrip("/").rpartition("/")[2].removesuffix(".git")
     plain = re.sub(r"[^a-z0-9._-]+", "-", last.lower()).strip("-._")
     return plain[:64] or "clone"
@@ -149,8 +156,13 @@ def _fetch(project: Project, watch: _Watch) -> None:
         "http.lowSpeedTime=60",
     )
     git.clone(
-        project.origin, project.path, protocol=parts.scheme, settings=settings, progress=watch.progress,
-        is_wanted=watch.is_wanted, timeout=LONGEST,
+        project.origin,
+        project.path,
+        protocol=parts.scheme,
+        settings=settings,
+        progress=watch.progress,
+        is_wanted=watch.is_wanted,
+        timeout=LONGEST,
     )
 
 

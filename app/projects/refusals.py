@@ -19,7 +19,9 @@ MINUTE = 60_000
 
 @dataclass(frozen=True)
 class Refusal:
-    """A directory, how often it was asked for, and who asked last (name, dialect); first and last in unix ms."""
+    """A directory, how often it was asked for, and who asked last (name, dialect); first and last in unix
+    ms.
+    """
 
     path: str
     times: int

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from app import ids, record
+from app import db, ids, record
 from app.actor import Scope
 from app.errors import NotFound
-from app.projects.events import ProjectAdded, ProjectUpdated
+from app.projects.events import ProjectAdded, ProjectRemoved, ProjectUpdated
 from app.projects.models import project as table
 
 
@@ -62,6 +63,35 @@ def select(conn: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Pro
     return [Project(**row._asdict()) for row in conn.execute(query)]
 
 
+def listed() -> list[Project]:
+    """Return the projects on the list, remembered for a second and read anew after a change of this process."""
+    generation, (database, until, found) = _memory.generation, _memory.known
+    if database is db.current() and time.monotonic() < until:
+        return found
+    with db.read() as conn:
+        found = select(conn, table.c.state != "removed")
+    if generation == _memory.generation:
+        _memory.known = (db.current(), time.monotonic() + 1, found)
+    return found
+
+
+class _Memory:
+    """The projects last listed, of which database and until when; forgetting moves the generation on."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.known: tuple[db.Database | None, float, list[Project]] = (None, 0.0, [])
+
+    def forget(self) -> None:
+        """Read anew the next time."""
+        self.generation += 1
+        self.known = (None, 0.0, [])
+
+
+_memory = _Memory()
+_forget = _memory.forget
+
+
 def get(conn: sa.Connection, project_id: str) -> Project:
     """Return a project that is on the list; raise NotFound."""
     found = select(conn, table.c.id == project_id, table.c.state != "removed")
@@ -73,6 +103,7 @@ def get(conn: sa.Connection, project_id: str) -> Project:
 def insert(conn: sa.Connection, new: Project) -> Project:
     """Store a new project and announce it."""
     conn.execute(table.insert().values(**dataclasses.asdict(new), beat=0))
+    db.after_commit(_forget)
     record.event(conn, ProjectAdded(shape(new)), new.scope)
     return new
 
@@ -81,17 +112,31 @@ def update(conn: sa.Connection, old: Project, **changes: Any) -> Project:
     """Change a project's columns and announce it; coming back to the list counts as being added."""
     new = dataclasses.replace(old, **changes)
     conn.execute(table.update().where(table.c.id == old.id).values(**changes))
+    db.after_commit(_forget)
     fact = ProjectAdded if old.state == "removed" else ProjectUpdated
     record.event(conn, fact(shape(new)), new.scope)
     return new
+
+
+def remove(conn: sa.Connection, old: Project) -> None:
+    """Take a project off the list and announce it."""
+    conn.execute(table.update().where(table.c.id == old.id).values(state="removed", progress={}))
+    db.after_commit(_forget)
+    record.event(conn, ProjectRemoved(old.id), old.scope)
 
 
 def fresh(name: str, root: Path, owner: str, **columns: Any) -> Project:
     """Return a project that is not stored yet, ready unless told otherwise."""
     known = {"git_root": "", "vcs": False, "origin": "", "state": "ready", "progress": {}, **columns}
     return Project(
-        ids.random("prj"), name[:100], str(root), owner=owner, visibility="team", created=ids.now(),
-        initialized=None, **known,
+        ids.random("prj"),
+        name[:100],
+        str(root),
+        owner=owner,
+        visibility="team",
+        created=ids.now(),
+        initialized=None,
+        **known,
     )
 
 

@@ -1,4 +1,5 @@
-"""The sample repository: a small billing library with a real bug, laid out in the data directory at first start.
+"""The sample repository: a small billing library with a real bug, laid out in the data directory at first
+start.
 
 Its files are shipped as `NAME.in` (and `dot-NAME.in`), so that no tool takes them for ours.
 """

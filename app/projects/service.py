@@ -16,7 +16,6 @@ from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.projects import clones, refusals, rows, sample
-from app.projects.events import ProjectRemoved
 from app.projects.models import project as table
 from app.projects.refusals import Refusal
 from app.projects.rows import Project
@@ -44,7 +43,8 @@ FRESH = 3.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a request works: `directory` is the registered root, a repository below it, or one of our worktrees.
+    """Where a request works: `directory` is the registered root, a repository below it, or one of our
+    worktrees.
 
     `root` is the registered root, or the worktree itself: the outermost directory this place opens.
     """
@@ -94,9 +94,7 @@ def cancel(actor: Actor, project_id: str) -> None:
 def list_all(actor: Actor) -> list[Project]:
     """Return every project the actor may see, by name, also those being cloned."""
     accounts.require(actor, "projects:read")
-    with db.read() as conn:
-        found = rows.select(conn, table.c.state != "removed")
-    return [project for project in found if accounts.may(actor, "projects:read", project)]
+    return [project for project in rows.listed() if accounts.may(actor, "projects:read", project)]
 
 
 def get(actor: Actor, project_id: str) -> Project:
@@ -123,7 +121,8 @@ def list_refusals(actor: Actor) -> list[Refusal]:
 def resolve(actor: Actor, directory: str | None) -> Place:
     """Return the place a request means: the directory's, or the default one without a directory.
 
-    Raises Denied, naming the page and the command that add it, when the directory is no project of the actor's.
+    Raises Denied, naming the page and the command that add it, when the directory is no project of the
+    actor's.
     """
     found = [project for project in list_all(actor) if actor.project in (None, project.id)]
     if not directory:
@@ -159,7 +158,7 @@ def describe_directory(directory: Path) -> Condition:
 
 def worktrees_of(project: Project) -> Path:
     """Return the directory that holds a project's worktrees; it may not exist yet."""
-    return config.current().data_dir.resolve() / "worktrees" / project.id
+    return _worktrees() / project.id
 
 
 def ensure_defaults() -> None:
@@ -178,6 +177,11 @@ def _is_any() -> bool:
     """Tell whether a project was ever registered."""
     with db.read() as conn:
         return conn.execute(sa.select(table.c.id).limit(1)).first() is not None
+
+
+def _worktrees() -> Path:
+    """Return the directory that holds the worktrees of all projects."""
+    return Path(os.path.realpath(config.current().data_dir)) / "worktrees"
 
 
 _conditions: dict[Path, tuple[float, Condition]] = {}
@@ -274,13 +278,14 @@ def _own(conn: sa.Connection, actor: Actor, project_id: str) -> Project:
 
 def _take_off(conn: sa.Connection, actor: Actor, project: Project) -> None:
     """Mark a project as removed and say so."""
-    conn.execute(table.update().where(table.c.id == project.id).values(state="removed", progress={}))
-    record.event(conn, ProjectRemoved(project.id), project.scope)
+    rows.remove(conn, project)
     record.audit(conn, actor, "project.remove", project.id)
 
 
 def _default(actor: Actor, found: list[Project]) -> Place:
-    """Return the place of a request that names none: the token's project, the configured one, the sample, any."""
+    """Return the place of a request that names none: the token's project, the configured one, the sample,
+    any.
+    """
     named = config.current().project
     wanted = [os.path.realpath(named)] if named else []
     wanted.append(str(sample.root()))
@@ -296,7 +301,8 @@ def _default(actor: Actor, found: list[Project]) -> Place:
 
 def _below(found: list[Project], path: Path) -> Place | None:
     """Return the place of a root, or of a directory below it, by the innermost root."""
-    holding = [project for project in found if path.is_relative_to(project.path)]
+    text = f"{path}/"
+    holding = [project for project in found if text.startswith(f"{project.root}/")]
     if not holding:
         return None
     if not path.is_dir():
@@ -310,13 +316,12 @@ def _below(found: list[Project], path: Path) -> Place | None:
 
 def _worktree(found: list[Project], path: Path) -> Place | None:
     """Return the place of one of our worktrees, or of a directory in it."""
-    for project in found:
-        above = worktrees_of(project)
-        if path.is_relative_to(above) and path != above:
-            tree = above / path.relative_to(above).parts[0]
-            if git.is_toplevel(tree):
-                return Place(project, tree, tree)
-    return None
+    above = _worktrees()
+    parts = path.relative_to(above).parts if path.is_relative_to(above) else ()
+    if len(parts) < 2 or not git.is_toplevel(above / parts[0] / parts[1]):
+        return None
+    tree = above / parts[0] / parts[1]
+    return next((Place(project, tree, tree) for project in found if project.id == parts[0]), None)
 
 
 def _ready(place: Place) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -66,7 +67,9 @@ def failed(server: ModelServer, **given: Any) -> ProviderFailed:
 
 
 def test_it_streams_text_in_pieces_and_says_how_it_ended(server: ModelServer) -> None:
-    server.script.append([Say("hello there", size=4), Finish(usage={"prompt_tokens": 9, "completion_tokens": 3})])
+    server.script.append(
+        [Say("hello there", size=4), Finish(usage={"prompt_tokens": 9, "completion_tokens": 3})]
+    )
     deltas = answer(server)
     assert [one.text for one in deltas if isinstance(one, TextDelta)] == ["hell", "o th", "ere"]
     assert deltas[-1] == Done("stop", Usage(input=9, output=3))
@@ -83,7 +86,8 @@ def test_it_sends_key_system_tools_and_options(server: ModelServer) -> None:
     assert body["tools"][0]["function"] == {
         "name": "read", "description": "Read a file", "parameters": dict(READ.schema),
     }  # fmt: skip
-    assert body["temperature"] == 0.2 and body["stream"] is True
+    assert body["temperature"] == 0.2
+    assert body["stream"] is True
     assert "reasoning_field" not in body
 
 
@@ -91,16 +95,22 @@ def test_it_sends_calls_results_and_pictures_of_earlier_turns(server: ModelServe
     picture = Image("data:image/png;base64,AAAA", "image/png")
     turns = (
         UserTurn((Text("look"), picture)),
-        AssistantTurn("", "hmm", (ToolCall("c1", "read", {"path": "a"}), ToolCall("c2", "read", {"path": "b"}))),
-        ToolResults((ToolResult("c1", "read", "A", images=(picture,)), ToolResult("c2", "read", "gone", True))),
+        AssistantTurn(
+            "", "hmm", (ToolCall("c1", "read", {"path": "a"}), ToolCall("c2", "read", {"path": "b"}))
+        ),
+        ToolResults(
+            (ToolResult("c1", "read", "A", images=(picture,)), ToolResult("c2", "read", "gone", True))
+        ),
     )
     answer(server, asked(messages=turns, options={"reasoning_field": "reasoning_content"}))
     _, user, assistant, first, second, pictures = server.requests[0]["messages"]
     assert user["content"][1] == {"type": "image_url", "image_url": {"url": picture.url}}
-    assert assistant["content"] is None and assistant["reasoning_content"] == "hmm"
+    assert assistant["content"] is None
+    assert assistant["reasoning_content"] == "hmm"
     assert assistant["tool_calls"][0]["function"] == {"name": "read", "arguments": '{"path":"a"}'}
     assert (first["tool_call_id"], second["content"]) == ("c1", "Error: gone")
-    assert pictures["role"] == "user" and len(pictures["content"]) == 2
+    assert pictures["role"] == "user"
+    assert len(pictures["content"]) == 2
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
@@ -110,19 +120,25 @@ def test_it_tells_reasoning_from_text(server: ModelServer, field: str) -> None:
 
 
 def test_it_puts_parallel_calls_together_from_pieces(server: ModelServer) -> None:
-    server.script.append([Call("read", {"path": "a.py"}, "c1", size=3), Call("read", {"path": "b.py"}, "c2", size=5)])
+    server.script.append(
+        [Call("read", {"path": "a.py"}, "c1", size=3), Call("read", {"path": "b.py"}, "c2", size=5)]
+    )
     deltas = answer(server)
     pieces = [one for one in deltas if isinstance(one, CallDelta) and one.index == 0]
-    assert "".join(one.arguments_piece for one in pieces) == '{"path": "a.py"}' and len(pieces) > 3
+    assert "".join(one.arguments_piece for one in pieces) == '{"path": "a.py"}'
+    assert len(pieces) > 3
     assert [one for one in deltas if isinstance(one, CallDone)] == [
         CallDone("c1", "read", {"path": "a.py"}),
         CallDone("c2", "read", {"path": "b.py"}),
     ]
-    assert isinstance(deltas[-1], Done) and deltas[-1].finish == "tool-calls"
+    assert isinstance(deltas[-1], Done)
+    assert deltas[-1].finish == "tool-calls"
 
 
 def test_it_keeps_calls_apart_that_all_have_index_0(server: ModelServer) -> None:
-    server.script.append([Call("read", {"path": "a"}, "c1", index=0), Call("read", {"path": "b"}, "c2", index=0)])
+    server.script.append(
+        [Call("read", {"path": "a"}, "c1", index=0), Call("read", {"path": "b"}, "c2", index=0)]
+    )
     assert [one.id for one in answer(server) if isinstance(one, CallDone)] == ["c1", "c2"]
 
 
@@ -137,7 +153,8 @@ def test_a_call_without_id_and_arguments_gets_an_id_and_an_empty_object(server: 
     server.script.append([Raw({"choices": [{"delta": {"tool_calls": [piece]}}]}), Finish("stop")])
     deltas = answer(server)
     assert CallDone("call_0", "todoread", {}) in deltas
-    assert isinstance(deltas[-1], Done) and deltas[-1].finish == "tool-calls"
+    assert isinstance(deltas[-1], Done)
+    assert deltas[-1].finish == "tool-calls"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +163,8 @@ def test_a_call_without_id_and_arguments_gets_an_id_and_an_empty_object(server: 
 def test_it_maps_finish_reasons(server: ModelServer, told: str, meant: str) -> None:
     server.script.append([Say("x"), Finish(told)])
     last = answer(server)[-1]
-    assert isinstance(last, Done) and last.finish == meant
+    assert isinstance(last, Done)
+    assert last.finish == meant
 
 
 def test_usage_parts_do_not_overlap(server: ModelServer) -> None:
@@ -160,7 +178,9 @@ def test_usage_parts_do_not_overlap(server: ModelServer) -> None:
 
 def test_a_server_that_does_not_stream_is_understood(server: ModelServer) -> None:
     message = {"message": {"content": "whole"}, "finish_reason": "stop"}
-    server.script.append([Fail(200, {"choices": [message], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})])
+    server.script.append(
+        [Fail(200, {"choices": [message], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})]
+    )
     assert answer(server) == [TextDelta("whole"), Done("stop", Usage(1, 2))]
 
 
@@ -186,7 +206,8 @@ def test_cancelling_closes_the_stream_at_once(server: ModelServer) -> None:
     there = time.perf_counter() - thrown[0]
     timer.join()
     assert seen == [TextDelta("first")]
-    assert here < 0.05 and there < 0.05
+    assert here < 0.05
+    assert there < 0.05
 
 
 def test_cancelling_before_the_first_byte_works_too(server: ModelServer) -> None:
@@ -198,6 +219,22 @@ def test_cancelling_before_the_first_byte_works_too(server: ModelServer) -> None
         list(provider(server).stream(asked("hello"), cancel))
     assert server.hung_up.acquire(timeout=5)
     timer.join()
+
+
+def test_cancelling_while_the_connection_is_made_works_too() -> None:
+    cancel = Cancel()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        timer = threading.Timer(0.05, cancel.set)
+        timer.start()
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
+        began = time.perf_counter()
+        with pytest.raises(Cancelled):
+            list(OpenAICompatible("silent", url).stream(asked("hello"), cancel))
+        assert time.perf_counter() - began < 2
+        timer.join()
+    for thread in threading.enumerate():
+        if thread.name == "model-request":
+            thread.join(5)
 
 
 def test_a_stream_that_was_cancelled_beforehand_asks_nobody(server: ModelServer) -> None:
@@ -220,7 +257,8 @@ def test_a_rate_limit_says_when_to_come_back(server: ModelServer) -> None:
     server.script.append([Fail(429, headers=(("Retry-After", "7"),))])
     failure = failed(server)
     assert (failure.status, failure.retryable, failure.retry_after) == (429, True, 7.0)
-    assert failure.message == "Scripted error 429" and "Scripted" in failure.body
+    assert failure.message == "Scripted error 429"
+    assert "Scripted" in failure.body
 
 
 def test_milliseconds_and_dates_are_read_too(server: ModelServer) -> None:
@@ -236,7 +274,13 @@ def test_milliseconds_and_dates_are_read_too(server: ModelServer) -> None:
         (401, {"message": "Incorrect API key", "code": "invalid_api_key"}, False, True, False),
         (400, {"message": "This model's maximum context length is 8192 tokens"}, False, False, True),
         (400, {"message": "bad tool schema"}, False, False, False),
-        (429, {"message": "You exceeded your current quota", "code": "insufficient_quota"}, False, False, False),
+        (
+            429,
+            {"message": "You exceeded your current quota", "code": "insufficient_quota"},
+            False,
+            False,
+            False,
+        ),
         (500, {"message": "oops"}, True, False, False),
         (404, "model not found", False, False, False),
     ],
@@ -260,7 +304,8 @@ def test_it_asks_once_only(server: ModelServer) -> None:
 def test_an_error_answer_that_is_no_json_is_told(server: ModelServer) -> None:
     server.script.append([Fail(502, b"<html>Bad gateway</html>")])
     failure = failed(server)
-    assert failure.message == "The model's server answered 502" and failure.retryable
+    assert failure.message == "The model's server answered 502"
+    assert failure.retryable
 
 
 def test_an_error_inside_the_stream_is_raised_after_the_text(server: ModelServer) -> None:
@@ -280,7 +325,8 @@ def test_an_answer_without_an_end_is_no_answer(server: ModelServer) -> None:
     half = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
     server.script.append([Fail(200, half, headers=(("Content-Type", "text/event-stream"),))])
     failure = failed(server)
-    assert "broke off" in failure.message and failure.retryable
+    assert "broke off" in failure.message
+    assert failure.retryable
 
 
 def test_something_other_than_json_is_told(server: ModelServer) -> None:
@@ -291,17 +337,22 @@ def test_something_other_than_json_is_told(server: ModelServer) -> None:
 def test_silence_before_the_first_byte_ends(server: ModelServer) -> None:
     server.script.append([Stall()])
     failure = failed(server, bounds=outbound.Bounds(first_byte=0.05, total=None, size=None))
-    assert failure.retryable and "silent" in failure.message
+    assert failure.retryable
+    assert "silent" in failure.message
     assert server.hung_up.acquire(timeout=5)
 
 
 def test_silence_between_bytes_ends(server: ModelServer) -> None:
     server.script.append([Say("x"), Stall()])
-    assert "silent" in failed(server, bounds=outbound.Bounds(between_bytes=0.05, total=None, size=None)).message
+    assert (
+        "silent" in failed(server, bounds=outbound.Bounds(between_bytes=0.05, total=None, size=None)).message
+    )
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(ProviderFailed, match=r"Could not reach the model at http://127\.0\.0\.1:1/v1") as caught:
+    with pytest.raises(
+        ProviderFailed, match=r"Could not reach the model at http://127\.0\.0\.1:1/v1"
+    ) as caught:
         list(OpenAICompatible("none", "http://127.0.0.1:1/v1").stream(asked("hello"), Cancel()))
     assert caught.value.retryable
 
@@ -354,4 +405,5 @@ def test_an_address_that_a_member_typed_is_checked(server: ModelServer) -> None:
     config.use(Config(testing=True))
     with pytest.raises(ProviderFailed, match="not allowed") as caught:
         answer(server, trusted=False)
-    assert not caught.value.retryable and server.requests == []
+    assert not caught.value.retryable
+    assert server.requests == []

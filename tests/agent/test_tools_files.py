@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,13 +46,21 @@ def test_read_stops_at_2000_lines_2000_characters_and_50_kb(context: ToolContext
     (workspace / "long.txt").write_text("x\n" * 3000)
     (workspace / "wide.txt").write_text("y" * 3000 + "\n" + "z" * 2000 + "\n")
     (workspace / "big.txt").write_text(("w" * 1000 + "\n") * 100)
-    assert " 2000| x" in (long := read(context, "long.txt").output) and " 2001|" not in long
-    assert "y" * 2000 + " [... cut]" in (wide := read(context, "wide.txt").output) and "z" * 2000 in wide
+    assert " 2000| x" in (long := read(context, "long.txt").output)
+    assert " 2001|" not in long
+    assert "y" * 2000 + " [... cut]" in (wide := read(context, "wide.txt").output)
+    assert "z" * 2000 in wide
     assert len(read(context, "big.txt").output) < 51_000
 
 
 def test_read_finds_files_by_every_name_of_the_workspace(context: ToolContext, workspace: Path) -> None:
-    for name in ("README.md", "./README.md", "~/README.md", str(workspace / "README.md"), "/home/user/README.md"):
+    for name in (
+        "README.md",
+        "./README.md",
+        "~/README.md",
+        str(workspace / "README.md"),
+        "/home/user/README.md",
+    ):
         assert read(context, name).title == "README.md"
 
 
@@ -137,7 +146,7 @@ def test_a_file_that_changed_since_is_read_again_first(context: ToolContext, wor
 
 
 def test_what_was_seen_is_known_again_from_the_transcript(context: ToolContext) -> None:
-    states = [
+    states: list[dict[str, Any]] = [
         {"status": "completed", "metadata": read(context, "shop/tax.py").metadata},
         {"status": "error", "metadata": {"stamps": {"README.md": "no"}}},
         {"status": "running"},

@@ -33,7 +33,9 @@ def test_an_unknown_status_is_refused(context: ToolContext) -> None:
         tools.run("todowrite", context, {"todos": [{"content": "x", "status": "maybe"}]})
 
 
-ASKED = {"questions": [{"question": "Which?", "options": [{"label": "A"}, {"label": "B"}]}, {"question": "Why?"}]}
+ASKED = {
+    "questions": [{"question": "Which?", "options": [{"label": "A"}, {"label": "B"}]}, {"question": "Why?"}]
+}
 
 
 def test_questions_wait_for_a_person(context: ToolContext) -> None:
@@ -52,7 +54,18 @@ def test_answers_come_back_in_words(context: ToolContext) -> None:
 
 def test_every_tool_has_words_and_a_schema_for_the_model() -> None:
     names = [spec.name for spec in tools.specs()]
-    assert names == ["read", "edit", "write", "bash", "grep", "glob", "list", "todowrite", "todoread", "question"]
+    assert names == [
+        "read",
+        "edit",
+        "write",
+        "bash",
+        "grep",
+        "glob",
+        "list",
+        "todowrite",
+        "todoread",
+        "question",
+    ]
     for spec in tools.specs():
         assert spec.description
         assert spec.schema["type"] == "object"

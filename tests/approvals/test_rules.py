@@ -102,7 +102,9 @@ def test_it_allows_a_line_of_which_every_part_is_allowed(line: str) -> None:
     'git "push', "git 'push", "git push \\", "git push )", "git push &&", "&& git push", "echo $(",
     "echo `ls", "",
     "   ", "# nothing", "ls\r", "ls\x00", "ls\x1b[2K", "l\u200bs", "\u202els", "ls\u00a0x", "ls\u2028rm x",
-    "trap 'rm x' EXIT", "python3", "python3 - <<EOF\nimport os\nEOF", "echo x | python3 -", "ls() { git push; }; ls",
+    "trap 'rm x' EXIT", "python3", "python3 - <<EOF\nimport os\nEOF", "echo x | python3 -",
+    "ls() { git push; }; ls", "[\nrm x\n]", "l\\\ns", "echo x >& -rm", "ls]\\x", "0<<<[ ! ]x", "]`echo 0`x",
+    "-c2>f", "!ls", "CI=1 ``rm x", "cat <<E\\\nF\nx\nE",
     "alias ls='rm x'; ls", "source x", ". x", "coproc rm x", "busybox rm x", "ssh host ls", "watch ls",
     "cat /etc/passwd", "cat ~/.ssh/id_rsa", "cat ../secret", "ls ~bob", "cd / && ls", "[[ $(rm x) ]] && ls",
     "echo 'x'$(rm x)'y'", 'echo "${x:=$(rm x)}"', "declare -x A=$(rm x)", "git status;rm x",
@@ -121,7 +123,7 @@ def test_it_asks_about_a_line_of_which_some_part_is_not_covered(line: str) -> No
     "ssh host rm x",
     "cat <(rm x)", "trap 'rm x' EXIT", "sudo bash -c 'rm x'", "(cd a && rm x)", "nice -n 3 rm x",
     "docker run img rm x",
-    "rm {a,b}", "rm *", "rm $X", "time rm x", "coproc rm x", "git -C x push", "git push",
+    "rm {a,b}", "rm *", "rm $X", "time rm x", "time A=1 rm x", "coproc rm x", "git -C x push", "git push",
     "git -c a=b push -f",
     "git --no-pager push", "rm x &", "rm x > /dev/null", ">/dev/null rm x", "{ rm x; }", "! rm x",
 ])
@@ -131,7 +133,9 @@ def test_a_denial_sees_through_disguises(line: str, stance: Stance) -> None:
     assert bash(line, *rules, stance=stance).action == "deny"
 
 
-@pytest.mark.parametrize("line", ["$X x", "git $X", 'git "$X" y', "git p*sh", "X=push; git $X", "sh", 'sh -c "$X"'])
+@pytest.mark.parametrize("line", [
+    "$X x", "git $X", 'git "$X" y', "git p*sh", "X=push; git $X", "sh", 'sh -c "$X"',
+])
 def test_what_may_be_denied_asks_even_under_auto(line: str) -> None:
     rules = (deny("git push *", "server"), allow("git *"), allow("X=*"))
     assert bash(line, *rules, stance=AUTO).action == "ask"
@@ -288,7 +292,9 @@ def test_plan_asks_about_other_commands_whatever_the_rules_say(line: str) -> Non
     assert bash(line, allow("*"), stance=auto).action == "ask"
 
 
-@pytest.mark.parametrize("line", ["cat /etc/passwd", "git diff --no-index /etc/passwd a", "cd / && ls", "ls ~"])
+@pytest.mark.parametrize("line", [
+    "cat /etc/passwd", "git diff --no-index /etc/passwd a", "cd / && ls", "ls ~",
+])
 def test_plan_asks_about_reading_outside_the_project(line: str) -> None:
     assert bash(line, stance=PLAN).action == "ask"
 
@@ -337,7 +343,9 @@ def test_no_rule_and_no_preset_lets_a_command_touch_what_is_protected(line: str)
     assert bash(line, allow("*"), stance=AUTO).action == "ask"
 
 
-@pytest.mark.parametrize("path", [".env.example", ".gitignore", ".github/dependabot.yml", "environment.py", "src/git/x", ".environment"])
+@pytest.mark.parametrize("path", [
+    ".env.example", ".gitignore", ".github/dependabot.yml", "environment.py", "src/git/x", ".environment",
+])
 def test_names_that_only_look_protected_are_not(path: str) -> None:
     assert tool("write", {"filePath": path}, stance=EDITS).action == "allow"
 

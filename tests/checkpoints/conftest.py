@@ -57,22 +57,3 @@ def write(place: Path, path: str, content: str | bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content.encode() if isinstance(content, str) else content)
     os.utime(target)
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the tables of the rooms below these ones."""
-    import sqlalchemy as sa
-
-    import app.accounts.models
-    import app.checkpoints.models
-    import app.projects.models
-    import app.record
-    import app.sessions.models
-    from app import db
-
-    path = tmp_path_factory.mktemp("template") / "signalcabin.db"
-    engine = sa.create_engine(f"sqlite:///{path}")
-    db.metadata.create_all(engine)
-    engine.dispose()
-    return path

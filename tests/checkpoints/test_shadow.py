@@ -31,9 +31,11 @@ def test_it_sees_added_modified_and_deleted_files(shadow: Shadow, place: Path) -
     write(place, "new.txt", "new\n")
     (place / "deep/b.txt").unlink()
     after = shadow.snapshot(place)
-    assert before.is_first and not after.is_first
+    assert (before.is_first, after.is_first) == (True, False)
     assert statuses(shadow, before.tree, after.tree) == {
-        "a.txt": "modified", "new.txt": "added", "deep/b.txt": "deleted",
+        "a.txt": "modified",
+        "new.txt": "added",
+        "deep/b.txt": "deleted",
     }
 
 
@@ -76,7 +78,16 @@ def test_a_rename_is_told_when_asked(shadow: Shadow, place: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["-rf", "--help", "two\nlines.txt", "ümläut \u4e2d.txt", 'quo"te\\.txt', "*.glob?[a]", ":(top)x", "$(touch canary)"],
+    [
+        "-rf",
+        "--help",
+        "two\nlines.txt",
+        "ümläut \u4e2d.txt",
+        'quo"te\\.txt',
+        "*.glob?[a]",
+        ":(top)x",
+        "$(touch canary)",
+    ],
     ids=["dash", "option", "newline", "unicode", "quotes", "glob", "magic", "shell"],
 )
 def test_it_takes_any_file_name(shadow: Shadow, place: Path, name: str) -> None:
@@ -127,7 +138,11 @@ def test_a_file_becomes_a_directory_and_a_directory_a_link(shadow: Shadow, place
     (place / "deep").symlink_to("moved")
     after = shadow.snapshot(place).tree
     assert statuses(shadow, before, after) == {
-        "a.txt": "deleted", "a.txt/inside": "added", "deep": "added", "deep/b.txt": "deleted", "moved/b.txt": "added",
+        "a.txt": "deleted",
+        "a.txt/inside": "added",
+        "deep": "added",
+        "deep/b.txt": "deleted",
+        "moved/b.txt": "added",
     }
     assert len(compare.diff(shadow, before, after)) == 5
 
@@ -177,7 +192,7 @@ def test_the_data_directory_below_a_project_is_left_out(shadow: Shadow, data_dir
 def test_it_borrows_from_the_project_and_leaves_it_untouched(shadow: Shadow, repository: Path) -> None:
     index = (repository / ".git/index").read_bytes()
     found = shadow.snapshot(repository)
-    assert found.is_first and found.is_borrowing
+    assert (found.is_first, found.is_borrowing) == (True, True)
     assert (repository / ".git/index").read_bytes() == index
     assert git.status(repository) == []
 
@@ -213,9 +228,17 @@ def test_a_split_index_and_a_sha256_repository_are_taken(shadow: Shadow, tmp_pat
     assert statuses(shadow, before, shadow.snapshot(place).tree) == {"a.txt": "modified"}
 
 
-def test_commands_in_the_projects_configuration_never_run(shadow: Shadow, repository: Path, tmp_path: Path) -> None:
+def test_commands_in_the_projects_configuration_never_run(
+    shadow: Shadow, repository: Path, tmp_path: Path
+) -> None:
     canary = tmp_path / "canary"
-    for name in ("core.fsmonitor", "filter.evil.clean", "filter.evil.process", "diff.external", "diff.evil.textconv"):
+    for name in (
+        "core.fsmonitor",
+        "filter.evil.clean",
+        "filter.evil.process",
+        "diff.external",
+        "diff.evil.textconv",
+    ):
         git.run(["config", name, f"touch {canary}"], repository)
     hook = repository / ".git/hooks/post-index-change"
     hook.parent.mkdir(exist_ok=True)
@@ -290,7 +313,7 @@ def test_a_worktree_has_an_index_of_its_own(shadow: Shadow, repository: Path, tm
     before = shadow.snapshot(other)
     write(other, "a.txt", "fixed\n")
     after = shadow.snapshot(other).tree
-    assert before.is_first and before.is_borrowing
+    assert (before.is_first, before.is_borrowing) == (True, True)
     assert statuses(shadow, before.tree, after) == {"a.txt": "modified"}
     shadow.settle()
     assert not shadow.snapshot(other).is_borrowing
@@ -315,14 +338,16 @@ def test_a_lock_left_by_a_killed_git_is_cleared(shadow: Shadow, repository: Path
 
 def test_a_broken_index_is_made_again(shadow: Shadow, repository: Path) -> None:
     before = shadow.snapshot(repository).tree
-    (index,) = [path for path in shadow.git_dir.glob("index-*")]
+    (index,) = shadow.git_dir.glob("index-*")
     index.write_bytes(b"DIRC broken")
     assert shadow.snapshot(repository).tree == before
 
 
 def test_snapshots_of_many_threads_take_turns(shadow: Shadow, repository: Path) -> None:
     found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(shadow.snapshot(repository).tree)) for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: found.append(shadow.snapshot(repository).tree)) for _ in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -332,7 +357,9 @@ def test_snapshots_of_many_threads_take_turns(shadow: Shadow, repository: Path) 
 
 
 @pytest.mark.parametrize("kind", ["git", "no git"])
-def test_five_thousand_files(shadow: Shadow, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_five_thousand_files(
+    shadow: Shadow, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "many"
     dice = random.Random(5)
     for number in range(5000):
@@ -361,5 +388,5 @@ def test_five_thousand_files(shadow: Shadow, tmp_path: Path, kind: str, capsys: 
     shadow.settle()
     figures["settle"] = round((time.perf_counter() - start) * 1000)
     with capsys.disabled():
-        print(f"\n5,000 files, {kind}, ms: {figures}; {shadow.size() >> 10} KiB")
+        print(f"\n5,000 files, {kind}, ms: {figures}; {shadow.size() >> 10} KiB")  # noqa: T201 - figures to look at, not to assert
     assert [file.path for file in files] == ["d00/f7.py", "d25/f2500.py", "d49/f4990.py"]

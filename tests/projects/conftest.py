@@ -47,8 +47,11 @@ class _Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture
 def served(repository: Path, tmp_path: Path) -> Iterator[Served]:
     """The repository behind git's plain http protocol."""
-    git.run(["clone", "-q", "--bare", str(repository), str(tmp_path / "www" / "billing.git")],
-            settings=("protocol.file.allow=always",), env={"GIT_ALLOW_PROTOCOL": "file"})
+    git.run(
+        ["clone", "-q", "--bare", str(repository), str(tmp_path / "www" / "billing.git")],
+        settings=("protocol.file.allow=always",),
+        env={"GIT_ALLOW_PROTOCOL": "file"},
+    )
     git.run(["update-server-info"], tmp_path / "www" / "billing.git")
     asked: list[str] = []
     handler = type("Handler", (_Quiet,), {"asked": asked})
@@ -60,22 +63,3 @@ def served(repository: Path, tmp_path: Path) -> Iterator[Served]:
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the tables of the rooms below these ones."""
-    import sqlalchemy as sa
-
-    import app.accounts.models
-    import app.checkpoints.models
-    import app.projects.models
-    import app.record
-    import app.sessions.models
-    from app import db
-
-    path = tmp_path_factory.mktemp("template") / "signalcabin.db"
-    engine = sa.create_engine(f"sqlite:///{path}")
-    db.metadata.create_all(engine)
-    engine.dispose()
-    return path

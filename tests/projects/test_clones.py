@@ -51,8 +51,11 @@ def test_it_refuses_other_urls_with_a_reason(alice: Actor, url: str, why: str) -
 @pytest.mark.parametrize(
     ("url", "name"),
     [
-        ("https://e.com/g/Ledger.git", "ledger"), ("https://e.com/g/a b%20c/", "a-b-20c"), ("https://e.com/..", "clone"),
-        ("https://e.com/.git", "clone"), (f"https://e.com/{'x' * 99}", "x" * 64),
+        ("https://e.com/g/Ledger.git", "ledger"),
+        ("https://e.com/g/a b%20c/", "a-b-20c"),
+        ("https://e.com/..", "clone"),
+        ("https://e.com/.git", "clone"),
+        (f"https://e.com/{'x' * 99}", "x" * 64),
     ],
     ids=["plain", "odd", "dots", "empty", "long"],
 )
@@ -80,8 +83,8 @@ def test_a_clone_that_fails_says_why_and_can_be_tried_again(alice: Actor, opened
     assert failed.state == "failed"
     assert failed.progress["error"].startswith("It could not be cloned:")
     assert not failed.path.exists()
+    failed.path.mkdir()
     with pytest.raises(Conflict):
-        failed.path.mkdir()
         projects.resolve(alice, failed.root)
     again = projects.add(alice, failed.origin)
     assert (again.id, again.state) == (failed.id, "cloning")
@@ -139,5 +142,9 @@ def test_progress_is_shown_on_the_row(alice: Actor, opened: Served) -> None:
     watch.progress("Cloning into 'x'...")
     watch.progress("Receiving objects:  24% (1204/5000), 12.40 MiB | 5.00 MiB/s")
     assert projects.get(alice, project.id).progress == {
-        "phase": "Receiving objects", "percent": 24, "done": 1204, "total": 5000, "bytes": "12.40 MiB",
+        "phase": "Receiving objects",
+        "percent": 24,
+        "done": 1204,
+        "total": 5000,
+        "bytes": "12.40 MiB",
     }

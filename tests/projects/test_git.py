@@ -1,4 +1,4 @@
-"""Running git: an environment of our own, answers that names cannot forge, and nothing of the repository's runs."""
+"""Running git: our own environment, answers no name can forge, and nothing of the repository's runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def test_status_tells_every_kind_of_change_and_any_name(repository: Path) -> Non
     (repository / "a.txt").write_text("changed\n")
     (repository / "-x\nü").write_text("new\n")
     assert sorted(git.status(repository), key=lambda c: c.path) == [
-        git.Change("??", "-x\nü"), git.Change(" M", "a.txt"), git.Change("R ", "c.txt", "b.txt"),
+        git.Change("??", "-x\nü"),
+        git.Change(" M", "a.txt"),
+        git.Change("R ", "c.txt", "b.txt"),
     ]
     assert git.ls_files(repository) == ["-x\nü", "a.txt", "c.txt"]
     assert git.ls_files(repository, untracked=False) == ["a.txt", "c.txt"]
@@ -57,9 +59,12 @@ def test_status_tells_every_kind_of_change_and_any_name(repository: Path) -> Non
 def test_standing_counts_commits_ahead_and_behind(repository: Path) -> None:
     head = git.layout(repository).head
     git.run(["update-ref", "refs/remotes/origin/main", head], repository)
-    for name, value in (("remote.origin.url", "https://name:secret@example.com/x.git"),
-                        ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
-                        ("branch.main.remote", "origin"), ("branch.main.merge", "refs/heads/main")):
+    for name, value in (
+        ("remote.origin.url", "https://name:secret@example.com/x.git"),
+        ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
+        ("branch.main.remote", "origin"),
+        ("branch.main.merge", "refs/heads/main"),
+    ):
         git.run(["config", name, value], repository)
     git.run(["commit", "-q", "--allow-empty", "-m", "Ahead"], repository)
     assert git.standing(repository) == git.Standing("main", "origin/main", 1, 0)
@@ -85,8 +90,18 @@ def test_the_callers_environment_does_not_reach_git(monkeypatch: pytest.MonkeyPa
 def test_nothing_the_repository_configures_runs(repository: Path, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     touch = f"touch {canary}"
-    for name in ("core.fsmonitor", "core.pager", "core.editor", "filter.evil.clean", "filter.evil.smudge",
-                 "filter.evil.process", "diff.external", "diff.evil.textconv", "core.sshCommand", "gpg.program"):
+    for name in (
+        "core.fsmonitor",
+        "core.pager",
+        "core.editor",
+        "filter.evil.clean",
+        "filter.evil.smudge",
+        "filter.evil.process",
+        "diff.external",
+        "diff.evil.textconv",
+        "core.sshCommand",
+        "gpg.program",
+    ):
         git.run(["config", name, touch], repository)
     git.run(["config", "protocol.ext.allow", "always"], repository)
     git.run(["config", "core.hooksPath", "hooks"], repository)

@@ -18,13 +18,21 @@ from app.projects import service as projects
 
 def kinds() -> list[str]:
     with db.read() as conn:
-        return [row.kind for row in conn.execute(record.events.select().order_by(record.events.c.seq))
-                if row.kind.startswith("projects.")]
+        return [
+            row.kind
+            for row in conn.execute(record.events.select().order_by(record.events.c.seq))
+            if row.kind.startswith("projects.")
+        ]
 
 
 def test_it_registers_a_repository(alice: Actor, repository: Path) -> None:
     project = projects.add(alice, str(repository))
-    assert (project.name, project.root, project.vcs, project.state) == ("billing", str(repository), True, "ready")
+    assert (project.name, project.root, project.vcs, project.state) == (
+        "billing",
+        str(repository),
+        True,
+        "ready",
+    )
     assert project.git_root == git.root_commit(repository)
     assert project.id.startswith("prj_")
     assert projects.list_all(alice) == [project] == [projects.get(alice, project.id)]
@@ -45,7 +53,8 @@ def test_the_real_path_is_stored_once(alice: Actor, repository: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "relative", "/nowhere/at/all", "", "/etc/hostname", "/tmp\n/x", "/tmp\0"],
+    "path",
+    ["/", "relative", "/nowhere/at/all", "", "/etc/hostname", "/tmp\n/x", "/tmp\0"],
     ids=["root", "relative", "missing", "empty", "a file", "newline", "nul"],
 )
 def test_it_refuses_what_is_no_directory_to_work_in(alice: Actor, path: str) -> None:
@@ -119,7 +128,9 @@ def test_our_worktrees_are_places(alice: Actor, repository: Path) -> None:
     assert (place.project, place.directory, place.root) == (project, tree, tree)
 
 
-@pytest.mark.parametrize("asked", ["/etc", "{}/..", "{}/link/x", "{}2"], ids=["outside", "dots", "link", "prefix"])
+@pytest.mark.parametrize(
+    "asked", ["/etc", "{}/..", "{}/link/x", "{}2"], ids=["outside", "dots", "link", "prefix"]
+)
 def test_it_refuses_other_directories_and_says_how(alice: Actor, repository: Path, asked: str) -> None:
     projects.add(alice, str(repository))
     (repository / "link").symlink_to("/etc")
@@ -225,7 +236,9 @@ def test_a_project_being_cloned_is_not_a_place_yet(alice: Actor, monkeypatch: py
     monkeypatch.setattr("app.projects.clones.check", lambda url: None)
     project = projects.add(alice, "https://example.com/group/Ledger_Export.git")
     assert (project.name, project.state, project.origin) == (
-        "ledger_export", "cloning", "https://example.com/group/Ledger_Export.git"
+        "ledger_export",
+        "cloning",
+        "https://example.com/group/Ledger_Export.git",
     )
     project.path.mkdir(parents=True)
     with pytest.raises(Conflict, match="still being cloned"):

@@ -39,7 +39,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The answer to one call, in words; pictures follow as a user message where a wire has no place for them."""
+    """The answer to one call; where a wire has no place for pictures they follow as a user message."""
 
     call_id: str
     name: str
@@ -156,7 +156,9 @@ Delta = TextDelta | ReasoningDelta | CallDelta | CallDone | Done
 
 @dataclass
 class ProviderFailed(Exception):
-    """The model could not be asked or broke off; `retry_after` is in seconds, `body` what the server answered."""
+    """The model could not be asked or broke off; `retry_after` is in seconds, `body` what the server
+    answered.
+    """
 
     message: str
     status: int | None = None

@@ -1,4 +1,4 @@
-"""Which providers and models there are, from the environment, the vault, opencode.json and what is built in."""
+"""Which providers and models there are: environment, vault, opencode.json, and what is built in."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ from app.agent.providers.openai_compatible import OpenAICompatible
 from app.errors import Invalid, NotFound
 from app.secrets import service as secrets
 
+__all__ = [
+    "ModelInfo",
+    "ProviderInfo",
+    "Tested",
+    "connect",
+    "cost",
+    "default_model",
+    "disconnect",
+    "find_ollama",
+    "list_providers",
+    "resolve",
+    "test_key",
+]
 OLLAMA = "ollama"
 OLLAMA_URL = "http://127.0.0.1:11434"
 KEPT_FOR = 60.0
@@ -65,11 +78,15 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
     info = next((one for one in entry.models if one.id == model), None)
     options = info.options if info else {}
-    return OpenAICompatible(entry.id, entry.base_url, entry.key, entry.headers, entry.trusted, options=options)
+    return OpenAICompatible(
+        entry.id, entry.base_url, entry.key, entry.headers, entry.trusted, options=options
+    )
 
 
 def list_providers(actor: Actor | None, directory: Path | None = None) -> list[ProviderInfo]:
-    """All that can be used now, the built-in demo last; asks local servers for their models, for a second at most."""
+    """All that can be used now, the built-in demo last; asks local servers for their models, for a second at
+    most.
+    """
     accounts.require(actor, "settings:read")
     found = [
         ProviderInfo(entry.id, entry.name, entry.source, _models(entry)) for entry in _all(directory).values()
@@ -157,7 +174,9 @@ def find_ollama() -> tuple[ModelInfo, ...] | None:
 
 
 def _find(provider: str, directory: Path | None) -> Entry | None:
-    """One provider: what an admin connected goes before the server's configuration, environment and a project."""
+    """One provider: what an admin connected goes before the server's configuration, environment and a
+    project.
+    """
     trusted, loose = _written(directory)
     entry = trusted.get(provider) or from_environ(os.environ).get(provider)
     kept = _kept(provider)
@@ -171,8 +190,8 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
 def _all(directory: Path | None) -> dict[str, Entry]:
     trusted, loose = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
-    ids = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
-    found = {id: entry for id in ids if (entry := _find(id, directory))}
+    names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
+    found = {name: entry for name in names if (entry := _find(name, directory))}
     if OLLAMA not in found and (models := find_ollama()) is not None:
         found[OLLAMA] = Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1", models=models)
     return found

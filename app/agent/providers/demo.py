@@ -1,7 +1,7 @@
 """The built-in demo model: deterministic, without network, but with the real tools and approvals.
 
-On the sample project it walks through a real task: read, find, edit one file, run the tests, sum up. On any other
-it looks around and says what it is. It decides from the transcript alone, so a restart changes nothing.
+On the sample project it walks through a real task: read, find, edit one file, run the tests, sum up. On any
+other it looks around and says what it is. It decides from the transcript alone, so a restart changes nothing.
 """
 
 from __future__ import annotations
@@ -93,8 +93,12 @@ def next_step(request: Request) -> Step:
     if not {"list", "read"} <= offered:
         return Step(WHO)
     if not results:
-        return Step("I'll look at what is here first.", (("list", {"path": "."}), ("read", {"filePath": README})))
-    refused = next((result for result in results if result.is_error and result.name in ("edit", "bash")), None)
+        return Step(
+            "I'll look at what is here first.", (("list", {"path": "."}), ("read", {"filePath": README}))
+        )
+    refused = next(
+        (result for result in results if result.is_error and result.name in ("edit", "bash")), None
+    )
     if refused:
         return _refused(refused)
     if not any(CODE in result.output or "proration" in result.output for result in results):
@@ -108,8 +112,8 @@ def _walk(results: list[ToolResult], offered: set[str]) -> Step:
     reads = [result for result in results if result.name == "read"]
     if len(reads) == 1:
         return Step(
-            "This is the billing library. Its README says that customers who upgrade in the middle of a period "
-            "are sometimes billed a cent too much. I'll read the proration code and its tests.",
+            "This is the billing library. Its README says that customers who upgrade in the middle of a "
+            "period are sometimes billed a cent too much. I'll read the proration code and its tests.",
             (("read", {"filePath": CODE}), ("read", {"filePath": TESTS})),
         )
     if "edit" not in by_tool:
@@ -122,12 +126,12 @@ def _walk(results: list[ToolResult], offered: set[str]) -> Step:
 def _found(code: str, offered: set[str]) -> Step:
     if "due = (new.price * ratio).quantize(CENT) - unused" not in code:
         return Step(
-            "The two roundings that the task is about are not in `billing/proration.py` any more, so there is "
-            f"nothing left to fix. {WHO}"
+            "The two roundings that the task is about are not in `billing/proration.py` any more, so there "
+            f"is nothing left to fix. {WHO}"
         )
     found = (
-        "Found it. `split` rounds twice: once for what is unused of the old plan, once for the price of the new "
-        "one. The two roundings can add up to a cent more than the difference: a third of a period from "
+        "Found it. `split` rounds twice: once for what is unused of the old plan, once for the price of the "
+        "new one. The two roundings can add up to a cent more than the difference: a third of a period from "
         "starter to team comes to 13.34, where the test expects 13.33."
     )
     if "edit" not in offered:
@@ -217,5 +221,3 @@ def _usage(request: Request, step: Step) -> Usage:
 
 def _pause() -> float:
     return 0.0 if config.current().testing else PAUSE
-
-

@@ -1,4 +1,4 @@
-"""Providers we know by name: where they answer, where their key lies in the environment, what to begin with."""
+"""Providers we know by name: their address, their key in the environment, what to begin with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Source = Literal["env", "config", "vault", "builtin"]
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model; context and output in tokens, prices in dollars per million tokens, None where nobody knows."""
+    """A model; context and output in tokens, prices in dollars per million, None if unknown."""
 
     id: str
     name: str
@@ -77,7 +77,7 @@ KNOWN = {
 
 
 def from_environ(environ: Mapping[str, str]) -> dict[str, Entry]:
-    """The providers whose key is in the environment; OPENAI_BASE_URL alone will do for a server without keys."""
+    """The providers whose key is in the environment; OPENAI_BASE_URL alone is a server without keys."""
     found = {}
     for known in KNOWN.values():
         key = environ.get(known.key, "").strip()

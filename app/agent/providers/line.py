@@ -1,7 +1,8 @@
-"""A telephone line to a model's server: one kept-alive connection, read in the caller's thread, cut from any other.
+"""A line to a model's server: one kept-alive connection, read in its caller's thread, cut from any other.
 
-Reading in the engine's own thread costs a fifth of what an event loop costs that hands every piece over. Only the
-wait for the answer's beginning is handed to a thread of its own, since nothing can interrupt a look-up of a name.
+Reading in the engine's own thread costs a fifth of what an event loop costs that hands every piece over. Only
+the wait for the answer's beginning is handed to a thread of its own, since nothing can interrupt a look-up of
+a name.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Line:
         def ask() -> None:
             try:
                 answer: outbound.Response | Exception = self._client.send(request, stream=True)
-            except Exception as failure:
+            except Exception as failure:  # noqa: BLE001 - raised in the thread that waits
                 answer = failure
             self._asked(answer)
             inbox.put(answer)
@@ -63,7 +64,7 @@ class Line:
 
     @contextmanager
     def lingering(self) -> Iterator[None]:
-        """Read to the end of an answer that has told all, for the connection's sake, but hardly wait for it."""
+        """Read on after an answer has told all, for the connection's sake, but hardly wait for it."""
         ended = threading.Event()
         ticks.after(LINGER, lambda: None if ended.is_set() else self.cut())
         try:
@@ -72,7 +73,7 @@ class Line:
             ended.set()
 
     def cut(self) -> None:
-        """Shut the connection down now, whatever another thread waits for on it; the line is of no more use."""
+        """Shut the connection down now, whoever waits on it; the line is of no more use."""
         with self._lock:
             self.is_cut = True
             found = self._socket

@@ -1,8 +1,8 @@
 """The OpenAI-compatible wire: a lean streaming client for chat completions (httpx2 and orjson).
 
-pydantic-ai's `direct` was measured beside it and not taken for this wire: 5.1 ms of CPU per short turn against
-0.9, 0.26 to 0.65 ms per delta against 0.01 to 0.15, 68 MB against 20, and seconds of import against 0.2. Streams
-are what this server exists for.
+pydantic-ai's `direct` was measured beside it and not taken for this wire: 5.1 ms of CPU per short turn
+against 0.9, 0.26 to 0.65 ms per delta against 0.01 to 0.15, 68 MB against 20, and seconds of import against
+0.2. Streams are what this server exists for.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ LONGEST_ERROR = 64 * 1024
 class OpenAICompatible:
     """One base URL and key; holds no state between streams, so all engines may share it.
 
-    `trusted` is for base URLs of the environment or an admin; others are checked at every call. `options` go out
-    with every request that does not say otherwise.
+    `trusted` is for base URLs of the environment or an admin; others are checked at every call. `options` go
+    out with every request that does not say otherwise.
     """
 
     def __init__(

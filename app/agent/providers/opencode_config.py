@@ -1,7 +1,9 @@
-"""Providers and models written in OpenCode's own `opencode.json`, of the person who runs the server or a project.
+"""Providers and models written in OpenCode's own `opencode.json`, of the person who runs the server or a
+project.
 
-A project's file may come with a repository from anywhere. So it gets no secrets of ours (`{env:…}` and `{file:…}`
-stay what they are), its addresses are checked at every call, and a provider configured elsewhere goes before it.
+A project's file may come with a repository from anywhere. So it gets no secrets of ours (`{env:…}` and
+`{file:…}` stay what they are), its addresses are checked at every call, and a provider configured elsewhere
+goes before it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _PLACE = re.compile(r"\{(env|file):([^}]+)\}")
 
 
 def read(directory: Path, trusted: bool) -> dict[str, Any]:
-    """The file of a directory as plain data; empty if there is none or it cannot be read as JSON with comments."""
+    """The file of a directory as plain data; empty if there is none or it cannot be read as JSON with
+    comments.
+    """
     for name in NAMES:
         try:
             with (directory / name).open("rb") as file:
@@ -54,18 +58,18 @@ def parse(text: str) -> dict[str, Any]:
 def entries(config: Mapping[str, Any], trusted: bool) -> dict[str, Entry]:
     """The providers of a configuration that speak a wire we have and have an address."""
     found = {}
-    for id, given in _dicts(config.get("provider")):
-        options = given.get("options") if isinstance(given.get("options"), dict) else {}
-        known = KNOWN.get(id)
+    for provider, given in _dicts(config.get("provider")):
+        options = _dict(given, "options")
+        known = KNOWN.get(provider)
         base_url = _text(options, "baseURL") or (known.base_url if known else "")
         npm = given.get("npm")
         if not base_url or (npm and npm not in OPENAI_WIRES):
             continue
-        headers = {name: value for name, value in (options.get("headers") or {}).items() if isinstance(value, str)}
+        headers = {name: value for name, value in _dict(options, "headers").items() if isinstance(value, str)}
         models = tuple(_model(model_id, model) for model_id, model in _dicts(given.get("models")))
-        name = _text(given, "name") or (known.name if known else id)
+        name = _text(given, "name") or (known.name if known else provider)
         key = _text(options, "apiKey") or None
-        found[id] = Entry(id, name, "config", base_url.rstrip("/"), key, trusted, models, headers)
+        found[provider] = Entry(provider, name, "config", base_url.rstrip("/"), key, trusted, models, headers)
     return found
 
 
@@ -75,7 +79,7 @@ def default_model(config: Mapping[str, Any]) -> str:
 
 
 def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:
-    limit, cost = given.get("limit") or {}, given.get("cost") or {}
+    limit, cost = _dict(given, "limit"), _dict(given, "cost")
     return ModelInfo(
         id=_text(given, "id") or id,
         name=_text(given, "name") or id,
@@ -85,7 +89,7 @@ def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:
         price_out=_number(cost, "output", float),
         tools=given.get("tool_call") is not False,
         price_cached=_number(cost, "cache_read", float),
-        options=given["options"] if isinstance(given.get("options"), dict) else {},
+        options=_dict(given, "options"),
     )
 
 
@@ -102,7 +106,16 @@ def _filled(place: re.Match[str], directory: Path) -> str:
 
 
 def _dicts(value: Any) -> list[tuple[str, dict[str, Any]]]:
-    return [(str(key), one) for key, one in value.items() if isinstance(one, dict)] if isinstance(value, dict) else []
+    return (
+        [(str(key), one) for key, one in value.items() if isinstance(one, dict)]
+        if isinstance(value, dict)
+        else []
+    )
+
+
+def _dict(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:
@@ -110,6 +123,6 @@ def _text(data: Mapping[str, Any], key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _number(data: Any, key: str, kind: Callable[[float], N]) -> N | None:
-    value = data.get(key) if isinstance(data, dict) else None
+def _number(data: Mapping[str, Any], key: str, kind: Callable[[float], N]) -> N | None:
+    value = data.get(key)
     return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,4 +1,4 @@
-"""What models cost and hold, from genai-prices; it takes 27 MB, so it is loaded when a price is first wanted."""
+"""What models cost and hold, from genai-prices; it takes 27 MB, so it is loaded when first wanted."""
 
 from __future__ import annotations
 

@@ -8,14 +8,26 @@ from functools import cache
 from typing import Any
 
 from app.agent.providers import ToolSpec
-from app.agent.tools import bash, edit, glob, grep, list, question, read, todoread, todowrite, write
+from app.agent.tools import bash, edit, glob, grep, question, read, todoread, todowrite, write
+from app.agent.tools import list as list_
 from app.agent.tools.tool import Prepared, Result, Tool, ToolContext, ToolError, stamps_of
 from app.errors import Problem
 
-__all__ = ["Prepared", "Result", "Tool", "ToolContext", "ToolError", "all_tools", "find", "prepare", "run", "specs",
-           "stamps_of"]  # fmt: skip
+__all__ = [
+    "Prepared",
+    "Result",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "all_tools",
+    "find",
+    "prepare",
+    "run",
+    "specs",
+    "stamps_of",
+]
 
-_MODULES = (read, edit, write, bash, grep, glob, list, todowrite, todoread, question)
+_MODULES = (read, edit, write, bash, grep, glob, list_, todowrite, todoread, question)
 _TOOLS: dict[str, Tool[Any]] = {module.TOOL.name: module.TOOL for module in _MODULES}
 
 
@@ -29,13 +41,17 @@ def find(name: str) -> Tool[Any] | None:
     return _TOOLS.get(name)
 
 
-def specs(names: Collection[str] | None = None, switches: Mapping[str, bool] | None = None) -> tuple[ToolSpec, ...]:
+def specs(
+    names: Collection[str] | None = None, switches: Mapping[str, bool] | None = None
+) -> tuple[ToolSpec, ...]:
     """The tools as a model sees them: those named (None: all), less those that a switch turns off.
 
     A switch is a name or a pattern like `*`; the last that fits counts.
     """
     return tuple(
-        spec for spec in _specs() if (names is None or spec.name in names) and _is_on(spec.name, switches or {})
+        spec
+        for spec in _specs()
+        if (names is None or spec.name in names) and _is_on(spec.name, switches or {})
     )
 
 

@@ -19,9 +19,10 @@ MOST_SECONDS = 600
 OUTPUT_BYTES = 30_000
 SHOW_EVERY = 0.1
 DESCRIPTION = """\
-Run a shell command in the project directory and give what it prints and its exit code. A command ends after \
-`timeout` milliseconds (default 120,000, at most 600,000), and everything it started ends with it: no servers in \
-the background. Nobody can answer prompts. Use read, grep, glob and list rather than cat, grep, find and ls."""
+Run a shell command in the project directory and give what it prints and its exit code. A command ends \
+after `timeout` milliseconds (default 120,000, at most 600,000), and everything it started ends with it: no \
+servers in the background. Nobody can answer prompts. Use read, grep, glob and list rather than cat, grep, \
+find and ls."""
 
 
 class Input(Given):
@@ -84,7 +85,7 @@ def _shown(ctx: ToolContext, given: Input) -> Callable[[str, str], None]:
     printed: list[str] = []
     told = [0.0]
 
-    def show(text: str, stream: str) -> None:
+    def show(text: str, _stream: str) -> None:
         printed.append(text)
         now = time.monotonic()
         if now - told[0] >= SHOW_EVERY:

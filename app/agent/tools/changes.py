@@ -41,7 +41,9 @@ def change(path: str, before: str, after: str) -> Change:
     body = lines[2:]
     additions = sum(line.startswith("+") for line in body)
     deletions = sum(line.startswith("-") for line in body)
-    shown = "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    shown = "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
     return Change(path, before, after, shown, additions, deletions)
 
 

@@ -11,15 +11,17 @@ from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, Too
 from app.errors import NotFound
 
 DESCRIPTION = """\
-Replace text in a file you have read. `oldString` must be exactly what is in the file, with its indentation and \
-without the line numbers of read, and must occur once; give more lines around it, or `replaceAll` to change every \
-occurrence. To make a new file use write."""
+Replace text in a file you have read. `oldString` must be exactly what is in the file, with its indentation \
+and without the line numbers of read, and must occur once; give more lines around it, or `replaceAll` to \
+change every occurrence. To make a new file use write."""
 
 
 class Input(Given):
     """What to replace by what."""
 
-    file_path: str = Field(min_length=1, description="The file, relative to the project directory or absolute")
+    file_path: str = Field(
+        min_length=1, description="The file, relative to the project directory or absolute"
+    )
     old_string: str = Field(description="The exact text to replace")
     new_string: str = Field(description="The text to put in its place")
     replace_all: bool = Field(default=False, description="Replace every occurrence instead of exactly one")

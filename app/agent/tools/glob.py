@@ -12,8 +12,8 @@ from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, Too
 SHOWN = 100
 LOOKED_AT = 5_000
 DESCRIPTION = """\
-Find files by a pattern like "**/*.py" or "src/**/*.{ts,tsx}", from a directory. Files that .gitignore names and \
-hidden ones are left out. Gives up to 100 paths, those changed last first."""
+Find files by a pattern like "**/*.py" or "src/**/*.{ts,tsx}", from a directory. Files that .gitignore \
+names and hidden ones are left out. Gives up to 100 paths, those changed last first."""
 
 
 class Input(Given):

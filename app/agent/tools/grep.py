@@ -11,15 +11,17 @@ from app.agent.tools.tool import LINE_LIMIT, Given, Prepared, Result, Tool, Tool
 
 MATCHES = 100
 DESCRIPTION = """\
-Search files for a regular expression (ripgrep's syntax), from a directory or in one file. Files that .gitignore \
-names and hidden ones are left out. Gives up to 100 matching lines with their numbers, by file."""
+Search files for a regular expression (ripgrep's syntax), from a directory or in one file. Files that \
+.gitignore names and hidden ones are left out. Gives up to 100 matching lines with their numbers, by file."""
 
 
 class Input(Given):
     """What to look for, and where."""
 
     pattern: str = Field(min_length=1, max_length=2_000, description="The regular expression")
-    path: str | None = Field(default=None, description="The directory or file; default the project's directory")
+    path: str | None = Field(
+        default=None, description="The directory or file; default the project's directory"
+    )
     include: str | None = Field(default=None, description='Only files like this, as "*.py" or "*.{ts,tsx}"')
 
 
@@ -43,7 +45,11 @@ def run(ctx: ToolContext, given: Input) -> Result:
     notes = [f"(The first {MATCHES} only; narrow the search.)"] if found.is_cut else []
     notes += ["(The search took longer than 5 s and was ended; narrow it.)"] if found.is_late else []
     output, is_short = shortened("\n".join([head, *rows, *notes]).rstrip())
-    metadata = {"matches": count, "files": len(by_file), "truncated": found.is_cut or found.is_late or is_short}
+    metadata = {
+        "matches": count,
+        "files": len(by_file),
+        "truncated": found.is_cut or found.is_late or is_short,
+    }
     return Result(output, given.pattern, metadata)
 
 

@@ -11,8 +11,8 @@ from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, Too
 
 FILES = 200
 DESCRIPTION = """\
-List a directory as a tree of up to 200 files. Files that .gitignore names and hidden ones are left out; `ignore` \
-leaves out more, by patterns. To find files by name use glob."""
+List a directory as a tree of up to 200 files. Files that .gitignore names and hidden ones are left out; \
+`ignore` leaves out more, by patterns. To find files by name use glob."""
 
 
 class Input(Given):

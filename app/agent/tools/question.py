@@ -7,8 +7,8 @@ from pydantic import Field
 from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
 
 DESCRIPTION = """\
-Ask the people you work for, when only they can decide: a preference, a missing requirement, a choice between \
-ways. Offer options, the one you recommend first; they may also write an answer of their own."""
+Ask the people you work for, when only they can decide: a preference, a missing requirement, a choice \
+between ways. Offer options, the one you recommend first; they may also write an answer of their own."""
 
 
 class Option(Given):
@@ -33,7 +33,7 @@ class Input(Given):
     questions: list[Question] = Field(min_length=1, max_length=10, description="The questions")
 
 
-def prepare(ctx: ToolContext, given: Input) -> Prepared:
+def prepare(_ctx: ToolContext, given: Input) -> Prepared:
     """Hand over the questions: `run` wants the answers in the context."""
     asked = tuple(question.model_dump() for question in given.questions)
     return Prepared(_title(given), {"questions": list(asked)}, asked)

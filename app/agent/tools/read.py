@@ -23,15 +23,17 @@ PICTURES = {
     ".webp": "image/webp",
 }
 DESCRIPTION = """\
-Read a file. Gives up to 2,000 lines from the start, each with its number; `offset` (first line, from 1) and \
-`limit` read other parts of a long file. Lines over 2,000 characters are cut. Pictures (png, jpeg, gif, webp) are \
-shown to you. Folders cannot be read: use list. Read a file before you edit it."""
+Read a file. Gives up to 2,000 lines from the start, each with its number; `offset` (first line, from 1) \
+and `limit` read other parts of a long file. Lines over 2,000 characters are cut. Pictures (png, jpeg, gif, \
+webp) are shown to you. Folders cannot be read: use list. Read a file before you edit it."""
 
 
 class Input(Given):
     """Which lines of which file."""
 
-    file_path: str = Field(min_length=1, description="The file, relative to the project directory or absolute")
+    file_path: str = Field(
+        min_length=1, description="The file, relative to the project directory or absolute"
+    )
     offset: int | None = Field(default=None, ge=0, description="The first line to read, from 1")
     limit: int | None = Field(default=None, ge=1, description="How many lines; 2,000 if left out")
 
@@ -98,7 +100,8 @@ def _lines(path: str, text: str, given: Input, stamp: str) -> Result:
     first = max(1, given.offset or 1)
     if lines and first > len(lines):
         raise ToolError(f"{path} has {len(lines)} lines; line {first} is beyond its end.")
-    shown, size = [], 0
+    shown: list[str] = []
+    size = 0
     for number, line in enumerate(lines[first - 1 : first - 1 + min(given.limit or LINES, LINES)], first):
         row = f"{number:>5}| {_cut(line)}"
         size += len(row.encode()) + 1

@@ -12,12 +12,12 @@ class Input(Given):
     """Nothing is asked for."""
 
 
-def prepare(ctx: ToolContext, given: Input) -> Prepared:
+def prepare(ctx: ToolContext, _given: Input) -> Prepared:
     """Show how many are open."""
     return Prepared(todowrite.title(ctx.todos))
 
 
-def run(ctx: ToolContext, given: Input) -> Result:
+def run(ctx: ToolContext, _given: Input) -> Result:
     """Give the list."""
     return todowrite.result(ctx.todos)
 

@@ -29,7 +29,7 @@ class Input(Given):
     todos: list[Todo] = Field(max_length=200, description="The whole list, in order")
 
 
-def prepare(ctx: ToolContext, given: Input) -> Prepared:
+def prepare(_ctx: ToolContext, given: Input) -> Prepared:
     """Show how many are open."""
     return Prepared(title(_plain(given)))
 

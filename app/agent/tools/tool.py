@@ -31,7 +31,7 @@ class Given(BaseModel):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a call would do, to be shown before it is decided; `questions` are for a person to answer first."""
+    """What a call would do, shown before it is decided; `questions` are for a person to answer first."""
 
     title: str
     metadata: Metadata = field(default_factory=dict)
@@ -62,10 +62,10 @@ class ToolContext:
     directory: Path
     private: Path
     cancel: threading.Event = field(default_factory=threading.Event)
-    progress: Callable[[Metadata], None] = lambda metadata: None
+    progress: Callable[[Metadata], None] = lambda _metadata: None
     stamps: dict[str, str] = field(default_factory=dict)
     todos: list[dict[str, Any]] = field(default_factory=list)
-    set_todos: Callable[[list[dict[str, Any]]], None] = lambda todos: None
+    set_todos: Callable[[list[dict[str, Any]]], None] = lambda _todos: None
     answers: list[list[str]] | None = None
     also: tuple[Path, ...] = ()
     network: bool = False
@@ -146,7 +146,9 @@ def _untitled(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {
-        key: {name: _untitled(one) for name, one in value.items()} if key == "properties" else _untitled(value)
+        key: {name: _untitled(one) for name, one in value.items()}
+        if key == "properties"
+        else _untitled(value)
         for key, value in schema.items()
         if key != "title" or not isinstance(value, str)
     }

@@ -9,14 +9,16 @@ from app.agent.tools.edit import seen
 from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError, stamp_of
 
 DESCRIPTION = """\
-Write a whole file; folders on the way are made. A file that exists must have been read before and is replaced \
-entirely: for a change in it use edit."""
+Write a whole file; folders on the way are made. A file that exists must have been read before and is \
+replaced entirely: for a change in it use edit."""
 
 
 class Input(Given):
     """The file and all of its content."""
 
-    file_path: str = Field(min_length=1, description="The file, relative to the project directory or absolute")
+    file_path: str = Field(
+        min_length=1, description="The file, relative to the project directory or absolute"
+    )
     content: str = Field(description="The whole content")
 
 

@@ -1,5 +1,6 @@
 """The verbs of the room: for people and clients (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
+from app.sessions.service.counts import Standing, count_by_project, count_by_state, live_runs
 from app.sessions.service.journal import (
     add_message,
     add_part,
@@ -46,9 +47,9 @@ from app.sessions.service.transcript import (
 from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session
 
 __all__ = [
-    "Aborted", "Fenced", "Hold", "Message", "Part", "Run", "Session",
-    "abort", "add_message", "add_part", "add_usage", "append_text", "beat", "busy_ids", "children", "close_message", "create",
-    "delete", "end_dead_leases", "end_lost_leases", "find_page", "finish", "get", "get_many", "last_run",
+    "Aborted", "Fenced", "Hold", "Message", "Part", "Run", "Session", "Standing",
+    "abort", "add_message", "add_part", "add_usage", "append_text", "beat", "busy_ids", "children", "count_by_project", "count_by_state", "close_message", "create",
+    "delete", "end_dead_leases", "end_lost_leases", "find_page", "finish", "get", "get_many", "last_run", "live_runs",
     "message", "queued", "release", "requeue", "restore_after_revert", "save_message", "save_part", "say_busy",
     "send", "set_figures", "set_revert", "set_todos", "take", "text_of", "transcript", "transcript_of",
     "update", "wait", "waiting_runs_gone",

@@ -49,13 +49,18 @@ def get_many(actor: Actor, session_ids: list[str]) -> dict[str, Session]:
 def find_page(
     actor: Actor, *, words: str = "", state: str = "", project: str = "", directory: str = "", owner: str = "",
     parent_id: str | None = "", before: tuple[int, str] | None = None, since: int = 0, limit: int = 50,
+    archived: bool | None = None, in_messages: bool = False,
 ) -> list[Session]:
-    """Sessions newest first that the actor may read; `before` is the (updated, id) of the last row shown."""
+    """Sessions newest first that the actor may read; `before` is the (updated, id) of the last row shown.
+
+    Words are sought in titles, with `in_messages` also in what was said and in the calls of tools.
+    """
     accounts.require(actor, "sessions:read")
-    query = sa.select(SESSIONS).where(*_visible(actor))
+    query = sa.select(SESSIONS).where(*readable(actor))
     if words:
-        pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        query = query.where(SESSIONS.c.title.ilike(pattern, escape="\\"))
+        query = query.where(_holds(words, in_messages))
+    if archived is not None:
+        query = query.where(SESSIONS.c.archived.is_not(None) if archived else SESSIONS.c.archived.is_(None))
     if state:
         query = query.where(SESSIONS.c.state.in_(state.split(",")))
     for column, value in ((SESSIONS.c.project, project), (SESSIONS.c.directory, directory), (SESSIONS.c.owner, owner)):
@@ -257,14 +262,24 @@ def _for_all_members(project: Thing) -> Any:
     return None if getattr(project, "visibility", "team") != "private" else project
 
 
-def _visible(actor: Actor) -> list[sa.ColumnElement[bool]]:
-    """The same rule as accounts.may, in SQL."""
+def readable(actor: Actor) -> list[sa.ColumnElement[bool]]:
+    """Which sessions the actor may read: the same rule as accounts.may, in SQL."""
     where: list[sa.ColumnElement[bool]] = []
     if actor.project is not None:
         where.append(SESSIONS.c.project == actor.project)
     if "*" not in actor.grants:
         where.append(sa.or_(SESSIONS.c.owner == actor.user, SESSIONS.c.visibility.in_(["team", "shared"])))
     return where
+
+
+def _holds(words: str, in_messages: bool) -> sa.ColumnElement[bool]:
+    pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    in_title = SESSIONS.c.title.ilike(pattern, escape="\\")
+    if not in_messages:
+        return in_title
+    called = sa.and_(PARTS.c.type == "tool", sa.cast(PARTS.c.data, sa.Text).ilike(pattern, escape="\\"))
+    said = sa.or_(PARTS.c.text.ilike(pattern, escape="\\"), called)
+    return sa.or_(in_title, SESSIONS.c.id.in_(sa.select(PARTS.c.session_id).where(said)))
 
 
 def _children(connection: sa.Connection, session_id: str) -> list[Session]:

@@ -1,0 +1,255 @@
+"""The verbs of files: listing, reading and finding what lies in a place; names never lead out of it."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from app import config, git
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.errors import Denied, Invalid, TooLarge
+from app.files import changes, ranking, ripgrep
+from app.files.changes import FileChange, Hunk
+from app.files.paths import CONTROL, TEMPORARY, Root
+from app.projects.service import Place
+
+__all__ = [
+    "Content",
+    "FileChange",
+    "Hunk",
+    "Match",
+    "Node",
+    "find_files",
+    "find_text",
+    "list_changes",
+    "list_directory",
+    "read",
+]
+LARGEST = 10 * 1024 * 1024
+LISTED = 10_000
+HITS = 1_000
+HITS_PER_FILE = 10
+OUTPUT = 1024 * 1024
+NAMES = 64 * 1024 * 1024
+LONGEST_LINE = 2_000
+LEFT_OUT = (".git", ".DS_Store")
+GLOB = re.compile(r"([*?\[\]{}!\\])")
+
+
+@dataclass(frozen=True)
+class Node:
+    """What lies in a folder; path is relative to the place, absolute of this machine."""
+
+    name: str
+    path: str
+    absolute: str
+    is_dir: bool
+    is_ignored: bool
+    size: int
+    mtime: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file: its text, or its bytes when it is none; hunks lead to the text from the last commit's."""
+
+    text: str
+    data: bytes
+    is_binary: bool
+    mime: str
+    hunks: tuple[Hunk, ...] = ()
+
+
+@dataclass(frozen=True)
+class Match:
+    """A line that matches; offsets in bytes, spans as (text, start, end) in bytes of the line."""
+
+    path: str
+    line: str
+    line_number: int
+    offset: int
+    spans: tuple[tuple[str, int, int], ...]
+
+
+def list_directory(actor: Actor, place: Place, name: str = "") -> list[Node]:
+    """Return what lies in a folder, folders first, then by name, at most LISTED; raises Denied."""
+    accounts.require(actor, "files:read", place.project)
+    root = Root(place.directory)
+    base = root.absolute(name)
+    _refuse_ours(place, os.path.realpath(base), name)
+    found = [entry for entry in root.scan(name) if entry.name not in LEFT_OUT]
+    found = [entry for entry in found if not _is_ours(place, os.path.join(base, entry.name))]  # noqa: PTH118
+    found = sorted(found, key=lambda entry: (not entry.is_dir, entry.name.lower(), entry.name))[:LISTED]
+    ignored = _ignored(place.directory, [entry.path for entry in found])
+    return [
+        Node(
+            entry.name,
+            entry.path,
+            f"{base.rstrip('/')}/{entry.name}",
+            entry.is_dir,
+            entry.path in ignored,
+            entry.size,
+            entry.mtime,
+        )
+        for entry in found
+    ]
+
+
+def read(actor: Actor, place: Place, name: str, limit: int = LARGEST) -> Content:
+    """Return a file's content; raises NotFound, Denied, Invalid for a folder, or TooLarge."""
+    accounts.require(actor, "files:read", place.project)
+    root = Root(place.directory)
+    with root.open_read(name) as file:
+        _refuse_ours(place, _path_of(file.fileno()) or os.path.realpath(root.absolute(name)), name)
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TooLarge(f"{name[-200:]} is larger than {limit:,} bytes.")
+    mime = mimetypes.guess_type(name, strict=False)[0]
+    text = _text(data)
+    if text is None:
+        return Content("", data, True, mime or "application/octet-stream")
+    hunks = changes.since_commit(place.directory, root.relative(name), text)
+    return Content(text, data, False, mime or "text/plain", tuple(hunks))
+
+
+def list_changes(actor: Actor, place: Place) -> list[FileChange]:
+    """Return what differs from the last commit, untracked files too; nothing without git."""
+    accounts.require(actor, "files:read", place.project)
+    return changes.list_all(place.directory)
+
+
+def find_text(actor: Actor, place: Place, pattern: str, limit: int = HITS) -> list[Match]:
+    """Return the lines that a regular expression matches, by file and line; at most 10 of one file.
+
+    Ignored files are left out. The search ends after `limit` lines, a MiB or 5 seconds. Raises Invalid.
+    """
+    accounts.require(actor, "files:read", place.project)
+    if not pattern or "\0" in pattern:
+        raise Invalid("The pattern is empty or holds a NUL character.", "pattern")
+    bounds = [f"--max-count={HITS_PER_FILE}", "--max-filesize=10M", "--regex-size-limit=10M"]
+    arguments = ["--json", *bounds, *_left_out(place), "-e", pattern, "--", "."]
+    with closing(ripgrep.run(arguments, place.directory, most=OUTPUT)) as records:
+        found = list(islice(_matches(records), limit))
+    return sorted(found, key=lambda match: (match.path, match.line_number))
+
+
+def find_files(
+    actor: Actor, place: Place, query: str, *, kind: Literal["", "file", "directory"] = "", limit: int = 10
+) -> list[str]:
+    """Return the paths that the letters may mean, the likeliest first; directories end in `/`.
+
+    Without letters the directories come, those near the top first, or the files if only files are wanted.
+    """
+    accounts.require(actor, "files:read", place.project)
+    arguments = ["--files", "--null", *_left_out(place), "--", "."]
+    with closing(ripgrep.run(arguments, place.directory, most=NAMES, separator=b"\0")) as records:
+        files = [name for record in records if not CONTROL.search(name := _name(record))]
+    wanted = kind or ("" if query.strip() else "directory")
+    names = [*(files if wanted != "directory" else []), *(_above(files) if wanted != "file" else [])]
+    if not query.strip():
+        return sorted(names, key=lambda name: (name.rstrip("/").count("/"), name.lower()))[:limit]
+    return ranking.best(names, query, limit)
+
+
+def _matches(records: Iterable[bytes]) -> Iterator[Match]:
+    """Read rg's JSON; its other records frame those of a file."""
+    for record in records:
+        told = orjson.loads(record)
+        if told["type"] == "match":
+            yield _match(told["data"])
+
+
+def _match(data: dict[str, Any]) -> Match:
+    spans = [(_told(one["match"]), one["start"], one["end"]) for one in data["submatches"]]
+    line = _told(data["lines"])
+    if len(line) > LONGEST_LINE:
+        line = line[:LONGEST_LINE]
+        spans = [(text[:LONGEST_LINE], start, end) for text, start, end in spans if start < LONGEST_LINE]
+    path = _told(data["path"]).removeprefix("./")
+    return Match(path, line, data["line_number"], data["absolute_offset"], tuple(spans))
+
+
+def _told(field: dict[str, str]) -> str:
+    """Return rg's `text`, or its `bytes` (base64) when that is no Unicode."""
+    return field["text"] if "text" in field else b64decode(field["bytes"]).decode("utf-8", "replace")
+
+
+def _name(record: bytes) -> str:
+    return record.decode("utf-8", "replace").removeprefix("./")
+
+
+def _above(files: Iterable[str]) -> set[str]:
+    """Return the directories that hold the files, each with a slash at its end."""
+    found: set[str] = set()
+    for name in files:
+        end = name.rfind("/")
+        while end > 0 and name[: end + 1] not in found:
+            found.add(name[: end + 1])
+            end = name.rfind("/", 0, end)
+    return found
+
+
+def _left_out(place: Place) -> list[str]:
+    """Return rg's arguments that keep it out of git's own files, our drafts and our data."""
+    globs = [f"!{name}" for name in LEFT_OUT] + [f"!{TEMPORARY}*"]
+    data = _data_dir()
+    if data.is_relative_to(place.directory) and data != place.directory:
+        globs.append("!/" + GLOB.sub(r"\\\1", data.relative_to(place.directory).as_posix()))
+    return [f"--glob={glob}" for glob in globs]
+
+
+def _text(data: bytes) -> str | None:
+    """Return the text that the bytes are, or None."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text.removeprefix("\ufeff")
+
+
+def _ignored(directory: Path, paths: list[str]) -> set[str]:
+    """Return those that git ignores; none where git has no say."""
+    if not paths or git.find_toplevel(directory) is None:
+        return set()
+    asked = "\0".join(f"./{path}" for path in paths).encode()
+    # This command alone refuses literal pathspecs; after ./ no name is taken for a pathspec's magic.
+    env = {"GIT_LITERAL_PATHSPECS": "0"}
+    try:
+        out = git.run(["check-ignore", "-z", "--stdin"], directory, data=asked, accept=(0, 1), env=env)
+    except git.GitFailed:
+        return set()
+    return {os.fsdecode(name).removeprefix("./") for name in out.split(b"\0") if name}
+
+
+def _data_dir() -> Path:
+    return config.current().data_dir.resolve()
+
+
+def _is_ours(place: Place, path: str) -> bool:
+    """Tell whether a path lies in the server's own data, which the project then holds."""
+    data = _data_dir()
+    return Path(path).is_relative_to(data) and not place.directory.is_relative_to(data)
+
+
+def _refuse_ours(place: Place, path: str, name: str) -> None:
+    if _is_ours(place, path):
+        raise Denied(f"{name[-200:]} belongs to the server's own data.")
+
+
+def _path_of(descriptor: int) -> str:
+    """Return where an open file really lies, or "" on systems that don't tell."""
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        return ""

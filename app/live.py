@@ -1,0 +1,56 @@
+"""Live pages: a stream of small pieces of markup, each of which changes one place of an open page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Response, request, stream_with_context
+from markupsafe import escape
+
+from app import web
+from app.errors import Problem
+
+PING = 15.0
+RESYNC = b"event: resync\n" + web.frame("reload")
+Draw = Callable[[Any], list[str]]
+
+
+class LoadAnew(Exception):
+    """What happened cannot be drawn piece by piece: the page loads itself afresh."""
+
+
+def partial(target: str, swap: str, inner: str = "") -> str:
+    """One change of a page: the selector of its place, how it is put there, and whole safe markup."""
+    return f'<hx-partial hx-target="{escape(target)}" hx-swap="{escape(swap)}">{inner}</hx-partial>'
+
+
+def after() -> str | None:
+    """The cursor behind which this stream goes on; the header of a browser that comes back wins."""
+    return request.headers.get("Last-Event-ID") or request.args.get("lastEventId")
+
+
+def follow(subscription: Any, draw: Draw) -> Response:
+    """The stream of what `draw` makes of each fact; a thing that is gone meanwhile draws nothing."""
+    response = web.stream(stream_with_context(_frames(subscription, draw)))
+    response.call_on_close(subscription.close)
+    return response
+
+
+def _frames(subscription: Any, draw: Draw) -> Iterator[bytes]:
+    with subscription:
+        yield b": open\n\n"
+        if subscription.resync:
+            yield RESYNC
+        for fact in subscription.facts(heartbeat=PING):
+            yield b": ping\n\n" if fact is None else _frame(fact, draw)
+
+
+def _frame(fact: Any, draw: Draw) -> bytes:
+    try:
+        partials = draw(fact)
+    except LoadAnew:
+        return f"id: {fact.cursor}\n".encode() + RESYNC
+    except Problem:
+        partials = []
+    return web.frame("\n".join(partials), fact.cursor) if partials else b""

@@ -1,0 +1,73 @@
+"""OpenCode's routes of projects: which there are, and where a request works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from app import config, git
+from app.actor import Actor
+from app.dialects import opencode
+from app.projects import bp, service
+from app.projects.service import Project
+
+door = opencode.door(bp)
+
+
+@door.get("/project", answer=list[dict[str, Any]])
+def index(actor: Actor) -> list[dict[str, Any]]:
+    """Every project the caller may see."""
+    return [_project(one, one.root) for one in service.list_all(actor) if one.state == "ready"]
+
+
+@door.get("/project/current", answer=dict[str, Any])
+def current(actor: Actor) -> dict[str, Any]:
+    """The project of the request's directory."""
+    place = service.resolve(actor, opencode.directory())
+    return _project(place.project, str(place.directory))
+
+
+@door.get("/path", answer=dict[str, str])
+def path(actor: Actor) -> dict[str, str]:
+    """Where the request works, and where the server keeps its own things."""
+    directory = _shown(str(service.resolve(actor, opencode.directory()).directory))
+    data = str(config.current().data_dir.resolve())
+    return {
+        "home": str(Path.home()),
+        "state": data,
+        "config": data,
+        "worktree": directory,
+        "directory": directory,
+    }
+
+
+@door.get("/vcs", answer=dict[str, str])
+def vcs(actor: Actor) -> dict[str, str]:
+    """The branch checked out and the one others merge into; nothing without git."""
+    directory = service.resolve(actor, opencode.directory()).directory
+    if git.find_toplevel(directory) is None:
+        return {}
+    try:
+        names = {"branch": git.branch(directory), "default_branch": git.default_branch(directory)}
+    except git.GitFailed:
+        return {}
+    return {name: _shown(branch) for name, branch in names.items() if branch}
+
+
+def _project(project: Project, worktree: str) -> dict[str, Any]:
+    time = {"created": project.created, "updated": project.initialized or project.created}
+    if project.initialized:
+        time["initialized"] = project.initialized
+    shape = {
+        "id": project.id,
+        "name": project.name,
+        "worktree": _shown(worktree),
+        "time": time,
+        "sandboxes": [],
+    }
+    return {**shape, "vcs": "git"} if project.vcs else shape
+
+
+def _shown(text: str) -> str:
+    """Return text that JSON can hold, for names of the disk that are not Unicode."""
+    return text.encode("utf-8", "replace").decode()

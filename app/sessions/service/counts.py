@@ -1,0 +1,60 @@
+"""Figures over many sessions, one query each; only sessions that the actor may read count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from app import db
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.sessions.service.rows import RUNS, SESSIONS
+from app.sessions.service.transcript import readable
+from app.sessions.things import Run, run_of
+
+BUSY = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many sessions a project has, how many of them run, and when one changed last (unix ms)."""
+
+    sessions: int
+    running: int
+    updated: int
+
+
+def count_by_state(actor: Actor) -> dict[str, int]:
+    """How many sessions are in each state; archived ones count as `archived` alone."""
+    accounts.require(actor, "sessions:read")
+    state = sa.case((SESSIONS.c.archived.is_not(None), "archived"), else_=SESSIONS.c.state).label("state")
+    query = sa.select(state, sa.func.count()).where(*readable(actor)).group_by(state)
+    with db.read() as connection:
+        return {name: number for name, number in connection.execute(query)}
+
+
+def count_by_project(actor: Actor) -> dict[str, Standing]:
+    """How the sessions of each project stand, by the project's id."""
+    accounts.require(actor, "sessions:read")
+    running = sa.func.sum(sa.case((SESSIONS.c.state.in_(BUSY), 1), else_=0))
+    figures = (sa.func.count(), running, sa.func.max(SESSIONS.c.updated))
+    query = sa.select(SESSIONS.c.project, *figures).where(*readable(actor)).group_by(SESSIONS.c.project)
+    with db.read() as connection:
+        return {project: Standing(*found) for project, *found in connection.execute(query)}
+
+
+def live_runs(actor: Actor, session_ids: list[str]) -> dict[str, list[Run]]:
+    """The runs of these sessions that have not ended, by session, oldest first."""
+    accounts.require(actor, "sessions:read")
+    query = (
+        sa.select(RUNS)
+        .join(SESSIONS, SESSIONS.c.id == RUNS.c.session_id)
+        .where(RUNS.c.session_id.in_(session_ids), RUNS.c.ended.is_(None), *readable(actor))
+        .order_by(RUNS.c.id)
+    )
+    found: dict[str, list[Run]] = {}
+    with db.read() as connection:
+        for row in connection.execute(query):
+            found.setdefault(row.session_id, []).append(run_of(row))
+    return found

@@ -1,0 +1,390 @@
+"""Checkpoints around the steps of runs, what changed, and going back and forth."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app import db, dispatch, git, record
+from app.actor import Actor
+from app.checkpoints import service as checkpoints
+from app.checkpoints import taking
+from app.errors import Conflict, NoSpace, NotFound, Unavailable
+from app.projects import service as projects
+from app.sessions import service as sessions
+from app.sessions.service import Hold, Session
+from tests.checkpoints.conftest import write
+
+Act = Callable[[], object]
+
+
+@dataclass
+class Agent:
+    """Drives runs of one session by hand: a prompt, then steps that change files."""
+
+    actor: Actor
+    session: Session
+    hold: Hold | None = None
+    prompt: str = ""
+
+    @property
+    def place(self) -> Path:
+        return Path(self.session.directory)
+
+    def ask(self, text: str) -> str:
+        """Send a prompt and take its run; returns the message's id."""
+        message, run_id = sessions.send(self.actor, self.session.id, [{"type": "text", "text": text}])
+        assert run_id is not None
+        self.hold, self.prompt = sessions.take(run_id), message.id
+        return message.id
+
+    def step(self, *acts: Act, paths: tuple[str, ...] = ()) -> list[str]:
+        """One assistant message with a tool part for each act; returns the ids of message and parts."""
+        assert self.hold is not None
+        message = sessions.add_message(self.hold, {"parentID": self.prompt})
+        found = [message.id]
+        for act in acts:
+            part = sessions.add_part(self.hold, message.id, "tool", {"tool": "edit", "state": {}})
+            checkpoints.before(self.hold, message.id, part.id, paths=paths)
+            act()
+            checkpoints.after(self.hold, message.id, part.id, paths=paths)
+            found.append(part.id)
+        return found
+
+    def rest(self) -> None:
+        """End the run."""
+        assert self.hold is not None
+        sessions.finish(self.hold, "completed")
+
+    def turn(self, text: str, *acts: Act) -> str:
+        """A prompt, one step, and idle; returns the prompt's id."""
+        asked = self.ask(text)
+        self.step(*acts)
+        self.rest()
+        return asked
+
+    def writes(self, path: str, content: str) -> Act:
+        return lambda: write(self.place, path, content)
+
+    def content(self, path: str) -> str | None:
+        file = self.place / path
+        return file.read_text() if file.exists() else None
+
+    def now(self) -> Session:
+        return sessions.get(self.actor, self.session.id)
+
+
+@pytest.fixture(autouse=True)
+def _engine_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are driven by the tests."""
+    monkeypatch.setitem(dispatch._works, "agent.advance", lambda *args: None)
+
+
+@pytest.fixture
+def agent(alice: Actor, repository: Path) -> Agent:
+    projects.add(alice, str(repository))
+    return Agent(alice, sessions.create(alice, projects.resolve(alice, str(repository)), title="Fix"))
+
+
+def kinds(agent: Agent) -> list[tuple[int, str]]:
+    return [(one.number, one.kind) for one in checkpoints.of_session(agent.actor, agent.session.id)]
+
+
+def test_a_changing_step_has_a_checkpoint_before_and_after(agent: Agent) -> None:
+    agent.turn("go", agent.writes("a.txt", "one\nTWO\n"), agent.writes("new.txt", "new\n"))
+    found = checkpoints.of_session(agent.actor, agent.session.id)
+    assert [(one.number, one.kind) for one in found] == [(0, "before"), (1, "after"), (2, "after")]
+    assert found[1].files == [{"path": "a.txt", "status": "modified", "additions": 1, "deletions": 1}]
+    assert found[2].files == [{"path": "new.txt", "status": "added", "additions": 1, "deletions": 0}]
+    assert (found[1].additions, found[1].deletions, found[2].base) == (1, 1, found[1].tree)
+    session = agent.now()
+    assert (session.additions, session.deletions, session.files) == (2, 1, 2)
+
+
+def test_a_step_that_changes_nothing_leaves_none(agent: Agent) -> None:
+    agent.turn("go", agent.writes("a.txt", "x\n"), lambda: None, agent.writes("a.txt", "x\n"))
+    assert kinds(agent) == [(0, "before"), (1, "after")]
+
+
+def test_an_edit_by_hand_between_steps_is_not_the_agents(agent: Agent) -> None:
+    agent.turn("one", agent.writes("a.txt", "x\n"))
+    write(agent.place, "deep/b.txt", "by hand\n")
+    agent.turn("two", agent.writes("new.txt", "y\n"))
+    assert kinds(agent) == [(0, "before"), (1, "after"), (2, "before"), (3, "after")]
+    assert [file.path for file in checkpoints.diff(agent.actor, agent.session.id)] == ["a.txt", "new.txt"]
+
+
+def test_the_diff_is_of_the_session_or_of_one_turn(agent: Agent) -> None:
+    first = agent.turn("one", agent.writes("a.txt", "x\n"))
+    second = agent.turn("two", agent.writes("a.txt", "y\n"))
+    agent.turn("three")
+    (whole,) = checkpoints.diff(agent.actor, agent.session.id)
+    assert (whole.before, whole.after) == ("one\ntwo\n", "y\n")
+    (turn,) = checkpoints.diff(agent.actor, agent.session.id, first)
+    assert (turn.before, turn.after) == ("one\ntwo\n", "x\n")
+    (turn,) = checkpoints.diff(agent.actor, agent.session.id, second)
+    assert (turn.before, turn.after) == ("x\n", "y\n")
+    assert checkpoints.diff(agent.actor, agent.session.id, "msg_unknown") == []
+    assert checkpoints.content_before(agent.actor, agent.session.id, "a.txt") == b"one\ntwo\n"
+    assert checkpoints.content_before(agent.actor, agent.session.id, "deep/b.txt") is None
+
+
+def test_one_checkpoint_shows_its_own_step(agent: Agent) -> None:
+    agent.turn("one", agent.writes("a.txt", "x\n"), agent.writes("b.txt", "y\n"))
+    last = checkpoints.of_session(agent.actor, agent.session.id)[-1]
+    assert [file.path for file in checkpoints.diff_of(agent.actor, last.id)] == ["b.txt"]
+
+
+def test_revert_puts_files_back_and_unrevert_forth(agent: Agent) -> None:
+    agent.turn("one", agent.writes("a.txt", "first\n"))
+    second = agent.turn("two", agent.writes("a.txt", "second\n"), agent.writes("new.txt", "new\n"))
+    reverted = checkpoints.revert(agent.actor, agent.session.id, second)
+    assert reverted.revert is not None
+    assert reverted.revert["messageID"] == second
+    assert "partID" not in reverted.revert
+    assert "-second" in reverted.revert["diff"]
+    assert (agent.content("a.txt"), agent.content("new.txt")) == ("first\n", None)
+    assert [file.after for file in checkpoints.diff(agent.actor, agent.session.id)] == ["first\n"]
+    back = checkpoints.unrevert(agent.actor, agent.session.id)
+    assert back.revert is None
+    assert (agent.content("a.txt"), agent.content("new.txt")) == ("second\n", "new\n")
+
+
+def test_revert_to_a_part_keeps_the_parts_before_it(agent: Agent) -> None:
+    agent.ask("go")
+    message, _one, two = agent.step(agent.writes("a.txt", "1\n"), agent.writes("a.txt", "2\n"))
+    agent.rest()
+    checkpoints.revert(agent.actor, agent.session.id, message, two)
+    assert agent.content("a.txt") == "1\n"
+
+
+def test_reverting_again_moves_the_point_back_and_forth(agent: Agent) -> None:
+    first = agent.turn("one", agent.writes("a.txt", "1\n"))
+    second = agent.turn("two", agent.writes("a.txt", "2\n"), agent.writes("b.txt", "2\n"))
+    third = agent.turn("three", agent.writes("c.txt", "3\n"))
+    checkpoints.revert(agent.actor, agent.session.id, second)
+    assert [agent.content(p) for p in ("a.txt", "b.txt", "c.txt")] == ["1\n", None, None]
+    checkpoints.revert(agent.actor, agent.session.id, first)
+    assert [agent.content(p) for p in ("a.txt", "b.txt", "c.txt")] == ["one\ntwo\n", None, None]
+    checkpoints.revert(agent.actor, agent.session.id, third)
+    assert [agent.content(p) for p in ("a.txt", "b.txt", "c.txt")] == ["2\n", "2\n", None]
+    checkpoints.unrevert(agent.actor, agent.session.id)
+    assert [agent.content(p) for p in ("a.txt", "b.txt", "c.txt")] == ["2\n", "2\n", "3\n"]
+    assert agent.now().revert is None
+
+
+def test_a_prompt_after_a_revert_makes_it_final(agent: Agent) -> None:
+    agent.turn("one", agent.writes("a.txt", "1\n"))
+    second = agent.turn("two", agent.writes("b.txt", "2\n"))
+    checkpoints.revert(agent.actor, agent.session.id, second)
+    third = agent.turn("three", agent.writes("c.txt", "3\n"))
+    assert [file.path for file in checkpoints.diff(agent.actor, agent.session.id)] == ["a.txt", "c.txt"]
+    checkpoints.revert(agent.actor, agent.session.id, third)
+    assert [agent.content(p) for p in ("a.txt", "b.txt", "c.txt")] == ["1\n", None, None]
+
+
+def test_what_people_did_stays(agent: Agent) -> None:
+    write(agent.place, "notes.md", "mine\n")
+    write(agent.place, "debug.log", "ignored\n")
+    asked = agent.turn("one", agent.writes("a.txt", "agent\n"))
+    write(agent.place, "deep/b.txt", "by hand\n")
+    write(agent.place, "later.md", "mine too\n")
+    (agent.place / "vendored").mkdir()
+    git.run(["init", "-q"], agent.place / "vendored")
+    shown = checkpoints.preview_revert(agent.actor, agent.session.id, asked)
+    assert [file.path for file in shown.put_back] == ["a.txt"]
+    assert shown.put_back[0].before == "agent\n"
+    assert shown.removed == []
+    assert {one.path: one.reason for one in shown.kept} == {
+        "deep/b.txt": "changed by hand",
+        "later.md": "not made by the agent",
+        "vendored": "a repository of its own",
+    }
+    assert shown.ignored == ["debug.log"]
+    assert agent.content("a.txt") == "agent\n"
+    checkpoints.revert(agent.actor, agent.session.id, asked)
+    assert agent.content("a.txt") == "one\ntwo\n"
+    for path in ("notes.md", "debug.log", "deep/b.txt", "later.md", "vendored/.git/HEAD"):
+        assert agent.content(path) is not None, path
+
+
+def test_an_edit_by_hand_before_the_agent_came_to_the_file_stays(agent: Agent) -> None:
+    asked = agent.turn("one", agent.writes("a.txt", "agent\n"))
+    write(agent.place, "deep/b.txt", "by hand\n")
+    agent.turn("two", agent.writes("deep/b.txt", "agent\n"))
+    checkpoints.revert(agent.actor, agent.session.id, asked)
+    assert (agent.content("a.txt"), agent.content("deep/b.txt")) == ("one\ntwo\n", "by hand\n")
+
+
+def test_changes_by_commands_go_back_too(agent: Agent) -> None:
+    asked = agent.turn(
+        "one",
+        lambda: shutil.move(agent.place / "deep", agent.place / "moved"),
+        (agent.place / "a.txt").unlink,
+    )
+    checkpoints.revert(agent.actor, agent.session.id, asked)
+    assert (agent.content("a.txt"), agent.content("deep/b.txt")) == ("one\ntwo\n", "b\n")
+    assert not (agent.place / "moved").exists()
+
+
+def test_a_file_that_was_ignored_until_now_is_not_taken_for_the_agents(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "LAG", -60_000)
+    write(agent.place, "precious.log", "mine\n")
+    asked = agent.turn("one", agent.writes(".gitignore", "build/\n"))
+    (step,) = [one for one in checkpoints.of_session(agent.actor, agent.session.id) if one.kind == "after"]
+    assert step.touched == [".gitignore"]
+    checkpoints.revert(agent.actor, agent.session.id, asked)
+    assert agent.content("precious.log") == "mine\n"
+
+
+def test_an_ignored_file_a_tool_names_goes_back(agent: Agent) -> None:
+    write(agent.place, "settings.log", "old\n")
+    asked = agent.ask("go")
+    agent.step(
+        agent.writes("settings.log", "new\n"), paths=(str(agent.place / "settings.log"), "/etc/passwd")
+    )
+    agent.rest()
+    checkpoints.revert(agent.actor, agent.session.id, asked)
+    assert agent.content("settings.log") == "old\n"
+
+
+def test_scopes_part_code_and_conversation(agent: Agent) -> None:
+    asked = agent.turn("one", agent.writes("a.txt", "agent\n"))
+    checkpoints.revert(agent.actor, agent.session.id, asked, scope="conversation")
+    assert agent.content("a.txt") == "agent\n"
+    assert agent.now().revert is not None
+    checkpoints.unrevert(agent.actor, agent.session.id)
+    assert agent.content("a.txt") == "agent\n"
+    checkpoints.revert(agent.actor, agent.session.id, asked, scope="code")
+    assert agent.content("a.txt") == "one\ntwo\n"
+    assert agent.now().revert is None
+
+
+def test_restoring_a_checkpoint_can_be_previewed_and_undone(agent: Agent) -> None:
+    agent.turn("one", agent.writes("a.txt", "1\n"))
+    agent.turn("two", agent.writes("a.txt", "2\n"), agent.writes("b.txt", "2\n"))
+    target = checkpoints.of_session(agent.actor, agent.session.id)[1]
+    shown = checkpoints.preview(agent.actor, target.id)
+    assert ([f.path for f in shown.put_back], [f.path for f in shown.removed]) == (["a.txt"], ["b.txt"])
+    automatic = checkpoints.restore(agent.actor, target.id)
+    assert (automatic.kind, automatic.note) == ("restore", "Before restore to #1")
+    assert (agent.content("a.txt"), agent.content("b.txt")) == ("1\n", None)
+    checkpoints.restore(agent.actor, automatic.id)
+    assert (agent.content("a.txt"), agent.content("b.txt")) == ("2\n", "2\n")
+
+
+def test_single_files_can_be_restored(agent: Agent) -> None:
+    agent.turn("one", agent.writes("a.txt", "1\n"), agent.writes("b.txt", "1\n"))
+    first = checkpoints.of_session(agent.actor, agent.session.id)[0]
+    checkpoints.restore(agent.actor, first.id, ["a.txt"])
+    assert (agent.content("a.txt"), agent.content("b.txt")) == ("one\ntwo\n", "1\n")
+
+
+def test_a_busy_session_is_not_reverted(agent: Agent) -> None:
+    asked = agent.ask("go")
+    agent.step(agent.writes("a.txt", "x\n"))
+    for act in (
+        lambda: checkpoints.revert(agent.actor, agent.session.id, asked),
+        lambda: checkpoints.unrevert(agent.actor, agent.session.id),
+        lambda: checkpoints.restore(agent.actor, checkpoints.of_session(agent.actor, agent.session.id)[0].id),
+    ):
+        with pytest.raises(Conflict):
+            act()
+    assert agent.content("a.txt") == "x\n"
+
+
+def test_an_unknown_message_changes_nothing(agent: Agent) -> None:
+    agent.turn("one", agent.writes("a.txt", "x\n"))
+    assert checkpoints.revert(agent.actor, agent.session.id, "msg_nowhere").revert is None
+    assert agent.content("a.txt") == "x\n"
+
+
+def test_a_turn_without_changes_can_be_reverted(agent: Agent) -> None:
+    asked = agent.turn("hello")
+    marked = checkpoints.revert(agent.actor, agent.session.id, asked)
+    assert marked.revert == {"messageID": asked, "snapshot": "", "diff": ""}
+    assert kinds(agent) == []
+    assert checkpoints.unrevert(agent.actor, agent.session.id).revert is None
+
+
+def test_strangers_see_and_change_nothing(agent: Agent, charlie: Actor) -> None:
+    asked = agent.turn("one", agent.writes("a.txt", "x\n"))
+    one = checkpoints.of_session(agent.actor, agent.session.id)[0]
+    for act in (
+        lambda: checkpoints.of_session(charlie, agent.session.id),
+        lambda: checkpoints.diff(charlie, agent.session.id),
+        lambda: checkpoints.revert(charlie, agent.session.id, asked),
+        lambda: checkpoints.unrevert(charlie, agent.session.id),
+        lambda: checkpoints.preview(charlie, one.id),
+        lambda: checkpoints.restore(charlie, one.id),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    assert agent.content("a.txt") == "x\n"
+
+
+def test_no_checkpoint_no_step_and_the_reason_is_kept(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise git.GitFailed(["update-index"], 128, "error: unable to write file: No space left on device")
+
+    agent.ask("go")
+    assert agent.hold is not None
+    monkeypatch.setattr(checkpoints.Shadow, "snapshot", full)
+    with pytest.raises(NoSpace):
+        checkpoints.before(agent.hold, "msg_x", "prt_x")
+    (failed,) = checkpoints.of_session(agent.actor, agent.session.id)
+    assert (failed.kind, failed.tree) == ("failed", "")
+    assert "disk is full" in failed.note
+
+
+def test_a_missing_directory_is_told(agent: Agent) -> None:
+    agent.ask("go")
+    assert agent.hold is not None
+    agent.hold.session = dataclasses.replace(agent.session, directory="/nowhere/at/all")
+    with pytest.raises(Unavailable, match="missing"):
+        checkpoints.before(agent.hold, "msg_x", "prt_x")
+
+
+def test_a_run_that_lost_its_lease_leaves_no_checkpoint(agent: Agent) -> None:
+    agent.ask("go")
+    assert agent.hold is not None
+    agent.hold.fence -= 1
+    with pytest.raises(sessions.Fenced):
+        checkpoints.before(agent.hold, "msg_x", "prt_x")
+    assert kinds(agent) == []
+
+
+def test_it_settles_after_the_first_snapshot(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[tuple[object, ...]] = []
+    monkeypatch.setattr(dispatch, "wake", lambda *args: woken.append(args))
+    agent.ask("go")
+    agent.step(agent.writes("a.txt", "x\n"), agent.writes("a.txt", "y\n"))
+    assert woken.count(("checkpoints.settle", agent.session.project)) == 1
+    checkpoints.settle(agent.session.project)
+    assert not taking.shadow_of(agent.session).snapshot(agent.place).is_borrowing
+    assert checkpoints.size_of(agent.actor, agent.session.project) > 0
+
+
+def test_a_deleted_session_takes_its_checkpoints_along(agent: Agent) -> None:
+    agent.turn("one", agent.writes("a.txt", "x\n"))
+    gone = sessions.delete(agent.actor, agent.session.id)
+    checkpoints._forget(checkpoints.session_events.SessionDeleted(gone.id, gone.plain()))
+    refs = taking.shadow_of(agent.session).run(["for-each-ref", "refs/keep"]).decode()
+    assert "chk_" not in refs
+
+
+def test_every_change_is_announced(agent: Agent) -> None:
+    asked = agent.turn("one", agent.writes("a.txt", "x\n"))
+    checkpoints.revert(agent.actor, agent.session.id, asked)
+    with db.read() as conn:
+        found = [
+            row.kind for row in conn.execute(record.events.select()) if row.kind.startswith("checkpoints.")
+        ]
+    assert found == ["checkpoints.added"] * 3 + ["checkpoints.restored"]
