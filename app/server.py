@@ -26,6 +26,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.agent import service as agent
     from app.approvals import service as approvals
     from app.audit import service as audit
+    from app.checkpoints import service as checkpoints
     from app.events import service as events
     from app.projects import service as projects
     from app.sessions import service as sessions
@@ -35,6 +36,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     events.start(settings.data_dir)
     dispatch.start(settings.worker_threads)
     approvals.start()
+    checkpoints.start()
     projects.ensure_defaults()
     audit.start()
     agent.start(hears_of_work=alone)

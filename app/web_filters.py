@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import nh3
 import orjson
-from flask import Flask, url_for
+from flask import Flask
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-from app import ids, web_code, web_diff
+from app import ids, web, web_code, web_diff
 
 UNKNOWN = "—"
 MINUS = "\N{MINUS SIGN}"
@@ -205,7 +205,7 @@ def sgr(text: str | None) -> Markup:
 
 def icon(name: str, extra: str = "") -> Markup:
     """One symbol of the sprite; without a label of its own it is hidden from readers."""
-    href = f"{url_for('static', filename='icons.svg')}#{name}"
+    href = f"{web.find_static('icons.svg')}#{name}"
     return Markup('<svg class="i {}" aria-hidden="true"><use href="{}"></use></svg>').format(extra, href)
 
 

@@ -64,7 +64,7 @@ def select(conn: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Pro
 
 
 def listed() -> list[Project]:
-    """Return the projects on the list, remembered for a second and read anew after a change of this process."""
+    """Return the projects on the list; remembered for a second, read anew after a change of this process."""
     generation, (database, until, found) = _memory.generation, _memory.known
     if database is db.current() and time.monotonic() < until:
         return found

@@ -48,7 +48,8 @@ from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Sessi
 
 __all__ = [
     "Aborted", "Fenced", "Hold", "Message", "Part", "Run", "Session", "Standing",
-    "abort", "add_message", "add_part", "add_usage", "append_text", "beat", "busy_ids", "children", "count_by_project", "count_by_state", "close_message", "create",
+    "abort", "add_message", "add_part", "add_usage", "append_text", "beat", "busy_ids", "children", "close_message",
+    "count_by_project", "count_by_state", "create",
     "delete", "end_dead_leases", "end_lost_leases", "find_page", "finish", "get", "get_many", "last_run", "live_runs",
     "message", "queued", "release", "requeue", "restore_after_revert", "save_message", "save_part", "say_busy",
     "send", "set_figures", "set_revert", "set_todos", "take", "text_of", "transcript", "transcript_of",

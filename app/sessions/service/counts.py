@@ -28,10 +28,14 @@ class Standing:
 def count_by_state(actor: Actor) -> dict[str, int]:
     """How many sessions are in each state; archived ones count as `archived` alone."""
     accounts.require(actor, "sessions:read")
-    state = sa.case((SESSIONS.c.archived.is_not(None), "archived"), else_=SESSIONS.c.state).label("state")
-    query = sa.select(state, sa.func.count()).where(*readable(actor)).group_by(state)
+    archived = SESSIONS.c.archived.is_not(None).label("is_archived")
+    query = sa.select(SESSIONS.c.state, archived, sa.func.count()).where(*readable(actor))
+    found: dict[str, int] = {}
     with db.read() as connection:
-        return {name: number for name, number in connection.execute(query)}
+        for state, is_archived, number in connection.execute(query.group_by(SESSIONS.c.state, archived)):
+            name = "archived" if is_archived else state
+            found[name] = found.get(name, 0) + number
+    return found
 
 
 def count_by_project(actor: Actor) -> dict[str, Standing]:

@@ -286,6 +286,7 @@ def _is_alive(owner: str) -> bool:
     if int(pid) == os.getpid():
         return start_word == _this_start
     try:
-        return int(psutil.Process(int(pid)).create_time()) == int(started)
+        process = psutil.Process(int(pid))
+        return process.status() != psutil.STATUS_ZOMBIE and int(process.create_time()) == int(started)
     except psutil.NoSuchProcess:
         return False

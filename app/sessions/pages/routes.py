@@ -1,0 +1,191 @@
+"""The pages and forms of sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request, url_for
+
+from app import config, slots, web
+from app.actor import Actor
+from app.errors import Conflict, Invalid
+from app.events import service as log
+from app.projects import service as projects
+from app.sessions import bp, service
+from app.sessions.pages import rows
+from app.sessions.pages import session as shown
+from app.sessions.service import Message, Session
+
+PAGE = 50
+SHOWN = 100
+BESIDE = 40
+TABS = {"all": "", "needs": "waiting", "running": "queued,running", "idle": "idle", "failed": "failed", "archived": ""}
+
+
+@bp.get("/sessions")
+def index() -> Response:
+    """The sessions that match the URL, newest first."""
+    actor = web.actor()
+    wanted = {name: request.args.get(name, "").strip()[:200] for name in ("tab", "q", "owner", "project")}
+    tab = wanted["tab"] if wanted["tab"] in TABS else "all"
+    found = service.find_page(
+        actor, words=wanted["q"], state=TABS[tab], owner=wanted["owner"], project=wanted["project"],
+        before=_before(), limit=PAGE + 1, archived=tab == "archived", in_messages=True,
+    )
+    url = {"tab": tab if tab != "all" else None, **{name: wanted[name] or None for name in ("q", "owner", "project")}}
+    people, places = rows.names(actor), rows.project_names(actor)
+    context = {
+        "rows": rows.of(actor, found[:PAGE]), "tab": tab, "counts": _counts(actor), "q": wanted["q"],
+        "filters": _filters(url, people, places), "picks": {"owners": _picks(people), "projects": _picks(places)},
+        "older": _older(url, found), "clear": url_for("sessions.index"), "address": config.current().url,
+    }
+    if web.is_htmx():
+        return web.fragment("sessions/index.html", "rows", **context)
+    return web.page("sessions/index.html", **context)
+
+
+@bp.get("/sessions/<session_id>")
+def show(session_id: str) -> Response:
+    """One session: its transcript, what it asks, and the composer."""
+    actor = web.actor()
+    # The cursor comes first: what commits meanwhile is then drawn twice, never missed.
+    cursor = log.latest()
+    session = service.get(actor, session_id)
+    messages = service.transcript(actor, session_id)
+    part, earlier = _part(session, messages)
+    runs = service.live_runs(actor, [session_id]).get(session_id, [])
+    return web.page(
+        "sessions/show.html", **shown.context(actor, session), **shown.composer(actor, session.directory),
+        messages=part, earlier=earlier, queued=shown.queued(runs, messages), cursor=cursor, side=_side(actor, session),
+        tab="details" if request.args.get("tab") == "details" else "transcript",
+    )
+
+
+@bp.get("/sessions/<session_id>/changes")
+def changes(session_id: str) -> Response:
+    """What differs from the start of the session, file by file."""
+    actor = web.actor()
+    session = service.get(actor, session_id)
+    files = slots.gather("session.changes", actor, session).get("files", [])
+    return web.page("sessions/changes.html", **shown.context(actor, session), files=files, tab="changes")
+
+
+@bp.post("/sessions")
+def create() -> Response:
+    """Begin a session with its first prompt."""
+    actor = web.actor()
+    text = _words()
+    project = projects.get(actor, web.form("project")) if web.form("project") else None
+    place = projects.resolve(actor, project.root if project else None)
+    chosen = _chosen(actor, str(place.directory))
+    session = service.create(actor, place, **chosen)
+    service.send(actor, session.id, [{"type": "text", "text": text}])
+    return web.back(url_for("sessions.show", session_id=session.id))
+
+
+@bp.post("/sessions/<session_id>/send")
+def send(session_id: str) -> Response:
+    """Send a prompt, which waits its turn while a run is busy; or reject what waits with these words."""
+    actor = web.actor()
+    session = service.get(actor, session_id)
+    text = _words()
+    if web.form("as") == "reject":
+        if not slots.gather("session.reject", actor, session_id, text).get("rejected"):
+            raise Conflict("Nothing waits for an answer here any more.")
+    else:
+        _prompt(actor, session, text)
+    return _done(session_id)
+
+
+@bp.post("/sessions/<session_id>/abort")
+def abort(session_id: str) -> Response:
+    """Stop what runs, waits or is queued."""
+    service.abort(web.actor(), session_id)
+    return _done(session_id)
+
+
+def _prompt(actor: Actor, session: Session, text: str) -> None:
+    chosen = _chosen(actor, session.directory)
+    preset = chosen.pop("preset", "")
+    if preset and preset != session.preset:
+        service.update(actor, session.id, preset=preset)
+    service.send(actor, session.id, [{"type": "text", "text": text}], **chosen)
+
+
+def _words() -> str:
+    text = web.form("text")
+    if not text:
+        raise Invalid("Write what should be done first.", "text")
+    return text
+
+
+def _chosen(actor: Actor, directory: str) -> dict[str, str]:
+    """Mode, provider, model and preset of the form, checked; what was left out stays out."""
+    offered = shown.composer(actor, directory)
+    found: dict[str, str] = {}
+    for name in ("mode", "preset"):
+        value = web.form(name)
+        if value and value not in {one["id"] for one in offered[f"{name}s"]}:
+            raise Invalid(f"There is no {name} {value!r}.", name)
+        if value:
+            found[name] = value
+    provider, _slash, model = (web.form("model") or offered.get("model", "")).partition("/")
+    return {**found, "provider": provider, "model": model} if provider and model else found
+
+
+def _done(session_id: str) -> Response:
+    """HTMX needs nothing: the stream shows what came of it."""
+    return Response(status=204) if web.is_htmx() else web.back(url_for("sessions.show", session_id=session_id))
+
+
+def _part(session: Session, messages: list[Message]) -> tuple[list[Message], str]:
+    """The newest messages up to `before`, and the URL of those before them."""
+    before = request.args.get("before", "")
+    kept = [message for message in messages if not before or message.id < before]
+    part = kept[-SHOWN:]
+    if len(kept) <= SHOWN:
+        return part, ""
+    return part, url_for("sessions.show", session_id=session.id, before=part[0].id)
+
+
+def _side(actor: Actor, session: Session) -> list[tuple[str, list[rows.Row]]]:
+    found = service.find_page(actor, limit=BESIDE, archived=False)
+    if session.id not in {one.id for one in found}:
+        found.append(session)
+    return rows.grouped(rows.of(actor, found))
+
+
+def _counts(actor: Actor) -> dict[str, int]:
+    found = service.count_by_state(actor)
+    every = sum(number for state, number in found.items() if state != "archived")
+    return {
+        "all": every, "needs": found.get("waiting", 0), "running": rows.count_running(found),
+        "idle": found.get("idle", 0), "failed": found.get("failed", 0), "archived": found.get("archived", 0),
+    }
+
+
+def _before() -> tuple[int, str] | None:
+    """The place of the last row shown, as `older` writes it into the URL."""
+    updated, _dot, session_id = request.args.get("before", "").partition(".")
+    return (int(updated), session_id) if updated.isdecimal() and len(updated) < 18 else None
+
+
+def _older(url: dict[str, str | None], found: list[Session]) -> str:
+    if len(found) <= PAGE:
+        return ""
+    last = found[PAGE - 1]
+    return url_for("sessions.index", **url, before=f"{last.updated}.{last.id}")
+
+
+def _filters(url: dict[str, str | None], people: dict[str, str], places: dict[str, str]) -> list[dict[str, str]]:
+    """The filters in force, each with the URL that takes it away."""
+    known: dict[str, dict[str, str]] = {"owner": people, "project": places}
+    return [
+        {"words": f"{name} {words.get(value, value)}", "without": url_for("sessions.index", **{**url, name: None})}
+        for name, words in known.items()
+        if (value := url[name])
+    ]
+
+
+def _picks(known: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"id": key, "name": name} for key, name in sorted(known.items(), key=lambda item: item[1].lower())]

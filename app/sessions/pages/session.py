@@ -1,0 +1,66 @@
+"""What the page of one session and its stream show beside the transcript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from app import slots
+from app.actor import Actor
+from app.sessions import service
+from app.sessions.pages import rows
+from app.sessions.service import Message, Run, Session
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The facts at the right of a session; context and window in tokens, cap in dollars."""
+
+    note: str
+    project: str
+    branch: str
+    directory: str
+    started_by: str
+    context: int = 0
+    window: int | None = None
+    cap: float | None = None
+    sandbox: str = ""
+    changed: list[Any] = field(default_factory=list)
+
+
+def context(actor: Actor, session: Session) -> dict[str, Any]:
+    """The session with its run, figures, asks and whatever the rooms above know of it."""
+    given: dict[str, Any] = {"asks": {}, "loose": [], "waits": None, "checkpoints": 0}
+    given |= slots.gather("session", actor, session)
+    runs = service.live_runs(actor, [session.id]).get(session.id, [])
+    people, known = rows.names(actor), rows.project_names(actor)
+    figures = Figures(
+        note=session.last_act if session.is_busy else "",
+        project=known.get(session.project) or rows.place_of(session, {}),
+        branch=rows.branch_of(session.directory),
+        directory=session.directory,
+        started_by=people.get(session.owner, "Somebody"),
+        context=(session.tokens or {}).get("context", 0),
+        window=given.pop("window", None),
+        sandbox=given.pop("sandbox", ""),
+        changed=given.pop("changed", []),
+    )
+    return {
+        **given, "session": session, "run": runs[0] if runs else service.last_run(actor, session.id),
+        "figures": figures, "person": people.get(session.owner, "Somebody"),
+    }
+
+
+def composer(actor: Actor, directory: str) -> dict[str, Any]:
+    """The modes, models and presets to choose from, and the model to begin with."""
+    return {"modes": [], "models": [], "presets": [], **slots.gather("composer", actor, directory)}
+
+
+def queued(runs: list[Run], messages: list[Message]) -> list[dict[str, str]]:
+    """The prompts that wait behind the one that is worked on."""
+    said = {message.id: _text(message) for message in messages}
+    return [{"id": run.id, "text": said.get(run.message_id, "")} for run in runs[1:] if run.state == "queued"]
+
+
+def _text(message: Message) -> str:
+    return " ".join(part.data.get("text", "") for part in message.parts if part.type == "text")

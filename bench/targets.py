@@ -1,0 +1,172 @@
+"""The servers under measurement: ours, a peer's, or one that runs already."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from bench import tree
+from bench.figure import Deadline, Failed
+from tests import repository
+from tests.running import free_port
+
+ROOT = Path(__file__).parent.parent
+MODEL = "scripted"
+STRAY = ("SIGNALCABIN_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OPENCODE_")
+
+
+@dataclass
+class Target:
+    """A server; without a command it is not ours to start. `model` is (provider, model), None for its default."""
+
+    name: str
+    url: str
+    token: str | None = None
+    model: tuple[str, str] | None = None
+    command: list[str] = field(default_factory=list)
+    environ: dict[str, str] = field(default_factory=dict)
+    cwd: Path = ROOT
+    log: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "127.0.0.1", parts.port or 80
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request says."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    @property
+    def pid(self) -> int:
+        """The outermost process of the server; raises Failed where it is out of sight."""
+        pid = self.process.pid if self.process else tree.listener(self.address[1])
+        if pid is None:
+            raise Failed("its processes are out of sight")
+        return pid
+
+    def start(self, deadline: Deadline) -> float:
+        """Start it; gives the seconds until the first 200."""
+        assert self.log is not None
+        began = time.perf_counter()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.cwd, env=self.environ, stdout=log, stderr=log, start_new_session=True
+            )
+        while not self._answers():
+            if deadline.passed or self.process.poll() is not None:
+                raise Failed(f"it did not start: {self.log.read_text(errors='replace')[-300:].strip()}")
+            time.sleep(0.005)  # nothing can tell us of a port that opens
+        return time.perf_counter() - began
+
+    def stop(self) -> None:
+        """Ask it to end, and end its process group if it does not."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+
+    def connect(self, timeout: float = 20.0) -> http.client.HTTPConnection:
+        """A connection to keep."""
+        host, port = self.address
+        return http.client.HTTPConnection(host, port, timeout=timeout)
+
+    def call(self, kept: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> Any:
+        """One request and its decoded answer; raises Failed for any status but 200."""
+        headers = {**self.headers, **({"Content-Type": "application/json"} if body is not None else {})}
+        kept.request(method, path, json.dumps(body).encode() if body is not None else None, headers)
+        response = kept.getresponse()
+        raw = response.read()
+        if response.status != 200:
+            raise Failed(f"{method} {path}: {response.status} {raw[:200].decode(errors='replace')}")
+        return json.loads(raw) if raw else None
+
+    def _answers(self) -> bool:
+        kept = self.connect(timeout=1.0)
+        try:
+            self.call(kept, "GET", "/session")
+        except (OSError, http.client.HTTPException, Failed):
+            return False
+        finally:
+            kept.close()
+        return True
+
+
+def running(url: str, model: str | None) -> Target:
+    """A server that runs already; the environment's TOKEN is its bearer token."""
+    provider, _, name = (model or "").partition("/")
+    return Target("ours", url.rstrip("/"), os.environ.get("TOKEN"), (provider, name) if name else None)
+
+
+def ours(base: Path, model_url: str) -> Target:
+    """A server of our own on an empty data directory."""
+    port, token = free_port(), os.environ.get("TOKEN") or secrets.token_urlsafe(24)
+    project = repository.make(base / "ours")
+    environ = {
+        **_clean_environ(),
+        "SIGNALCABIN_DATA_DIR": str(base / "ours.data"),
+        "SIGNALCABIN_PROJECT": str(project),
+        "SIGNALCABIN_PORT": str(port),
+        "SIGNALCABIN_ADMIN_TOKEN": token,
+        "SIGNALCABIN_MODEL": f"openai/{MODEL}",
+        "OPENAI_BASE_URL": model_url,
+        "OPENAI_API_KEY": "bench",
+    }
+    migrate = [sys.executable, "-m", "app", "migrate"]
+    subprocess.run(migrate, cwd=ROOT, env=environ, check=True, timeout=60)
+    serve = [sys.executable, "-m", "app", "serve"]
+    url = f"http://127.0.0.1:{port}"
+    return Target("ours", url, token, ("openai", MODEL), serve, environ, log=base / "ours.log")
+
+
+def peer(base: Path, name: str, binary: Path, model_url: str) -> Target:
+    """An OpenCode server, on a home of its own and the same repository."""
+    project, home, port = repository.make(base / name), base / f"{name}.home", free_port()
+    home.mkdir()
+    options = {"baseURL": model_url, "apiKey": "bench"}
+    provider = {"npm": "@ai-sdk/openai-compatible", "name": "Bench", "options": options, "models": {MODEL: {}}}
+    settings = {"provider": {"bench": provider}, "model": f"bench/{MODEL}", "autoupdate": False}
+    (project / "opencode.json").write_text(json.dumps(settings))
+    environ = {
+        **_clean_environ(),
+        "HOME": str(home),
+        **{f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")},
+        # What would reach for the network at each start is off: it is no work of the server.
+        **dict.fromkeys(
+            ("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_DEFAULT_PLUGINS", "OPENCODE_DISABLE_LSP_DOWNLOAD",
+             "OPENCODE_DISABLE_MODELS_FETCH"), "1"
+        ),
+    }
+    command = [str(binary), "serve", "--hostname", "127.0.0.1", "--port", str(port)]
+    url = f"http://127.0.0.1:{port}"
+    return Target(name, url, None, ("bench", MODEL), command, environ, project, base / f"{name}.log")
+
+
+def _clean_environ() -> dict[str, str]:
+    """Our environment without settings and keys that would change what is measured."""
+    return {name: value for name, value in os.environ.items()
+            if not name.startswith(STRAY) and name not in ("HOST", "PORT", "TOKEN")}
