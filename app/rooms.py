@@ -7,21 +7,19 @@ import importlib.util
 
 from flask import Flask
 
-from app import web
-
 ROOMS: dict[str, tuple[str, ...]] = {
     "accounts": ("pages",),
     "audit": (),
-    "events": ("opencode",),
+    "events": ("pages", "opencode"),
     "secrets": (),
-    "projects": ("opencode",),
+    "projects": ("pages", "opencode"),
     "processes": (),
     "files": ("opencode",),
-    "sessions": ("opencode",),
-    "approvals": ("opencode",),
-    "checkpoints": ("opencode",),
-    "agent": ("opencode",),
-    "system": ("opencode",),
+    "sessions": ("pages", "opencode"),
+    "approvals": ("pages", "opencode"),
+    "checkpoints": ("pages", "opencode"),
+    "agent": ("pages", "opencode"),
+    "system": ("pages", "opencode"),
 }
 
 
@@ -31,9 +29,6 @@ def register(app: Flask) -> None:
         room = importlib.import_module(f"app.{name}")
         for door in doors:
             importlib.import_module(f"app.{name}.{door}")
-        if not getattr(room.bp, "_guarded", False):
-            room.bp.before_request(web.guard_pages)
-            room.bp._guarded = True
         app.register_blueprint(room.bp)
 
 

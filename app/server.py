@@ -18,6 +18,7 @@ from app import config, db, dispatch, record
 from app.config import Config
 from app.wake import Ringer
 
+_ringers: list[Ringer] = []
 THREADS = 512  # they start when needed and cost nothing before
 
 
@@ -32,7 +33,8 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.sessions import service as sessions
 
     events.register_text(sessions.text_of)
-    record.use(Ringer(settings.data_dir))
+    _ringers.append(Ringer(settings.data_dir))
+    record.use(_ringers[-1])
     events.start(settings.data_dir)
     dispatch.start(settings.worker_threads)
     approvals.start()
@@ -52,6 +54,9 @@ def stop_background() -> None:
     line.close_all()
     audit.stop()
     db.current().close()
+    record.use(None)
+    while _ringers:
+        _ringers.pop().close()
 
 
 class CabinWorker(ThreadWorker):  # type: ignore[misc]

@@ -35,14 +35,15 @@ def actor() -> Actor:
 
 
 def require_actor() -> None:
-    """A door's guard: nobody passes without credentials."""
-    actor()
+    """A door's guard: nobody passes without credentials; a preflight has none and learns nothing."""
+    if request.method != "OPTIONS":
+        actor()
 
 
 def guard_pages() -> None:
-    """A room's guard for its pages; dialect doors have their own, and `public` views need none."""
+    """The guard of all pages: a stranger sees only those marked `public`; dialect doors have their own."""
     view = current_app.view_functions.get(request.endpoint or "")
-    if dialect() == "" and not getattr(view, "is_public", False):
+    if dialect() == "" and view is not None and not getattr(view, "is_public", False):
         actor()
 
 
@@ -191,7 +192,7 @@ def install(
         brought = accent.credentials(request) if accent else credentials(request)
         identity = identify(brought, dialect(), request.remote_addr or "")
         if identity is None:
-            return
+            return guard_pages()
         guests = config.current().cors_origins
         csrf.check(
             request.method, request.headers, request.form if identity.proof == "cookie" else {},

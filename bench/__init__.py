@@ -1,1 +1,1 @@
-"""The figures to reach, measured on a running server and, side by side, on its peers: `python -m bench --help`."""
+"""The figures to reach, of our server and of its peers side by side: `python -m bench --help`."""

@@ -26,6 +26,7 @@ class Conversation:
 
     def take(self, count: int, deadline: Deadline) -> list[float]:
         """Take so many turns, fewer when time is up; gives the seconds from POST to the answer of each."""
+        self.kept.close()  # a server may have hung up on an idle one; the next request opens it anew
         if not self.session_id:
             self.session_id = str(self.target.call(self.kept, "POST", "/session", {})["id"])
         seconds: list[float] = []
@@ -35,9 +36,12 @@ class Conversation:
 
     def fill(self, count: int, deadline: Deadline) -> int:
         """Add prompts that ask for no answer until there are so many messages; gives how many there are."""
+        self.kept.close()
         there = len(self.target.call(self.kept, "GET", f"/session/{self.session_id}/message"))
         while there < count and not deadline.passed:
-            self.target.call(self.kept, "POST", f"/session/{self.session_id}/message", self._prompt(noReply=True))
+            self.target.call(
+                self.kept, "POST", f"/session/{self.session_id}/message", self._prompt(noReply=True)
+            )
             there += 1
         return there
 

@@ -1,4 +1,4 @@
-"""The load client, a process of its own: `python -m bench.load` reads an order from stdin, prints what it saw."""
+"""The load client, a process of its own: it reads an order from stdin and prints what it saw."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import tree
 from bench.figure import Failed
 from bench.targets import Target
 
@@ -21,7 +22,7 @@ WIDEST_HEAD = 1 << 16
 
 @dataclass(frozen=True)
 class Seen:
-    """Answers per second, their p50 and p95 in ms, how many there were, and the client's own share of a core."""
+    """Answers per second, p50 and p95 in ms, how many there were in all, and the client's share of a core."""
 
     rate: float
     p50: float
@@ -36,22 +37,46 @@ class Seen:
 
 
 def get(target: Target, path: str, connections: int, seconds: float) -> Seen:
-    """Ask one path again and again over kept connections, after a second of warm-up; any status but 200 raises Failed."""
+    """Ask one path again and again over kept connections; any status but 200 raises Failed."""
     host, port = target.address
-    order = {"host": host, "port": port, "path": path, "headers": target.headers, "connections": connections,
-             "seconds": seconds}
+    order = {
+        "host": host,
+        "port": port,
+        "path": path,
+        "headers": target.headers,
+        "connections": connections,
+        "seconds": seconds,
+    }
     done = subprocess.run(
-        [sys.executable, "-m", "bench.load"], input=json.dumps(order).encode(), capture_output=True,
-        cwd=Path(__file__).parent.parent, timeout=WARM_UP + seconds + 20, check=False,
+        [sys.executable, "-m", "bench.load"],
+        input=json.dumps(order).encode(),
+        capture_output=True,
+        cwd=Path(__file__).parent.parent,
+        timeout=WARM_UP + seconds + 20,
+        check=False,
     )
     if done.returncode:
         raise Failed(f"load on {path}: {done.stderr.decode()[-200:].strip()}")
     return Seen(**json.loads(done.stdout))
 
 
+def get_counted(target: Target, path: str, connections: int, seconds: float) -> tuple[Seen, float | None]:
+    """The same, and the server's CPU per answer in ms; None where its processes are out of sight."""
+    try:
+        pid = target.pid
+    except Failed:
+        return get(target, path, connections, seconds), None
+    before = tree.cpu_seconds(pid)
+    seen = get(target, path, connections, seconds)
+    return seen, (tree.cpu_seconds(pid) - before) / seen.answers * 1000
+
+
 async def _load(order: dict[str, Any]) -> Seen:
-    lines = [f"GET {order['path']} HTTP/1.1", f"Host: {order['host']}:{order['port']}",
-             *(f"{name}: {value}" for name, value in order["headers"].items())]
+    lines = [
+        f"GET {order['path']} HTTP/1.1",
+        f"Host: {order['host']}:{order['port']}",
+        *(f"{name}: {value}" for name, value in order["headers"].items()),
+    ]
     request = ("\r\n".join(lines) + "\r\n\r\n").encode()
     start = time.perf_counter() + WARM_UP
     end = start + float(order["seconds"])
@@ -60,17 +85,19 @@ async def _load(order: dict[str, Any]) -> Seen:
         *(_ask(order["host"], order["port"], request, start, end) for _ in range(order["connections"]))
     )
     client = (time.process_time() - cpu) / (end - start + WARM_UP)
-    times = sorted(spent for one in many for spent in one)
+    times = sorted(spent for one, _ in many for spent in one)
     if not times:
         raise Failed("no answer in time")
     p95 = times[min(len(times) - 1, int(len(times) * 0.95))]
     rate = len(times) / (end - start)
-    return Seen(rate, statistics.median(times) * 1000, p95 * 1000, len(times), client)
+    every = sum(count for _, count in many)
+    return Seen(rate, statistics.median(times) * 1000, p95 * 1000, every, client)
 
 
-async def _ask(host: str, port: int, request: bytes, start: float, end: float) -> list[float]:
-    """Keep asking until the end; gives the seconds of each answer that came whole between start and end."""
+async def _ask(host: str, port: int, request: bytes, start: float, end: float) -> tuple[list[float], int]:
+    """Keep asking until the end; gives the seconds of answers between start and end, and the count of all."""
     times: list[float] = []
+    count = 0
     reader, writer = await asyncio.open_connection(host, port, limit=WIDEST_HEAD)
     try:
         while (began := time.perf_counter()) < end:
@@ -78,13 +105,14 @@ async def _ask(host: str, port: int, request: bytes, start: float, end: float) -
             try:
                 await asyncio.wait_for(_answer(reader), end + 15 - began)
             except TimeoutError:
-                return times
+                return times, count
             now = time.perf_counter()
+            count += 1
             if began >= start and now <= end:
                 times.append(now - began)
     finally:
         writer.close()
-    return times
+    return times, count
 
 
 async def _answer(reader: asyncio.StreamReader) -> None:

@@ -27,7 +27,7 @@ STRAY = ("SIGNALCABIN_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OPENCOD
 
 @dataclass
 class Target:
-    """A server; without a command it is not ours to start. `model` is (provider, model), None for its default."""
+    """A server; without a command not ours to start. `model` is (provider, model), None its default."""
 
     name: str
     url: str
@@ -148,17 +148,29 @@ def peer(base: Path, name: str, binary: Path, model_url: str) -> Target:
     project, home, port = repository.make(base / name), base / f"{name}.home", free_port()
     home.mkdir()
     options = {"baseURL": model_url, "apiKey": "bench"}
-    provider = {"npm": "@ai-sdk/openai-compatible", "name": "Bench", "options": options, "models": {MODEL: {}}}
+    provider = {
+        "npm": "@ai-sdk/openai-compatible",
+        "name": "Bench",
+        "options": options,
+        "models": {MODEL: {}},
+    }
     settings = {"provider": {"bench": provider}, "model": f"bench/{MODEL}", "autoupdate": False}
     (project / "opencode.json").write_text(json.dumps(settings))
     environ = {
         **_clean_environ(),
         "HOME": str(home),
+        # 1.0.0 would fetch ripgrep at its first turn; ours lies beside the interpreter.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         **{f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")},
         # What would reach for the network at each start is off: it is no work of the server.
         **dict.fromkeys(
-            ("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_DEFAULT_PLUGINS", "OPENCODE_DISABLE_LSP_DOWNLOAD",
-             "OPENCODE_DISABLE_MODELS_FETCH"), "1"
+            (
+                "OPENCODE_DISABLE_AUTOUPDATE",
+                "OPENCODE_DISABLE_DEFAULT_PLUGINS",
+                "OPENCODE_DISABLE_LSP_DOWNLOAD",
+                "OPENCODE_DISABLE_MODELS_FETCH",
+            ),
+            "1",
         ),
     }
     command = [str(binary), "serve", "--hostname", "127.0.0.1", "--port", str(port)]
@@ -168,5 +180,8 @@ def peer(base: Path, name: str, binary: Path, model_url: str) -> Target:
 
 def _clean_environ() -> dict[str, str]:
     """Our environment without settings and keys that would change what is measured."""
-    return {name: value for name, value in os.environ.items()
-            if not name.startswith(STRAY) and name not in ("HOST", "PORT", "TOKEN")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(STRAY) and name not in ("HOST", "PORT", "TOKEN")
+    }

@@ -15,11 +15,19 @@ def rss_megabytes(pid: int) -> float:
     return sum(_rss(process) for process in _tree(pid)) / 1e6
 
 
+def pss_megabytes(pid: int) -> float:
+    """The same memory with each shared page counted once; Linux only."""
+    return sum(_pss(process) for process in _tree(pid)) / 1e6
+
+
 def listener(port: int) -> int | None:
     """The outermost process that listens on a port here, if we may see it."""
     try:
-        found = {c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.pid
-                 and c.status == psutil.CONN_LISTEN}
+        found = {
+            c.pid
+            for c in psutil.net_connections("tcp")
+            if c.laddr and c.laddr.port == port and c.pid and c.status == psutil.CONN_LISTEN
+        }
     except psutil.Error:
         return None
     outermost = [pid for pid in found if not found & {parent.pid for parent in psutil.Process(pid).parents()}]
@@ -42,5 +50,12 @@ def _cpu(process: psutil.Process) -> float:
 def _rss(process: psutil.Process) -> int:
     try:
         return int(process.memory_info().rss)
+    except psutil.Error:  # it ended
+        return 0
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
     except psutil.Error:  # it ended
         return 0

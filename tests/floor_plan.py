@@ -63,16 +63,9 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 
 @cache
 def rooms_on_disk() -> frozenset[str]:
-    """The packages of `app` that hold a service or a door; dialects are accents, not a room."""
-    packages = {path.parent for path in APP.glob("*/__init__.py")} - {APP / "dialects"}
-    return frozenset(package.name for package in packages if _is_room(package))
-
-
-def _is_room(package: Path) -> bool:
-    signs = ("service", *DOORS)
-    return any(
-        (package / f"{sign}.py").exists() or (package / sign / "__init__.py").exists() for sign in signs
-    )
+    """The packages of `app` that open with a blueprint."""
+    openings = APP.glob("*/__init__.py")
+    return frozenset(path.parent.name for path in openings if "bp = Blueprint(" in path.read_text())
 
 
 @cache

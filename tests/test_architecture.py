@@ -22,6 +22,10 @@ OWN = frozenset(f"app.accounts.signin.{name}" for name in ("list_devices", "revo
 SHELLS = frozenset({"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"})
 
 
+# What every workspace stands on: the module that owns paths, and the one that starts commands.
+FOUNDATIONS = frozenset({("files", "paths"), ("processes", "spawn")})
+
+
 def of_rooms(one: Module) -> Iterator[tuple[str, list[str]]]:
     """The rooms that a module imports from, each with the words after the room's name."""
     for name in one.imports():
@@ -36,6 +40,7 @@ def test_a_room_imports_of_another_only_its_service_and_events() -> None:
         for one in modules()
         for room, words in of_rooms(one)
         if room != one.room
+        if (room, *words[:1]) not in FOUNDATIONS
         if words[:1] not in (["service"], ["events"]) or (one.room and len(words) > 2)
         if one.name not in COMPOSERS
     ]

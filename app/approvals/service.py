@@ -30,8 +30,8 @@ from app.sessions.service import Hold, Session
 __all__ = [
     "Ask", "Call", "Decision", "Limits", "Rule", "StoredRule", "add_rule", "answer", "answer_question",
     "answered_today", "ask", "count_waiting", "decide", "get", "is_legible", "is_unanswered", "is_waiting",
-    "question",
-    "reject_question", "remove_rule", "rules_of", "start", "verdict", "waiting", "withdraw",
+    "of_session", "question", "reject_question", "remove_rule", "rules_of", "start", "verdict", "waiting",
+    "withdraw",
 ]
 
 ASKS = models.asks
@@ -157,6 +157,14 @@ def waiting(actor: Actor | None, session_id: str | None = None) -> list[Ask]:
         family = sa.or_(ASKS.c.session_id == session_id, below)
         found = rows.many(connection, ASKS.c.state == "waiting", *([family] if session_id else []))
         return rows.readable(actor, found)
+
+
+def of_session(actor: Actor | None, session_id: str) -> list[Ask]:
+    """Every ask of a session, answered ones too, and what its subagents wait for; oldest first."""
+    actor = accounts.require(actor, "approvals:read")
+    below = sa.and_(ASKS.c.above.contains(f"/{session_id}/", autoescape=True), ASKS.c.state == "waiting")
+    with db.read() as connection:
+        return rows.readable(actor, rows.many(connection, sa.or_(ASKS.c.session_id == session_id, below)))
 
 
 def count_waiting(actor: Actor | None) -> int:

@@ -30,6 +30,7 @@ __all__ = [
     "Hunk",
     "Match",
     "Node",
+    "Root",
     "find_files",
     "find_text",
     "list_changes",

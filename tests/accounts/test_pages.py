@@ -23,7 +23,7 @@ def client(database: db.Database) -> FlaskClient:
     app = Cabin("app", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     web_filters.register(app)
     web.install(
-        app, lambda given, via, address: service.identify(given, dialect=via, address=address), service.may
+        app, lambda given, via, address: service.identify(given, dialect=via, address=address), service.may, {}
     )
     app.register_blueprint(bp)
     probe = Blueprint("probe", __name__)

@@ -122,6 +122,15 @@ def cost(provider: str, model: str, usage: Usage, directory: Path | None = None)
     return prices.cost(entry.known.prices, model, usage)
 
 
+def window(provider: str, model: str, directory: Path | None = None) -> int | None:
+    """How many tokens a model can hold; None where nobody knows."""
+    entry = _find(provider, directory) if provider and provider != DEMO else None
+    if entry is None:
+        return None
+    written = next((one.context for one in entry.models if one.id == model), None)
+    return written or (prices.window(entry.known.prices, model) if entry.known else None)
+
+
 def connect(actor: Actor | None, provider: str, key: str, base_url: str = "", name: str = "") -> None:
     """Keep a provider's key in the vault; one we do not know needs its base URL."""
     if not _ID.fullmatch(provider) or provider == DEMO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from app.agent.providers import Usage
 from app.agent.providers.known import ModelInfo
@@ -31,6 +32,12 @@ def cost(provider: str, model: str, usage: Usage) -> float | None:
         return None
 
 
+def window(provider: str, model: str) -> int | None:
+    """How many tokens a model can hold; None if genai-prices does not say."""
+    return next((one.context for one in models(provider) if one.id == model), None)
+
+
+@cache
 def models(provider: str) -> tuple[ModelInfo, ...]:
     """The chat models of a provider by name, with the price of a million tokens each way."""
     from genai_prices import data_snapshot

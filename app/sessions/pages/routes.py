@@ -54,8 +54,9 @@ def show(session_id: str) -> Response:
     messages = service.transcript(actor, session_id)
     part, earlier = _part(session, messages)
     runs = service.live_runs(actor, [session_id]).get(session_id, [])
+    offered = shown.composer(actor, session.directory)
     return web.page(
-        "sessions/show.html", **shown.context(actor, session), **shown.composer(actor, session.directory),
+        "sessions/show.html", **shown.context(actor, shown.with_model(session, offered)), **offered,
         messages=part, earlier=earlier, queued=shown.queued(runs, messages), cursor=cursor, side=_side(actor, session),
         tab="details" if request.args.get("tab") == "details" else "transcript",
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import render_template
 
-from app import git, live, slots
+from app import git, ids, live, slots
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.projects import service as projects
@@ -18,6 +18,8 @@ from app.sessions import events, service
 from app.sessions.service import Session
 
 FRESH = 3.0
+DAY = 86_400_000
+ON_HOME = 8
 _branches: dict[str, tuple[float, str]] = {}
 
 
@@ -121,3 +123,30 @@ def count_running(counts: dict[str, int]) -> int:
 def fill_projects(actor: Actor) -> dict[str, Any]:
     """How each project's sessions stand, for the page of projects."""
     return {"sessions": service.count_by_project(actor)}
+
+
+@slots.fill("home")
+def fill_home(actor: Actor) -> dict[str, Any]:
+    """What runs, what failed within a day, and what was worked on last, for Home."""
+    running = service.find_page(actor, state="queued,running", limit=ON_HOME)
+    failed = service.find_page(actor, state="failed", since=ids.now() - DAY, limit=3, archived=False)
+    recent = service.find_page(actor, state="idle,failed", limit=ON_HOME, archived=False, parent_id=None)
+    runs = service.live_runs(actor, [session.id for session in running])
+    return {
+        "running": [_running(session, runs.get(session.id, [])) for session in running],
+        "failed": [{"session": session, "words": _why(actor, session)} for session in failed],
+        "recent": of(actor, recent),
+    }
+
+
+def _running(session: Session, runs: list[service.Run]) -> dict[str, Any]:
+    started = runs[0].started if runs else None
+    return {"session": session, "act": session.last_act, "started": started, "cap": None}
+
+
+def _why(actor: Actor, session: Session) -> str:
+    """Why the last run of a session failed, on one line."""
+    run = service.last_run(actor, session.id)
+    error = (run.error or {}) if run else {}
+    words = str((error.get("data") or {}).get("message") or error.get("name") or "")
+    return words.splitlines()[0][:160] if words else ""

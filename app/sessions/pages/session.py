@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app import slots
@@ -54,6 +54,12 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
 def composer(actor: Actor, directory: str) -> dict[str, Any]:
     """The modes, models and presets to choose from, and the model to begin with."""
     return {"modes": [], "models": [], "presets": [], **slots.gather("composer", actor, directory)}
+
+
+def with_model(session: Session, offered: dict[str, Any]) -> Session:
+    """The session with the model that its next prompt gets, where none was chosen yet."""
+    provider, _slash, model = str(offered.get("model", "")).partition("/")
+    return session if session.provider else replace(session, provider=provider, model=model)
 
 
 def queued(runs: list[Run], messages: list[Message]) -> list[dict[str, str]]:

@@ -264,6 +264,7 @@ def _for_all_members(project: Thing) -> Any:
 
 def readable(actor: Actor) -> list[sa.ColumnElement[bool]]:
     """Which sessions the actor may read: the same rule as accounts.may, in SQL."""
+    accounts.require(actor, "sessions:read")
     where: list[sa.ColumnElement[bool]] = []
     if actor.project is not None:
         where.append(SESSIONS.c.project == actor.project)

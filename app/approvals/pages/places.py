@@ -1,0 +1,135 @@
+"""Asks on pages of other rooms: in a session's transcript, in lists of sessions, on Home; and in their streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import render_template
+from markupsafe import escape
+
+from app import live, slots
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.approvals import events, presets, service
+from app.approvals.service import Ask
+from app.projects import service as projects
+from app.sessions import service as sessions
+from app.sessions.service import Session
+
+ON_HOME = 4
+WORDS = {
+    "read-only": "nothing, only reads",
+    "ask": "before writes",
+    "accept-edits": "before commands",
+    "auto": "never",
+}
+
+
+@slots.fill("composer")
+def fill_composer(_actor: Actor, _directory: str) -> dict[str, Any]:
+    """The presets, by what an agent asks before."""
+    return {"presets": [{"id": name, "name": WORDS[name]} for name in presets.PRESETS], "preset": "ask"}
+
+
+@slots.fill("sessions.rows")
+def fill_rows(actor: Actor, session_ids: list[str]) -> dict[str, Any]:
+    """What each of the sessions asks this person first."""
+    first: dict[str, Ask] = {}
+    for ask in _mine(actor):
+        if ask.session_id in session_ids:
+            first.setdefault(ask.session_id, ask)
+    return {"asks": first}
+
+
+@slots.fill("session")
+def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
+    """The asks of a session by call, those of its subagents, and the first that waits."""
+    found = service.of_session(actor, session.id) if accounts.may(actor, "approvals:read") else []
+    waits = [ask for ask in found if ask.state == "waiting"]
+    return {
+        "asks": _by_call(found, session), "loose": [ask for ask in waits if ask.session_id != session.id],
+        "waits": waits[0] if waits else None,
+    }
+
+
+@slots.fill("session.asks")
+def fill_asks(actor: Actor, session: Session) -> dict[str, Any]:
+    """The asks of a session by call."""
+    found = service.of_session(actor, session.id) if accounts.may(actor, "approvals:read") else []
+    return {"asks": _by_call(found, session)}
+
+
+@slots.fill("session.reject")
+def reject(actor: Actor, session_id: str, word: str) -> dict[str, Any]:
+    """Reject the first call that waits in a session, with a word to the agent."""
+    for ask in service.waiting(actor, session_id):
+        if ask.kind != "question" and ask.session_id == session_id:
+            service.answer(actor, ask.id, "reject", word[:4000])
+            return {"rejected": True}
+    return {"rejected": False}
+
+
+@slots.fill("home")
+def fill_home(actor: Actor) -> dict[str, Any]:
+    """The asks that have waited longest, and how many more there are."""
+    found = _mine(actor)
+    more = f"{len(found) - ON_HOME} more" if len(found) > ON_HOME else ""
+    return {"asks": found[:ON_HOME], "more": more, "waiting": len(found)}
+
+
+@slots.fill("session.stream")
+def draw_in_session(actor: Actor, session: Session, fact: Any) -> dict[str, Any]:
+    """An ask in its place in the transcript; one of a subagent stands at the transcript's end."""
+    if not isinstance(fact.event, (events.Asked, events.Answered, events.Withdrawn)):
+        return {}
+    ask = service.get(actor, fact.event.ask["id"])
+    if ask.session_id != session.id:
+        card = render_template("approvals/_ask.html", ask=ask, session=session)
+        return {"approvals": [live.partial("#loose", "upsert", card)]}
+    message = sessions.message(actor, session.id, ask.message_id)
+    part = message.part(ask.part_id)
+    if part is None:
+        return {}
+    context = {"part": part, "message": message, "session": session, **fill_asks(actor, session)}
+    drawn = render_template("sessions/_part.html", person="", **context)
+    return {"approvals": [live.partial(f"#events-{message.id}", "upsert", drawn)]}
+
+
+@slots.draws(events.Asked)
+def draw_asked(actor: Actor, fact: Any) -> list[str]:
+    """The count, a word to those who listen, and the row on Home."""
+    if not accounts.may(actor, "approvals:answer", Ask(**fact.event.ask)):
+        return []
+    ask = service.get(actor, fact.event.ask["id"])
+    said = f"{'Question' if ask.kind == 'question' else 'Approval asked'}: {ask.title[:120]}"
+    partials = [_count(actor), live.partial("#say", "innerHTML", str(escape(said)))]
+    if ask.state == "waiting":
+        place = projects.get(actor, ask.project).name if accounts.may(actor, "projects:read") else ""
+        row = render_template("approvals/_row.html", ask=ask, home=True, at="", place=place)
+        partials += [live.partial("#needs-none", "delete"), live.partial("#needs-you", "upsert", row)]
+    return partials
+
+
+@slots.draws(events.Answered, events.Withdrawn)
+def draw_answered(actor: Actor, fact: Any) -> list[str]:
+    """The count, and the row goes."""
+    ask = Ask(**fact.event.ask)
+    if not accounts.may(actor, "approvals:answer", ask):
+        return []
+    return [_count(actor), live.partial(f"#ask-row-{ask.id}", "delete")]
+
+
+def _mine(actor: Actor) -> list[Ask]:
+    """What waits and this person may answer, the oldest first."""
+    if not accounts.may(actor, "approvals:read"):
+        return []
+    return [ask for ask in service.waiting(actor) if accounts.may(actor, "approvals:answer", ask)]
+
+
+def _count(actor: Actor) -> str:
+    number = service.count_waiting(actor)
+    return live.partial(".inbox-count", "innerHTML", str(number) if number else "")
+
+
+def _by_call(found: list[Ask], session: Session) -> dict[str, Ask]:
+    return {ask.call_id: ask for ask in found if ask.session_id == session.id}

@@ -1,0 +1,70 @@
+"""Going back and forth in a session, and what it changed, for the session's pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, url_for
+
+from app import slots, web
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.checkpoints import bp, service
+from app.errors import Problem
+from app.sessions.service import Session
+
+KEPT = 200
+_known: dict[tuple[str, ...], list[Changed]] = {}
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A file that differs from the session's start, in lines."""
+
+    path: str
+    additions: int
+    deletions: int
+
+
+@bp.post("/sessions/<session_id>/revert")
+def revert(session_id: str) -> Response:
+    """Go back to before a message, or a part of one."""
+    service.revert(web.actor(), session_id, web.form("messageID"), web.form("partID") or None)
+    return web.back(url_for("sessions.show", session_id=session_id))
+
+
+@bp.post("/sessions/<session_id>/unrevert")
+def unrevert(session_id: str) -> Response:
+    """Undo the step back."""
+    service.unrevert(web.actor(), session_id)
+    return web.back(url_for("sessions.show", session_id=session_id))
+
+
+@slots.fill("session")
+def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
+    """The changed files with their figures, and how many checkpoints there are."""
+    if not accounts.may(actor, "checkpoints:read", session):
+        return {}
+    known = service.of_session(actor, session.id)
+    revert = session.revert or {}
+    key = (session.id, known[-1].id if known else "", revert.get("messageID", ""), revert.get("partID") or "")
+    if key not in _known:
+        if len(_known) >= KEPT:
+            _known.clear()
+        _known[key] = _changed(actor, session) if known else []
+    return {"changed": _known[key], "checkpoints": len(known)}
+
+
+@slots.fill("session.changes")
+def fill_changes(actor: Actor, session: Session) -> dict[str, Any]:
+    """The changed files with their patches."""
+    return {"files": service.diff(actor, session.id)}
+
+
+def _changed(actor: Actor, session: Session) -> list[Changed]:
+    """What differs; a session whose checkpoints cannot be read still has a page."""
+    try:
+        return [Changed(file.path, file.additions, file.deletions) for file in service.diff(actor, session.id)]
+    except Problem:
+        return []

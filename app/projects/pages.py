@@ -1,0 +1,115 @@
+"""The directories agents may work in: the list, adding by path or clone URL, taking off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, render_template, url_for
+
+from app import live, slots, web
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.errors import Denied, Invalid
+from app.projects import bp, events, sample, service
+from app.projects.service import Condition, Project
+
+REFUSED = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """A project in the list: how its directory stands, and its sessions; updated in unix ms."""
+
+    project: Project
+    branch: str
+    changed: int
+    missing: bool
+    running: int
+    sessions: int
+    updated: int | None
+    sample: bool
+
+
+@bp.get("/projects")
+def index() -> Response:
+    """The projects, and the directories that clients asked for in vain."""
+    return _index(web.actor())
+
+
+@bp.post("/projects")
+def add() -> Response:
+    """Add a directory of this server, or begin a clone."""
+    actor, source = web.actor(), web.form("source")
+    try:
+        service.add(actor, source)
+    except (Invalid, Denied) as problem:
+        return _index(actor, problem.status, source=source, problem=problem.message)
+    return web.back(url_for("projects.index"))
+
+
+@bp.post("/projects/<project_id>/remove")
+def remove(project_id: str) -> Response:
+    """Take a project off the list; its files and sessions stay."""
+    service.remove(web.actor(), project_id)
+    return web.back(url_for("projects.index"))
+
+
+@bp.post("/projects/<project_id>/cancel")
+def cancel(project_id: str) -> Response:
+    """End a clone under way."""
+    service.cancel(web.actor(), project_id)
+    return web.back(url_for("projects.index"))
+
+
+@slots.draws(events.ProjectUpdated)
+def draw_row(actor: Actor, fact: Any) -> list[str]:
+    """The row of a project while it is cloned, and after."""
+    project = service.get(actor, fact.event.project["id"])
+    row = render_template("projects/_row.html", row=_row(project, _figures(actor)))
+    return [live.partial(f"#project-{project.id}", "outerHTML", row)]
+
+
+@slots.draws(events.ProjectAdded)
+def draw_added(actor: Actor, fact: Any) -> list[str]:
+    """A further row."""
+    project = service.get(actor, fact.event.project["id"])
+    row = render_template("projects/_row.html", row=_row(project, _figures(actor)))
+    return [live.partial("#projects", "upsert", row)]
+
+
+@slots.draws(events.ProjectRemoved)
+def draw_removed(_actor: Actor, fact: Any) -> list[str]:
+    """The row goes."""
+    return [live.partial(f"#project-{fact.event.project_id}", "delete")]
+
+
+@slots.fill("home")
+def fill_home(actor: Actor) -> dict[str, Any]:
+    """The projects as rows, and those to choose from, for Home."""
+    found = service.list_all(actor)
+    figures = _figures(actor)
+    ready = [{"id": project.id, "name": project.name} for project in found if project.state == "ready"]
+    return {"project_rows": [_row(project, figures) for project in found], "projects": ready}
+
+
+def _index(actor: Actor, status: int = 200, *, source: str = "", problem: str | None = None) -> Response:
+    figures = _figures(actor)
+    rows = [_row(project, figures) for project in service.list_all(actor)]
+    refused = service.list_refusals(actor)[:REFUSED] if accounts.may(actor, "projects:write") else []
+    return web.page("projects/index.html", status, rows=rows, source=source, problem=problem, refused=refused)
+
+
+def _figures(actor: Actor) -> dict[str, Any]:
+    found: dict[str, Any] = slots.gather("projects", actor).get("sessions", {})
+    return found
+
+
+def _row(project: Project, figures: dict[str, Any]) -> Row:
+    standing = figures.get(project.id)
+    condition = service.describe(project) if project.state == "ready" else Condition()
+    return Row(
+        project=project, branch=condition.branch, changed=condition.dirty or 0, missing=condition.is_missing,
+        running=standing.running if standing else 0, sessions=standing.sessions if standing else 0,
+        updated=standing.updated if standing else None, sample=project.root == str(sample.root()),
+    )
