@@ -16,7 +16,7 @@ run: ## Set up, migrate, serve on 127.0.0.1:8000 and print the link
 	@$(PYTHON_IN_VENV) -m app migrate
 	@exec $(PYTHON_IN_VENV) -m app serve
 
-worker: ## A worker process beside stateless web processes (needs REDIS_URL)
+worker: ## A worker process beside the server, on the same database and machine
 	@./setup.sh run
 	@exec $(PYTHON_IN_VENV) -m app worker
 

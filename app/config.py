@@ -31,7 +31,6 @@ class Config:
     data_dir: Path = Path("var")
     project: Path | None = None
     database_url: str = ""
-    redis_url: str | None = None
     auth: str = "required"
     admin_token: str | None = None
     model: str | None = None
@@ -71,7 +70,6 @@ class Config:
             data_dir=data_dir,
             project=Path(project).expanduser().absolute() if project else None,
             database_url=get("DATABASE_URL") or f"sqlite:///{data_dir / 'signalcabin.db'}",
-            redis_url=get("REDIS_URL") or None,
             auth=_one_of("AUTH", get("AUTH") or "required", ("required", "none")),
             admin_token=get("ADMIN_TOKEN") or None,
             model=get("MODEL") or None,

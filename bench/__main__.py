@@ -87,7 +87,7 @@ def _measure(target: Target, limit: float) -> Column:
         try:
             column.figures += figure.measure(talk, limit)
         except TROUBLE as trouble:
-            column.failures[name] = f"{type(trouble).__name__}: {trouble}"
+            column.failures[name] = f"{type(trouble).__name__}: {trouble} {target.ended}"
     return column
 
 

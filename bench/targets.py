@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,7 @@ from tests.running import free_port
 
 ROOT = Path(__file__).parent.parent
 MODEL = "scripted"
+PACKAGE = "@ai-sdk/openai-compatible"
 STRAY = ("SIGNALCABIN_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OPENCODE_")
 
 
@@ -38,6 +40,7 @@ class Target:
     cwd: Path = ROOT
     log: Path | None = None
     process: subprocess.Popen[bytes] | None = None
+    settle: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         return self
@@ -73,8 +76,8 @@ class Target:
                 self.command, cwd=self.cwd, env=self.environ, stdout=log, stderr=log, start_new_session=True
             )
         while not self._answers():
-            if deadline.passed or self.process.poll() is not None:
-                raise Failed(f"it did not start: {self.log.read_text(errors='replace')[-300:].strip()}")
+            if deadline.passed or self.ended:
+                raise Failed(self.ended or "it did not start in time")
             time.sleep(0.005)  # nothing can tell us of a port that opens
         return time.perf_counter() - began
 
@@ -89,6 +92,13 @@ class Target:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.process = None
+
+    @property
+    def ended(self) -> str:
+        """If the server has ended by itself, its exit code and last words; empty while it runs."""
+        if self.process is None or self.log is None or (code := self.process.poll()) is None:
+            return ""
+        return f"the server ended with {code}: {self.log.read_text(errors='replace')[-400:].strip()}"
 
     def connect(self, timeout: float = 20.0) -> http.client.HTTPConnection:
         """A connection to keep."""
@@ -149,7 +159,7 @@ def peer(base: Path, name: str, binary: Path, model_url: str) -> Target:
     home.mkdir()
     options = {"baseURL": model_url, "apiKey": "bench"}
     provider = {
-        "npm": "@ai-sdk/openai-compatible",
+        "npm": PACKAGE,
         "name": "Bench",
         "options": options,
         "models": {MODEL: {}},
@@ -175,7 +185,20 @@ def peer(base: Path, name: str, binary: Path, model_url: str) -> Target:
     }
     command = [str(binary), "serve", "--hostname", "127.0.0.1", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
-    return Target(name, url, None, ("bench", MODEL), command, environ, project, base / f"{name}.log")
+    target = Target(name, url, None, ("bench", MODEL), command, environ, project, base / f"{name}.log")
+    target.settle = lambda: _give_package(binary, home / "cache" / "opencode")
+    return target
+
+
+def _give_package(binary: Path, cache: Path) -> None:
+    """Let a peer use the provider package that was installed beside it: 1.0.0 would take the newest, and fail."""
+    beside = next((up / PACKAGE for up in binary.parents if up.name == "node_modules"), None)
+    if beside is None or not beside.is_dir():
+        return
+    link = cache / "node_modules" / PACKAGE
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(beside)
+    (cache / "package.json").write_text(json.dumps({"dependencies": {PACKAGE: "latest"}}))
 
 
 def _clean_environ() -> dict[str, str]:

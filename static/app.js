@@ -108,8 +108,14 @@
   on("htmx:sse:error", lost);
   on("htmx:sse:after:message", () => { asOf = new Date(); missed += 1; });
 
-  /* The server may say that a stream cannot be resumed: load the page afresh. */
-  on("resync", () => location.reload());
+  /* The server may say that a stream cannot be resumed: load the page afresh; while a form is on its way, its answer
+     is that fresh page, and a reload would throw it away. */
+  let leaving = 0;
+  window.addEventListener("beforeunload", () => { leaving = Date.now(); });
+  on("resync", () => {
+    if (Date.now() - leaving > 10000) location.reload();
+    else setTimeout(() => location.reload(), 10000);
+  });
 
   /* The amber count follows into the title. */
   const bareTitle = doc.title.replace(/^\(\d+\) /, "");

@@ -16,6 +16,7 @@ from app.actor import Actor
 from app.config import Config
 from app.dialects.mount import Cabin
 from tests import postgres
+from tests.visitor import Browser
 
 
 @pytest.fixture(scope="session")
@@ -157,3 +158,9 @@ def call(app: Cabin, alice: Actor) -> Caller:
 def stranger(app: Cabin) -> Caller:
     """Somebody without credentials."""
     return Caller(app, None)
+
+
+@pytest.fixture
+def browser(app: Cabin, alice: Actor) -> Browser:
+    """Alice's browser, signed in."""
+    return Browser(app, alice)

@@ -139,8 +139,10 @@ def _typed(actor: Actor) -> tuple[Door, str]:
     """The form as it was sent; a key that was tested before need not be typed again."""
     door = Door(web.form("provider"), web.form("base_url"), web.form("model"))
     pending = _pending_of(actor)
-    is_same = pending is not None and (pending.door.provider, pending.door.base_url) == (door.provider, door.base_url)
-    return door, web.form("key") or (pending.key if pending and is_same else "")
+    kept = ""
+    if pending and (pending.door.provider, pending.door.base_url) == (door.provider, door.base_url):
+        kept = pending.key
+    return door, web.form("key") or kept
 
 
 def _tested(actor: Actor, door: Door, key: str) -> Door:
@@ -149,7 +151,8 @@ def _tested(actor: Actor, door: Door, key: str) -> Door:
     except Invalid as problem:
         return replace(door, tested=Tested(False, problem.message))
     models = [Choice(name, name) for name in _sorted(door.provider, found.models)[:SHOWN_MODELS]]
-    return replace(door, key_kept=bool(key) and found.ok, tested=Tested(found.ok, found.message), models=models)
+    tested = Tested(found.ok, found.message)
+    return replace(door, key_kept=bool(key) and found.ok, tested=tested, models=models)
 
 
 def _sorted(provider: str, names: tuple[str, ...]) -> list[str]:

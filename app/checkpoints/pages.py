@@ -65,6 +65,7 @@ def fill_changes(actor: Actor, session: Session) -> dict[str, Any]:
 def _changed(actor: Actor, session: Session) -> list[Changed]:
     """What differs; a session whose checkpoints cannot be read still has a page."""
     try:
-        return [Changed(file.path, file.additions, file.deletions) for file in service.diff(actor, session.id)]
+        found = service.diff(actor, session.id)
     except Problem:
         return []
+    return [Changed(file.path, file.additions, file.deletions) for file in found]

@@ -109,7 +109,8 @@ def _place(actor: Actor, offered: list[dict[str, str]]) -> tuple[str, str]:
 def _server() -> dict[str, Any]:
     settings, state = config.current(), sandbox_state()
     return {
-        "address": settings.public_url or request.host, "data": str(settings.data_dir), "version": __version__,
+        "address": settings.public_url or request.host, "data": str(settings.data_dir),
+        "version": __version__,
         "sandbox": f"on bubblewrap {state.version}" if state.on else f"off: {state.why}",
         "loopback": settings.is_loopback,
     }

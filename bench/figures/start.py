@@ -18,6 +18,7 @@ def measure(talk: Conversation, limit: float) -> list[Figure]:
     if not target.command:
         raise Failed("it ran already")
     target.start(Deadline(FIRST_EVER))
+    target.settle()
     deadline = Deadline(limit)
     seconds: list[float] = []
     while len(seconds) < TIMES and (not seconds or deadline.left > 2 * max(seconds)):

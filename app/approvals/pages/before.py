@@ -33,8 +33,12 @@ def calls(actor: Actor, ask: Ask) -> list[Earlier]:
     except NotFound:
         return []
     parts = [part for message in messages for part in message.parts if part.type == "tool"]
-    ended = [part for part in parts if part.id < ask.part_id and part.data["state"].get("time", {}).get("end")]
+    ended = [part for part in parts if part.id < ask.part_id and _is_over(part)]
     return [_earlier(part) for part in ended[-SHOWN:]]
+
+
+def _is_over(part: Part) -> bool:
+    return bool(part.data["state"].get("time", {}).get("end"))
 
 
 def _earlier(part: Part) -> Earlier:

@@ -1,4 +1,4 @@
-"""Asks on pages of other rooms: in a session's transcript, in lists of sessions, on Home; and in their streams."""
+"""Asks on pages of other rooms: in a session's transcript, in lists of sessions, on Home, and live."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from app.approvals.service import Ask
 from app.errors import Conflict, Invalid
 from app.projects import service as projects
 from app.sessions import service as sessions
+from app.sessions.service import Session
 
 TABS = ("waiting", "others", "answered")
 TODAY, ALL_OF_TODAY = 8, 200
@@ -29,11 +30,12 @@ def index() -> Response:
     others = [ask for ask in waiting if ask not in mine]
     listed = {"waiting": mine, "others": others}.get(tab, [])
     chosen, places = _chosen(actor, listed), _places(actor)
+    place = places.get(chosen.project, "") if chosen else ""
     limit = {"waiting": TODAY, "others": 0}.get(tab, ALL_OF_TODAY)
     return web.page(
         "approvals/index.html", tab=tab, counts={"waiting": len(mine), "others": len(others)},
         groups=_groups(actor, listed, places), chosen=chosen, open=bool(chosen and request.args.get("ask")),
-        place=places.get(chosen.project, "") if chosen else "", before=before.calls(actor, chosen) if chosen else [],
+        place=place, before=before.calls(actor, chosen) if chosen else [],
         answered=service.answered_today(actor, limit) if limit else [], next=url_for("approvals.index"),
     )
 
@@ -123,15 +125,15 @@ def _groups(actor: Actor, asks: list[Ask], places: dict[str, str]) -> list[tuple
     for ask in asks:
         found.setdefault(ask.session_id, []).append(ask)
     about = sessions.get_many(actor, list(found))
-    vias = {session_id: about[session_id].via if session_id in about else "" for session_id in found}
     return [
-        (group[0].session_title or "Untitled", _note(places.get(group[0].project, ""), vias[session_id]), group)
-        for session_id, group in found.items()
+        (asked[0].session_title or "Untitled", _note(places.get(asked[0].project), about.get(key)), asked)
+        for key, asked in found.items()
     ]
 
 
-def _note(place: str, via: str) -> str:
-    return ", ".join(word for word in (place, f"via {via}" if via else "") if word)
+def _note(place: str | None, session: Session | None) -> str:
+    via = f"via {session.via}" if session and session.via else ""
+    return ", ".join(word for word in (place, via) if word)
 
 
 def _places(actor: Actor) -> dict[str, str]:

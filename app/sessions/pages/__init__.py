@@ -1,4 +1,4 @@
-"""Pages of sessions: the list, one session with its live transcript, what it changed, and the forms to steer it."""
+"""Pages of sessions: the list, one session and its live transcript, its changes, the forms that steer it."""
 
 from app.sessions.pages import routes, rows, session, stream
 

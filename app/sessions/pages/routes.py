@@ -19,7 +19,10 @@ from app.sessions.service import Message, Session
 PAGE = 50
 SHOWN = 100
 BESIDE = 40
-TABS = {"all": "", "needs": "waiting", "running": "queued,running", "idle": "idle", "failed": "failed", "archived": ""}
+TABS = {
+    "all": "", "needs": "waiting", "running": "queued,running", "idle": "idle", "failed": "failed",
+    "archived": "",
+}
 
 
 @bp.get("/sessions")
@@ -32,11 +35,13 @@ def index() -> Response:
         actor, words=wanted["q"], state=TABS[tab], owner=wanted["owner"], project=wanted["project"],
         before=_before(), limit=PAGE + 1, archived=tab == "archived", in_messages=True,
     )
-    url = {"tab": tab if tab != "all" else None, **{name: wanted[name] or None for name in ("q", "owner", "project")}}
+    url: dict[str, Any] = {name: value or None for name, value in wanted.items()}
+    url["tab"] = tab if tab != "all" else None
     people, places = rows.names(actor), rows.project_names(actor)
-    context = {
+    context: dict[str, Any] = {
         "rows": rows.of(actor, found[:PAGE]), "tab": tab, "counts": _counts(actor), "q": wanted["q"],
-        "filters": _filters(url, people, places), "picks": {"owners": _picks(people), "projects": _picks(places)},
+        "filters": _filters(url, people, places),
+        "picks": {"owners": _picks(people), "projects": _picks(places)},
         "older": _older(url, found), "clear": url_for("sessions.index"), "address": config.current().url,
     }
     if web.is_htmx():
@@ -57,8 +62,8 @@ def show(session_id: str) -> Response:
     offered = shown.composer(actor, session.directory)
     return web.page(
         "sessions/show.html", **shown.context(actor, shown.with_model(session, offered)), **offered,
-        messages=part, earlier=earlier, queued=shown.queued(runs, messages), cursor=cursor, side=_side(actor, session),
-        tab="details" if request.args.get("tab") == "details" else "transcript",
+        messages=part, earlier=earlier, queued=shown.queued(runs, messages), cursor=cursor,
+        side=_side(actor, session), tab="details" if request.args.get("tab") == "details" else "transcript",
     )
 
 
@@ -120,7 +125,7 @@ def _words() -> str:
     return text
 
 
-def _chosen(actor: Actor, directory: str) -> dict[str, str]:
+def _chosen(actor: Actor, directory: str) -> dict[str, Any]:
     """Mode, provider, model and preset of the form, checked; what was left out stays out."""
     offered = shown.composer(actor, directory)
     found: dict[str, str] = {}
@@ -136,7 +141,9 @@ def _chosen(actor: Actor, directory: str) -> dict[str, str]:
 
 def _done(session_id: str) -> Response:
     """HTMX needs nothing: the stream shows what came of it."""
-    return Response(status=204) if web.is_htmx() else web.back(url_for("sessions.show", session_id=session_id))
+    if web.is_htmx():
+        return Response(status=204)
+    return web.back(url_for("sessions.show", session_id=session_id))
 
 
 def _part(session: Session, messages: list[Message]) -> tuple[list[Message], str]:
@@ -171,22 +178,26 @@ def _before() -> tuple[int, str] | None:
     return (int(updated), session_id) if updated.isdecimal() and len(updated) < 18 else None
 
 
-def _older(url: dict[str, str | None], found: list[Session]) -> str:
+def _older(url: dict[str, Any], found: list[Session]) -> str:
     if len(found) <= PAGE:
         return ""
     last = found[PAGE - 1]
     return url_for("sessions.index", **url, before=f"{last.updated}.{last.id}")
 
 
-def _filters(url: dict[str, str | None], people: dict[str, str], places: dict[str, str]) -> list[dict[str, str]]:
+def _filters(
+    url: dict[str, Any], people: dict[str, str], places: dict[str, str]
+) -> list[dict[str, str]]:
     """The filters in force, each with the URL that takes it away."""
-    known: dict[str, dict[str, str]] = {"owner": people, "project": places}
-    return [
-        {"words": f"{name} {words.get(value, value)}", "without": url_for("sessions.index", **{**url, name: None})}
-        for name, words in known.items()
-        if (value := url[name])
-    ]
+    found = []
+    for name, words in (("owner", people), ("project", places)):
+        value = url[name]
+        if value:
+            without = url_for("sessions.index", **{**url, name: None})
+            found.append({"words": f"{name} {words.get(value, value)}", "without": without})
+    return found
 
 
 def _picks(known: dict[str, str]) -> list[dict[str, Any]]:
-    return [{"id": key, "name": name} for key, name in sorted(known.items(), key=lambda item: item[1].lower())]
+    by_name = sorted(known.items(), key=lambda item: item[1].lower())
+    return [{"id": key, "name": name} for key, name in by_name]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import render_template
+from flask import render_template, request
 
 from app import git, ids, live, slots
 from app.accounts import service as accounts
@@ -20,6 +20,7 @@ from app.sessions.service import Session
 FRESH = 3.0
 DAY = 86_400_000
 ON_HOME = 8
+HEADS = ("Needs you", "Running", "Today", "Yesterday", "Earlier")
 _branches: dict[str, tuple[float, str]] = {}
 
 
@@ -82,11 +83,14 @@ def branch_of(directory: str) -> str:
 
 
 def grouped(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows under headings: who needs somebody, what runs, the rest."""
-    heads: dict[str, list[Row]] = {"Needs you": [], "Running": [], "Recent": []}
+    """The rows under headings: who needs somebody, what runs, the rest by day (UTC)."""
+    heads: dict[str, list[Row]] = {head: [] for head in HEADS}
     words = {"waiting": "Needs you", "running": "Running", "queued": "Running"}
+    today = ids.now() // DAY
+    days = {today: "Today", today - 1: "Yesterday"}
     for row in rows:
-        heads[words.get(row.session.state, "Recent")].append(row)
+        head = words.get(row.session.state) or days.get(row.session.updated // DAY, "Earlier")
+        heads[head].append(row)
     return [(head, found) for head, found in heads.items() if found]
 
 
@@ -94,9 +98,11 @@ def grouped(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 def draw_row(actor: Actor, fact: Any) -> list[str]:
     """The session's row in the table and at the left of a session, and how many run."""
     row = of(actor, [Session(**fact.event.session)])[0]
+    # A session's own page says which row is its own.
+    side = render_template("sessions/_side_row.html", row=row, at=request.args.get("at", ""))
     return [
         live.partial(f"#row-{row.session.id}", "outerHTML", render_template("sessions/_row.html", row=row)),
-        live.partial(f"#side-{row.session.id}", "outerHTML", render_template("sessions/_side_row.html", row=row)),
+        live.partial(f"#side-{row.session.id}", "outerHTML", side),
         draw_running(actor),
     ]
 
@@ -130,7 +136,8 @@ def fill_home(actor: Actor) -> dict[str, Any]:
     """What runs, what failed within a day, and what was worked on last, for Home."""
     running = service.find_page(actor, state="queued,running", limit=ON_HOME)
     failed = service.find_page(actor, state="failed", since=ids.now() - DAY, limit=3, archived=False)
-    recent = service.find_page(actor, state="idle,failed", limit=ON_HOME, archived=False, parent_id=None)
+    rest = "idle,failed,waiting"
+    recent = service.find_page(actor, state=rest, limit=ON_HOME, archived=False, parent_id=None)
     runs = service.live_runs(actor, [session.id for session in running])
     return {
         "running": [_running(session, runs.get(session.id, [])) for session in running],

@@ -125,9 +125,9 @@ class Drawing:
         self._messages[message_id] = message
         for part in message.parts:
             self._blocks.pop(part.id, None)
-        person = message.data.get("by", "")
         drawn = render_template(
-            "sessions/_message.html", message=message, session=self._session, asks=self._asks(), person=person,
+            "sessions/_message.html", message=message, session=self._session, asks=self._asks(),
+            person=message.data.get("by", ""),
         )
         return [live.partial("#transcript", "upsert", drawn)]
 

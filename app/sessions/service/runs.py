@@ -105,9 +105,14 @@ def beat(hold: Hold) -> bool:
 
 
 def wait(hold: Hold, is_unanswered: Callable[[sa.Connection], bool]) -> bool:
-    """Give the lease up until an answer comes; False if everything was answered meanwhile."""
+    """Give the lease up until an answer comes; False if everything was answered or the run stopped meanwhile."""
     with db.transaction() as connection:
         hold.check(connection)
+        is_stopped = bool(connection.scalar(sa.select(RUNS.c.abort).where(RUNS.c.id == hold.run_id)))
+        if is_stopped:
+            # Whoever asked to stop saw a running run, so only its engine can end it.
+            db.after_commit(hold.cancel)
+            return False
         if not is_unanswered(connection):
             return False
         _leave(connection, hold.run_id, "waiting")

@@ -1,0 +1,124 @@
+"""Chromium in front of a running server: every page is watched, and a page that complains fails its test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.running import Running
+
+ARGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+)
+WIDE = {"width": 1440, "height": 900}
+PATIENCE = 15_000
+# A violation is reported even where nothing else would say a word.
+TELL = """document.addEventListener("securitypolicyviolation",
+    (event) => console.error(`CSP: ${event.violatedDirective} refused ${event.blockedURI}`));"""
+
+Open = Callable[..., Page]
+
+
+@dataclass
+class Watch:
+    """What the pages of a context complained of; `allowed` are pieces of complaints that a test provokes."""
+
+    host: str
+    allowed: tuple[str, ...] = ()
+    complaints: list[str] = field(default_factory=list)
+    loads: list[str] = field(default_factory=list)
+
+    def over(self, page: Page) -> None:
+        """Watch a page from now on."""
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        page.on("dialog", self._dialog)
+        page.on("load", lambda loaded: self.loads.append(loaded.url))
+
+    def request(self, request: Any) -> None:
+        """A page asks nobody but its own server."""
+        if request.url.startswith("data:"):
+            return
+        if urlsplit(request.url).netloc != self.host:
+            self.complaints.append(f"request to another host: {request.url}")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(piece in message.text for piece in self.allowed):
+            self.complaints.append(f"console: {message.text}")
+
+    def _dialog(self, dialog: Any) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One Chromium for all tests of this process."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(ARGS))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Open a page on a server; `allowed` and all further words are the context's. No page may complain."""
+    opened: list[tuple[BrowserContext, Watch]] = []
+
+    def open_one(running: Running, *, allowed: tuple[str, ...] = (), **given: Any) -> Page:
+        context = browser.new_context(**{"viewport": WIDE, "base_url": running.url, **given})
+        context.set_default_timeout(PATIENCE)
+        watch = Watch(urlsplit(running.url).netloc, allowed)
+        context.add_init_script(TELL)
+        context.on("request", watch.request)
+        context.on("page", watch.over)
+        opened.append((context, watch))
+        return context.new_page()
+
+    expect.set_options(timeout=PATIENCE)
+    yield open_one
+    for context, _watch in opened:
+        context.close()
+    complaints = [complaint for _context, watch in opened for complaint in watch.complaints]
+    assert not complaints, "\n".join(complaints)
+
+
+def signed_in(browser: Browser, running: Running) -> Any:
+    """The cookies of a fresh sign-in as the owner, for `storage_state`."""
+    context = browser.new_context(base_url=running.url)
+    page = context.new_page()
+    page.goto(f"/signin#{running.sign_in_code()}")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+def stays(page: Page) -> None:
+    """Put a mark on the document that a reload would wipe off; `stayed` looks for it."""
+    page.evaluate("document.documentElement.dataset.stays = '1'")
+
+
+def stayed(page: Page) -> bool:
+    """Whether the document is still the one that was marked."""
+    return bool(page.evaluate("document.documentElement.dataset.stays === '1'"))
+
+
+def grows(page: Page, selector: str) -> None:
+    """Return once the text of an element has been seen to become longer twice; fail after the deadline."""
+    page.wait_for_function(
+        """(selector) => {
+            const length = document.querySelector(selector)?.textContent.length || 0;
+            const seen = (window.lengthsSeen ||= []);
+            if (length && length > (seen.at(-1) || 0)) seen.push(length);
+            return seen.length >= 3;
+        }""",
+        arg=selector,
+    )
