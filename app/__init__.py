@@ -16,9 +16,9 @@ _ROOT = Path(__file__).parent.parent
 def create_app(config: Config) -> Cabin:
     """Build the web application on this configuration: database, rooms, then the mount in front of them."""
     from app import config as configuration
-    from app import db, rooms, web, web_filters
+    from app import db, record, rooms, web, web_filters
     from app.accounts import service as accounts
-    from app.actor import Credentials
+    from app.actor import Actor, Credentials
     from app.dialects import registry
     from app.dialects.mount import Cabin, Mount
     from app.guard import Guard
@@ -35,7 +35,11 @@ def create_app(config: Config) -> Cabin:
     def identify(given: Credentials, via: str, address: str) -> accounts.Identity | None:
         return accounts.identify(given, dialect=via, address=address)
 
-    web.install(app, identify, accounts.may, registry)
+    def note_change(actor: Actor, what: str, port: str) -> None:
+        with db.transaction() as connection:
+            record.audit(connection, actor, "port.change", what, {"port": port, "token": actor.name})
+
+    web.install(app, identify, accounts.may, registry, note_change)
     rooms.register(app)
     mounted = Mount(app.wsgi_app, app.url_map, registry, config.ports)
     app.wsgi_app = Guard(mounted, config)  # type: ignore[method-assign]

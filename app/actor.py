@@ -25,11 +25,19 @@ class Thing(Protocol):
     """Anything that rights are asked about."""
 
     @property
-    def owner(self) -> str: ...
+    def owner(self) -> str:
+        """The id of the user it belongs to."""
+        ...
+
     @property
-    def project(self) -> str: ...
+    def project(self) -> str:
+        """The id of its project, or ""."""
+        ...
+
     @property
-    def visibility(self) -> str: ...
+    def visibility(self) -> str:
+        """Who else sees it: private, team or shared."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ for SQLite's lock costs 55-80 ms. On PostgreSQL the same calls use the connectio
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,6 +27,9 @@ BigSerial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 T = TypeVar("T")
 Hook = Callable[[], None]
 MAX_BATCH = 500
+# orjson writes every backslash as two: an odd one begins an escape.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_logger = logging.getLogger(__name__)
 
 
 class _Turns:
@@ -67,7 +72,10 @@ class Database:
     def __init__(self, url: str, durability: str = "normal") -> None:
         self.is_sqlite = url.startswith("sqlite")
         self._writes = _engine(url, durability, writer=True)
-        self._reads = _engine(url, durability, writer=False) if self.is_sqlite else self._writes
+        self._reads = (
+            _engine(url, durability, writer=False) if self.is_sqlite
+            else self._writes.execution_options(isolation_level="REPEATABLE READ")
+        )
         self._turns = _Turns()
         self._appends: deque[_Append] = deque()
         self._bell = threading.Condition()
@@ -89,8 +97,7 @@ class Database:
                 yield connection
             finally:
                 self._local.connection = self._local.hooks = None
-        for hook in hooks:
-            hook()
+        _run_hooks(hooks)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -176,13 +183,13 @@ class Database:
             try:
                 self._commit(batch)
             except Exception as failure:
-                if len(batch) == 1:
-                    batch[0].future.set_exception(failure)
-                else:
-                    self._commit_one_by_one(batch)
+                self._commit_one_by_one(batch, failure)
 
-    def _commit_one_by_one(self, batch: list[_Append]) -> None:
+    def _commit_one_by_one(self, batch: list[_Append], failure: Exception) -> None:
         """One of a batch failed: the others must not suffer for it."""
+        if len(batch) == 1:
+            batch[0].future.set_exception(failure)
+            return
         for item in batch:
             try:
                 self._commit([item])
@@ -199,13 +206,21 @@ class Database:
                 self._local.connection = self._local.hooks = None
         for item, result in zip(batch, results, strict=True):
             item.future.set_result(result)
-        for hook in hooks:
+        _run_hooks(hooks)
+
+
+def _run_hooks(hooks: dict[Hook, None]) -> None:
+    """What is committed is committed: a hook that fails must not look like a failed write."""
+    for hook in hooks:
+        try:
             hook()
+        except Exception:
+            _logger.exception("what was to follow a commit failed")
 
 
 def _engine(url: str, durability: str, *, writer: bool) -> sa.Engine:
     common: dict[str, Any] = {
-        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_serializer": _dumps,
         "json_deserializer": orjson.loads,
     }
     if not url.startswith("sqlite"):
@@ -224,6 +239,16 @@ def _engine(url: str, durability: str, *, writer: bool) -> sa.Engine:
     begin = "BEGIN IMMEDIATE" if writer else "BEGIN"
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+def storable(text: str) -> str:
+    """The text with its NUL characters, which PostgreSQL cannot store, shown as replacement characters."""
+    return text.replace("\0", "\ufffd")
+
+
+def _dumps(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def _pragmas(synchronous: str) -> Callable[[Any, Any], None]:

@@ -48,7 +48,7 @@ class NotFound(Problem):
 
     status, code = 404, "NOT_FOUND"
 
-    def __init__(self, kind: str, id: str = "") -> None:  # noqa: A002 - the word users know
+    def __init__(self, kind: str, id: str = "") -> None:
         super().__init__(f"{kind.capitalize()} not found: {id}" if id else f"{kind.capitalize()} not found.")
         self.kind = kind
 

@@ -192,7 +192,9 @@ def _refuse(environ: dict[str, Any], start_response: StartResponse, problem: Pro
         body = f"<!doctype html><title>Refused</title><p>{escape(problem.message)}</p>".encode()
     else:
         content_type = "application/json"
-        body = orjson.dumps({"error": problem.message, "code": problem.code})
+        # Nobody knows the dialect yet: `error` is for most clients, `name` and `data` for OpenCode's.
+        told = {"error": problem.message, "code": problem.code, "name": problem.code}
+        body = orjson.dumps({**told, "data": {"message": problem.message}})
     headers = [
         ("Content-Type", content_type),
         ("Content-Length", str(len(body))),

@@ -1,4 +1,7 @@
-"""Running it: gunicorn around the app, with the hub, the engines and the sweeps inside its one worker."""
+"""Running it: gunicorn around the app, with the hub, the engines and the sweeps inside its one worker.
+
+What the worker needs is imported in it, after the fork: gunicorn's arbiter stays small.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import psutil
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
-from app import config, db, dispatch, record
+from app import config
 from app.config import Config
 from app.wake import Ringer
 
@@ -24,6 +27,7 @@ THREADS = 512  # they start when needed and cost nothing before
 
 def start_background(settings: Config, *, alone: bool = False) -> None:
     """Start what lives beside the web in a serving process, or alone in a worker; the database is in use already."""
+    from app import dispatch, record
     from app.agent import service as agent
     from app.approvals import service as approvals
     from app.audit import service as audit
@@ -46,6 +50,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
 
 def stop_background() -> None:
     """Stop in order: no new steps, streams closed, work at its boundary, what is queued committed."""
+    from app import db, dispatch, record
     from app.agent.providers import line
     from app.audit import service as audit
 
@@ -76,7 +81,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """gunicorn's own settings."""
+        """Give gunicorn its settings."""
         ports = [self.settings.port, *(port.port for port in self.settings.ports)]
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         options = {
@@ -93,8 +98,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "forwarder_headers": "",
             "loglevel": "warning",
             "control_socket_disable": True,
-            "post_worker_init": lambda worker: start_background(self.settings),
-            "worker_exit": lambda server, worker: stop_background(),
+            "post_worker_init": lambda _worker: start_background(self.settings),
+            "worker_exit": lambda _server, _worker: stop_background(),
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -159,7 +164,7 @@ def _taken_by(port: int) -> str:
 
 def work(settings: Config) -> None:
     """Take runs without serving pages, until told to stop."""
-    from app import rooms
+    from app import db, rooms
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     rooms.import_models()

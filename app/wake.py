@@ -19,7 +19,7 @@ class Bell:
         self._directory = _directory(data_dir)
         self._path = self._directory / f"{os.getpid()}-{secrets.token_hex(4)}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with _short(self._directory) as directory:
+        with _Short(self._directory) as directory:
             self._socket.bind(f"{directory}/{self._path.name}")
 
     def wait(self, timeout: float) -> bool:
@@ -39,7 +39,7 @@ class Bell:
 
     def ring(self) -> None:
         """Wake this listener from another thread of its own process."""
-        with _short(self._directory) as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        with _Short(self._directory) as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"e", f"{directory}/{self._path.name}")
 
     def close(self) -> None:
@@ -58,8 +58,8 @@ class Ringer:
 
     def ring(self) -> None:
         """Send a byte to every listener; sweep the sockets whose process is gone."""
-        with _short(self._directory) as directory:
-            for name in os.listdir(self._directory):
+        with _Short(self._directory) as directory:
+            for name in os.listdir(self._directory):  # noqa: PTH208 - this runs at every commit
                 try:
                     self._socket.sendto(b"e", f"{directory}/{name}")
                 except BlockingIOError:
@@ -72,7 +72,7 @@ class Ringer:
         self._socket.close()
 
 
-class _short:
+class _Short:
     """A name for the directory that fits into sun_path (108 bytes) however deep it lies."""
 
     def __init__(self, directory: Path) -> None:
@@ -80,7 +80,7 @@ class _short:
         self._fd = -1
 
     def __enter__(self) -> str:
-        if len(str(self._directory)) < 60 or not os.path.isdir("/proc/self/fd"):
+        if len(str(self._directory)) < 60 or not Path("/proc/self/fd").is_dir():
             return str(self._directory)
         self._fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
         return f"/proc/self/fd/{self._fd}"

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 from flask import Flask, Request, Response, current_app, g, make_response, render_template, request, url_for
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from app import config, csrf, security_headers
@@ -176,8 +176,13 @@ def install(
     identify: Callable[[Credentials, str, str], Any],
     may: Callable[..., bool],
     accents: Mapping[str, Accent],
+    note_change: Callable[[Actor, str, str], None],
 ) -> None:
-    """Wire sign-in, the check against foreign changes, headers, errors and template globals into the app."""
+    """Wire sign-in, the check against foreign changes, headers, errors and template globals into the app.
+
+    `note_change` writes down (actor, what, on which port) each change that came without credentials through
+    a port which acts as a token.
+    """
     global _accents
     _accents = accents
 
@@ -199,6 +204,8 @@ def install(
             proof=identity.proof, sid=brought.cookie, own_origins=own_origins(), guest_origins=guests,
         )
         g.actor = identity.actor
+        if identity.proof == "port" and request.method not in csrf.SAFE_METHODS and request.endpoint:
+            note_change(g.actor, f"{request.method} {request.path}", request.environ["SERVER_PORT"])
 
     app.after_request(_with_headers)
     app.register_error_handler(Exception, _on_error)
@@ -243,7 +250,13 @@ def _on_error(error: Exception) -> Response:
     """Every error in the envelope of who asked; what we did not foresee is logged with the request's id."""
     if isinstance(error, RequestRedirect):
         return Response(status=error.code, headers={"Location": error.new_url})
-    problem = _problem(error)
+    response = _answer(_problem(error))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
+
+
+def _answer(problem: Problem) -> Response:
     accent = _accents.get(dialect())
     if accent is not None:
         return accent.problem(problem)

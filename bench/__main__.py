@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
+import os
 import subprocess
 import sys
 import tempfile
@@ -52,9 +53,7 @@ def _arguments() -> argparse.Namespace:
         help="an OpenCode binary to measure beside it; may be given again",
     )
     parser.add_argument("--limit", type=float, default=20.0, help="seconds for one figure of one server (20)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("bench.json"), help="where the JSON goes (bench.json)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("bench.json"), help="where the JSON goes (bench.json)")
     return parser.parse_args()
 
 
@@ -80,7 +79,7 @@ def _model() -> Iterator[str]:
 
 def _measure(target: Target, limit: float) -> Column:
     """Every figure of a server; one that fails leaves a reason and does not stop the others."""
-    column, talk = Column(target.name), Conversation(target)
+    column, talk, load = Column(target.name), Conversation(target), os.getloadavg()[0]
     for figure in ALL:
         name = figure.__name__.rpartition(".")[2]
         print(f"{target.name}: {name}", file=sys.stderr)
@@ -88,6 +87,7 @@ def _measure(target: Target, limit: float) -> Column:
             column.figures += figure.measure(talk, limit)
         except TROUBLE as trouble:
             column.failures[name] = f"{type(trouble).__name__}: {trouble} {target.ended}"
+    column.load = (load, os.getloadavg()[0])
     return column
 
 

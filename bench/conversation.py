@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bench.figure import Deadline, Failed
 from bench.targets import Target
 
+FIRST_TURN = 60.0
 PROMPT = "[[say This is a short answer of a dozen words, said at once.]]"
 
 
@@ -22,7 +23,7 @@ class Conversation:
     kept: http.client.HTTPConnection = field(init=False)
 
     def __post_init__(self) -> None:
-        self.kept = self.target.connect()
+        self.kept = self.target.connect(FIRST_TURN)
 
     def take(self, count: int, deadline: Deadline) -> list[float]:
         """Take so many turns, fewer when time is up; gives the seconds from POST to the answer of each."""
@@ -39,9 +40,7 @@ class Conversation:
         self.kept.close()
         there = len(self.target.call(self.kept, "GET", f"/session/{self.session_id}/message"))
         while there < count and not deadline.passed:
-            self.target.call(
-                self.kept, "POST", f"/session/{self.session_id}/message", self._prompt(noReply=True)
-            )
+            self.target.call(self.kept, "POST", f"/session/{self.session_id}/message", self._prompt(noReply=True))
             there += 1
         return there
 

@@ -13,9 +13,10 @@ from bench.figure import Figure, Goal
 
 @dataclass
 class Column:
-    """What one server came to: its figures, and for a figure's file why it has none."""
+    """What one server came to: its figures, for a figure's file why it has none, the machine's load."""
 
     name: str
+    load: tuple[float, float] = (0.0, 0.0)
     figures: list[Figure] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -37,7 +38,7 @@ def table(columns: list[Column]) -> str:
 
 def as_json(columns: list[Column]) -> str:
     """All of it, with what the machine was."""
-    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
     return json.dumps({"machine": machine, "columns": [asdict(column) for column in columns]}, indent=2)
 
 
@@ -77,12 +78,7 @@ def _notes(columns: list[Column]) -> list[str]:
         if figure.note
     ]
     notes += [
-        f"- {column.name}, {name}: not measured, {why}"
-        for column in columns
-        for name, why in column.failures.items()
+        f"- {column.name}, {name}: not measured, {why}" for column in columns for name, why in column.failures.items()
     ]
-    return [
-        "",
-        f"Load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.",
-        *notes,
-    ]
+    loads = ", ".join(f"{column.name} {column.load[0]:.1f} to {column.load[1]:.1f}" for column in columns)
+    return ["", f"Load of the machine ({os.cpu_count()} cores) while measured: {loads}.", *notes]

@@ -191,7 +191,7 @@ def peer(base: Path, name: str, binary: Path, model_url: str) -> Target:
 
 
 def _give_package(binary: Path, cache: Path) -> None:
-    """Let a peer use the provider package that was installed beside it: 1.0.0 would take the newest, and fail."""
+    """Let a peer use the provider package that was installed beside it: 1.0.0 fails with the newest."""
     beside = next((up / PACKAGE for up in binary.parents if up.name == "node_modules"), None)
     if beside is None or not beside.is_dir():
         return

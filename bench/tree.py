@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psutil
 
 
@@ -23,15 +25,24 @@ def pss_megabytes(pid: int) -> float:
 def listener(port: int) -> int | None:
     """The outermost process that listens on a port here, if we may see it."""
     try:
-        found = {
-            c.pid
-            for c in psutil.net_connections("tcp")
-            if c.laddr and c.laddr.port == port and c.pid and c.status == psutil.CONN_LISTEN
-        }
+        found = next((c.pid for c in psutil.net_connections("tcp") if c.pid and _listens(c, port)), None)
+        above = psutil.Process(found).parents() if found else []
     except psutil.Error:
         return None
-    outermost = [pid for pid in found if not found & {parent.pid for parent in psutil.Process(pid).parents()}]
-    return outermost[0] if outermost else None
+    # The socket of a forking server shows up for one of its processes only.
+    holders = [parent.pid for parent in above if _holds(parent, port)]
+    return holders[-1] if holders else found
+
+
+def _holds(process: psutil.Process, port: int) -> bool:
+    try:
+        return any(_listens(connection, port) for connection in process.net_connections("tcp"))
+    except psutil.Error:  # not ours to look into
+        return False
+
+
+def _listens(connection: Any, port: int) -> bool:
+    return bool(connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN)
 
 
 def _tree(pid: int) -> list[psutil.Process]:

@@ -13,9 +13,11 @@ from app import config, create_app, db, ids, migrate, server
 from app.accounts import service as accounts
 from app.accounts.grants import ROLES
 from app.actor import Actor
+from app.agent.providers import line
 from app.config import Config
 from app.dialects.mount import Cabin
 from tests import postgres
+from tests.model_server import ModelServer
 from tests.visitor import Browser
 
 
@@ -164,3 +166,13 @@ def stranger(app: Cabin) -> Caller:
 def browser(app: Cabin, alice: Actor) -> Browser:
     """Alice's browser, signed in."""
     return Browser(app, alice)
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
+    """A model that does what its prompt says, as `openai/scripted`."""
+    with ModelServer() as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+        yield running
+        line.close_all()

@@ -227,7 +227,7 @@ def test_the_refusal_is_json_with_the_security_headers() -> None:
     status, headers, body, _ = ask(HTTP_HOST="evil.example")
     assert status == 421
     assert headers["Content-Type"] == "application/json"
-    assert set(orjson.loads(body)) == {"error", "code"}
+    assert set(orjson.loads(body)) == {"error", "code", "name", "data"}
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert int(headers["Content-Length"]) == len(body)
 

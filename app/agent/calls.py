@@ -7,7 +7,7 @@ completed or error. A call found running by whoever takes the run over has an un
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError
 from app.approvals import service as approvals
 from app.checkpoints import service as checkpoints
+from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
 from app.sessions import service as sessions
-from app.sessions.service import Aborted, Hold, Message, Part
+from app.sessions.service import Aborted, Fenced, Hold, Message, Part
 
 CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch"})
 REJECTED = "The person rejected this call."
@@ -31,24 +32,43 @@ class Waiting(Exception):
     """A person must answer first."""
 
 
-def run_all(hold: Hold, message: Message) -> bool:
-    """Run the step's calls in order; True if the turn stops because a person rejected one without a word."""
-    stopped = False
-    context = _context(hold)
-    for part in _calls(hold, message):
+@dataclass
+class Outcome:
+    """What the calls of a step came to; `stopped`: a person rejected one without a word, so the turn ends."""
+
+    stopped: bool = False
+    may_have_changed: bool = False
+
+
+def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
+    """Run the step's calls in order; `transcript` says what was read before."""
+    outcome = Outcome()
+    pending = [part for part in message.parts if part.type == "tool"]
+    if not pending:
+        return outcome
+    context = _context(hold, [*transcript, message])
+    for part in pending:
         hold.raise_if_cancelled()
         status = part.data["state"]["status"]
+        if status == "pending":
+            _decide_and_run(hold, context, part, outcome)
+        else:
+            outcome.may_have_changed |= part.data["tool"] in CHANGING
+            # A step that is gone on with after its last rejection must not forget that it stops the turn.
+            outcome.stopped |= part.data["state"].get("error") == REJECTED
         if status == "running":
             _fail(hold, part, INTERRUPTED)
-        elif status == "pending":
-            stopped = _decide_and_run(hold, context, part, stopped) or stopped
-    return stopped
+    return outcome
 
 
-def close_step(hold: Hold, message: Message) -> None:
+def checkpoint(hold: Hold, message: Message) -> Checkpoint | None:
+    """What the step's calls changed in the files, None if nothing."""
+    return checkpoints.after(hold, message.id, "")
+
+
+def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None:
     """Write the step's end: its figures, the files it changed, and the message's completion."""
     data = message.data
-    changed = checkpoints.after(hold, message.id, "")
     sessions.add_part(hold, message.id, "step-finish", {
         "reason": data["finish"], "cost": data["cost"], "tokens": data["tokens"],
         **({"snapshot": changed.tree} if changed else {}),
@@ -59,31 +79,32 @@ def close_step(hold: Hold, message: Message) -> None:
     sessions.save_message(hold, message, completed=True)
 
 
-def _decide_and_run(hold: Hold, context: ToolContext, part: Part, stopped: bool) -> bool:
-    """One pending call; True if its rejection stops the turn."""
-    if stopped:
+def _decide_and_run(hold: Hold, context: ToolContext, part: Part, outcome: Outcome) -> None:
+    """One pending call: refused, waited for, or run."""
+    if outcome.stopped:
         _fail(hold, part, "Not run: an earlier call of this step was rejected.")
-        return False
+        return
     name, given = part.data["tool"], part.data["state"]["input"]
     try:
         prepared = tools.prepare(name, context, given)
     except ToolError as wrong:
         _fail(hold, part, str(wrong))
-        return False
+        return
     call = approvals.Call(name, given, part.data["callID"], part.message_id, part.id, prepared.metadata)
     asked = approvals.verdict(hold, call)
     if asked is None:
         asked = _ask_if_needed(hold, part, call, prepared)
         if asked == "denied":
-            return False
+            return
     if asked is not None:
         if asked.state == "waiting":
             raise Waiting
         if not asked.is_allowed:
-            return _refuse(hold, part, asked)
+            outcome.stopped = _refuse(hold, part, asked)
+            return
         context = replace(context, answers=asked.answers or None)
+    outcome.may_have_changed |= name in CHANGING
     _run(hold, context, part, prepared)
-    return False
 
 
 def _ask_if_needed(hold: Hold, part: Part, call: Any, prepared: Prepared) -> Any:
@@ -107,6 +128,7 @@ def _show_pending(hold: Hold, part: Part, prepared: Prepared) -> None:
 
 
 def _refuse(hold: Hold, part: Part, asked: Any) -> bool:
+    """Tell the model what the person said; True if they said nothing, which ends the turn."""
     if asked.kind == "question":
         _fail(hold, part, "The person left the question unanswered.")
         return False
@@ -136,6 +158,8 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
         if hold.cancelled.is_set():
             raise Aborted(hold.run_id) from None
         return
+    except (Aborted, Fenced):
+        raise
     except Exception:
         _logger.exception("the tool %s broke", name)
         _fail(hold, part, "The tool broke on the server; its outcome is unknown.")
@@ -167,19 +191,18 @@ def _fail(hold: Hold, part: Part, why: str) -> None:
     sessions.save_part(hold, replace(part, data={**part.data, "state": error}))
 
 
-def _calls(hold: Hold, message: Message) -> list[Part]:
-    fresh = next(m for m in sessions.transcript_of(hold) if m.id == message.id)
-    return [part for part in fresh.parts if part.type == "tool"]
-
-
-def _context(hold: Hold) -> ToolContext:
-    session = hold.session
+def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
+    session = sessions.get(hold.actor, hold.session.id)
     directory = Path(session.directory)
-    states = [
-        part.data["state"] for message in sessions.transcript_of(hold) for part in message.parts if part.type == "tool"
-    ]
+    states = [part.data["state"] for message in transcript for part in message.parts if part.type == "tool"]
+    known = list(session.todos)
+
+    def set_todos(todos: list[dict[str, Any]]) -> None:
+        sessions.set_todos(hold, todos)
+        known[:] = todos
+
     return ToolContext(
         root=Root(directory), directory=directory, private=config.current().data_dir / "private" / session.project,
-        cancel=hold.cancelled, stamps=tools.stamps_of(states), todos=session.todos,
-        set_todos=lambda todos: sessions.set_todos(hold, todos),
+        cancel=hold.cancelled, stamps=tools.stamps_of(states), todos=known,
+        set_todos=set_todos,
     )

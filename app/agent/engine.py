@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app import ids
+from app import db, ids
 from app.agent import calls, conversation, modes, prompts, tools
 from app.agent.providers import Cancel, Cancelled, Done, Provider, ProviderFailed, Request, Usage, catalog
 from app.agent.writer import StepWriter
@@ -21,6 +21,7 @@ from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message
 
 ABORTED = {"name": "MessageAbortedError", "data": {"message": "The run was stopped."}}
+BROKEN = {"name": "UnknownError", "data": {"message": "Something broke on the server. The work is kept."}}
 TRIES = 6
 _logger = logging.getLogger(__name__)
 
@@ -40,67 +41,77 @@ class Failed(Exception):
 def drive(hold: Hold) -> None:
     """Advance a held run until it ends or waits."""
     try:
-        _steps(hold)
-        sessions.finish(hold, "completed")
-    except calls.Waiting:
-        if not sessions.wait(hold, approvals.is_unanswered(hold)):
-            drive(hold)
-    except Drained:
-        sessions.release(hold)
+        while not _turn(hold):
+            continue
+    except Fenced:
+        _logger.warning("run %s was taken over or is gone; this process has let go of it", hold.run_id)
+
+
+def _turn(hold: Hold) -> bool:
+    """Go on with the turn; False if what it had to wait for came meanwhile."""
+    try:
+        return _steps(hold)
     except (Aborted, Cancelled):
-        _close(hold, ABORTED, "Tool execution aborted")
-        sessions.finish(hold, "aborted", ABORTED)
+        _end(hold, "aborted", ABORTED, "Tool execution aborted")
+    except Failed as failed:
+        _end(hold, "failed", failed.error, "The run failed before this call.")
     except Problem as problem:
         error = {"name": "UnknownError", "data": {"message": problem.message}}
-        _close(hold, error, "The run failed before this call.")
-        sessions.finish(hold, "failed", error)
-    except Failed as failed:
-        _close(hold, failed.error, "The run failed before this call.")
-        sessions.finish(hold, "failed", failed.error)
+        _end(hold, "failed", error, "The run failed before this call.")
     except Fenced:
-        _logger.warning("run %s was taken over; this process has let go of it", hold.run_id)
+        raise
     except Exception:
         _logger.exception("run %s broke", hold.run_id)
-        error = {"name": "UnknownError", "data": {"message": "Something broke on the server. The work is kept."}}
-        _close(hold, error, "The run broke before this call.")
-        sessions.finish(hold, "failed", error)
+        _end(hold, "failed", BROKEN, "The run broke before this call.")
+    return True
 
 
-def _steps(hold: Hold) -> None:
-    message = _resume(hold)
-    while True:
-        hold.raise_if_cancelled()
-        if hold.draining.is_set():
-            raise Drained
-        if message is None:
-            message = _ask_model(hold)
-        stopped = calls.run_all(hold, message)
-        finish = message.data["finish"]
-        calls.close_step(hold, message)
-        if stopped or finish != "tool-calls":
-            return
-        message = None
-        sessions.say_busy(hold)
+def _steps(hold: Hold) -> bool:
+    """Step by step to the end of the turn; False if it waits no longer for what it stopped at."""
+    try:
+        message, transcript = _resume(hold)
+        while True:
+            hold.raise_if_cancelled()
+            if hold.draining.is_set():
+                raise Drained
+            if message is None:
+                message, transcript = _ask_model(hold, transcript)
+            outcome = calls.run_all(hold, message, transcript)
+            is_last = outcome.stopped or message.data["finish"] != "tool-calls"
+            changed = calls.checkpoint(hold, message) if outcome.may_have_changed else None
+            with db.transaction():
+                calls.close_step(hold, message, changed)
+                if is_last:
+                    sessions.finish(hold, "completed")
+                    return True
+                sessions.say_busy(hold)
+            message, transcript = None, sessions.transcript_of(hold)
+    except calls.Waiting:
+        return sessions.wait(hold, approvals.is_unanswered(hold))
+    except Drained:
+        sessions.release(hold)
+        return True
 
 
-def _resume(hold: Hold) -> Message | None:
-    """The step this run was in the middle of; one whose stream broke off is closed as it stands."""
+def _resume(hold: Hold) -> tuple[Message | None, list[Message]]:
+    """The step this run was in the middle of, and all that was said; a broken stream's is closed as it stands."""
     transcript = sessions.transcript_of(hold)
     mine = [m for m in transcript if m.role == "assistant" and m.data.get("parentID") == hold.run.message_id]
     if not mine or mine[-1].completed:
-        return None
+        return None, transcript
     if mine[-1].data.get("finish"):
-        return mine[-1]
-    sessions.close_message(hold, sessions.save_message(hold, mine[-1], finish="interrupted"), None, "Interrupted")
-    return None
+        return mine[-1], transcript
+    with db.transaction():
+        broken = sessions.save_message(hold, mine[-1], finish="interrupted")
+        sessions.close_message(hold, broken, None, "Interrupted")
+    return None, sessions.transcript_of(hold)
 
 
-def _ask_model(hold: Hold) -> Message:
-    """Stream one answer of the model into a new message; returns it with its finish reason and usage."""
+def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Message]]:
+    """Stream one answer of the model into a new message; returns it whole, and the transcript before it."""
     _choose_model(hold)
     run, session = hold.run, hold.session
     mode = modes.get(run.mode)
-    transcript = sessions.transcript_of(hold)
     prompt = next(m for m in transcript if m.id == run.message_id)
     directory = Path(session.directory)
     request = Request(
@@ -109,17 +120,24 @@ def _ask_model(hold: Hold) -> Message:
         messages=conversation.turns(transcript),
         tools=tools.specs(mode.tools, prompt.data.get("tools")),
     )
-    message = sessions.add_message(hold, {
-        "parentID": run.message_id, "providerID": run.provider, "modelID": run.model, "mode": mode.name,
-        "agent": mode.name, "path": {"cwd": str(directory), "root": str(directory)}, "cost": 0.0, "tokens": tokens(Usage()),
-    })
-    sessions.add_part(hold, message.id, "step-start", {})
+    with db.transaction():
+        message = _begin(hold)
+        sessions.add_part(hold, message.id, "step-start", {})
     done = _stream(hold, message, request)
     cost = catalog.cost(run.provider, run.model, done.usage, directory) or 0.0
-    message = sessions.save_message(hold, message, finish=done.finish, cost=cost, tokens=tokens(done.usage))
-    sessions.add_usage(hold, cost, tokens(done.usage))
-    fresh = sessions.transcript_of(hold)
-    return next(m for m in fresh if m.id == message.id)
+    with db.transaction():
+        message = sessions.save_message(hold, message, finish=done.finish, cost=cost, tokens=tokens(done.usage))
+        sessions.add_usage(hold, cost, tokens(done.usage))
+    return sessions.refresh(hold, message), transcript
+
+
+def _begin(hold: Hold) -> Message:
+    """An empty message that answers the run's prompt."""
+    run, directory = hold.run, hold.session.directory
+    return sessions.add_message(hold, {
+        "parentID": run.message_id, "providerID": run.provider, "modelID": run.model, "mode": run.mode,
+        "agent": run.mode, "path": {"cwd": directory, "root": directory}, "cost": 0.0, "tokens": tokens(Usage()),
+    })
 
 
 def _choose_model(hold: Hold) -> None:
@@ -142,13 +160,9 @@ def _stream(hold: Hold, message: Message, request: Request) -> Done:
         try:
             return _read(hold, writer, provider, request)
         except ProviderFailed as failed:
-            writer.close()
             if not failed.retryable or writer.has_output or attempt == TRIES:
                 raise Failed(_error(hold, failed)) from failed
             _pause(hold, message, failed, attempt)
-        except Cancelled:
-            writer.close()
-            raise
     raise AssertionError("the last try returns or raises")
 
 
@@ -158,13 +172,12 @@ def _read(hold: Hold, writer: StepWriter, provider: Provider, request: Request) 
     try:
         for delta in provider.stream(request, cancel):
             if isinstance(delta, Done):
-                writer.close()
                 return delta
             writer.take(delta)
             hold.raise_if_cancelled()
     finally:
         forget()
-    writer.close()
+        writer.close()
     raise ProviderFailed("The model's answer broke off.", retryable=True)
 
 
@@ -174,17 +187,21 @@ def _pause(hold: Hold, message: Message, failed: ProviderFailed, attempt: int) -
     error = {"name": "APIError", "data": _api_error(failed)}
     sessions.add_part(hold, message.id, "retry", {"attempt": attempt, "error": error, "time": {"created": now},
                                                   "next": now + int(seconds * 1000)})
-    if hold.cancelled.wait(seconds):
-        raise Aborted(hold.run_id)
+    if not hold.pause(seconds):
+        hold.raise_if_cancelled()
+        raise Drained
 
 
-def _close(hold: Hold, error: dict[str, Any], word: str) -> None:
-    """Close what is open in this run's last message; a failed run always shows its error in one."""
-    transcript = sessions.transcript_of(hold)
-    for message in transcript:
-        is_mine = message.role == "assistant" and message.data.get("parentID") == hold.run.message_id
-        if is_mine and not message.completed:
+def _end(hold: Hold, state: str, error: dict[str, Any], word: str) -> None:
+    """End the run with an error that its open message shows; a failed run makes one for it."""
+    with db.transaction():
+        mine = [m for m in sessions.transcript_of(hold) if m.data.get("parentID") == hold.run.message_id]
+        is_open = [message for message in mine if not message.completed]
+        if state == "failed" and not is_open:
+            is_open = [_begin(hold)]
+        for message in is_open:
             sessions.close_message(hold, message, error, word)
+        sessions.finish(hold, state, error)
 
 
 def _error(hold: Hold, failed: ProviderFailed) -> dict[str, Any]:

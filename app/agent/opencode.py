@@ -91,7 +91,7 @@ def _agent(mode: Mode) -> dict[str, Any]:
     return {
         "name": mode.name, "description": mode.description, "mode": "primary", "builtIn": True, "native": True,
         "permission": {"edit": edits, "bash": {"*": "ask"}, "webfetch": "ask"}, "options": {},
-        "tools": {name: True for name in mode.tools or ()},
+        "tools": dict.fromkeys(mode.tools or (), True),
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import dispatch
 from app.accounts import service as accounts
@@ -22,6 +25,7 @@ BEAT = 2.0
 _held: dict[str, Hold] = {}
 _lock = threading.Lock()
 _draining = threading.Event()
+_logger = logging.getLogger(__name__)
 
 
 @dispatch.actor("agent.advance")
@@ -41,7 +45,9 @@ def advance(run_id: str) -> None:
         engine.drive(hold)
     finally:
         with _lock:
-            del _held[run_id]
+            # A run that was lost may be held by a second engine of this process already.
+            if _held.get(run_id) is hold:
+                del _held[run_id]
 
 
 @dispatch.every(2.0)
@@ -58,6 +64,7 @@ def start(*, hears_of_work: bool = False) -> None:
     A process without a web hears of queued runs through the log; a serving one queued them itself.
     """
     _draining.clear()
+    sessions.register_modes(modes.get)
     events.listen(AbortAsked, _on_abort)
     if hears_of_work:
         events.listen(SessionUpdated, _on_queued)
@@ -70,8 +77,9 @@ def drain() -> None:
     """At TERM: every engine stops at its next step boundary, its run queued for the next start."""
     _draining.set()
     with _lock:
-        for hold in _held.values():
-            hold.draining.set()
+        holds = list(_held.values())
+    for hold in holds:
+        hold.drain()
 
 
 def list_modes(actor: Actor) -> list[Mode]:
@@ -108,5 +116,10 @@ def _beat(hold: Hold) -> None:
     with _lock:
         if _held.get(hold.run_id) is not hold:
             return
-    if sessions.beat(hold):
+    try:
+        goes_on = sessions.beat(hold)
+    except SQLAlchemyError:
+        _logger.exception("the lease of run %s could not be prolonged; trying again", hold.run_id)
+        goes_on = True
+    if goes_on:
         ticks.after(BEAT, lambda: _beat(hold))

@@ -10,14 +10,16 @@ import threading
 from concurrent.futures import Future
 from typing import Any
 
-from app import ids
+from app import db, ids
 from app.agent.providers import CallDelta, CallDone, Delta, ReasoningDelta, TextDelta
 from app.agent.ticks import ticks
 from app.sessions import service as sessions
 from app.sessions.service import Hold, Message, Part
 
 FLUSH = 0.05
-INVALID_JSON = "The arguments were not a JSON object. Send the call again with valid JSON."
+INVALID_JSON = (
+    "The arguments were not a JSON object, or held a NUL character. Send the call again with valid JSON."
+)
 
 
 class StepWriter:
@@ -61,23 +63,40 @@ class StepWriter:
         """A call begins: seen as pending while its arguments still stream."""
         if not call_id or not name or call_id in self._calls:
             return
+        self._open(call_id, name)
+
+    def _open(self, call_id: str, name: str) -> None:
         self.close()
         state = {"status": "pending", "input": {}, "raw": ""}
         data = {"callID": call_id, "tool": name, "state": state}
         self._calls[call_id] = sessions.add_part(self._hold, self._message.id, "tool", data)
 
     def _call(self, done: CallDone) -> None:
-        self._announce(done.id, done.name)
-        part = self._calls[done.id]
+        call_id = done.id
+        while call_id not in self._calls or "ready" in self._calls[call_id].data:
+            if call_id not in self._calls:
+                self._open(call_id, done.name)
+            else:
+                call_id += "_"  # a server that gives two calls one id
+        part = self._calls[call_id]
         now = ids.now()
         state: dict[str, Any] = {"status": "pending", "input": done.input, "raw": ""}
-        if not isinstance(done.input, dict):
-            state = {"status": "error", "input": {}, "error": INVALID_JSON, "raw": done.input,
+        if not isinstance(done.input, dict) or _has_nul(done.input):
+            state = {"status": "error", "input": {}, "error": INVALID_JSON, "raw": str(done.input),
                      "time": {"start": now, "end": now}}
         data = {**part.data, "state": state, "ready": True}
-        self._calls[done.id] = sessions.save_part(
+        self._calls[call_id] = sessions.save_part(
             self._hold, Part(part.id, part.message_id, part.session_id, part.type, data)
         )
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether a character is in there that no file name, command or database can hold."""
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(one) for key, one in value.items())
+    if isinstance(value, list):
+        return any(_has_nul(one) for one in value)
+    return isinstance(value, str) and "\0" in value
 
 
 class _Growing:
@@ -96,6 +115,7 @@ class _Growing:
 
     def add(self, piece: str) -> None:
         """Queue a piece; the first goes out at once."""
+        piece = db.storable(piece)
         with self._lock:
             self._all.append(piece)
             self._pending += piece

@@ -82,7 +82,8 @@ def reject_question(actor: Actor, question_id: str) -> bool:
 
 
 def _find(actor: Actor, ask_id: str, kind: str) -> Ask:
-    """The ask, or NotFound in OpenCode's word for it."""
+    """The ask of this kind, or NotFound in OpenCode's word for it."""
+    opencode.checked(kind[:3], ask_id)
     try:
         return service.get(actor, ask_id)
     except NotFound:

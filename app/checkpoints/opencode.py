@@ -35,22 +35,26 @@ def diff(actor: Actor, query: Diff, session_id: str) -> list[dict[str, Any]]:
             "file": change.path, "before": change.before, "after": change.after, "additions": change.additions,
             "deletions": change.deletions, "patch": change.patch, "status": change.status,
         }
-        for change in service.diff(actor, session_id, query.messageID)
+        for change in service.diff(actor, _id(session_id), query.messageID)
     ]
 
 
 @door.post("/session/<session_id>/revert", body=Revert)
 def revert(actor: Actor, body: Revert, session_id: str) -> dict[str, Any]:
     """Put files and conversation back to before a message or part."""
-    service.revert(actor, session_id, body.messageID, body.partID)
+    service.revert(actor, _id(session_id), body.messageID, body.partID)
     return _session(actor, session_id)
 
 
 @door.post("/session/<session_id>/unrevert")
 def unrevert(actor: Actor, session_id: str) -> dict[str, Any]:
     """Take the revert back."""
-    service.unrevert(actor, session_id)
+    service.unrevert(actor, _id(session_id))
     return _session(actor, session_id)
+
+
+def _id(session_id: str) -> str:
+    return opencode.checked("ses", session_id)
 
 
 def _session(actor: Actor, session_id: str) -> dict[str, Any]:

@@ -22,14 +22,17 @@ def living(checkpoints: Iterable[Checkpoint], messages: Sequence[Message]) -> li
 def since_message(
     checkpoints: Sequence[Checkpoint], messages: Sequence[Message], message_id: str, part_id: str | None
 ) -> list[Checkpoint]:
-    """Return the steps at or after a message (or a part of it), with the restores among and after them."""
+    """Return the steps at or after a message (or a part of it), with the restores among and after them.
+
+    A step that names no part is its whole message, so it counts as after each of the message's parts.
+    """
     answers = {one.id for one in messages if one.data.get("parentID") == message_id}
     steps = [
         one
         for one in living(checkpoints, messages)
         if one.kind == "after"
         and (one.message_id >= message_id or one.message_id in answers)
-        and not (part_id and one.message_id == message_id and one.part_id < part_id)
+        and not (part_id and one.message_id == message_id and one.part_id and one.part_id < part_id)
     ]
     if not steps:
         return []

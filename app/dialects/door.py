@@ -7,6 +7,7 @@ plain data. The door reads, calls and answers; nothing else happens between.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from app.dialects import Dialect
 from app.errors import Invalid, UnsupportedMedia
 
 View = Callable[..., Any]
+# No database column takes a NUL: an odd backslash before it makes it one.
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Door:
                         given.append(body.model_validate(read_json()))
                     if query is not None:
                         kind = "Query"
-                        given.append(query.model_validate(request.args.to_dict()))
+                        given.append(query.model_validate(_read_query()))
                 except ValidationError as error:
                     return self.dialect.invalid(_issues(error), None, kind)
                 result = view(*given, **parameters)
@@ -114,10 +117,20 @@ def read_json() -> Any:
         raise UnsupportedMedia("The body must be application/json.")
     if _depth(raw) > 100:
         raise Invalid("The JSON body is nested too deeply (over 100 levels).")
+    if b"\\u0000" in raw:
+        raw = _NUL.sub(rb"\1\\ufffd", raw)
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Invalid(f"The body is not valid JSON: {error.msg} at character {error.pos}.") from None
+
+
+def _read_query() -> dict[str, str]:
+    query = request.args.to_dict()
+    for name, value in query.items():
+        if "\0" in value:
+            raise Invalid("The query holds a NUL character.", name[:100])
+    return query
 
 
 def _depth(raw: bytes) -> int:

@@ -13,7 +13,7 @@ from app import web
 from app.actor import Credentials
 from app.dialects import register
 from app.dialects.door import Door
-from app.errors import NotFound, Problem
+from app.errors import Invalid, NotFound, Problem
 from app.record import Event
 
 VERSION = "1.18.33"
@@ -91,6 +91,13 @@ def shapes(name: str) -> Callable[[Callable[[Any], dict[str, Any]]], Callable[[A
 def shape(name: str, thing: Any) -> dict[str, Any]:
     """A thing in the spelling that its room has registered."""
     return _shapes[name](thing)
+
+
+def checked(prefix: str, id: str) -> str:
+    """An id as clients know it: it begins with its kind's prefix; raises Invalid."""
+    if not id.startswith(prefix):
+        raise Invalid(f"This id begins with {prefix}.", "id")
+    return id
 
 
 def directory() -> str | None:

@@ -63,7 +63,7 @@ def position_of(cursor: str) -> Position | None:
 def now(connection: sa.Connection) -> Position:
     """The place after everything that this connection's snapshot can see."""
     if connection.dialect.name == "postgresql":
-        horizon = connection.scalar(sa.text(f"SELECT {_HORIZON}"))
+        horizon = connection.scalar(sa.select(sa.text(_HORIZON)))
         return (int(horizon or 1) - 1, 2**62)
     return (0, int(connection.scalar(sa.select(sa.func.max(_rows.c.seq))) or 0))
 
@@ -90,7 +90,8 @@ def has_hidden(connection: sa.Connection) -> bool:
     """Whether committed facts wait beyond the horizon (PostgreSQL only): look again soon."""
     if connection.dialect.name != "postgresql":
         return False
-    return bool(connection.scalar(sa.text(f"SELECT EXISTS (SELECT 1 FROM event WHERE xid >= {_HORIZON})")))
+    beyond = sa.exists().where(_rows.c.xid >= sa.text(_HORIZON))
+    return bool(connection.scalar(sa.select(beyond)))
 
 
 def _fact(row: Any) -> Fact:

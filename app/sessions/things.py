@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -110,6 +110,18 @@ class Run:
     ended: int | None
 
 
+# The lock keeps a take-over out until the writes that this let pass are committed (SQLite has one writer anyway).
+_held = (
+    sa.select(models.runs.c.abort, models.sessions.c.owner, models.sessions.c.visibility)
+    .join(models.sessions, models.sessions.c.id == models.runs.c.session_id)
+    .where(
+        models.runs.c.id == sa.bindparam("run"), models.runs.c.fence == sa.bindparam("held"),
+        models.runs.c.state == "running",
+    )
+    .with_for_update(read=True, of=models.runs)
+)
+
+
 class Fenced(Exception):
     """Somebody else took the run over: this process must not write to it any more."""
 
@@ -121,27 +133,31 @@ class Aborted(Exception):
 class Hold:
     """A held lease on a run: who may write to its session's transcript, and the way to tell it to stop."""
 
-    def __init__(self, run: Run, session: Session, actor: Actor, taken_over: bool) -> None:
+    def __init__(self, run: Run, session: Session, actor: Actor) -> None:
         self.run = run
         self.run_id = run.id
         self.session = session
         self.actor = actor
         self.fence = run.fence
         self.owner = run.lease_owner or ""
-        self.taken_over = taken_over
         self.cancelled = threading.Event()
         self.draining = threading.Event()
         self._lock = threading.Lock()
         self._on_cancel: dict[int, Callable[[], None]] = {}
+        self._on_drain: Callable[[], None] = self.draining.set
 
     def check(self, connection: sa.Connection) -> None:
-        """Raise Fenced unless the lease is still ours; the first line of every write inside a run."""
-        runs = models.runs
-        fence = connection.scalar(
-            sa.select(runs.c.fence).where(runs.c.id == self.run_id, runs.c.state == "running")
-        )
-        if fence != self.fence:
+        """Raise Fenced unless the lease is still ours; the first line of every write inside a run.
+
+        On the way it notices that a person asked to stop, and who may see the session by now.
+        """
+        row = connection.execute(_held, {"run": self.run_id, "held": self.fence}).first()
+        if row is None:
             raise Fenced(self.run_id)
+        if row.abort and not self.cancelled.is_set():
+            self.cancel()
+        if (row.owner, row.visibility) != (self.session.owner, self.session.visibility):
+            self.session = replace(self.session, owner=row.owner, visibility=row.visibility)
 
     def cancel(self) -> None:
         """Stop now: whatever waits on a model, a tool or a pause is told."""
@@ -159,6 +175,26 @@ class Hold:
         if self.cancelled.is_set():
             callback()
         return lambda: (self._on_cancel.pop(key, None), None)[1]
+
+    def pause(self, seconds: float) -> bool:
+        """Wait so long, or until the run is stopped or the server drains; True if the time is over."""
+        woken = threading.Event()
+        forget = self.on_cancel(woken.set)
+        with self._lock:
+            self._on_drain = woken.set
+        if self.draining.is_set():
+            woken.set()
+        try:
+            return not woken.wait(seconds)
+        finally:
+            forget()
+
+    def drain(self) -> None:
+        """The server goes down: stop at the next step boundary, and don't wait for anything any more."""
+        self.draining.set()
+        with self._lock:
+            callback = self._on_drain
+        callback()
 
     def raise_if_cancelled(self) -> None:
         """Raise Aborted once a person has stopped the run."""

@@ -31,6 +31,11 @@ class Shell:
     team = theme = density = ""
     keys = True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has to sign in here."""
+        return config.current().auth == "none"
+
     def __init__(self, actor: Actor, cursor: str) -> None:
         self._actor = actor
         self.person = actor.name
@@ -113,6 +118,7 @@ def _server() -> dict[str, Any]:
         "version": __version__,
         "sandbox": f"on bubblewrap {state.version}" if state.on else f"off: {state.why}",
         "loopback": settings.is_loopback,
+        "ports": [port for port in settings.ports if port.token],
     }
 
 
@@ -124,7 +130,7 @@ def _steps(actor: Actor, given: dict[str, Any], has_worked: bool) -> list[dict[s
         {"words": "Owner set up", "done": True, "note": actor.name, "href": ""},
         {"words": "Model connected", "done": bool(connected), "note": ", ".join(connected[:2]),
          "href": url_for("system.home", connect=1)},
-        {"words": "Project added", "done": bool(own), "note": own[0].name if own else "",
+        {"words": "Project added", "done": bool(own), "note": own[0].project.name if own else "",
          "href": url_for("projects.index")},
         {"words": "First session", "done": has_worked, "note": "", "href": f"{url_for('system.home')}#new"},
     ]

@@ -11,8 +11,8 @@ from app.actor import Actor
 from app.agent import pages
 from app.dialects.mount import Cabin
 from app.secrets import service as secrets
-from tests.visitor import Browser, is_whole
 from tests.conftest import Caller
+from tests.visitor import Browser, is_whole
 
 KEY = "sk-test-4kQA"
 
@@ -98,7 +98,9 @@ def test_nothing_is_saved_without_a_key(browser: Browser) -> None:
 
 
 def test_ollama_needs_no_key(browser: Browser) -> None:
-    answer = browser.post("/providers", {"provider": "ollama", "base_url": "http://127.0.0.1:11434", "model": "q"})
+    answer = browser.post(
+        "/providers", {"provider": "ollama", "base_url": "http://127.0.0.1:11434", "model": "q"}
+    )
     assert answer.status_code == 303
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests import repository
+from tests.model_server import ModelServer
 from tests.running import Running
 
 ARGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
 )
 WIDE = {"width": 1440, "height": 900}
 PATIENCE = 15_000
@@ -89,11 +97,39 @@ def open_page(browser: Browser) -> Iterator[Open]:
     assert not complaints, "\n".join(complaints)
 
 
+@dataclass
+class Shop:
+    """A server on a repository of 600 files, the model behind it, and the owner's cookies."""
+
+    running: Running
+    root: Path
+    model: ModelServer
+    state: Any
+
+
+@pytest.fixture(scope="session")
+def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One such server for all tests of this process that need no fresh one."""
+    base = tmp_path_factory.mktemp("shop").resolve()
+    root = repository.make(base / "shop")
+    with ModelServer() as model:
+        settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "test-key", "MODEL": "openai/scripted"}
+        with Running(base / "data", root, **settings) as running:
+            yield Shop(running, root, model, signed_in(browser, running))
+
+
+def printed_link(running: Running) -> str:
+    """The one-time link that the server printed at its first start."""
+    found = re.search(r"http://\S+/signin#\S+", running.log.read_text())
+    assert found, running.log.read_text()
+    return found.group(0)
+
+
 def signed_in(browser: Browser, running: Running) -> Any:
-    """The cookies of a fresh sign-in as the owner, for `storage_state`."""
+    """Spend the printed link; the cookies of that sign-in, for `storage_state`."""
     context = browser.new_context(base_url=running.url)
     page = context.new_page()
-    page.goto(f"/signin#{running.sign_in_code()}")
+    page.goto(printed_link(running))
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
     state = context.storage_state()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Open, grows, stayed, stays
+from tests.browser.conftest import Open, grows, printed_link, stayed, stays
 from tests.running import Running
 
 pytestmark = pytest.mark.browser
@@ -53,21 +53,7 @@ def test_the_demo_goes_from_the_printed_link_to_an_edit_taken_back(running: Runn
 
     see_changes(page)
     take_back_and_forth(page, session_url, file)
-
-
-def test_a_printed_link_works_once(running: Running, open_page: Open) -> None:
-    sign_in_by_printed_link(open_page(running), running)
-    other = open_page(running, allowed=("401",))
-    other.goto(printed_link(running))
-    other.get_by_role("button", name="Sign in").click()
-    expect(other.get_by_role("alert")).to_be_visible()
-    expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
-
-
-def printed_link(running: Running) -> str:
-    found = re.search(r"http://\S+/signin#\S+", running.log.read_text())
-    assert found, running.log.read_text()
-    return found.group(0)
+    the_link_is_spent(open_page(running, allowed=("401",)), running)
 
 
 def sign_in_by_printed_link(page: Page, running: Running) -> None:
@@ -118,3 +104,10 @@ def take_back_and_forth(page: Page, session_url: str, file: Path) -> None:
     page.get_by_role("button", name="Undo the step back").click()
     expect(page.get_by_text("set back to an earlier point")).to_have_count(0)
     assert NEW in file.read_text()
+
+
+def the_link_is_spent(page: Page, running: Running) -> None:
+    page.goto(printed_link(running))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests import repository
-from tests.browser.conftest import Open, signed_in
-from tests.model_server import ModelServer
+from tests.browser.conftest import Open, Shop
 from tests.running import Running
 
 pytestmark = pytest.mark.browser
@@ -33,7 +29,7 @@ SIZES = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 390, "height
 
 @dataclass
 class Scene:
-    """A server whose pages are full: one session waits with an edit, one with a command; the owner's cookies."""
+    """A server whose pages are full: an edit waits in one session, a command in another."""
 
     running: Running
     state: Any
@@ -41,23 +37,17 @@ class Scene:
     ask: str
 
 
-@pytest.fixture(scope="module")
-def scene(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    base = tmp_path_factory.mktemp("layout").resolve()
-    root = repository.make(base / "shop", 20)
-    (root / FILE).write_text("old\n")
-    with ModelServer() as model:
-        settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "test-key", "MODEL": "openai/scripted"}
-        with Running(base / "data", root, **settings) as running:
-            state = signed_in(browser, running)
-            context = browser.new_context(base_url=running.url, storage_state=state)
-            page = context.new_page()
-            session = waiting(page, TASK)
-            waiting(page, f"[[bash {COMMAND}]]")
-            page.goto("/inbox")
-            ask = page.locator(".ask-row .title").first.get_attribute("href") or ""
-            context.close()
-            yield Scene(running, state, session, ask)
+@pytest.fixture(scope="session")
+def scene(browser: Browser, shop: Shop) -> Scene:
+    (shop.root / FILE).write_text("old\n")
+    context = browser.new_context(base_url=shop.running.url, storage_state=shop.state)
+    page = context.new_page()
+    session = waiting(page, TASK)
+    waiting(page, f"[[bash {COMMAND}]]")
+    page.goto("/inbox")
+    ask = page.locator(".ask-row .title").first.get_attribute("href") or ""
+    context.close()
+    return Scene(shop.running, shop.state, session, ask)
 
 
 def waiting(page: Page, words: str) -> str:
@@ -74,10 +64,22 @@ def waiting(page: Page, words: str) -> str:
 @pytest.mark.parametrize("size", list(SIZES))
 def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, scheme: str) -> None:
     page = open_page(
-        scene.running, storage_state=scene.state, viewport=SIZES[size], color_scheme=scheme,
-        has_touch=size == "phone", is_mobile=size == "phone",
+        scene.running,
+        storage_state=scene.state,
+        viewport=SIZES[size],
+        color_scheme=scheme,
+        has_touch=size == "phone",
+        is_mobile=size == "phone",
     )
-    for path in ("/", "/sessions", scene.session, f"{scene.session}/changes", "/inbox", scene.ask, "/projects"):
+    for path in (
+        "/",
+        "/sessions",
+        scene.session,
+        f"{scene.session}/changes",
+        "/inbox",
+        scene.ask,
+        "/projects",
+    ):
         page.goto(path)
         fits(page, SIZES[size]["width"])
         skips(page)

@@ -1,21 +1,16 @@
-"""A task on a repository of 600 files, driven from Home by mouse and keys; the model is scripted, its sockets real."""
+"""A task on a repository of 600 files, driven from Home by mouse and keys; only the model is scripted."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests import repository
-from tests.browser.conftest import Open, signed_in, stayed, stays
-from tests.model_server import Gate, ModelServer, Say
-from tests.running import Running
+from tests.browser.conftest import Open, Shop, stayed, stays
+from tests.model_server import Gate, Say
 
 pytestmark = pytest.mark.browser
 
@@ -36,26 +31,6 @@ TASK = (
     f"[[call question {json.dumps(QUESTION)}]] [[call edit {json.dumps(EDIT)}]] "
     "[[bash python3 -m unittest -q]] [[say The basket adds up again.]]"
 )
-
-
-@dataclass
-class Shop:
-    """A server on the repository, the model behind it, and the owner's cookies."""
-
-    running: Running
-    root: Path
-    model: ModelServer
-    state: Any
-
-
-@pytest.fixture(scope="module")
-def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    base = tmp_path_factory.mktemp("shop").resolve()
-    root = repository.make(base / "shop")
-    with ModelServer() as model:
-        settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "test-key", "MODEL": "openai/scripted"}
-        with Running(base / "data", root, **settings) as running:
-            yield Shop(running, root, model, signed_in(browser, running))
 
 
 def test_a_task_is_done_from_home_by_keyboard(shop: Shop, open_page: Open) -> None:

@@ -4,8 +4,8 @@ from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.projects import service as projects
 from app.sessions import service as sessions
-from tests.visitor import Browser, data_of, frames
 from tests.conftest import Caller
+from tests.visitor import Browser, data_of, frames
 
 
 def test_it_streams_rows_of_what_changes(browser: Browser, alice: Actor) -> None:

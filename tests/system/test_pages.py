@@ -6,13 +6,19 @@ from app import __version__
 from app.actor import Actor
 from app.approvals import service as approvals
 from app.sessions import service as sessions
-from tests.visitor import Browser, is_whole, until
 from tests.conftest import Caller
+from tests.visitor import Browser, is_whole, until
 
 
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENROUTER_API_KEY", "DEEPSEEK_API_KEY", "GROQ_API_KEY"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "OPENROUTER_API_KEY",
+        "DEEPSEEK_API_KEY",
+        "GROQ_API_KEY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 SessionId = Annotated[str, StringConstraints(pattern=r"^ses")]
 MessageId = Annotated[str, StringConstraints(pattern=r"^msg", max_length=40)]
 PartId = Annotated[str, StringConstraints(pattern=r"^prt", max_length=40)]
+Name = Annotated[str, StringConstraints(max_length=64)]
+Time = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class Body(BaseModel):
@@ -22,13 +24,13 @@ class CreateSession(Body):
 
     parentID: SessionId | None = None
     title: Annotated[str, StringConstraints(max_length=2000)] | None = None
-    agent: str | None = None
+    agent: Name | None = None
 
 
 class UpdateTime(Body):
     """The times a client may set."""
 
-    archived: int | None = None
+    archived: Time | None = None
 
 
 class UpdateSession(Body):
@@ -71,8 +73,8 @@ class AgentPart(Body):
 class Model(Body):
     """Which model to ask."""
 
-    providerID: str
-    modelID: str
+    providerID: Name
+    modelID: Annotated[str, StringConstraints(max_length=128)]
 
 
 class Prompt(Body):
@@ -81,7 +83,7 @@ class Prompt(Body):
     parts: Annotated[list[Annotated[TextPart | FilePart | AgentPart, Field(discriminator="type")]], Field(min_length=1)]
     messageID: MessageId | None = None
     model: Model | None = None
-    agent: str | None = None
+    agent: Name | None = None
     system: str | None = None
     tools: dict[str, bool] | None = None
     noReply: bool = False
@@ -93,7 +95,7 @@ class ListSessions(Body):
     directory: str | None = None
     search: str | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 200
-    start: int | None = None
+    start: Time | None = None
     roots: bool | None = None
 
 

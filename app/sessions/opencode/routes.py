@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Response
@@ -44,9 +46,10 @@ def status(actor: Actor) -> dict[str, Any]:
 def create(actor: Actor, body: CreateSession) -> dict[str, Any]:
     """Begin a session in the request's directory."""
     place = projects.resolve(actor, opencode.directory())
-    session = service.create(
-        actor, place, title=body.title or "", parent_id=body.parentID, mode=body.agent or "build",
-    )
+    with _modes_are_agents():
+        session = service.create(
+            actor, place, title=body.title or "", parent_id=body.parentID, mode=body.agent or "build",
+        )
     return shapes.session(session)
 
 
@@ -100,7 +103,7 @@ def messages(actor: Actor, query: ListMessages, session_id: str) -> list[dict[st
 @door.get("/session/<session_id>/message/<message_id>")
 def message(actor: Actor, session_id: str, message_id: str) -> dict[str, Any]:
     """One message with its parts."""
-    return shapes.with_parts(service.message(actor, _id(session_id), message_id))
+    return shapes.with_parts(service.message(actor, _id(session_id), opencode.checked("msg", message_id)))
 
 
 @door.post("/session/<session_id>/message", body=Prompt)
@@ -127,11 +130,22 @@ def prompt_async(actor: Actor, body: Prompt, session_id: str) -> Response:
 
 def _send(actor: Actor, session_id: str, body: Prompt) -> tuple[Message, str | None]:
     model = body.model
-    return service.send(
-        actor, session_id, [part.model_dump(exclude_none=True) for part in body.parts], mode=body.agent or "",
-        provider=model.providerID if model else "", model=model.modelID if model else "",
-        message_id=body.messageID, system=body.system, tools=body.tools, no_reply=body.noReply,
-    )
+    with _modes_are_agents():
+        return service.send(
+            actor, session_id, [part.model_dump(exclude_none=True) for part in body.parts], mode=body.agent or "",
+            provider=model.providerID if model else "", model=model.modelID if model else "",
+            message_id=body.messageID, system=body.system, tools=body.tools, no_reply=body.noReply,
+        )
+
+
+@contextlib.contextmanager
+def _modes_are_agents() -> Iterator[None]:
+    """A mode that is none is told by the name of the field that OpenCode's clients sent."""
+    try:
+        yield
+    except Invalid as problem:
+        problem.field = "agent" if problem.field == "mode" else problem.field
+        raise
 
 
 def _answer(actor: Actor, session_id: str, sent: Message) -> Message:
@@ -141,8 +155,4 @@ def _answer(actor: Actor, session_id: str, sent: Message) -> Message:
 
 
 def _id(session_id: str) -> str:
-    if not session_id.startswith("ses"):
-        raise Invalid("A session id begins with ses.", "id")
-    return session_id
-
-
+    return opencode.checked("ses", session_id)

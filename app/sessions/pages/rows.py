@@ -43,11 +43,18 @@ def of(actor: Actor, found: Sequence[Session]) -> list[Row]:
     people, known = names(actor), project_names(actor)
     return [
         Row(
-            session, place_of(session, known), people.get(session.owner, "Somebody"), session.last_act,
-            asks.get(session.id), child=session.parent_id is not None,
+            session, place_of(session, known), people.get(session.owner, "Somebody"),
+            act_of(session, asks.get(session.id)), asks.get(session.id), child=session.parent_id is not None,
         )
         for session in found
     ]
+
+
+def act_of(session: Session, ask: Any) -> str:
+    """What a session did last, or the question that it waits with."""
+    if session.state == "waiting" and ask is not None and ask.kind == "question":
+        return str(ask.questions[0].get("question", ""))[:200]
+    return session.last_act
 
 
 def names(actor: Actor) -> dict[str, str]:

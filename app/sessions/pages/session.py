@@ -35,7 +35,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
     runs = service.live_runs(actor, [session.id]).get(session.id, [])
     people, known = rows.names(actor), rows.project_names(actor)
     figures = Figures(
-        note=session.last_act if session.is_busy else "",
+        note=rows.act_of(session, given["waits"]) if session.is_busy else "",
         project=known.get(session.project) or rows.place_of(session, {}),
         branch=rows.branch_of(session.directory),
         directory=session.directory,

@@ -7,12 +7,14 @@ from app.sessions.service.journal import (
     add_usage,
     append_text,
     close_message,
+    refresh,
     say_busy,
     save_message,
     save_part,
     set_todos,
     transcript_of,
 )
+from app.sessions.service.modes import register_modes
 from app.sessions.service.runs import (
     beat,
     end_dead_leases,
@@ -51,7 +53,7 @@ __all__ = [
     "abort", "add_message", "add_part", "add_usage", "append_text", "beat", "busy_ids", "children", "close_message",
     "count_by_project", "count_by_state", "create",
     "delete", "end_dead_leases", "end_lost_leases", "find_page", "finish", "get", "get_many", "last_run", "live_runs",
-    "message", "queued", "release", "requeue", "restore_after_revert", "save_message", "save_part", "say_busy",
+    "message", "queued", "refresh", "register_modes", "release", "requeue", "restore_after_revert", "save_message", "save_part", "say_busy",
     "send", "set_figures", "set_revert", "set_todos", "take", "text_of", "transcript", "transcript_of",
     "update", "wait", "waiting_runs_gone",
 ]

@@ -12,14 +12,11 @@ from app import db, ids, record
 from app.sessions import events
 from app.sessions.service import rows, runs
 from app.sessions.service.rows import PARTS, RUNS, SESSIONS
-from app.sessions.things import Fenced, Hold, Message, Part
+from app.sessions.things import Hold, Message, Part
 
 _grow = (
     PARTS.update()
-    .where(
-        PARTS.c.id == sa.bindparam("part"),
-        sa.exists().where(RUNS.c.id == sa.bindparam("run"), RUNS.c.fence == sa.bindparam("held"), RUNS.c.state == "running"),
-    )
+    .where(PARTS.c.id == sa.bindparam("part"))
     .values(text=PARTS.c.text + sa.bindparam("delta", type_=sa.Text))
 )
 
@@ -35,6 +32,12 @@ def transcript_of(hold: Hold) -> list[Message]:
     return [message for message in messages if message.id not in held_back]
 
 
+def refresh(hold: Hold, message: Message) -> Message:
+    """A message as it is stored now, with its parts."""
+    with db.read() as connection:
+        return rows.messages(connection, hold.session.id, rows.MESSAGES.c.id == message.id)[0]
+
+
 def add_message(hold: Hold, data: dict[str, Any]) -> Message:
     """Begin an assistant message."""
     message = Message(ids.ascending("msg"), hold.session.id, "assistant", data, ids.now(), None)
@@ -45,12 +48,16 @@ def add_message(hold: Hold, data: dict[str, Any]) -> Message:
 
 
 def save_message(hold: Hold, message: Message, *, completed: bool = False, **data: Any) -> Message:
-    """Write fields into a message's data; `completed` closes it."""
+    """Write fields into a message's data; `completed` closes it, which ends a step."""
     done = ids.now() if completed else message.completed
     message = replace(message, data={**message.data, **data}, completed=done)
     with db.transaction() as connection:
         hold.check(connection)
         rows.update_message(connection, message, hold.session)
+        if completed and hold.run.takeovers:
+            # Only take-overs of one and the same step count.
+            hold.run = replace(hold.run, takeovers=0)
+            connection.execute(RUNS.update().where(RUNS.c.id == hold.run_id).values(takeovers=0))
     return message
 
 
@@ -77,22 +84,23 @@ def save_part(hold: Hold, part: Part, *, act: str = "") -> Part:
         hold.check(connection)
         rows.update_part(connection, part, hold.session)
         if act:
-            connection.execute(SESSIONS.update().where(SESSIONS.c.id == hold.session.id).values(last_act=act[:200]))
+            line = db.storable(act)[:200]
+            connection.execute(SESSIONS.update().where(SESSIONS.c.id == hold.session.id).values(last_act=line))
     return part
 
 
 def append_text(hold: Hold, part: Part, delta: str, end: int) -> Future[None]:
-    """Let a text or reasoning part grow to `end` characters; batched with others, the future says when it is stored."""
+    """Let a text or reasoning part grow to `end` characters; the future says when it is stored.
+
+    Many are written in one transaction. `delta` must be storable (see db).
+    """
     fact = events.PartDelta(
         hold.session.id, part.message_id, part.id, part.type, delta, end, part.data["time"]["start"]
     )
 
     def write(connection: sa.Connection) -> None:
-        grown = connection.execute(
-            _grow, {"part": part.id, "run": hold.run_id, "held": hold.fence, "delta": delta}
-        )
-        if grown.rowcount != 1:
-            raise Fenced(hold.run_id)
+        hold.check(connection)
+        connection.execute(_grow, {"part": part.id, "delta": delta})
         record.event(connection, fact, hold.session)
 
     return db.append(write)
@@ -110,7 +118,7 @@ def add_usage(hold: Hold, cost: float, tokens: dict[str, Any]) -> None:
     """Add a step's cost (dollars) and tokens to the session's totals."""
     with db.transaction() as connection:
         hold.check(connection)
-        session = rows.session(connection, hold.session.id)
+        session = rows.session(connection, hold.session.id, lock=True)
         cache = tokens.get("cache", {})
         was = session.tokens
         total = {key: was.get(key, 0) + tokens.get(key, 0) for key in ("input", "output", "reasoning")}

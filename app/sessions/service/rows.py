@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from app import ids, record
+from app import db, ids, record
 from app.errors import NotFound
 from app.sessions import events, models
 from app.sessions.things import Message, Part, Run, Session, message_of, part_of, run_of, session_of
 
 SESSIONS, MESSAGES, PARTS, RUNS = models.sessions, models.messages, models.parts, models.runs
 _session_by_id = sa.select(SESSIONS).where(SESSIONS.c.id == sa.bindparam("id"))
+_session_locked = _session_by_id.with_for_update(key_share=True)
+_run_by_id = sa.select(RUNS).where(RUNS.c.id == sa.bindparam("id"))
+_run_locked = _run_by_id.with_for_update()
 
 
-def session(connection: sa.Connection, session_id: str) -> Session:
-    """The session, or NotFound."""
-    row = connection.execute(_session_by_id, {"id": session_id}).first()
+def session(connection: sa.Connection, session_id: str, *, lock: bool = False) -> Session:
+    """The session, or NotFound; `lock` keeps other transactions from changing it until this one ends.
+
+    SQLite has one writer and needs no locks. Whoever locks a run and its session locks the run first.
+    """
+    row = connection.execute(_session_locked if lock else _session_by_id, {"id": session_id}).first()
     if row is None:
         raise NotFound("session", session_id)
     return session_of(row)
 
 
-def run(connection: sa.Connection, run_id: str) -> Run | None:
-    """The run, or None."""
-    row = connection.execute(sa.select(RUNS).where(RUNS.c.id == run_id)).first()
+def run(connection: sa.Connection, run_id: str, *, lock: bool = False) -> Run | None:
+    """The run, or None; `lock` as for a session."""
+    row = connection.execute(_run_locked if lock else _run_by_id, {"id": run_id}).first()
     return run_of(row) if row else None
 
 
@@ -45,11 +52,11 @@ def messages(connection: sa.Connection, session_id: str, *where: sa.ColumnElemen
 
 
 def change(connection: sa.Connection, was: Session, *, touch: bool = True, **values: Any) -> Session:
-    """Write columns of a session and announce it."""
+    """Write columns of a session, read and locked in this transaction, and announce it."""
     if touch:
         values["updated"] = max(ids.now(), was.updated)
     connection.execute(SESSIONS.update().where(SESSIONS.c.id == was.id).values(**values))
-    now = session(connection, was.id)
+    now = replace(was, **values)
     record.event(connection, events.SessionUpdated(was.id, now.plain()), now)
     return now
 
@@ -87,4 +94,4 @@ def _columns(part: Part) -> dict[str, Any]:
     if part.type not in ("text", "reasoning"):
         return {"data": part.data, "text": None}
     data = {key: value for key, value in part.data.items() if key != "text"}
-    return {"data": data, "text": part.data.get("text", "")}
+    return {"data": data, "text": db.storable(part.data.get("text", ""))}

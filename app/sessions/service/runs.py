@@ -11,6 +11,8 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import psutil
@@ -21,23 +23,32 @@ from app.actor import Actor
 from app.sessions import events
 from app.sessions.service import rows
 from app.sessions.service.rows import MESSAGES, RUNS
-from app.sessions.things import Hold, Message, Run, Session, run_of
+from app.sessions.things import Aborted, Hold, Message, Run, Session, run_of
 
 LEASE = 8_000
 MAX_TAKEOVERS = 3
 ENDED = ("completed", "failed", "aborted", "interrupted")
 ABORTED = {"name": "MessageAbortedError", "data": {"message": "The run was stopped."}}
-INTERRUPTED = {
+INTERRUPTED: dict[str, Any] = {
     "name": "UnknownError",
     "data": {"message": "The run was interrupted three times at the same step. The work is kept."},
 }
+CLOCK_STEP = 2
 _this_start = secrets.token_hex(4)
 
 
 def owner_name() -> str:
     """This process's name in leases: host, pid, start time, and a random word."""
-    pid = os.getpid()
-    return f"{socket.gethostname()}|{pid}|{int(psutil.Process(pid).create_time())}|{_this_start}"
+    return _owner_name(os.getpid())
+
+
+@cache
+def _owner_name(pid: int) -> str:
+    return f"{_host()}|{pid}|{int(psutil.Process(pid).create_time())}|{_this_start}"
+
+
+def _host() -> str:
+    return socket.gethostname()[:40].replace("|", "-")
 
 
 def queue(
@@ -69,25 +80,23 @@ def queued() -> list[str]:
 def take(run_id: str) -> Hold | None:
     """Take the lease of a queued run whose turn it is; None if it isn't, or somebody else was first."""
     with db.transaction() as connection:
-        run = rows.run(connection, run_id)
-        if run is None or run.state != "queued" or _is_behind(connection, run):
+        run = rows.run(connection, run_id, lock=True)
+        if run is None or run.state != "queued":
             return None
-        values = {
+        session = rows.session(connection, run.session_id, lock=True)
+        if _is_behind(connection, run):
+            return None
+        if run.abort:
+            _end_open(connection, session, run, "aborted", ABORTED, "Tool execution aborted")
+            return None
+        values: dict[str, Any] = {
             "state": "running", "lease_owner": owner_name(), "lease_until": ids.now() + LEASE,
             "fence": run.fence + 1, "started": run.started or ids.now(),
         }
-        taken = connection.execute(
-            RUNS.update().where(RUNS.c.id == run_id, RUNS.c.state == "queued", RUNS.c.fence == run.fence)
-            .values(**values)
-        )
-        if taken.rowcount != 1:
-            return None
-        session = rows.session(connection, run.session_id)
+        connection.execute(RUNS.update().where(RUNS.c.id == run_id).values(**values))
         session = rows.change(connection, session, state="running")
         record.event(connection, events.SessionBusy(session.id), session)
-        held = rows.run(connection, run_id)
-    assert held is not None
-    return Hold(held, session, _agent(session), taken_over=run.fence > 0)
+    return Hold(replace(run, **values), session, _agent(session))
 
 
 def beat(hold: Hold) -> bool:
@@ -105,39 +114,36 @@ def beat(hold: Hold) -> bool:
 
 
 def wait(hold: Hold, is_unanswered: Callable[[sa.Connection], bool]) -> bool:
-    """Give the lease up until an answer comes; False if everything was answered or the run stopped meanwhile."""
+    """Give the lease up until an answer comes; False if everything was answered meanwhile.
+
+    Raises Aborted if a person stopped the run meanwhile: only its engine can end it then.
+    """
     with db.transaction() as connection:
         hold.check(connection)
-        is_stopped = bool(connection.scalar(sa.select(RUNS.c.abort).where(RUNS.c.id == hold.run_id)))
-        if is_stopped:
-            # Whoever asked to stop saw a running run, so only its engine can end it.
-            db.after_commit(hold.cancel)
-            return False
+        hold.raise_if_cancelled()
         if not is_unanswered(connection):
             return False
         _leave(connection, hold.run_id, "waiting")
-        rows.change(connection, rows.session(connection, hold.session.id), state="waiting")
+        rows.change(connection, rows.session(connection, hold.session.id, lock=True), state="waiting")
         return True
 
 
 def release(hold: Hold) -> None:
-    """Put a held run back into the queue: the server drains, another start will go on."""
+    """Put a held run back into the queue: the server drains, another start goes on. Raises Aborted if stopped."""
     with db.transaction() as connection:
         hold.check(connection)
+        hold.raise_if_cancelled()
         _leave(connection, hold.run_id, "queued")
-        rows.change(connection, rows.session(connection, hold.session.id), state="queued")
+        rows.change(connection, rows.session(connection, hold.session.id, lock=True), state="queued")
 
 
 def requeue(connection: sa.Connection, run_id: str) -> bool:
     """An answer came: a waiting run goes on. Part of the answer's own transaction."""
-    requeued = connection.execute(
-        RUNS.update().where(RUNS.c.id == run_id, RUNS.c.state == "waiting").values(state="queued")
-    )
-    if requeued.rowcount != 1:
+    run = rows.run(connection, run_id, lock=True)
+    if run is None or run.state != "waiting":
         return False
-    run = rows.run(connection, run_id)
-    assert run is not None
-    rows.change(connection, rows.session(connection, run.session_id), state="queued")
+    connection.execute(RUNS.update().where(RUNS.c.id == run_id).values(state="queued"))
+    rows.change(connection, rows.session(connection, run.session_id, lock=True), state="queued")
     dispatch.wake("agent.advance", run_id)
     return True
 
@@ -146,9 +152,7 @@ def finish(hold: Hold, state: str, error: dict[str, Any] | None = None) -> None:
     """End a held run; the next queued one of the session starts, or the session is idle."""
     with db.transaction() as connection:
         hold.check(connection)
-        run = rows.run(connection, hold.run_id)
-        assert run is not None
-        _end(connection, run, state, error)
+        _end(connection, hold.run, state, error)
 
 
 def end_lost_leases() -> int:
@@ -159,7 +163,7 @@ def end_lost_leases() -> int:
 
 def end_dead_leases() -> int:
     """At start: take back at once what processes of this host held that are gone."""
-    host = socket.gethostname()
+    host = _host()
     with db.read() as connection:
         owners = connection.scalars(
             sa.select(RUNS.c.lease_owner).where(RUNS.c.state == "running", RUNS.c.lease_owner.is_not(None)).distinct()
@@ -171,14 +175,13 @@ def end_dead_leases() -> int:
 def abort_all(connection: sa.Connection, session: Session) -> bool:
     """Stop every run of a session: a held one is told, the others end here and now."""
     query = sa.select(RUNS).where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED)).order_by(RUNS.c.id.desc())
-    live = [run_of(row) for row in connection.execute(query)]
+    live = [run_of(row) for row in connection.execute(query.with_for_update())]
     for run in live:
         if run.state == "running":
             connection.execute(RUNS.update().where(RUNS.c.id == run.id).values(abort=True))
             record.event(connection, events.AbortAsked(session.id, run.id), session)
         else:
-            _close_open_message(connection, session, run)
-            _end(connection, run, "aborted", ABORTED)
+            _end_open(connection, session, run, "aborted", ABORTED, "Tool execution aborted")
     return bool(live)
 
 
@@ -193,39 +196,56 @@ def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] 
         RUNS.update().where(RUNS.c.id == run.id)
         .values(state=state, error=error, ended=ids.now(), lease_owner=None, lease_until=None)
     )
-    session = rows.session(connection, run.session_id)
-    answer = connection.scalar(
-        sa.select(sa.func.max(MESSAGES.c.id)).where(MESSAGES.c.session_id == session.id, MESSAGES.c.role == "assistant")
-    )
-    if error:
+    session = rows.session(connection, run.session_id, lock=True)
+    others = connection.execute(
+        sa.select(RUNS.c.id, RUNS.c.state)
+        .where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED)).order_by(RUNS.c.id)
+    ).all()
+    live = next((other.state for other in others if other.state != "queued"), None)
+    if error and live is None:
         record.event(connection, events.SessionFailed(session.id, error), session)
-    following = connection.scalar(
-        sa.select(sa.func.min(RUNS.c.id)).where(RUNS.c.session_id == session.id, RUNS.c.state == "queued")
-    )
     rest = "failed" if state in ("failed", "interrupted") else "idle"
-    session = rows.change(connection, session, state="queued" if following else rest)
-    record.event(connection, events.RunEnded(session.id, run.id, state, run.message_id, answer or ""), session)
-    if following:
-        dispatch.wake("agent.advance", following)
-    else:
+    session = rows.change(connection, session, state=live or ("queued" if others else rest))
+    answer = _last_answer(connection, run)
+    record.event(connection, events.RunEnded(session.id, run.id, state, run.message_id, answer), session)
+    if live is None and others:
+        dispatch.wake("agent.advance", others[0].id)
+    elif live is None:
         record.event(connection, events.SessionIdle(session.id), session)
 
 
+def _last_answer(connection: sa.Connection, run: Run) -> str:
+    """The id of the last message that answers a run's prompt, "" if none does."""
+    query = sa.select(MESSAGES.c.id, MESSAGES.c.data).where(
+        MESSAGES.c.session_id == run.session_id, MESSAGES.c.role == "assistant"
+    )
+    last = connection.execute(query.order_by(MESSAGES.c.id.desc()).limit(1)).first()
+    return last.id if last and last.data.get("parentID") == run.message_id else ""
+
+
 def _take_back(which: sa.ColumnElement[bool]) -> int:
+    with db.read() as connection:
+        lost = list(connection.scalars(sa.select(RUNS.c.id).where(which)))
+    return sum(_take_one_back(run_id, which) for run_id in lost)
+
+
+def _take_one_back(run_id: str, which: sa.ColumnElement[bool]) -> bool:
+    """Put one lost run back, or end it; False if it isn't lost any more."""
     with db.transaction() as connection:
-        lost = [run_of(row) for row in connection.execute(sa.select(RUNS).where(which))]
-        for run in lost:
-            if run.abort:
-                session = rows.session(connection, run.session_id)
-                _close_open_message(connection, session, run)
-                _end(connection, run, "aborted", ABORTED)
-            elif run.takeovers + 1 >= MAX_TAKEOVERS:
-                _end(connection, run, "interrupted", INTERRUPTED)
-            else:
-                _leave(connection, run.id, "queued", takeovers=run.takeovers + 1, fence=run.fence + 1)
-                rows.change(connection, rows.session(connection, run.session_id), state="queued")
-                dispatch.wake("agent.advance", run.id)
-    return len(lost)
+        row = connection.execute(sa.select(RUNS).where(RUNS.c.id == run_id, which).with_for_update()).first()
+        if row is None:
+            return False
+        run = run_of(row)
+        session = rows.session(connection, run.session_id, lock=True)
+        if run.abort:
+            _end_open(connection, session, run, "aborted", ABORTED, "Tool execution aborted")
+        elif run.takeovers + 1 >= MAX_TAKEOVERS:
+            _end_open(connection, session, run, "interrupted", INTERRUPTED, INTERRUPTED["data"]["message"])
+        else:
+            _leave(connection, run.id, "queued", takeovers=run.takeovers + 1, fence=run.fence + 1)
+            rows.change(connection, session, state="queued")
+            dispatch.wake("agent.advance", run.id)
+    return True
 
 
 def _leave(connection: sa.Connection, run_id: str, state: str, **values: Any) -> None:
@@ -243,12 +263,15 @@ def _is_behind(connection: sa.Connection, run: Run) -> bool:
     return connection.scalar(query) is not None
 
 
-def _close_open_message(connection: sa.Connection, session: Session, run: Run) -> None:
-    """A run that waited is stopped: its unfinished calls and its message say so."""
+def _end_open(
+    connection: sa.Connection, session: Session, run: Run, state: str, error: dict[str, Any], word: str
+) -> None:
+    """End a run that nobody holds: its unfinished calls and its open message say so."""
     where = (MESSAGES.c.role == "assistant", MESSAGES.c.completed.is_(None))
     for message in rows.messages(connection, session.id, *where):
         if message.data.get("parentID") == run.message_id:
-            close_message(connection, session, message, ABORTED, "Tool execution aborted")
+            close_message(connection, session, message, error, word)
+    _end(connection, run, state, error)
 
 
 def close_message(
@@ -287,11 +310,13 @@ def _agent(session: Session) -> Actor:
 
 
 def _is_alive(owner: str) -> bool:
-    _host, pid, started, start_word = owner.split("|")
+    _, pid, started, start_word = owner.split("|")
     if int(pid) == os.getpid():
         return start_word == _this_start
     try:
         process = psutil.Process(int(pid))
-        return process.status() != psutil.STATUS_ZOMBIE and int(process.create_time()) == int(started)
+        # The kernel counts starts from boot: a set clock moves what that is in seconds of the day.
+        is_same = abs(process.create_time() - int(started)) <= CLOCK_STEP
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

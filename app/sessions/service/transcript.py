@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -10,14 +11,16 @@ import sqlalchemy as sa
 
 from app import db, ids, record
 from app.accounts import service as accounts
-from app.actor import Actor, Thing
-from app.errors import Conflict, Invalid, NotFound
+from app.actor import Actor, Scope
+from app.errors import Conflict, Denied, Invalid, NotFound
 from app.sessions import events
-from app.sessions.service import rows, runs
+from app.sessions.service import modes, rows, runs
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
 from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 
 TITLE_LENGTH = 80
+LONGEST = {"mode": 64, "provider": 64, "model": 128, "preset": 32}
+_ID = re.compile(r"[A-Za-z0-9_-]{4,40}")
 VISIBILITIES = ("private", "team", "shared")
 
 
@@ -88,15 +91,13 @@ def create(
     provider: str = "", model: str = "", preset: str = "ask", visibility: str = "team",
 ) -> Session:
     """Begin a session in a project's directory; idle until the first prompt."""
-    project: Thing = place.project
-    accounts.require(actor, "sessions:write", _for_all_members(project))
-    if visibility not in VISIBILITIES:
-        raise Invalid(f"visibility is one of {', '.join(VISIBILITIES)}.", "visibility")
+    _require_place(actor, place.project)
+    _check(title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset)
     now = ids.now()
     kind = "Child" if parent_id else "New"
     session = Session(
         id=ids.descending("ses"), project=place.project.id, directory=str(place.directory), parent_id=parent_id,
-        title=title or f"{kind} session - {_iso(now)}", mode=mode, provider=provider, model=model, preset=preset,
+        title=db.storable(title) or f"{kind} session - {_iso(now)}", mode=mode, provider=provider, model=model, preset=preset,
         owner=actor.user, visibility=visibility, via=actor.via, state="idle", cost=0.0, tokens={}, additions=0,
         deletions=0, files=0, todos=[], revert=None, last_act="", created=now, updated=now, archived=None,
     )
@@ -110,16 +111,19 @@ def create(
 
 
 def update(actor: Actor, session_id: str, **changes: Any) -> Session:
-    """Change title, visibility, mode, provider, model, preset or archived; None leaves as it is."""
+    """Change title, visibility, mode, provider, model, preset or archived (0: not any more); None leaves as it is."""
     changes = {name: value for name, value in changes.items() if value is not None}
     with db.transaction() as connection:
-        session = rows.session(connection, session_id)
+        session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:write", session)
-        if not changes.get("title", "x").strip():
-            raise Invalid("A title needs at least one character.", "title")
-        if changes.get("visibility", "team") not in VISIBILITIES:
-            raise Invalid(f"visibility is one of {', '.join(VISIBILITIES)}.", "visibility")
+        _check(**changes)
+        if "title" in changes:
+            changes["title"] = db.storable(changes["title"])
+        if "archived" in changes:
+            changes["archived"] = changes["archived"] or None
         if "preset" in changes or "visibility" in changes:
+            if actor.kind == "agent":
+                raise Denied("An agent never changes what it may do, or who sees it.")
             record.audit(connection, actor, "session.change", session_id, changes)
         session = rows.change(connection, session, **changes)
         if "visibility" in changes:
@@ -178,8 +182,10 @@ def send(
     """
     if not parts:
         raise Invalid("A prompt needs at least one part.", "parts")
+    _check(mode=mode, provider=provider, model=model)
+    _check_ids(message_id, parts)
     with db.transaction() as connection:
-        session = rows.session(connection, session_id)
+        session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
         session = _drop_reverted(connection, session)
         mode, provider, model = mode or session.mode, provider or session.provider, model or session.model
@@ -187,9 +193,10 @@ def send(
         data |= {name: value for name, value in (("system", system), ("tools", tools)) if value}
         new = Message(message_id or ids.ascending("msg"), session_id, "user", data, ids.now(), None)
         new = replace(new, parts=[_part(new, part) for part in parts])
-        if connection.scalar(sa.select(MESSAGES.c.id).where(MESSAGES.c.id == new.id)):
-            raise Conflict(f"A message with the id {new.id} is already there.")
-        rows.insert_message(connection, new, session)
+        try:
+            rows.insert_message(connection, new, session)
+        except sa.exc.IntegrityError:
+            raise Conflict(f"The id {new.id}, or one of its parts, is already there.") from None
         changes: dict[str, Any] = {"mode": mode, "provider": provider, "model": model}
         if _has_default_title(session):
             changes["title"] = title_from(new)
@@ -221,7 +228,7 @@ def last_run(actor: Actor, session_id: str) -> Run | None:
 def set_revert(actor: Actor, session_id: str, revert: dict[str, Any] | None) -> Session:
     """Mark from which message on the session is reverted, or take the mark away; the session must be idle."""
     with db.transaction() as connection:
-        session = rows.session(connection, session_id)
+        session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:write", session)
         if session.is_busy:
             raise Conflict("The session is busy; stop it first.")
@@ -237,7 +244,7 @@ def restore_after_revert(actor: Actor, session_id: str) -> Session:
 def set_figures(actor: Actor, session_id: str, additions: int, deletions: int, files: int) -> Session:
     """Store what the session changed since its start, in lines and files."""
     with db.transaction() as connection:
-        session = rows.session(connection, session_id)
+        session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:write", session)
         return rows.change(connection, session, additions=additions, deletions=deletions, files=files)
 
@@ -251,15 +258,39 @@ def text_of(connection: sa.Connection, part_id: str) -> str | None:
 def title_from(message: Message) -> str:
     """A session's title from its first prompt: the first line with words, cut at a word."""
     text = " ".join(part.data.get("text", "") for part in message.parts if part.type == "text").strip()
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "") or "Untitled"
+    line = next((line.strip() for line in db.storable(text).splitlines() if line.strip()), "") or "Untitled"
     if len(line) <= TITLE_LENGTH:
         return line
     return line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
 
 
-def _for_all_members(project: Thing) -> Any:
+def _require_place(actor: Actor, project: Any) -> None:
     """Whoever may see a project may start a session in it: the session will be their own."""
-    return None if getattr(project, "visibility", "team") != "private" else project
+    accounts.require(actor, "sessions:write", Scope(actor.user, project.id))
+    if getattr(project, "visibility", "team") == "private":
+        accounts.require(actor, "sessions:write", project)
+
+
+def _check(**values: Any) -> None:
+    """Raise Invalid for a value that a session cannot hold; names that have no rule pass."""
+    if not values.get("title", "x").strip():
+        raise Invalid("A title needs at least one character.", "title")
+    if values.get("visibility", "team") not in VISIBILITIES:
+        raise Invalid(f"visibility is one of {', '.join(VISIBILITIES)}.", "visibility")
+    for name, most in LONGEST.items():
+        value = values.get(name, "")
+        if len(value) > most or "\0" in value:
+            raise Invalid(f"{name} has at most {most} characters.", name)
+    if values.get("mode"):
+        modes.check_mode(values["mode"])
+
+
+def _check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
+    """Ids that a client made have the form of ours."""
+    given = [("messageID", "msg", message_id), *(("parts", "prt", part.get("id")) for part in parts)]
+    for field, prefix, value in given:
+        if value is not None and not (value.startswith(prefix) and _ID.fullmatch(value)):
+            raise Invalid(f"{value!r} is no id: one begins with {prefix} and has 40 letters and digits at most.", field)
 
 
 def readable(actor: Actor) -> list[sa.ColumnElement[bool]]:
