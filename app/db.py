@@ -73,7 +73,8 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         self._writes = _engine(url, durability, writer=True)
         self._reads = (
-            _engine(url, durability, writer=False) if self.is_sqlite
+            _engine(url, durability, writer=False)
+            if self.is_sqlite
             else self._writes.execution_options(isolation_level="REPEATABLE READ")
         )
         self._turns = _Turns()
@@ -182,8 +183,8 @@ class Database:
             batch = [self._appends.popleft() for _ in range(min(len(self._appends), MAX_BATCH))]
             try:
                 self._commit(batch)
-            except Exception as failure:
-                self._commit_one_by_one(batch, failure)
+            except Exception as failed:  # noqa: BLE001 - whatever a write raises belongs to its future
+                self._commit_one_by_one(batch, failed)
 
     def _commit_one_by_one(self, batch: list[_Append], failure: Exception) -> None:
         """One of a batch failed: the others must not suffer for it."""
@@ -193,8 +194,8 @@ class Database:
         for item in batch:
             try:
                 self._commit([item])
-            except Exception as failure:
-                item.future.set_exception(failure)
+            except Exception as failed:  # noqa: BLE001 - the same
+                item.future.set_exception(failed)
 
     def _commit(self, batch: list[_Append]) -> None:
         hooks: dict[Hook, None] = {}
@@ -228,12 +229,22 @@ def _engine(url: str, durability: str, *, writer: bool) -> sa.Engine:
             url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
         options = "-c idle_in_transaction_session_timeout=5000 -c timezone=UTC"
         return sa.create_engine(
-            url, pool_size=16, max_overflow=16, pool_timeout=5, pool_pre_ping=True,
-            connect_args={"connect_timeout": 3, "options": options}, **common,
+            url,
+            pool_size=16,
+            max_overflow=16,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 3, "options": options},
+            **common,
         )
     engine = sa.create_engine(
-        url, poolclass=sa.QueuePool, pool_size=1 if writer else 16, max_overflow=0 if writer else 48,
-        pool_timeout=30, connect_args={"check_same_thread": False, "timeout": 10}, **common,
+        url,
+        poolclass=sa.QueuePool,
+        pool_size=1 if writer else 16,
+        max_overflow=0 if writer else 48,
+        pool_timeout=30,
+        connect_args={"check_same_thread": False, "timeout": 10},
+        **common,
     )
     sa.event.listen(engine, "connect", _pragmas("FULL" if durability == "full" else "NORMAL"))
     begin = "BEGIN IMMEDIATE" if writer else "BEGIN"

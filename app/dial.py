@@ -178,9 +178,7 @@ class _Dialer(httpcore2.SyncBackend):
         for address in addresses[:-1]:
             try:
                 wait = _left(deadline, timeout)
-                return _Timed(
-                    super().connect_tcp(address, port, wait, local_address, socket_options), deadline
-                )
+                return _Timed(super().connect_tcp(address, port, wait, local_address, socket_options), deadline)
             except UNREACHED:
                 continue
         wait = _left(deadline, timeout)
@@ -236,9 +234,7 @@ def _pool(bounds: Bounds, tls: ssl.SSLContext | None) -> dict[str, Any]:
 class Bounded(httpx2.HTTPTransport):
     """httpx's transport with our waits and, if given, our dialer."""
 
-    def __init__(
-        self, bounds: Bounds, dialer: _Dialer | None = None, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, bounds: Bounds, dialer: _Dialer | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.bounds = bounds
         self._pool = httpcore2.ConnectionPool(network_backend=dialer, **_pool(bounds, tls))
 
@@ -253,9 +249,7 @@ class Bounded(httpx2.HTTPTransport):
 class BoundedAsync(httpx2.AsyncHTTPTransport):
     """The same for async callers."""
 
-    def __init__(
-        self, bounds: Bounds, dialer: _DialerAsync | None = None, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, bounds: Bounds, dialer: _DialerAsync | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.bounds = bounds
         self._pool = httpcore2.AsyncConnectionPool(network_backend=dialer, **_pool(bounds, tls))
 

@@ -9,8 +9,9 @@ class Problem(Exception):
     status = 500
     code = "INTERNAL"
 
-    def __init__(self, message: str, *, field: str | None = None, retry_after: int | None = None,
-                 code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, field: str | None = None, retry_after: int | None = None, code: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.field = field

@@ -383,9 +383,7 @@ def _follow(process: subprocess.Popen[bytes], progress: Callable[[str], None]) -
     return "\n".join([*kept, pending.decode("utf-8", "replace")])
 
 
-def _watch(
-    process: subprocess.Popen[bytes], is_wanted: Callable[[], bool], timeout: float, ended: list[str]
-) -> None:
+def _watch(process: subprocess.Popen[bytes], is_wanted: Callable[[], bool], timeout: float, ended: list[str]) -> None:
     """Kill a clone that is no longer wanted or late, and say which; ends with it."""
     deadline = time.monotonic() + timeout
     while process.poll() is None:

@@ -44,9 +44,7 @@ MODEL = Bounds(first_byte=60, between_bytes=90, total=None, size=None)
 USUAL = Rules()
 
 
-def request(
-    method: str, url: str, *, bounds: Bounds = REQUEST, rules: Rules = USUAL, **given: Any
-) -> Response:
+def request(method: str, url: str, *, bounds: Bounds = REQUEST, rules: Rules = USUAL, **given: Any) -> Response:
     """Ask once and read the whole answer; given is httpx's own (headers, json, content, data, params, auth).
 
     Raises NotAllowed for the URL or one it redirects to, TooLarge beyond the cap, Failed if nobody answers.

@@ -133,8 +133,10 @@ def say_where(settings: Config, code: str | None) -> None:
         print(f"Sign in within 10 minutes: {link}", flush=True)
     if os.environ.get("SSH_CONNECTION"):
         user = os.environ.get("USER", "you")
-        print(f"From your own machine: ssh -L {settings.port}:127.0.0.1:{settings.port} "
-              f"{user}@{socket.gethostname()}", flush=True)
+        print(
+            f"From your own machine: ssh -L {settings.port}:127.0.0.1:{settings.port} {user}@{socket.gethostname()}",
+            flush=True,
+        )
 
 
 def check_ports(settings: Config) -> None:
@@ -146,8 +148,11 @@ def check_ports(settings: Config) -> None:
             try:
                 probe.bind((settings.host, port))
             except OSError as error:
-                print(f"Port {port} cannot be used: {_taken_by(port) or error.strerror}. "
-                      "Choose another with SIGNALCABIN_PORT.", file=sys.stderr)
+                print(
+                    f"Port {port} cannot be used: {_taken_by(port) or error.strerror}. "
+                    "Choose another with SIGNALCABIN_PORT.",
+                    file=sys.stderr,
+                )
                 raise SystemExit(2) from None
 
 

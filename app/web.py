@@ -17,10 +17,11 @@ from werkzeug.routing import RequestRedirect
 
 from app import config, csrf, security_headers
 from app.actor import Actor, Credentials
+from app.body_limits import MIB
 from app.errors import Invalid, Problem, Unauthenticated
 
 KEY = "signalcabin.dialect"
-PORT_TOKEN = "signalcabin.port_token"
+PORT_TOKEN = "signalcabin.port_token"  # noqa: S105 - a key of the environ
 STATIC = Path(__file__).parent.parent / "static"
 SECURE_COOKIE, PLAIN_COOKIE = "__Host-sid", "sid"
 _logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def actor() -> Actor:
     """Who asks; raises Unauthenticated if nobody is signed in."""
     found: Actor | None = g.get("actor")
     if found is None:
-        raise Unauthenticated()
+        raise Unauthenticated
     return found
 
 
@@ -80,8 +81,7 @@ def credentials(given: Request) -> Credentials:
 
 def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in JSON."""
-    response = Response(orjson.dumps(value), status, headers, content_type="application/json")
-    return response
+    return Response(orjson.dumps(value), status, headers, content_type="application/json")
 
 
 def problem_headers(problem: Problem, basic_realm: str = "") -> dict[str, str]:
@@ -139,7 +139,7 @@ def stream(chunks: Any) -> Response:
     return response
 
 
-def frame(data: bytes | str, id: str = "") -> bytes:  # noqa: A002 - SSE's word
+def frame(data: bytes | str, id: str = "") -> bytes:
     """One SSE frame; every line of the data gets its own `data:`."""
     raw = data.encode() if isinstance(data, str) else data
     lines = b"".join(b"data: " + line + b"\n" for line in raw.replace(b"\r\n", b"\n").split(b"\n"))
@@ -188,7 +188,8 @@ def install(
 
     @app.before_request
     def who_asks() -> None:
-        request.max_content_length = request.environ.get("signalcabin.body_limit")
+        # One more than the guard's limit: Werkzeug would cut a body of unknown length there without a word.
+        request.max_content_length = request.environ.get("signalcabin.body_limit", MIB) + 1
         g.request_id = secrets.token_hex(6)
         g.actor = None
         if request.endpoint == "static":
@@ -197,11 +198,17 @@ def install(
         brought = accent.credentials(request) if accent else credentials(request)
         identity = identify(brought, dialect(), request.remote_addr or "")
         if identity is None:
-            return guard_pages()
+            guard_pages()
+            return
         guests = config.current().cors_origins
         csrf.check(
-            request.method, request.headers, request.form if identity.proof == "cookie" else {},
-            proof=identity.proof, sid=brought.cookie, own_origins=own_origins(), guest_origins=guests,
+            request.method,
+            request.headers,
+            request.form if identity.proof == "cookie" else {},
+            proof=identity.proof,
+            sid=brought.cookie,
+            own_origins=own_origins(),
+            guest_origins=guests,
         )
         g.actor = identity.actor
         if identity.proof == "port" and request.method not in csrf.SAFE_METHODS and request.endpoint:
@@ -280,7 +287,8 @@ def _problem(error: Exception) -> Problem:
         problem = Problem(_WORDS.get(error.code or 500, error.name + "."), code=error.name.upper().replace(" ", "_"))
         problem.status = error.code or 500
         return problem
-    _logger.exception("request %s failed: %s %s", g.get("request_id"), request.method, request.path)
+    where = (g.get("request_id"), request.method, request.path)
+    _logger.error("request %s failed: %s %s", *where, exc_info=error)
     return Problem(f"Something broke on the server. The log has it under {g.get('request_id')}.")
 
 

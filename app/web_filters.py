@@ -21,9 +21,7 @@ from app import ids, web, web_code, web_diff
 UNKNOWN = "—"
 MINUS = "\N{MINUS SIGN}"
 SCHEMES = ("https:", "http:", "mailto:")
-TAGS = frozenset(
-    {"p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code"}
-)
+TAGS = frozenset({"p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code"})
 TAGS |= {"em", "strong", "s", "del", "a", "table", "thead", "tbody", "tr", "th", "td", "span"}
 ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "span": {"class"}, "code": {"class"}, "pre": {"class"}}
 SPAN_CAP = 10_000
@@ -126,9 +124,9 @@ def size(octets: float | None) -> str:
 
 def lines(added: int | None, removed: int | None = 0) -> Markup:
     """Lines added and removed with a true minus, in their colours."""
-    return Markup(
-        '<span class="lines"><span class="add">+{}</span> <span class="del">{}{}</span></span>'
-    ).format(count(added or 0), MINUS, count(removed or 0))
+    return Markup('<span class="lines"><span class="add">+{}</span> <span class="del">{}{}</span></span>').format(
+        count(added or 0), MINUS, count(removed or 0)
+    )
 
 
 def plural(number: int, one: str, many: str = "") -> str:
@@ -217,16 +215,14 @@ def register(app: Flask) -> None:
 
 def _joined(pieces: list[tuple[str, str]]) -> Markup:
     return Markup("").join(
-        Markup('<span class="{}">{}</span>').format(kind, text) if kind else escape(text)
-        for kind, text in pieces
+        Markup('<span class="{}">{}</span>').format(kind, text) if kind else escape(text) for kind, text in pieces
     )
 
 
 def _visible(text: str) -> str:
     shown = BIDI.split(text)
     return "".join(
-        f'<span class="ctl">{_bidi_name(part)}</span>' if i % 2 else str(escape(part))
-        for i, part in enumerate(shown)
+        f'<span class="ctl">{_bidi_name(part)}</span>' if i % 2 else str(escape(part)) for i, part in enumerate(shown)
     )
 
 

@@ -69,7 +69,10 @@ def settings(tmp_path: Path, migrated: Path) -> Config:
     data.mkdir(mode=0o700)
     shutil.copy(migrated, data / "signalcabin.db")
     return Config(
-        data_dir=data, database_url=f"sqlite:///{data / 'signalcabin.db'}", port=0, testing=True,
+        data_dir=data,
+        database_url=f"sqlite:///{data / 'signalcabin.db'}",
+        port=0,
+        testing=True,
         allowed_hosts=("localhost",),
     )
 

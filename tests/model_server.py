@@ -313,9 +313,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 words += self._plain(item)
         figures = {"prompt_tokens": len(json.dumps(body)) // 4, "completion_tokens": max(1, words // 4)}
-        self._chunk(
-            {"choices": [{"delta": {}, "finish_reason": reason or ("tool_calls" if calls else "stop")}]}
-        )
+        self._chunk({"choices": [{"delta": {}, "finish_reason": reason or ("tool_calls" if calls else "stop")}]})
         self._chunk({"choices": [], "usage": usage or figures})
         self._bytes(b"data: [DONE]\n\n")
         self.wfile.write(b"0\r\n\r\n")

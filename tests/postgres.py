@@ -111,9 +111,7 @@ def _environment(wheel: Path) -> dict[str, str]:
 
 def _initialise(wheel: Path, data: Path, run: dict[str, Any]) -> None:
     line = [wheel / "pginstall/bin/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-    done = subprocess.run(
-        [*line, "--no-locale", "--no-sync"], capture_output=True, text=True, check=False, **run
-    )
+    done = subprocess.run([*line, "--no-locale", "--no-sync"], capture_output=True, text=True, check=False, **run)
     assert done.returncode == 0, f"initdb failed: {done.stdout}{done.stderr}"
 
 
@@ -123,9 +121,7 @@ def _started(wheel: Path, data: Path, run: dict[str, Any]) -> Iterator[None]:
     line: list[Any] = [wheel / "pginstall/bin/postgres", "-D", data, "-k", data]
     for option in OPTIONS:
         line += ["-c", option]
-    with subprocess.Popen(
-        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **run
-    ) as process:
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **run) as process:
         told: list[str] = []
         ready = threading.Event()
         reader = threading.Thread(target=_read_log, args=(process, told, ready), daemon=True)

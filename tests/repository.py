@@ -15,7 +15,7 @@ def total(prices):
 '''
 FIXED = "    return round(sum(prices), 2)"
 BROKEN = "    return round(sum(prices)) / 100"
-TEST = '''import unittest
+TEST = """import unittest
 
 from shop.basket import total
 
@@ -27,7 +27,7 @@ class Total(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
-'''
+"""
 
 
 def make(root: Path, files: int = FILES) -> Path:

@@ -38,8 +38,12 @@ class Running:
             "SIGNALCABIN_PORT": str(self.port),
             "SIGNALCABIN_ADMIN_TOKEN": TOKEN,
             **({"SIGNALCABIN_PROJECT": str(project)} if project else {}),
-            **{f"SIGNALCABIN_{name}" if name.isupper() and "_API_" not in name and "_BASE_" not in name else name: value
-               for name, value in settings.items()},
+            **{
+                f"SIGNALCABIN_{name}"
+                if name.isupper() and "_API_" not in name and "_BASE_" not in name
+                else name: value
+                for name, value in settings.items()
+            },
         }
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -57,7 +61,11 @@ class Running:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"], cwd=ROOT, env=self.environ, stdout=log, stderr=log,
+                [sys.executable, "-m", "app", "serve"],
+                cwd=ROOT,
+                env=self.environ,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
             )
         deadline = time.monotonic() + 20

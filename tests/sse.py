@@ -35,7 +35,7 @@ class Follower:
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
-        self.until(lambda frames: bool(frames))
+        self.until(bool)
 
     def until(self, enough: Callable[[list[Frame]], bool], seconds: float = 30) -> None:
         """Wait until the frames seen so far are enough."""

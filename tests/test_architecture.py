@@ -78,8 +78,7 @@ def test_only_doors_know_the_web() -> None:
         for one in modules()
         if one.room and not one.is_door and len(one.words) > 1
         for name in one.imports()
-        if name.split(".")[0] in {"flask", "werkzeug", "flask_sock"}
-        or name.startswith(("app.dialects", "app.web."))
+        if name.split(".")[0] in {"flask", "werkzeug", "flask_sock"} or name.startswith(("app.dialects", "app.web."))
     ]
     assert wrong == []
 

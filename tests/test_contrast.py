@@ -17,14 +17,8 @@ GROUNDS = ("bg", "rail", "sunk", "raised", "hover")
 
 TEXT = [
     *[(ink, ground) for ink in ("ink", "ink-2", "ink-3") for ground in GROUNDS],
-    *[
-        ("ink", ground)
-        for ground in ("active", "add-mark", "del-mark", "accent-bg", "need-bg", "fail-bg", "done-bg")
-    ],
-    *[
-        ("ink-2", ground)
-        for ground in ("active", "accent-bg", "need-bg", "fail-bg", "a1", "a2", "a3", "a4", "a5")
-    ],
+    *[("ink", ground) for ground in ("active", "add-mark", "del-mark", "accent-bg", "need-bg", "fail-bg", "done-bg")],
+    *[("ink-2", ground) for ground in ("active", "accent-bg", "need-bg", "fail-bg", "a1", "a2", "a3", "a4", "a5")],
     *[("ink-3", ground) for ground in ("accent-bg",)],
     *[(tone, ground) for tone in ("accent", "need", "done", "fail") for ground in GROUNDS],
     *[("accent", "accent-bg"), ("need", "need-bg"), ("done", "done-bg"), ("fail", "fail-bg")],

@@ -77,9 +77,7 @@ def test_a_wrong_token_is_refused(token: str) -> None:
 
 def test_a_session_without_a_secret_has_no_token() -> None:
     with pytest.raises(Denied):
-        csrf.check(
-            "POST", {"X-CSRF-Token": csrf.csrf_token("")}, {}, proof="cookie", sid="", own_origins=[OWN]
-        )
+        csrf.check("POST", {"X-CSRF-Token": csrf.csrf_token("")}, {}, proof="cookie", sid="", own_origins=[OWN])
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
@@ -110,9 +108,7 @@ def test_a_bearer_is_never_sent_by_itself() -> None:
         ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, True),
     ],
 )
-def test_rights_without_a_session_hang_on_the_origin(
-    proof: str, headers: dict[str, str], expected: bool
-) -> None:
+def test_rights_without_a_session_hang_on_the_origin(proof: str, headers: dict[str, str], expected: bool) -> None:
     assert is_let_through(headers, proof=proof) is expected
 
 

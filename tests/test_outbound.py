@@ -195,9 +195,7 @@ def test_it_calls_no_url_of_another_form(url: str) -> None:
 def test_it_refuses_a_host_that_has_one_address_inside(canary: Peer, asynchronous: bool) -> None:
     names = Names(["93.184.215.14", "127.0.0.1"])
     with pytest.raises(NotAllowed):
-        get(
-            f"https://mixed.test:{canary.server_port}/", rules=Rules(resolve=names), asynchronous=asynchronous
-        )
+        get(f"https://mixed.test:{canary.server_port}/", rules=Rules(resolve=names), asynchronous=asynchronous)
 
 
 @both
@@ -385,9 +383,7 @@ def test_an_answer_packed_another_way_fails(peer: Callable[..., Peer], packing: 
     [b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500, b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + b"x" * 500],
     ids=["headers", "body"],
 )
-def test_an_answer_that_drips_ends_in_time(
-    peer: Callable[..., Peer], data: bytes, asynchronous: bool
-) -> None:
+def test_an_answer_that_drips_ends_in_time(peer: Callable[..., Peer], data: bytes, asynchronous: bool) -> None:
     server = peer(drip(data))
     started = time.monotonic()
     with pytest.raises(Failed):
@@ -476,9 +472,7 @@ def test_the_model_libraries_take_the_trusted_client(peer: Callable[..., Peer]) 
     from anthropic import AsyncAnthropic
     from openai import AsyncOpenAI
 
-    models = json.dumps(
-        {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
-    )
+    models = json.dumps({"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]})
     server = peer(lambda visit: reply(visit, 200, models.encode(), Content_Type="application/json"))
 
     async def ask() -> list[str]:

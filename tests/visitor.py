@@ -76,9 +76,4 @@ def until(look: Callable[[], T | None], seconds: float = 20) -> T:
 def is_whole(page: Any) -> bool:
     """Whether an answer is a whole page with its heading."""
     text = page.text
-    return (
-        page.status_code < 500
-        and "<html" in text
-        and "</html>" in text
-        and re.search(r"<h1[ >]", text) is not None
-    )
+    return page.status_code < 500 and "<html" in text and "</html>" in text and re.search(r"<h1[ >]", text) is not None

@@ -34,28 +34,20 @@ def _allowed(actor: Actor, key: str, thing: Thing | None) -> bool:
     if thing is None:
         return True
     return _sees(actor, thing) and (
-        thing.owner == actor.user
-        or grants.is_reading(key)
-        or grants.covers(actor.grants, grants.OTHERS + key)
+        thing.owner == actor.user or grants.is_reading(key) or grants.covers(actor.grants, grants.OTHERS + key)
     )
 
 
 def _sees(actor: Actor, thing: Thing) -> bool:
     if actor.project is not None and thing.project != actor.project:
         return False
-    return (
-        thing.owner == actor.user
-        or thing.visibility in ("team", "shared")
-        or grants.EVERYTHING in actor.grants
-    )
+    return thing.owner == actor.user or thing.visibility in ("team", "shared") or grants.EVERYTHING in actor.grants
 
 
 def _knows(actor: Actor, key: str, thing: Thing) -> bool:
     if not _sees(actor, thing):
         return False
-    return thing.owner == actor.user or any(
-        grants.covers(actor.grants, held) for held in (key, grants.reading(key))
-    )
+    return thing.owner == actor.user or any(grants.covers(actor.grants, held) for held in (key, grants.reading(key)))
 
 
 def _kind(thing: Thing) -> str:

@@ -63,9 +63,7 @@ def signout() -> Response:
     """End this browser's session and forget its cookie."""
     service.sign_out(web.actor(), request.cookies.get(web.cookie_name(), ""))
     response = make_response(redirect(url_for("accounts.signin"), 303))
-    response.delete_cookie(
-        web.cookie_name(), secure=request.is_secure, httponly=True, samesite="Lax", path="/"
-    )
+    response.delete_cookie(web.cookie_name(), secure=request.is_secure, httponly=True, samesite="Lax", path="/")
     return response
 
 

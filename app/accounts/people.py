@@ -64,9 +64,7 @@ def revoke_user(actor: Actor, user_id: str) -> None:
             raise Conflict("The last owner cannot be removed.")
         now = ids.now()
         conn.execute(user.update().where(user.c.id == user_id).values(revoked=now))
-        conn.execute(
-            token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now)
-        )
+        conn.execute(token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now))
         conn.execute(browser_session.delete().where(browser_session.c.user_id == user_id))
         conn.execute(code.delete().where(code.c.user_id == user_id))
         record.audit(conn, actor, "user.revoke", user_id)

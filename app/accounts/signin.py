@@ -146,9 +146,7 @@ def list_devices(actor: Actor, sid: str | None = None) -> list[Device]:
     current = digests.digest(sid) if sid else ""
     with db.read() as conn:
         rows = conn.execute(query).all()
-    return [
-        Device(row.id, row.address, row.created, row.seen, row.expires, row.hash == current) for row in rows
-    ]
+    return [Device(row.id, row.address, row.created, row.seen, row.expires, row.hash == current) for row in rows]
 
 
 def _require_person(actor: Actor) -> None:
@@ -182,9 +180,7 @@ def _open(conn: sa.Connection, person: people.User, address: str) -> tuple[Actor
     idle, life = people.limits(conn)
     conn.execute(browser_session.delete().where(browser_session.c.expires <= now))
     row = {"id": device_id, "user_id": person.id, "hash": digests.digest(sid), "address": address}
-    conn.execute(
-        browser_session.insert(), {**row, "created": now, "seen": now, "idle": idle, "expires": now + life}
-    )
+    conn.execute(browser_session.insert(), {**row, "created": now, "seen": now, "idle": idle, "expires": now + life})
     conn.execute(user.update().where(user.c.id == person.id).values(signed_in=now))
     held = grants.ROLES[person.role]
     actor = Actor(id=person.id, kind="user", user=person.id, name=person.name, grants=held, address=address)

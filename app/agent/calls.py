@@ -69,10 +69,17 @@ def checkpoint(hold: Hold, message: Message) -> Checkpoint | None:
 def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None:
     """Write the step's end: its figures, the files it changed, and the message's completion."""
     data = message.data
-    sessions.add_part(hold, message.id, "step-finish", {
-        "reason": data["finish"], "cost": data["cost"], "tokens": data["tokens"],
-        **({"snapshot": changed.tree} if changed else {}),
-    })
+    sessions.add_part(
+        hold,
+        message.id,
+        "step-finish",
+        {
+            "reason": data["finish"],
+            "cost": data["cost"],
+            "tokens": data["tokens"],
+            **({"snapshot": changed.tree} if changed else {}),
+        },
+    )
     if changed:
         files = [str(Path(hold.session.directory) / one["path"]) for one in changed.files]
         sessions.add_part(hold, message.id, "patch", {"hash": changed.tree, "files": files})
@@ -141,11 +148,14 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
     if name in CHANGING:
         checkpoints.before(hold, part.message_id, part.id)
     started = ids.now()
-    running: dict[str, Any] = {"status": "running", "input": given, "title": prepared.title,
-                               "metadata": prepared.metadata, "time": {"start": started}}
-    part = sessions.save_part(
-        hold, replace(part, data={**part.data, "state": running}), act=f"{name} {prepared.title}"
-    )
+    running: dict[str, Any] = {
+        "status": "running",
+        "input": given,
+        "title": prepared.title,
+        "metadata": prepared.metadata,
+        "time": {"start": started},
+    }
+    part = sessions.save_part(hold, replace(part, data={**part.data, "state": running}), act=f"{name} {prepared.title}")
 
     def show(metadata: dict[str, Any]) -> None:
         state = {**running, "metadata": redact.data({**prepared.metadata, **metadata})}
@@ -169,8 +179,12 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
 
 def _complete(hold: Hold, part: Part, result: Result, started: int) -> None:
     state: dict[str, Any] = {
-        "status": "completed", "input": part.data["state"]["input"], "output": redact.text(result.output),
-        "title": result.title, "metadata": redact.data(result.metadata), "time": {"start": started, "end": ids.now()},
+        "status": "completed",
+        "input": part.data["state"]["input"],
+        "output": redact.text(result.output),
+        "title": result.title,
+        "metadata": redact.data(result.metadata),
+        "time": {"start": started, "end": ids.now()},
     }
     if result.attachments:
         state["attachments"] = [dict(attachment) for attachment in result.attachments]
@@ -186,7 +200,11 @@ def _fail(hold: Hold, part: Part, why: str) -> None:
     state = part.data["state"]
     now = ids.now()
     start = (state.get("time") or {}).get("start", now)
-    known = {"input": state.get("input", {}), "metadata": state.get("metadata", {}), "time": {"start": start, "end": now}}
+    known = {
+        "input": state.get("input", {}),
+        "metadata": state.get("metadata", {}),
+        "time": {"start": start, "end": now},
+    }
     error = {"status": "error", "error": why, **({"title": state["title"]} if "title" in state else {}), **known}
     sessions.save_part(hold, replace(part, data={**part.data, "state": error}))
 
@@ -202,7 +220,11 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         known[:] = todos
 
     return ToolContext(
-        root=Root(directory), directory=directory, private=config.current().data_dir / "private" / session.project,
-        cancel=hold.cancelled, stamps=tools.stamps_of(states), todos=known,
+        root=Root(directory),
+        directory=directory,
+        private=config.current().data_dir / "private" / session.project,
+        cancel=hold.cancelled,
+        stamps=tools.stamps_of(states),
+        todos=known,
         set_todos=set_todos,
     )

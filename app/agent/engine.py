@@ -134,10 +134,19 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
 def _begin(hold: Hold) -> Message:
     """An empty message that answers the run's prompt."""
     run, directory = hold.run, hold.session.directory
-    return sessions.add_message(hold, {
-        "parentID": run.message_id, "providerID": run.provider, "modelID": run.model, "mode": run.mode,
-        "agent": run.mode, "path": {"cwd": directory, "root": directory}, "cost": 0.0, "tokens": tokens(Usage()),
-    })
+    return sessions.add_message(
+        hold,
+        {
+            "parentID": run.message_id,
+            "providerID": run.provider,
+            "modelID": run.model,
+            "mode": run.mode,
+            "agent": run.mode,
+            "path": {"cwd": directory, "root": directory},
+            "cost": 0.0,
+            "tokens": tokens(Usage()),
+        },
+    )
 
 
 def _choose_model(hold: Hold) -> None:
@@ -185,8 +194,12 @@ def _pause(hold: Hold, message: Message, failed: ProviderFailed, attempt: int) -
     seconds = min(failed.retry_after if failed.retry_after is not None else 2 ** (attempt - 1), 300)
     now = ids.now()
     error = {"name": "APIError", "data": _api_error(failed)}
-    sessions.add_part(hold, message.id, "retry", {"attempt": attempt, "error": error, "time": {"created": now},
-                                                  "next": now + int(seconds * 1000)})
+    sessions.add_part(
+        hold,
+        message.id,
+        "retry",
+        {"attempt": attempt, "error": error, "time": {"created": now}, "next": now + int(seconds * 1000)},
+    )
     if not hold.pause(seconds):
         hold.raise_if_cancelled()
         raise Drained

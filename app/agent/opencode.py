@@ -28,7 +28,9 @@ def all_providers(actor: Actor) -> dict[str, Any]:
     """The same in the newer form."""
     found = _providers(actor)
     return {
-        "all": [_provider(one) for one in found], "default": _defaults(found), "connected": [one.id for one in found],
+        "all": [_provider(one) for one in found],
+        "default": _defaults(found),
+        "connected": [one.id for one in found],
     }
 
 
@@ -44,9 +46,16 @@ def config(actor: Actor) -> dict[str, Any]:
     place = projects.resolve(actor, opencode.directory())
     provider, model = service.default_model(actor, place.directory)
     return {
-        "$schema": "https://opencode.ai/config.json", "username": getpass.getuser(),
-        "model": f"{provider}/{model}", "share": "manual", "keybinds": {}, "mode": {}, "command": {},
-        "agent": {mode.name: {"description": mode.description, "mode": "primary"} for mode in service.list_modes(actor)},
+        "$schema": "https://opencode.ai/config.json",
+        "username": getpass.getuser(),
+        "model": f"{provider}/{model}",
+        "share": "manual",
+        "keybinds": {},
+        "mode": {},
+        "command": {},
+        "agent": {
+            mode.name: {"description": mode.description, "mode": "primary"} for mode in service.list_modes(actor)
+        },
         "provider": {
             one.id: {"name": one.name, "models": {m.id: {"name": m.name} for m in one.models}}
             for one in service.list_providers(actor, place.directory)
@@ -65,7 +74,11 @@ def _defaults(found: list[ProviderInfo]) -> dict[str, str]:
 
 def _provider(one: ProviderInfo) -> dict[str, Any]:
     return {
-        "id": one.id, "name": one.name, "source": one.source, "env": [], "options": {},
+        "id": one.id,
+        "name": one.name,
+        "source": one.source,
+        "env": [],
+        "options": {},
         "models": {model.id: _model(one, model) for model in one.models},
     }
 
@@ -73,15 +86,30 @@ def _provider(one: ProviderInfo) -> dict[str, Any]:
 def _model(provider: ProviderInfo, model: ModelInfo) -> dict[str, Any]:
     text = {"text": True, "audio": False, "image": False, "video": False, "pdf": False}
     return {
-        "id": model.id, "providerID": provider.id, "name": model.name, "release_date": "", "attachment": False,
-        "reasoning": False, "temperature": True, "tool_call": model.tools, "status": "active", "options": {},
+        "id": model.id,
+        "providerID": provider.id,
+        "name": model.name,
+        "release_date": "",
+        "attachment": False,
+        "reasoning": False,
+        "temperature": True,
+        "tool_call": model.tools,
+        "status": "active",
+        "options": {},
         "cost": {"input": model.price_in or 0, "output": model.price_out or 0, "cache": {"read": 0, "write": 0}},
-        "limit": {"context": model.context, "output": model.output},
-        "modalities": {"input": ["text"], "output": ["text"]}, "headers": {}, "variants": {},
+        "limit": {"context": model.context or 0, "output": model.output or 0},
+        "modalities": {"input": ["text"], "output": ["text"]},
+        "headers": {},
+        "variants": {},
         "api": {"id": model.id, "url": "", "npm": ""},
         "capabilities": {
-            "temperature": True, "reasoning": False, "attachment": False, "toolcall": model.tools, "input": text,
-            "output": text, "interleaved": False,
+            "temperature": True,
+            "reasoning": False,
+            "attachment": False,
+            "toolcall": model.tools,
+            "input": text,
+            "output": text,
+            "interleaved": False,
         },
     }
 
@@ -89,8 +117,13 @@ def _model(provider: ProviderInfo, model: ModelInfo) -> dict[str, Any]:
 def _agent(mode: Mode) -> dict[str, Any]:
     edits = "deny" if mode.name == "plan" else "ask"
     return {
-        "name": mode.name, "description": mode.description, "mode": "primary", "builtIn": True, "native": True,
-        "permission": {"edit": edits, "bash": {"*": "ask"}, "webfetch": "ask"}, "options": {},
+        "name": mode.name,
+        "description": mode.description,
+        "mode": "primary",
+        "builtIn": True,
+        "native": True,
+        "permission": {"edit": edits, "bash": {"*": "ask"}, "webfetch": "ask"},
+        "options": {},
         "tools": dict.fromkeys(mode.tools or (), True),
     }
 

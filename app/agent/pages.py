@@ -130,7 +130,10 @@ def fill_home(actor: Actor) -> dict[str, Any]:
     connected = [one for one in catalog.list_providers(actor) if one.source != "builtin"]
     pending = _pending_of(actor)
     return {
-        "door": pending.door if pending else Door(), "providers": _known(), "local": _local(), "demo": True,
+        "door": pending.door if pending else Door(),
+        "providers": _known(),
+        "local": _local(),
+        "demo": True,
         "connected": [one.name for one in connected],
     }
 

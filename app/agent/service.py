@@ -37,9 +37,12 @@ def advance(run_id: str) -> None:
     if hold is None:
         return
     with _lock:
+        lost = _held.get(run_id)
         _held[run_id] = hold
         if _draining.is_set():
             hold.draining.set()
+    if lost is not None:
+        lost.cancel()
     ticks.after(BEAT, lambda: _beat(hold))
     try:
         engine.drive(hold)

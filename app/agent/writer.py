@@ -17,9 +17,7 @@ from app.sessions import service as sessions
 from app.sessions.service import Hold, Message, Part
 
 FLUSH = 0.05
-INVALID_JSON = (
-    "The arguments were not a JSON object, or held a NUL character. Send the call again with valid JSON."
-)
+INVALID_JSON = "The arguments were not a JSON object, or held a NUL character. Send the call again with valid JSON."
 
 
 class StepWriter:
@@ -82,8 +80,13 @@ class StepWriter:
         now = ids.now()
         state: dict[str, Any] = {"status": "pending", "input": done.input, "raw": ""}
         if not isinstance(done.input, dict) or _has_nul(done.input):
-            state = {"status": "error", "input": {}, "error": INVALID_JSON, "raw": str(done.input),
-                     "time": {"start": now, "end": now}}
+            state = {
+                "status": "error",
+                "input": {},
+                "error": INVALID_JSON,
+                "raw": str(done.input),
+                "time": {"start": now, "end": now},
+            }
         data = {**part.data, "state": state, "ready": True}
         self._calls[call_id] = sessions.save_part(
             self._hold, Part(part.id, part.message_id, part.session_id, part.type, data)

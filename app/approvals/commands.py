@@ -14,26 +14,108 @@ from app.approvals.presets import Base, Stance, base_of
 from app.approvals.shell import Assignment, Command, FileUse, Piece, Unclear, Word
 from app.approvals.weighing import PartDecision, Rule
 
-MODIFIERS = frozenset((
-    "rm", "rmdir", "mv", "cp", "mkdir", "touch", "chmod", "chown", "chgrp", "ln", "tee", "dd", "install",
-    "truncate",
-    "shred", "rsync", "sed", "unlink", "patch",
-))
-EXACT = MODIFIERS | wrappers.INTERPRETERS | wrappers.RUNNERS | wrappers.SHELLS | frozenset((
-    "curl", "wget", "sudo", "doas", "kill", "pkill", "killall", "scp", "sftp", "nc", "source", ".", "find",
-    "export",
-    "declare", "typeset", "local", "readonly", "unset", "alias", "set", "shopt", "enable", "hash", "trap",
-))
+MODIFIERS = frozenset(
+    (
+        "rm",
+        "rmdir",
+        "mv",
+        "cp",
+        "mkdir",
+        "touch",
+        "chmod",
+        "chown",
+        "chgrp",
+        "ln",
+        "tee",
+        "dd",
+        "install",
+        "truncate",
+        "shred",
+        "rsync",
+        "sed",
+        "unlink",
+        "patch",
+    )
+)
+EXACT = (
+    MODIFIERS
+    | wrappers.INTERPRETERS
+    | wrappers.RUNNERS
+    | wrappers.SHELLS
+    | frozenset(
+        (
+            "curl",
+            "wget",
+            "sudo",
+            "doas",
+            "kill",
+            "pkill",
+            "killall",
+            "scp",
+            "sftp",
+            "nc",
+            "source",
+            ".",
+            "find",
+            "export",
+            "declare",
+            "typeset",
+            "local",
+            "readonly",
+            "unset",
+            "alias",
+            "set",
+            "shopt",
+            "enable",
+            "hash",
+            "trap",
+        )
+    )
+)
 _VERBS = {
-    "git": 2, "gh": 3, "npm": 2, "pnpm": 2, "yarn": 2, "pip": 2, "uv": 2, "cargo": 2, "go": 2, "kubectl": 2,
+    "git": 2,
+    "gh": 3,
+    "npm": 2,
+    "pnpm": 2,
+    "yarn": 2,
+    "pip": 2,
+    "uv": 2,
+    "cargo": 2,
+    "go": 2,
+    "kubectl": 2,
     "make": 2,
-    "terraform": 2, "apt": 2, "apt-get": 2, "brew": 2, "systemctl": 2, "poetry": 2, "dotnet": 2, "mvn": 2,
-    "gradle": 2, "bundle": 2, "rails": 2, "just": 2, "tox": 2, "hg": 2, "svn": 2, "aws": 3, "gcloud": 3,
+    "terraform": 2,
+    "apt": 2,
+    "apt-get": 2,
+    "brew": 2,
+    "systemctl": 2,
+    "poetry": 2,
+    "dotnet": 2,
+    "mvn": 2,
+    "gradle": 2,
+    "bundle": 2,
+    "rails": 2,
+    "just": 2,
+    "tox": 2,
+    "hg": 2,
+    "svn": 2,
+    "aws": 3,
+    "gcloud": 3,
     "az": 3,
 }
-_LONGER = {("npm", "run"), ("pnpm", "run"), ("yarn", "run"), ("uv", "run"), ("poetry", "run"),
-           ("bundle", "exec"),
-           ("git", "remote"), ("git", "stash"), ("git", "worktree"), ("cargo", "run"), ("go", "run")}
+_LONGER = {
+    ("npm", "run"),
+    ("pnpm", "run"),
+    ("yarn", "run"),
+    ("uv", "run"),
+    ("poetry", "run"),
+    ("bundle", "exec"),
+    ("git", "remote"),
+    ("git", "stash"),
+    ("git", "worktree"),
+    ("cargo", "run"),
+    ("go", "run"),
+}
 _NEVER_SUGGESTED = (("git", "config"), ("npm", "exec"), ("pnpm", "dlx"), ("npm", "config"))
 _HARMLESS = re.compile(
     r"CI|LANG|LANGUAGE|LC_[A-Z]+|TZ|NO_COLOR|FORCE_COLOR|CLICOLOR(_FORCE)?|TERM|COLUMNS|LINES|NODE_ENV"
@@ -55,9 +137,7 @@ def decide(line: str, ground: Ground, stance: Stance, given: Sequence[Rule]) -> 
     return list(dict.fromkeys(parts))
 
 
-def _piece(
-    piece: Piece, bases: list[str], ground: Ground, stance: Stance, given: Sequence[Rule]
-) -> list[PartDecision]:
+def _piece(piece: Piece, bases: list[str], ground: Ground, stance: Stance, given: Sequence[Rule]) -> list[PartDecision]:
     match piece:
         case Unclear(source, why):
             base = base_of(stance, "bash")
@@ -241,9 +321,9 @@ def _suggestion(piece: Command) -> Rule | None:
         verbs = _VERBS.get(piece.name, 1) + (tuple(texts[:2]) in _LONGER)
         lead = texts[:verbs]
         plain = len(lead) == verbs and not any(text.startswith("-") for text in lead)
-        pattern = [*(patterns.literal(text) for text in lead), "*"] if plain else [
-            patterns.literal(text) for text in texts
-        ]
+        pattern = (
+            [*(patterns.literal(text) for text in lead), "*"] if plain else [patterns.literal(text) for text in texts]
+        )
     text = " ".join([*sets, *pattern])
     return Rule("bash", text, "allow") if len(text) <= 500 else None
 

@@ -20,34 +20,107 @@ _BLANK_GAP = re.compile(rb"(?:[ \t\n]|\\\n)*")
 _META = re.compile(r"(?<!\\)(?:\\\\)*[;&|<>()`\n\t ]")
 _HANGING = re.compile(r"(?<!\\)(?:\\\\)*\\$")
 _DELIMITER = re.compile(r"""\\?[\w.+-]+|'[\w.+ -]+'|"[\w.+ -]+\"""", re.ASCII)
-_LISTED = frozenset((
-    "program", "list", "pipeline", "redirected_statement", "subshell", "compound_statement", "if_statement",
-    "elif_clause", "else_clause", "while_statement", "for_statement", "c_style_for_statement",
-    "case_statement",
-    "case_item", "do_group", "negated_command", "function_definition", "command_substitution",
-    "process_substitution", "string", "string_content", "concatenation", "expansion", "simple_expansion",
-    "arithmetic_expansion", "binary_expression", "unary_expression", "postfix_expression",
-    "ternary_expression",
-    "parenthesized_expression", "subscript", "array", "word", "number", "raw_string", "ansi_c_string",
-    "translated_string", "variable_name", "special_variable_name", "comment", "test_operator", "regex",
-    "extglob_pattern", "brace_expression", "file_descriptor", "command_name", "heredoc_redirect",
-    "heredoc_start",
-    "heredoc_body", "heredoc_content", "heredoc_end", "herestring_redirect", "variable_assignments",
-))
+_LISTED = frozenset(
+    (
+        "program",
+        "list",
+        "pipeline",
+        "redirected_statement",
+        "subshell",
+        "compound_statement",
+        "if_statement",
+        "elif_clause",
+        "else_clause",
+        "while_statement",
+        "for_statement",
+        "c_style_for_statement",
+        "case_statement",
+        "case_item",
+        "do_group",
+        "negated_command",
+        "function_definition",
+        "command_substitution",
+        "process_substitution",
+        "string",
+        "string_content",
+        "concatenation",
+        "expansion",
+        "simple_expansion",
+        "arithmetic_expansion",
+        "binary_expression",
+        "unary_expression",
+        "postfix_expression",
+        "ternary_expression",
+        "parenthesized_expression",
+        "subscript",
+        "array",
+        "word",
+        "number",
+        "raw_string",
+        "ansi_c_string",
+        "translated_string",
+        "variable_name",
+        "special_variable_name",
+        "comment",
+        "test_operator",
+        "regex",
+        "extglob_pattern",
+        "brace_expression",
+        "file_descriptor",
+        "command_name",
+        "heredoc_redirect",
+        "heredoc_start",
+        "heredoc_body",
+        "heredoc_content",
+        "heredoc_end",
+        "herestring_redirect",
+        "variable_assignments",
+    )
+)
 _BREAKS = (*";&|()<>\n", "")
 _UNBROKEN = ("concatenation", "variable_assignment", "command_name", "simple_expansion")
 _INNER = ("command_substitution", "process_substitution", "arithmetic_expansion")
-_JOINING = frozenset((
-    "concatenation", "string", "expansion", "simple_expansion", "arithmetic_expansion", "variable_assignment",
-    "subscript", "array", "brace_expression", "binary_expression", "unary_expression", "postfix_expression",
-    "ternary_expression", "parenthesized_expression", "command_substitution", "process_substitution",
-))
-_WORDS = frozenset((
-    "word", "number", "string", "raw_string", "ansi_c_string", "concatenation", "simple_expansion",
-    "expansion", "command_substitution", "arithmetic_expansion",
-))
+_JOINING = frozenset(
+    (
+        "concatenation",
+        "string",
+        "expansion",
+        "simple_expansion",
+        "arithmetic_expansion",
+        "variable_assignment",
+        "subscript",
+        "array",
+        "brace_expression",
+        "binary_expression",
+        "unary_expression",
+        "postfix_expression",
+        "ternary_expression",
+        "parenthesized_expression",
+        "command_substitution",
+        "process_substitution",
+    )
+)
+_WORDS = frozenset(
+    (
+        "word",
+        "number",
+        "string",
+        "raw_string",
+        "ansi_c_string",
+        "concatenation",
+        "simple_expansion",
+        "expansion",
+        "command_substitution",
+        "arithmetic_expansion",
+    )
+)
 _KNOWN = _LISTED | {
-    "command", "declaration_command", "unset_command", "test_command", "file_redirect", "variable_assignment",
+    "command",
+    "declaration_command",
+    "unset_command",
+    "test_command",
+    "file_redirect",
+    "variable_assignment",
 }
 
 
@@ -91,8 +164,10 @@ def of_tree(root: Node, source: bytes) -> str:
     if any(_leaf_is_odd(leaf, source) for leaf in leaves):
         return "The shell line has a form that cannot be checked."
     bodies = [node for node, _depth in every(root) if node.type in ("heredoc_body", "heredoc_end")]
-    return "" if _covers(sorted(leaves + bodies, key=lambda n: n.start_byte), source) else (
-        "The shell line has a form that cannot be checked."
+    return (
+        ""
+        if _covers(sorted(leaves + bodies, key=lambda n: n.start_byte), source)
+        else ("The shell line has a form that cannot be checked.")
     )
 
 

@@ -44,8 +44,12 @@ asks = sa.Table(
     sa.Index("ask_session", "session_id", "call_hash"),
     sa.Index("ask_run", "run_id", "state"),
     sa.Index(
-        "ask_one_waiting", "session_id", "call_hash", unique=True,
-        sqlite_where=sa.text("state = 'waiting'"), postgresql_where=sa.text("state = 'waiting'"),
+        "ask_one_waiting",
+        "session_id",
+        "call_hash",
+        unique=True,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
     ),
 )
 

@@ -93,10 +93,17 @@ def _find(actor: Actor, ask_id: str, kind: str) -> Ask:
 def _permission(ask: dict[str, Any]) -> dict[str, Any]:
     """The union of both generations' fields."""
     return {
-        "id": ask["id"], "sessionID": ask["session_id"], "messageID": ask["message_id"],
+        "id": ask["id"],
+        "sessionID": ask["session_id"],
+        "messageID": ask["message_id"],
         "callID": ask["call_id"],
-        "type": ask["tool"], "pattern": ask["patterns"], "title": ask["title"], "metadata": ask["metadata"],
-        "time": {"created": ask["created"]}, "permission": _kind(ask["tool"]), "patterns": ask["patterns"],
+        "type": ask["tool"],
+        "pattern": ask["patterns"],
+        "title": ask["title"],
+        "metadata": ask["metadata"],
+        "time": {"created": ask["created"]},
+        "permission": _kind(ask["tool"]),
+        "patterns": ask["patterns"],
         "always": [rule["pattern"] for rule in ask["always"]],
         "tool": {"messageID": ask["message_id"], "callID": ask["call_id"]},
     }
@@ -104,7 +111,9 @@ def _permission(ask: dict[str, Any]) -> dict[str, Any]:
 
 def _question(ask: dict[str, Any]) -> dict[str, Any]:
     return {
-        "id": ask["id"], "sessionID": ask["session_id"], "questions": ask["questions"],
+        "id": ask["id"],
+        "sessionID": ask["session_id"],
+        "questions": ask["questions"],
         "tool": {"messageID": ask["message_id"], "callID": ask["call_id"]},
     }
 
@@ -140,5 +149,9 @@ def _withdrawn(fact: Fact) -> list[dict[str, Any]]:
     known = {"sessionID": ask["session_id"], "requestID": ask["id"]}
     if ask["kind"] == "question":
         return [{"type": "question.rejected", "properties": known}]
-    return [{"type": "permission.replied", "properties": {
-        **known, "permissionID": ask["id"], "response": "reject", "reply": "reject"}}]
+    return [
+        {
+            "type": "permission.replied",
+            "properties": {**known, "permissionID": ask["id"], "response": "reject", "reply": "reject"},
+        }
+    ]

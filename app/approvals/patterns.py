@@ -114,9 +114,7 @@ def _skip(states: set[int], atoms: Sequence[Atom]) -> set[int]:
     return found
 
 
-def _step(
-    states: set[int], elements: Sequence[PatternWord], text: str, fixed: bool, wide: bool
-) -> set[int]:
+def _step(states: set[int], elements: Sequence[PatternWord], text: str, fixed: bool, wide: bool) -> set[int]:
     after: set[int] = set()
     for at in states:
         if at == len(elements):

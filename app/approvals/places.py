@@ -13,7 +13,12 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 PROTECTED = (
-    (".git",), (".opencode",), (".roo",), (".roomodes",), (".claude",), ("opencode.json",),
+    (".git",),
+    (".opencode",),
+    (".roo",),
+    (".roomodes",),
+    (".claude",),
+    ("opencode.json",),
     ("opencode.jsonc",),
     (".github", "workflows"),
 )

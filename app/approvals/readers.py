@@ -7,32 +7,102 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_PLAIN = frozenset((
-    "ls", "cat", "head", "tail", "wc", "pwd", "echo", "true", "false", "[", "test", "basename", "dirname",
-    "realpath", "readlink", "stat", "file", "du", "df", "which", "type", "uname", "whoami", "id", "nl", "cut",
-    "tr", "diff", "cmp", "grep", "egrep", "fgrep", "cd", "sleep", "seq", "md5sum", "sha256sum",
-))
+_PLAIN = frozenset(
+    (
+        "ls",
+        "cat",
+        "head",
+        "tail",
+        "wc",
+        "pwd",
+        "echo",
+        "true",
+        "false",
+        "[",
+        "test",
+        "basename",
+        "dirname",
+        "realpath",
+        "readlink",
+        "stat",
+        "file",
+        "du",
+        "df",
+        "which",
+        "type",
+        "uname",
+        "whoami",
+        "id",
+        "nl",
+        "cut",
+        "tr",
+        "diff",
+        "cmp",
+        "grep",
+        "egrep",
+        "fgrep",
+        "cd",
+        "sleep",
+        "seq",
+        "md5sum",
+        "sha256sum",
+    )
+)
 _SHORT_WRITES = {"sort": "oT", "date": "s", "tree": "oR", "printf": "v", "uniq": ""}
 _LONG_WRITES = {
-    "sort": ("--output", "--compress-program", "--temporary-directory"), "date": ("--set",),
+    "sort": ("--output", "--compress-program", "--temporary-directory"),
+    "date": ("--set",),
     "tree": ("--output",),
-    "rg": ("--pre", "--hostname-bin", "--search-zip"), "printf": (), "uniq": (),
+    "rg": ("--pre", "--hostname-bin", "--search-zip"),
+    "printf": (),
+    "uniq": (),
 }
 _FIND_ACTS = ("-exec", "-ok", "-delete", "-fprint", "-fls")
 _GIT = frozenset(("status", "diff", "log", "show", "rev-parse", "ls-files", "blame", "describe", "shortlog"))
 _GIT_WRITES = ("--output", "--ext-diff", "--open-files-in-pager", "--parseopt", "--exec")
 _GIT_LISTS = {
     "branch": ("-a", "-r", "-v", "-vv", "--all", "--remotes", "--list", "--show-current"),
-    "remote": ("-v", "--verbose"), "tag": ("-l", "--list"), "stash": ("list",),
+    "remote": ("-v", "--verbose"),
+    "tag": ("-l", "--list"),
+    "stash": ("list",),
 }
-GLOBBED = frozenset((
-    "ls", "cat", "head", "tail", "wc", "grep", "stat", "file", "du", "diff", "echo", "[", "test",
-))
-NO_PATHS = frozenset((
-    "echo", "true", "false", "basename", "dirname", "which", "type", "uname", "whoami", "id", "tr", "sleep",
-    "seq",
-    "date", "printf", "pwd",
-))
+GLOBBED = frozenset(
+    (
+        "ls",
+        "cat",
+        "head",
+        "tail",
+        "wc",
+        "grep",
+        "stat",
+        "file",
+        "du",
+        "diff",
+        "echo",
+        "[",
+        "test",
+    )
+)
+NO_PATHS = frozenset(
+    (
+        "echo",
+        "true",
+        "false",
+        "basename",
+        "dirname",
+        "which",
+        "type",
+        "uname",
+        "whoami",
+        "id",
+        "tr",
+        "sleep",
+        "seq",
+        "date",
+        "printf",
+        "pwd",
+    )
+)
 
 
 def only_reads(name: str, words: Sequence[str]) -> bool:
@@ -65,7 +135,6 @@ def _git_reads(words: Sequence[str]) -> bool:
     if verb in _GIT_LISTS:
         return all(word in _GIT_LISTS[verb] for word in rest) and (verb != "stash" or rest == ["list"])
     return verb in _GIT and not any(
-        word.startswith("--") and len(word) > 2
-        and any(full.startswith(word.partition("=")[0]) for full in _GIT_WRITES)
+        word.startswith("--") and len(word) > 2 and any(full.startswith(word.partition("=")[0]) for full in _GIT_WRITES)
         for word in rest
     )

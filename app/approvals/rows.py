@@ -57,6 +57,7 @@ def readable(actor: Actor, found: Iterable[Ask]) -> list[Ask]:
         for each in found
     ]
     return [
-        each for each in shown
+        each
+        for each in shown
         if accounts.may(actor, "approvals:read", Scope(each.owner, each.project, each.visibility))
     ]

@@ -37,9 +37,15 @@ def add(
     """Store rules at a layer for a target."""
     rows = [
         {
-            "id": ids.ascending("rul"), "layer": layer, "target": target, "tool": rule["tool"],
+            "id": ids.ascending("rul"),
+            "layer": layer,
+            "target": target,
+            "tool": rule["tool"],
             "pattern": rule["pattern"],
-            "action": rule["action"], "ask_id": ask_id, "created_by": by, "created": ids.now(),
+            "action": rule["action"],
+            "ask_id": ask_id,
+            "created_by": by,
+            "created": ids.now(),
         }
         for rule in new
     ]

@@ -18,9 +18,7 @@ from app.approvals.weighing import LAYERS, Decision, PartDecision, Rule, conclud
 __all__ = ["LAYERS", "Action", "Decision", "Ground", "Limits", "PartDecision", "Rule", "Stance", "decide"]
 
 
-def decide(
-    tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rules: Sequence[Rule]
-) -> Decision:
+def decide(tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rules: Sequence[Rule]) -> Decision:
     """Decide a call of a tool with its input under the rules of all layers."""
     kind = subjects.kind_of(tool)
     if kind == "bash":
@@ -34,9 +32,7 @@ def decide(
     return conclude(parts)
 
 
-def _paths(
-    kind: str, paths: list[str], ground: Ground, stance: Stance, rules: Sequence[Rule]
-) -> list[PartDecision]:
+def _paths(kind: str, paths: list[str], ground: Ground, stance: Stance, rules: Sequence[Rule]) -> list[PartDecision]:
     if not paths:
         return [weigh(kind, kind, base_of(stance, kind), rules, lambda _rule: "no", floor="it names no path")]
     found = [place(ground, path) for path in paths]

@@ -28,9 +28,31 @@ from app.sessions import service as sessions
 from app.sessions.service import Hold, Session
 
 __all__ = [
-    "Ask", "Call", "Decision", "Limits", "Rule", "StoredRule", "add_rule", "answer", "answer_question",
-    "answered_today", "ask", "count_waiting", "decide", "get", "is_legible", "is_unanswered", "is_waiting",
-    "of_session", "question", "reject_question", "remove_rule", "rules_of", "start", "verdict", "waiting",
+    "Ask",
+    "Call",
+    "Decision",
+    "Limits",
+    "Rule",
+    "StoredRule",
+    "add_rule",
+    "answer",
+    "answer_question",
+    "answered_today",
+    "ask",
+    "count_waiting",
+    "decide",
+    "get",
+    "is_legible",
+    "is_unanswered",
+    "is_waiting",
+    "of_session",
+    "question",
+    "reject_question",
+    "remove_rule",
+    "rules_of",
+    "start",
+    "verdict",
+    "waiting",
     "withdraw",
 ]
 
@@ -42,7 +64,11 @@ SAID = {"once": "allowed", "always": "allowed from now on", "reject": "rejected"
 
 
 def decide(
-    hold: Hold, call: Call, *, given: Sequence[Rule] = (), ceiling: str = "auto",
+    hold: Hold,
+    call: Call,
+    *,
+    given: Sequence[Rule] = (),
+    ceiling: str = "auto",
     limits: Limits | None = None,
     roots: tuple[str, ...] = (),
 ) -> Decision:
@@ -58,12 +84,20 @@ def decide(
 
 def ask(hold: Hold, call: Call, decision: Decision) -> Ask:
     """Ask a human about a call; the same call asks only once."""
-    return _store(hold, call, {
-        "kind": "approval", "id": ids.ascending("per"), "title": titles.title(call), "why": decision.why,
-        "metadata": titles.metadata(call, decision), "patterns": titles.patterns(call, decision),
-        "parts": [plain_part(part) for part in decision.parts],
-        "always": [plain_rule(rule) for rule in decision.always],
-    })
+    return _store(
+        hold,
+        call,
+        {
+            "kind": "approval",
+            "id": ids.ascending("per"),
+            "title": titles.title(call),
+            "why": decision.why,
+            "metadata": titles.metadata(call, decision),
+            "patterns": titles.patterns(call, decision),
+            "parts": [plain_part(part) for part in decision.parts],
+            "always": [plain_rule(rule) for rule in decision.always],
+        },
+    )
 
 
 def question(hold: Hold, call: Call, questions: list[dict[str, Any]]) -> Ask:
@@ -71,10 +105,17 @@ def question(hold: Hold, call: Call, questions: list[dict[str, Any]]) -> Ask:
     if not questions:
         raise Invalid("There is no question.", "questions")
     title = str(questions[0].get("question", ""))
-    return _store(hold, call, {
-        "kind": "question", "id": ids.ascending("que"), "title": title, "questions": questions,
-        "why": "The agent asks.",
-    })
+    return _store(
+        hold,
+        call,
+        {
+            "kind": "question",
+            "id": ids.ascending("que"),
+            "title": title,
+            "questions": questions,
+            "why": "The agent asks.",
+        },
+    )
 
 
 def verdict(hold: Hold, call: Call) -> Ask | None:
@@ -95,7 +136,11 @@ def is_waiting(connection: sa.Connection, run_id: str) -> bool:
 
 
 def answer(
-    actor: Actor | None, ask_id: str, reply: str, word: str = "", scope: str = "session",
+    actor: Actor | None,
+    ask_id: str,
+    reply: str,
+    word: str = "",
+    scope: str = "session",
     rules: Sequence[dict[str, str]] | None = None,
 ) -> Ask:
     """Answer an ask once for all: once, always (adds the shown rules, or the given ones of them), reject."""
@@ -111,10 +156,22 @@ def answer(
             rulebook.add(connection, added, scope, target, found.id, actor.id)
         if added and scope == "session":
             _release(connection, actor, answered)
-        record.audit(connection, actor, "approval.answer", found.id, {
-            "reply": reply, "word": word, "tool": found.tool, "input": found.input, "call": found.call_hash,
-            "session": found.session_id, "rules": added, "scope": scope if added else "",
-        })
+        record.audit(
+            connection,
+            actor,
+            "approval.answer",
+            found.id,
+            {
+                "reply": reply,
+                "word": word,
+                "tool": found.tool,
+                "input": found.input,
+                "call": found.call_hash,
+                "session": found.session_id,
+                "rules": added,
+                "scope": scope if added else "",
+            },
+        )
         _go_on(connection, found.run_id)
     return answered
 
@@ -242,15 +299,34 @@ def _on_end(*, session_id: str = "", run_id: str = "") -> None:
 def _store(hold: Hold, call: Call, values: dict[str, Any]) -> Ask:
     session = hold.session
     row = {
-        "session_id": session.id, "above": _above(hold), "run_id": hold.run_id, "message_id": call.message_id,
-        "part_id": call.part_id, "call_id": call.call_id, "call_hash": call.hash(session.id),
+        "session_id": session.id,
+        "above": _above(hold),
+        "run_id": hold.run_id,
+        "message_id": call.message_id,
+        "part_id": call.part_id,
+        "call_id": call.call_id,
+        "call_hash": call.hash(session.id),
         "tool": call.tool,
-        "input": call.input, "metadata": {}, "patterns": [], "parts": [], "always": [], "questions": [],
-        "mode": hold.run.mode, "owner": session.owner, "project": session.project,
+        "input": call.input,
+        "metadata": {},
+        "patterns": [],
+        "parts": [],
+        "always": [],
+        "questions": [],
+        "mode": hold.run.mode,
+        "owner": session.owner,
+        "project": session.project,
         "visibility": session.visibility,
-        "state": "waiting", "reply": "", "word": "", "answers": [], "added": [], "answered_by": "",
+        "state": "waiting",
+        "reply": "",
+        "word": "",
+        "answers": [],
+        "added": [],
+        "answered_by": "",
         "answered_name": "",
-        "created": ids.now(), "answered": None, **values,
+        "created": ids.now(),
+        "answered": None,
+        **values,
     }
     with db.transaction() as connection:
         hold.check(connection)
@@ -298,8 +374,12 @@ def _too_late(found: Ask) -> str:
 def _settle(connection: sa.Connection, actor: Actor, found: Ask, reply: str, **values: Any) -> Ask:
     """Store an answer unless somebody was faster, and announce it."""
     stored = {
-        "state": "answered", "reply": reply, "answered_by": actor.id, "answered_name": actor.name,
-        "answered": ids.now(), **values,
+        "state": "answered",
+        "reply": reply,
+        "answered_by": actor.id,
+        "answered_name": actor.name,
+        "answered": ids.now(),
+        **values,
     }
     if not rows.change(connection, found.id, stored):
         raise Conflict(_too_late(rows.one(connection, found.id)))
@@ -308,9 +388,7 @@ def _settle(connection: sa.Connection, actor: Actor, found: Ask, reply: str, **v
     return answered
 
 
-def _answer_question(
-    connection: sa.Connection, actor: Actor, found: Ask, reply: str, answers: list[list[str]]
-) -> Ask:
+def _answer_question(connection: sa.Connection, actor: Actor, found: Ask, reply: str, answers: list[list[str]]) -> Ask:
     answered = _settle(connection, actor, found, reply, answers=answers)
     detail = {"reply": reply, "session": found.session_id}
     record.audit(connection, actor, "question.answer", found.id, detail)

@@ -124,9 +124,19 @@ def _walk(root: Node) -> Iterator[Piece]:
 
 def _operands(node: Node) -> list[Node]:
     types = (
-        "word", "string", "raw_string", "concatenation", "simple_expansion", "expansion",
-        "command_substitution", "number", "test_operator", "arithmetic_expansion", "ansi_c_string",
-        "regex", "extglob_pattern",
+        "word",
+        "string",
+        "raw_string",
+        "concatenation",
+        "simple_expansion",
+        "expansion",
+        "command_substitution",
+        "number",
+        "test_operator",
+        "arithmetic_expansion",
+        "ansi_c_string",
+        "regex",
+        "extglob_pattern",
     )
     found: list[Node] = []
     stack = list(reversed(node.children))
@@ -278,4 +288,3 @@ def _within(inner: Piece, piece: Command, raised: bool) -> Piece:
         return inner
     sets = inner.sets if set(piece.sets) <= set(inner.sets) else (*piece.sets, *inner.sets)
     return replace(inner, sets=sets, raised=raised or inner.raised)
-

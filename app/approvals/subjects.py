@@ -13,9 +13,7 @@ from app.approvals.presets import EDITS
 
 _PATH_KEYS = ("filePath", "file_path", "path", "directory")
 _PATCHED = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
-_DIFFED = re.compile(
-    r"^(?:\+\+\+|---) (?!/dev/null)(?:[ab]/)?([^\t\n]+)|^rename (?:from|to) (.+)$", re.MULTILINE
-)
+_DIFFED = re.compile(r"^(?:\+\+\+|---) (?!/dev/null)(?:[ab]/)?([^\t\n]+)|^rename (?:from|to) (.+)$", re.MULTILINE)
 
 
 def kind_of(tool: str) -> str:

@@ -120,7 +120,10 @@ def plain_rule(rule: Rule) -> dict[str, str]:
 def plain_part(part: PartDecision) -> dict[str, Any]:
     """A decided part as JSON-able data: text, action, why, tool, rule, always."""
     return {
-        "text": part.text, "action": part.action, "why": part.why, "tool": part.tool,
+        "text": part.text,
+        "action": part.action,
+        "why": part.why,
+        "tool": part.tool,
         "rule": {**plain_rule(part.rule), "layer": part.rule.layer} if part.rule else None,
         "always": plain_rule(part.always) if part.always else None,
     }

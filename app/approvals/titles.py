@@ -12,9 +12,15 @@ from app.approvals.rules import Decision
 from app.approvals.things import Call
 
 _VERBS = {
-    "write": "Write", "edit": "Edit", "multiedit": "Edit", "patch": "Apply a patch to",
+    "write": "Write",
+    "edit": "Edit",
+    "multiedit": "Edit",
+    "patch": "Apply a patch to",
     "apply_patch": "Apply a patch to",
-    "read": "Read", "list": "List", "glob": "Find files in", "grep": "Search in",
+    "read": "Read",
+    "list": "List",
+    "glob": "Find files in",
+    "grep": "Search in",
 }
 
 

@@ -56,14 +56,22 @@ def conclude(parts: Iterable[PartDecision]) -> Decision:
     """The strongest of the parts decides; the suggestions are theirs, each once."""
     parts = tuple(parts)
     first = max(parts, key=lambda part: STRENGTH[part.action])
-    always = () if first.action == "deny" else tuple(
-        dict.fromkeys(part.always for part in parts if part.always is not None and part.action == "ask")
+    always = (
+        ()
+        if first.action == "deny"
+        else tuple(dict.fromkeys(part.always for part in parts if part.always is not None and part.action == "ask"))
     )
     return Decision(first.action, parts, f"{_short(first.text)}: {first.why}", always)
 
 
 def weigh(
-    tool: str, text: str, base: Base, rules: Sequence[Rule], test: Test, *, floor: str = "",
+    tool: str,
+    text: str,
+    base: Base,
+    rules: Sequence[Rule],
+    test: Test,
+    *,
+    floor: str = "",
     suggest: Rule | None = None,
 ) -> PartDecision:
     """Decide one part: `test` says whether a rule covers it, `floor` why it asks whatever the rules say."""
@@ -77,16 +85,14 @@ def weigh(
     if floor or base.final or unsure is not None:
         why = floor or (base.why if base.final else f"may be what {unsure} forbids")
         return PartDecision(text, "ask", why, None if floor else unsure, tool)
-    action, why, rule = (found[-1][0].action, _by(found[-1][0]), found[-1][0]) if found else (
-        base.action, base.why, None
+    action, why, rule = (
+        (found[-1][0].action, _by(found[-1][0]), found[-1][0]) if found else (base.action, base.why, None)
     )
     always = suggest if action == "ask" and suggest is not None and test(suggest) == "yes" else None
     return PartDecision(text, action, why, rule, tool, always)
 
 
-def path_parts(
-    tool: str, text: str, place: Place, stance: Stance, rules: Sequence[Rule]
-) -> list[PartDecision]:
+def path_parts(tool: str, text: str, place: Place, stance: Stance, rules: Sequence[Rule]) -> list[PartDecision]:
     """Decide the use of one path by `edit` or a reading tool: leaving the project is a part of its own."""
     writes = tool == "edit"
     floor = f"{place.protected} is protected" if place.protected and (writes or place.secret) else ""
@@ -99,9 +105,7 @@ def path_parts(
     return [own] if place.inside else [outside_part(text, place, stance, rules, writes=writes), own]
 
 
-def outside_part(
-    text: str, place: Place, stance: Stance, rules: Sequence[Rule], *, writes: bool
-) -> PartDecision:
+def outside_part(text: str, place: Place, stance: Stance, rules: Sequence[Rule], *, writes: bool) -> PartDecision:
     """Decide leaving the project: asked unless a rule names the place; under `auto` for writing only."""
     free = stance.effective == "auto" and not writes
     asks = Base("ask", f"{place.absolute} is outside the project")

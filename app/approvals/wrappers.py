@@ -12,34 +12,101 @@ from dataclasses import dataclass
 Words = Sequence[tuple[str, bool]]
 
 SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "mksh", "rbash"))
-INTERPRETERS = frozenset((
-    "python", "python3", "python2", "node", "nodejs", "deno", "bun", "perl", "ruby", "php", "lua", "tclsh",
-    "osascript",
-    "psql", "mysql", "sqlite3", "awk", "gawk", "ed", "ex", "at", "batch", "crontab", "R", "Rscript",
-    "julia", "irb",
-))
-RUNNERS = frozenset((
-    "watch", "parallel", "ssh", "su", "script", "chroot", "flock", "strace", "ltrace", "unshare", "nsenter",
-    "busybox",
-    "systemd-run", "toybox", "runuser", "pkexec", "chrt", "taskset", "caffeinate", "rlwrap", "docker",
-    "podman",
-))
-TRUSTED_NAMES = frozenset((
-    "cd", "ls", "cat", "echo", "git", "grep", "find", "head", "tail", "wc", "pwd", "rg", "test", "true",
-    "command",
-    "builtin", "exec", "eval", "env",
-))
+INTERPRETERS = frozenset(
+    (
+        "python",
+        "python3",
+        "python2",
+        "node",
+        "nodejs",
+        "deno",
+        "bun",
+        "perl",
+        "ruby",
+        "php",
+        "lua",
+        "tclsh",
+        "osascript",
+        "psql",
+        "mysql",
+        "sqlite3",
+        "awk",
+        "gawk",
+        "ed",
+        "ex",
+        "at",
+        "batch",
+        "crontab",
+        "R",
+        "Rscript",
+        "julia",
+        "irb",
+    )
+)
+RUNNERS = frozenset(
+    (
+        "watch",
+        "parallel",
+        "ssh",
+        "su",
+        "script",
+        "chroot",
+        "flock",
+        "strace",
+        "ltrace",
+        "unshare",
+        "nsenter",
+        "busybox",
+        "systemd-run",
+        "toybox",
+        "runuser",
+        "pkexec",
+        "chrt",
+        "taskset",
+        "caffeinate",
+        "rlwrap",
+        "docker",
+        "podman",
+    )
+)
+TRUSTED_NAMES = frozenset(
+    (
+        "cd",
+        "ls",
+        "cat",
+        "echo",
+        "git",
+        "grep",
+        "find",
+        "head",
+        "tail",
+        "wc",
+        "pwd",
+        "rg",
+        "test",
+        "true",
+        "command",
+        "builtin",
+        "exec",
+        "eval",
+        "env",
+    )
+)
 _PREFIXES: dict[str, str] = {  # the command, and its options that take a value of their own
-    "nohup": "", "time": "o f output format", "nice": "n adjustment", "ionice": "c n p class classdata",
-    "stdbuf": "i o e input output error", "setsid": "", "command": "", "builtin": "", "exec": "a",
+    "nohup": "",
+    "time": "o f output format",
+    "nice": "n adjustment",
+    "ionice": "c n p class classdata",
+    "stdbuf": "i o e input output error",
+    "setsid": "",
+    "command": "",
+    "builtin": "",
+    "exec": "a",
     "coproc": "",
-    "timeout": "k s kill-after signal", "xargs": (
-        "a d E I L n P s arg-file delimiter eof replace max-lines max-args max-procs max-chars "
-        "process-slot-var"
-    ),
+    "timeout": "k s kill-after signal",
+    "xargs": ("a d E I L n P s arg-file delimiter eof replace max-lines max-args max-procs max-chars process-slot-var"),
     "sudo": (
-        "u g h p C D R T r t U user group host prompt close-from chdir chroot command-timeout role type "
-        "other-user"
+        "u g h p C D R T r t U user group host prompt close-from chdir chroot command-timeout role type other-user"
     ),
     "doas": "u C",
 }
@@ -197,5 +264,8 @@ def _wants_next(option: str, takes_value: list[str]) -> bool:
 
 
 _OPENERS: dict[str, Callable[[Words], Carried | None]] = {
-    "eval": _eval, "trap": _trap, "env": _env, "find": _find,
+    "eval": _eval,
+    "trap": _trap,
+    "env": _env,
+    "find": _find,
 }

@@ -105,9 +105,7 @@ def read(shadow: Shadow, tree: str, path: str, limit: int = MAX_FILE) -> bytes |
     return dict(blobs(shadow, {name}, sizes))[name]
 
 
-def blobs(
-    shadow: Shadow, names: Iterable[str], sizes: dict[str, int] | None = None
-) -> Iterator[tuple[str, bytes]]:
+def blobs(shadow: Shadow, names: Iterable[str], sizes: dict[str, int] | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield the named blobs with their content, reading no more than some 16 MB (or one blob) at a time."""
     names = [name for name in names if name.strip("0")]
     known = _sizes(shadow, names) if sizes is None else sizes
@@ -171,9 +169,7 @@ def _fitting(entries: Iterable[Entry], sizes: dict[str, int]) -> list[Entry]:
     return fitting
 
 
-def _patches(
-    shadow: Shadow, tree_a: str, tree_b: str, fitting: Sequence[Entry], renames: bool
-) -> dict[str, str]:
+def _patches(shadow: Shadow, tree_a: str, tree_b: str, fitting: Sequence[Entry], renames: bool) -> dict[str, str]:
     """Return each entry's patch text by its path."""
     paths = sorted({path for entry in fitting for path in (entry.old_path, entry.path)})
     # A path may also name a directory of the other tree, so the entries under these paths are asked for

@@ -32,8 +32,13 @@ def diff(actor: Actor, query: Diff, session_id: str) -> list[dict[str, Any]]:
     """What the session, or the turn of one prompt, changed."""
     return [
         {
-            "file": change.path, "before": change.before, "after": change.after, "additions": change.additions,
-            "deletions": change.deletions, "patch": change.patch, "status": change.status,
+            "file": change.path,
+            "before": change.before,
+            "after": change.after,
+            "additions": change.additions,
+            "deletions": change.deletions,
+            "patch": change.patch,
+            "status": change.status,
         }
         for change in service.diff(actor, _id(session_id), query.messageID)
     ]

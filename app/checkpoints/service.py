@@ -85,9 +85,7 @@ def diff(actor: Actor, session_id: str, message_id: str | None = None) -> list[F
     chosen = steps.of_turn(known, messages, message_id) if message_id else _standing(session, messages, known)
     if not chosen:
         return []
-    return compare.diff(
-        taking.shadow_of(session), chosen[0].base, chosen[-1].tree, only=steps.touched(chosen)
-    )
+    return compare.diff(taking.shadow_of(session), chosen[0].base, chosen[-1].tree, only=steps.touched(chosen))
 
 
 def diff_of(actor: Actor, checkpoint_id: str) -> list[FileDiff]:

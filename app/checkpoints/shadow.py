@@ -138,9 +138,7 @@ class Shadow:
             finally:
                 lock.leave()
 
-    def snapshot(
-        self, directory: Path, keep: str = "", *, also: Iterable[str] = (), unless: str = ""
-    ) -> Snapshot:
+    def snapshot(self, directory: Path, keep: str = "", *, also: Iterable[str] = (), unless: str = "") -> Snapshot:
         """Store what a directory holds now and keep it under the name `keep` (unless the tree is `unless`).
 
         Ignored files are left out, except those in `also`. Raises git.GitFailed, such as for a full disk.
@@ -229,9 +227,7 @@ class Shadow:
         (fresh / "info" / "attributes").write_text(_ATTRIBUTES)
         fresh.replace(self.git_dir)
 
-    def _store(
-        self, directory: Path, also: Iterable[str], *, is_plain: bool = False
-    ) -> tuple[str, list[Skipped]]:
+    def _store(self, directory: Path, also: Iterable[str], *, is_plain: bool = False) -> tuple[str, list[Skipped]]:
         """Bring the directory's index up to date and write its tree."""
         index = self._index(directory)
         # We hold the lock: a lock file of git's was left by one that was killed.
@@ -259,9 +255,7 @@ class Shadow:
         fields = self.run(args, directory=directory).split(b"\0")
         return [(field[:1].decode("ascii"), os.fsdecode(field[2:])) for field in fields if field]
 
-    def _update(
-        self, directory: Path, flags: list[str], paths: Iterable[str], settings: Sequence[str] = ()
-    ) -> None:
+    def _update(self, directory: Path, flags: list[str], paths: Iterable[str], settings: Sequence[str] = ()) -> None:
         """Hand paths to update-index."""
         data = b"".join(os.fsencode(path) + b"\0" for path in paths)
         args = ["update-index", *flags, "-z", "--stdin"]

@@ -14,8 +14,7 @@ def living(checkpoints: Iterable[Checkpoint], messages: Sequence[Message]) -> li
     return [
         one
         for one in checkpoints
-        if one.kind == "restore"
-        or (one.kind == "after" and one.message_id in known and one.part_id in known | {""})
+        if one.kind == "restore" or (one.kind == "after" and one.message_id in known and one.part_id in known | {""})
     ]
 
 
@@ -47,9 +46,7 @@ def since_checkpoint(checkpoints: Iterable[Checkpoint], target: Checkpoint) -> l
     return [one for one in checkpoints if one.number >= first and one.kind in ("after", "restore")]
 
 
-def of_turn(
-    checkpoints: Iterable[Checkpoint], messages: Sequence[Message], message_id: str
-) -> list[Checkpoint]:
+def of_turn(checkpoints: Iterable[Checkpoint], messages: Sequence[Message], message_id: str) -> list[Checkpoint]:
     """Return the steps of a user message's turn, or of one message of the agent's."""
     turn = {one.id for one in messages if one.data.get("parentID") == message_id} | {message_id}
     return [one for one in living(checkpoints, messages) if one.kind == "after" and one.message_id in turn]

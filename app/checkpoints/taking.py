@@ -131,9 +131,7 @@ def settle(project_id: str) -> None:
         logging.getLogger(__name__).warning("checkpoints of %s still borrow: %s", project_id, error.reason)
 
 
-def _store(
-    hold: Hold, new: Checkpoint, found: Snapshot, base: str, files: list[dict[str, Any]]
-) -> Checkpoint:
+def _store(hold: Hold, new: Checkpoint, found: Snapshot, base: str, files: list[dict[str, Any]]) -> Checkpoint:
     """Store a run's checkpoint while its lease is held."""
     with db.transaction() as conn:
         hold.check(conn)

@@ -24,7 +24,7 @@ class Dialect(Protocol):
         """The error in the dialect's envelope."""
         ...
 
-    def invalid(self, issues: list[dict[str, Any]], given: Any, kind: str) -> Response:
+    def invalid(self, issues: list[dict[str, Any]], kind: str) -> Response:
         """A body or query that isn't of the form: issues have path (list), message, code."""
         ...
 

@@ -57,25 +57,45 @@ class Door:
         return self._route("GET", path, None, query, answer)
 
     def post(
-        self, path: str, *, body: type[BaseModel] | None = None, query: type[BaseModel] | None = None, answer: Any = None
+        self,
+        path: str,
+        *,
+        body: type[BaseModel] | None = None,
+        query: type[BaseModel] | None = None,
+        answer: Any = None,
     ) -> Callable[[View], View]:
         """Register a POST."""
         return self._route("POST", path, body, query, answer)
 
     def patch(
-        self, path: str, *, body: type[BaseModel] | None = None, query: type[BaseModel] | None = None, answer: Any = None
+        self,
+        path: str,
+        *,
+        body: type[BaseModel] | None = None,
+        query: type[BaseModel] | None = None,
+        answer: Any = None,
     ) -> Callable[[View], View]:
         """Register a PATCH."""
         return self._route("PATCH", path, body, query, answer)
 
     def put(
-        self, path: str, *, body: type[BaseModel] | None = None, query: type[BaseModel] | None = None, answer: Any = None
+        self,
+        path: str,
+        *,
+        body: type[BaseModel] | None = None,
+        query: type[BaseModel] | None = None,
+        answer: Any = None,
     ) -> Callable[[View], View]:
         """Register a PUT."""
         return self._route("PUT", path, body, query, answer)
 
     def delete(
-        self, path: str, *, body: type[BaseModel] | None = None, query: type[BaseModel] | None = None, answer: Any = None
+        self,
+        path: str,
+        *,
+        body: type[BaseModel] | None = None,
+        query: type[BaseModel] | None = None,
+        answer: Any = None,
     ) -> Callable[[View], View]:
         """Register a DELETE."""
         return self._route("DELETE", path, body, query, answer)
@@ -95,7 +115,7 @@ class Door:
                         kind = "Query"
                         given.append(query.model_validate(_read_query()))
                 except ValidationError as error:
-                    return self.dialect.invalid(_issues(error), None, kind)
+                    return self.dialect.invalid(_issues(error), kind)
                 result = view(*given, **parameters)
                 return result if isinstance(result, Response) else self.dialect.answer(result)
 
@@ -155,7 +175,10 @@ def _depth(raw: bytes) -> int:
 
 def _issues(error: ValidationError) -> list[dict[str, Any]]:
     return [
-        {"path": [str(word) if isinstance(word, str) else word for word in issue["loc"]], "code": issue["type"],
-         "message": issue["msg"]}
+        {
+            "path": [str(word) if isinstance(word, str) else word for word in issue["loc"]],
+            "code": issue["type"],
+            "message": issue["msg"],
+        }
         for issue in error.errors(include_url=False, include_input=False, include_context=False)[:20]
     ]

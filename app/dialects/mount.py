@@ -83,4 +83,3 @@ class Mount:
         except HTTPException:
             return ""
         return str(endpoint)
-

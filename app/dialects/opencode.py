@@ -20,7 +20,13 @@ VERSION = "1.18.33"
 Encode = Callable[[Any], list[dict[str, Any]]]
 encoders: dict[type[Event], Encode] = {}
 _shapes: dict[str, Callable[[Any], dict[str, Any]]] = {}
-_NAMES = {400: "BadRequest", 404: "NotFoundError", 401: "UnauthorizedError", 403: "ForbiddenError", 409: "ConflictError"}
+_NAMES = {
+    400: "BadRequest",
+    404: "NotFoundError",
+    401: "UnauthorizedError",
+    403: "ForbiddenError",
+    409: "ConflictError",
+}
 
 
 class OpenCode:
@@ -36,7 +42,9 @@ class OpenCode:
         """`{name, data: {message}}`; a 400 carries the fields of both generations."""
         if problem.status == 400:
             path = [problem.field] if problem.field else []
-            return self.invalid([{"path": path, "code": problem.code.lower(), "message": problem.message}], None, "Payload")
+            return self.invalid(
+                [{"path": path, "code": problem.code.lower(), "message": problem.message}], "Payload"
+            )
         name = _NAMES.get(problem.status, "UnknownError")
         data: dict[str, Any] = {"message": problem.message}
         body: dict[str, Any] = {"name": name, "data": data}
@@ -44,13 +52,16 @@ class OpenCode:
             body["_tag"] = "PermissionNotFoundError"
         return web.json(body, problem.status, web.problem_headers(problem, basic_realm="Secure Area"))
 
-    def invalid(self, issues: list[dict[str, Any]], given: Any, kind: str) -> Response:
+    def invalid(self, issues: list[dict[str, Any]], kind: str) -> Response:
         """400 as the old server spells it (success, error) and the new one (name, data)."""
         first = issues[0]
         message = first["message"] + (f"\n  at {orjson.dumps(first['path']).decode()}" if first["path"] else "")
         body = {
-            "name": "BadRequest", "success": False, "data": {"message": message, "kind": kind},
-            "errors": issues, "error": issues,
+            "name": "BadRequest",
+            "success": False,
+            "data": {"message": message, "kind": kind},
+            "errors": issues,
+            "error": issues,
         }
         return web.json(body, 400)
 

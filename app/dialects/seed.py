@@ -43,9 +43,7 @@ def _words(line: str) -> tuple[str, str]:
 def grid() -> str:
     """A table of rooms by dialects; each cell is `built/named`, the last row and column the sums."""
     rooms = sorted({endpoint.room for endpoint in endpoints()})
-    rows = [
-        (room or "all", [_cell(dialect, room) for dialect in (*DIALECTS, None)]) for room in (*rooms, None)
-    ]
+    rows = [(room or "all", [_cell(dialect, room) for dialect in (*DIALECTS, None)]) for room in (*rooms, None)]
     return "\n".join(_line(head, cells) for head, cells in [("", [*DIALECTS, "all"]), *rows])
 
 

@@ -50,7 +50,8 @@ class Subscription:
 
     def facts(self, heartbeat: float | None = 15.0, deadline: float | None = None) -> Iterator[Fact | None]:
         """Replay, then live. Yields None when nothing came for `heartbeat` seconds; ends at the deadline
-        (monotonic seconds), when dropped, or when the hub stops."""
+        (monotonic seconds), when dropped, or when the hub stops.
+        """
         yield from self._replay()
         while True:
             fact = self._next(heartbeat, deadline)

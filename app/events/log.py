@@ -78,9 +78,7 @@ def after(connection: sa.Connection, place: Position, limit: int = 1000) -> list
     """The next facts behind a place, in order; never one that an earlier fact could still precede."""
     query = sa.select(_rows).order_by(_rows.c.xid, _rows.c.seq).limit(limit)
     if connection.dialect.name == "postgresql":
-        query = query.where(
-            sa.tuple_(_rows.c.xid, _rows.c.seq) > sa.tuple_(*place), _rows.c.xid < sa.text(_HORIZON)
-        )
+        query = query.where(sa.tuple_(_rows.c.xid, _rows.c.seq) > sa.tuple_(*place), _rows.c.xid < sa.text(_HORIZON))
     else:
         query = sa.select(_rows).where(_rows.c.seq > place[1]).order_by(_rows.c.seq).limit(limit)
     return [_fact(row) for row in connection.execute(query) if row.kind in record.kinds]

@@ -59,7 +59,7 @@ def _encode(fact: Fact, wrap: Any) -> bytes:
 def _wrapped(payload: dict[str, Any], fact: Fact | None) -> dict[str, Any]:
     if fact is None:
         return {"payload": payload}
-    return {"directory": fact.scope.project and _directory(payload) or "global", "payload": payload}
+    return {"directory": (fact.scope.project and _directory(payload)) or "global", "payload": payload}
 
 
 def _directory(payload: dict[str, Any]) -> str:

@@ -41,7 +41,6 @@ def cursor(connection: sa.Connection) -> str:
 
 def listen(kind: type[E], heard: Callable[[E], None]) -> None:
     """Call `heard` in every server process for each committed event of a kind; registered once, at start."""
-
     if (kind, heard) in _listeners:
         return
     _listeners.append((kind, heard))

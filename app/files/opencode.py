@@ -88,9 +88,7 @@ def _match(match: Match) -> dict[str, Any]:
         "lines": {"text": match.line},
         "line_number": match.line_number,
         "absolute_offset": match.offset,
-        "submatches": [
-            {"match": {"text": text}, "start": start, "end": end} for text, start, end in match.spans
-        ],
+        "submatches": [{"match": {"text": text}, "start": start, "end": end} for text, start, end in match.spans],
     }
 
 

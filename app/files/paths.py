@@ -51,9 +51,7 @@ class Entry(NamedTuple):
 class Root:
     """A directory and everything beneath it; holds no descriptor, so it is cheap to make and free to keep."""
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, aliases: tuple[str, ...] = ALIASES, walk: bool = False
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, aliases: tuple[str, ...] = ALIASES, walk: bool = False) -> None:
         """Path is trusted (a registered root); walk keeps to the fallback even where openat2 is there."""
         self.path = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
         self.walk = walk

@@ -205,9 +205,7 @@ def _start_inside(
             os.close(filter_fd)
 
 
-def _start_outside(
-    cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None
-) -> Child:
+def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:
     mark = orphans.mark()
     tied = _tool("setpriv")
     wall = [tied, "--pdeathsig", "KILL", "--"] if tied else []

@@ -109,7 +109,12 @@ def _row(project: Project, figures: dict[str, Any]) -> Row:
     standing = figures.get(project.id)
     condition = service.describe(project) if project.state == "ready" else Condition()
     return Row(
-        project=project, branch=condition.branch, changed=condition.dirty or 0, missing=condition.is_missing,
-        running=standing.running if standing else 0, sessions=standing.sessions if standing else 0,
-        updated=standing.updated if standing else None, sample=project.root == str(sample.root()),
+        project=project,
+        branch=condition.branch,
+        changed=condition.dirty or 0,
+        missing=condition.is_missing,
+        running=standing.running if standing else 0,
+        sessions=standing.sessions if standing else 0,
+        updated=standing.updated if standing else None,
+        sample=project.root == str(sample.root()),
     )

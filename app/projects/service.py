@@ -131,9 +131,7 @@ def resolve(actor: Actor, directory: str | None) -> Place:
     place = _worktree(found, path) or _below(found, path)
     if place is None:
         refusals.note(actor, str(path))
-        raise Denied(
-            f"{path} is not a project. Add it on the Projects page, or with: python -m app project add {path}"
-        )
+        raise Denied(f"{path} is not a project. Add it on the Projects page, or with: python -m app project add {path}")
     return _ready(place)
 
 

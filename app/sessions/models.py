@@ -85,7 +85,9 @@ runs = sa.Table(
     sa.Index("run_session", "session_id", "id"),
     sa.Index("run_state", "state", "lease_until"),
     sa.Index(
-        "run_one_live", "session_id", unique=True,
+        "run_one_live",
+        "session_id",
+        unique=True,
         sqlite_where=sa.text("state IN ('running', 'waiting')"),
         postgresql_where=sa.text("state IN ('running', 'waiting')"),
     ),

@@ -115,7 +115,8 @@ _held = (
     sa.select(models.runs.c.abort, models.sessions.c.owner, models.sessions.c.visibility)
     .join(models.sessions, models.sessions.c.id == models.runs.c.session_id)
     .where(
-        models.runs.c.id == sa.bindparam("run"), models.runs.c.fence == sa.bindparam("held"),
+        models.runs.c.id == sa.bindparam("run"),
+        models.runs.c.fence == sa.bindparam("held"),
         models.runs.c.state == "running",
     )
     .with_for_update(read=True, of=models.runs)
@@ -204,12 +205,12 @@ class Hold:
 
 def session_of(row: Any) -> Session:
     """A row of the session table as a Session."""
-    return Session(**row._mapping)
+    return Session(*row)
 
 
 def run_of(row: Any) -> Run:
     """A row of the run table as a Run."""
-    return Run(**row._mapping)
+    return Run(*row)
 
 
 def part_of(row: Any) -> Part:

@@ -74,7 +74,13 @@ def home() -> Response:
     """Start work, see what needs somebody; before the first model, the three ways to connect one."""
     actor = web.actor()
     given: dict[str, Any] = {
-        "asks": [], "more": "", "failed": [], "running": [], "recent": [], "project_rows": [], "projects": [],
+        "asks": [],
+        "more": "",
+        "failed": [],
+        "running": [],
+        "recent": [],
+        "project_rows": [],
+        "projects": [],
     }
     given |= slots.gather("home", actor)
     has_worked = bool(given["recent"] or given["running"] or given["asks"])
@@ -83,8 +89,16 @@ def home() -> Response:
     composer = {"modes": [], "models": [], "presets": [], **slots.gather("composer", actor, directory)}
     composer["model"] = request.args.get("model") or composer.get("model", "")
     return web.page(
-        "system/home.html", **given, **composer, first=is_first or "connect" in request.args, today=ids.now(),
-        project=chosen, text=request.args.get("text", ""), problem=None, server=_server(), spend=None,
+        "system/home.html",
+        **given,
+        **composer,
+        first=is_first or "connect" in request.args,
+        today=ids.now(),
+        project=chosen,
+        text=request.args.get("text", ""),
+        problem=None,
+        server=_server(),
+        spend=None,
         steps=_steps(actor, given, has_worked),
     )
 
@@ -114,7 +128,8 @@ def _place(actor: Actor, offered: list[dict[str, str]]) -> tuple[str, str]:
 def _server() -> dict[str, Any]:
     settings, state = config.current(), sandbox_state()
     return {
-        "address": settings.public_url or request.host, "data": str(settings.data_dir),
+        "address": settings.public_url or request.host,
+        "data": str(settings.data_dir),
         "version": __version__,
         "sandbox": f"on bubblewrap {state.version}" if state.on else f"off: {state.why}",
         "loopback": settings.is_loopback,
@@ -128,10 +143,18 @@ def _steps(actor: Actor, given: dict[str, Any], has_worked: bool) -> list[dict[s
     own = [row for row in given["project_rows"] if not row.sample]
     steps = [
         {"words": "Owner set up", "done": True, "note": actor.name, "href": ""},
-        {"words": "Model connected", "done": bool(connected), "note": ", ".join(connected[:2]),
-         "href": url_for("system.home", connect=1)},
-        {"words": "Project added", "done": bool(own), "note": own[0].project.name if own else "",
-         "href": url_for("projects.index")},
+        {
+            "words": "Model connected",
+            "done": bool(connected),
+            "note": ", ".join(connected[:2]),
+            "href": url_for("system.home", connect=1),
+        },
+        {
+            "words": "Project added",
+            "done": bool(own),
+            "note": own[0].project.name if own else "",
+            "href": url_for("projects.index"),
+        },
         {"words": "First session", "done": has_worked, "note": "", "href": f"{url_for('system.home')}#new"},
     ]
     return [] if all(step["done"] for step in steps) else steps

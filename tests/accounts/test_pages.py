@@ -22,9 +22,7 @@ def client(database: db.Database) -> FlaskClient:
     assert pages.bp is bp
     app = Cabin("app", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     web_filters.register(app)
-    web.install(
-        app, lambda given, via, address: service.identify(given, dialect=via, address=address), service.may, {}
-    )
+    web.install(app, lambda given, via, address: service.identify(given, dialect=via, address=address), service.may, {})
     app.register_blueprint(bp)
     probe = Blueprint("probe", __name__)
     probe.add_url_rule("/whoami", view_func=lambda: web.actor().name)
@@ -100,9 +98,7 @@ def test_another_site_cannot_sign_somebody_in(client: FlaskClient, alice: Actor)
     sign_in(client, code)
 
 
-@pytest.mark.parametrize(
-    "going", ["//evil.example", "/\\evil.example", "https://evil.example", "evil", "/a\nb"]
-)
+@pytest.mark.parametrize("going", ["//evil.example", "/\\evil.example", "https://evil.example", "evil", "/a\nb"])
 def test_it_goes_on_only_to_our_own_pages(client: FlaskClient, alice: Actor, going: str) -> None:
     data = {"code": service.sign_in_code(alice), "next": going}
     assert client.post("/signin", data=data).headers["Location"] in ("/", f"{ORIGIN}/")

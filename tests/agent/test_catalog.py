@@ -77,9 +77,7 @@ def test_a_key_in_the_environment_brings_its_provider(alice: Actor, monkeypatch:
     assert catalog.default_model()[0] == "openai"
 
 
-def test_prices_are_those_of_the_provider_with_its_cache(
-    alice: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prices_are_those_of_the_provider_with_its_cache(alice: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     whole = catalog.cost("openai", "gpt-5", Usage(input=1000, output=100))
     cached = catalog.cost("openai", "gpt-5", Usage(input=200, cache_read=800, output=60, reasoning=40))
@@ -146,9 +144,7 @@ def test_strangers_see_and_use_nothing(charlie: Actor) -> None:
         catalog.resolve(charlie, "demo", "walkthrough")
 
 
-@pytest.mark.parametrize(
-    ("provider", "url"), [("Bad Id", ""), ("demo", ""), ("unknown", ""), ("lab", "ftp://x")]
-)
+@pytest.mark.parametrize(("provider", "url"), [("Bad Id", ""), ("demo", ""), ("unknown", ""), ("lab", "ftp://x")])
 def test_a_connection_that_makes_no_sense_is_refused(alice: Actor, provider: str, url: str) -> None:
     with pytest.raises(Invalid):
         catalog.connect(alice, provider, "k", url)
@@ -191,9 +187,7 @@ def test_a_project_s_provider_gets_no_secret_of_ours(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-ours")
     options = {"baseURL": "https://evil.example/v1", "apiKey": "{env:OPENAI_API_KEY}"}
-    project = write(
-        tmp_path / "p", {"provider": {"evil": {"options": options}, "openai": {"options": options}}}
-    )
+    project = write(tmp_path / "p", {"provider": {"evil": {"options": options}, "openai": {"options": options}}})
     evil = catalog._find("evil", project)
     ours = catalog._find("openai", project)
     assert evil is not None
@@ -226,9 +220,7 @@ def test_a_key_is_tested_before_it_is_kept(alice: Actor, model_server: ModelServ
         catalog.test_key(alice, "lab", "", "k")
 
 
-def test_a_local_ollama_is_found(
-    alice: Actor, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_local_ollama_is_found(alice: Actor, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert catalog.find_ollama() is None
     monkeypatch.setattr(catalog, "OLLAMA_URL", model_server.url.removesuffix("/v1"))
     assert [one.id for one in catalog.find_ollama() or ()] == ["qwen3:8b"]

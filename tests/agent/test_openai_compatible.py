@@ -67,9 +67,7 @@ def failed(server: ModelServer, **given: Any) -> ProviderFailed:
 
 
 def test_it_streams_text_in_pieces_and_says_how_it_ended(server: ModelServer) -> None:
-    server.script.append(
-        [Say("hello there", size=4), Finish(usage={"prompt_tokens": 9, "completion_tokens": 3})]
-    )
+    server.script.append([Say("hello there", size=4), Finish(usage={"prompt_tokens": 9, "completion_tokens": 3})])
     deltas = answer(server)
     assert [one.text for one in deltas if isinstance(one, TextDelta)] == ["hell", "o th", "ere"]
     assert deltas[-1] == Done("stop", Usage(input=9, output=3))
@@ -95,12 +93,8 @@ def test_it_sends_calls_results_and_pictures_of_earlier_turns(server: ModelServe
     picture = Image("data:image/png;base64,AAAA", "image/png")
     turns = (
         UserTurn((Text("look"), picture)),
-        AssistantTurn(
-            "", "hmm", (ToolCall("c1", "read", {"path": "a"}), ToolCall("c2", "read", {"path": "b"}))
-        ),
-        ToolResults(
-            (ToolResult("c1", "read", "A", images=(picture,)), ToolResult("c2", "read", "gone", True))
-        ),
+        AssistantTurn("", "hmm", (ToolCall("c1", "read", {"path": "a"}), ToolCall("c2", "read", {"path": "b"}))),
+        ToolResults((ToolResult("c1", "read", "A", images=(picture,)), ToolResult("c2", "read", "gone", True))),
     )
     answer(server, asked(messages=turns, options={"reasoning_field": "reasoning_content"}))
     _, user, assistant, first, second, pictures = server.requests[0]["messages"]
@@ -120,9 +114,7 @@ def test_it_tells_reasoning_from_text(server: ModelServer, field: str) -> None:
 
 
 def test_it_puts_parallel_calls_together_from_pieces(server: ModelServer) -> None:
-    server.script.append(
-        [Call("read", {"path": "a.py"}, "c1", size=3), Call("read", {"path": "b.py"}, "c2", size=5)]
-    )
+    server.script.append([Call("read", {"path": "a.py"}, "c1", size=3), Call("read", {"path": "b.py"}, "c2", size=5)])
     deltas = answer(server)
     pieces = [one for one in deltas if isinstance(one, CallDelta) and one.index == 0]
     assert "".join(one.arguments_piece for one in pieces) == '{"path": "a.py"}'
@@ -136,9 +128,7 @@ def test_it_puts_parallel_calls_together_from_pieces(server: ModelServer) -> Non
 
 
 def test_it_keeps_calls_apart_that_all_have_index_0(server: ModelServer) -> None:
-    server.script.append(
-        [Call("read", {"path": "a"}, "c1", index=0), Call("read", {"path": "b"}, "c2", index=0)]
-    )
+    server.script.append([Call("read", {"path": "a"}, "c1", index=0), Call("read", {"path": "b"}, "c2", index=0)])
     assert [one.id for one in answer(server) if isinstance(one, CallDone)] == ["c1", "c2"]
 
 
@@ -178,9 +168,7 @@ def test_usage_parts_do_not_overlap(server: ModelServer) -> None:
 
 def test_a_server_that_does_not_stream_is_understood(server: ModelServer) -> None:
     message = {"message": {"content": "whole"}, "finish_reason": "stop"}
-    server.script.append(
-        [Fail(200, {"choices": [message], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})]
-    )
+    server.script.append([Fail(200, {"choices": [message], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})])
     assert answer(server) == [TextDelta("whole"), Done("stop", Usage(1, 2))]
 
 
@@ -344,15 +332,11 @@ def test_silence_before_the_first_byte_ends(server: ModelServer) -> None:
 
 def test_silence_between_bytes_ends(server: ModelServer) -> None:
     server.script.append([Say("x"), Stall()])
-    assert (
-        "silent" in failed(server, bounds=outbound.Bounds(between_bytes=0.05, total=None, size=None)).message
-    )
+    assert "silent" in failed(server, bounds=outbound.Bounds(between_bytes=0.05, total=None, size=None)).message
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(
-        ProviderFailed, match=r"Could not reach the model at http://127\.0\.0\.1:1/v1"
-    ) as caught:
+    with pytest.raises(ProviderFailed, match=r"Could not reach the model at http://127\.0\.0\.1:1/v1") as caught:
         list(OpenAICompatible("none", "http://127.0.0.1:1/v1").stream(asked("hello"), Cancel()))
     assert caught.value.retryable
 

@@ -47,9 +47,7 @@ def nothing_pending() -> None:
     pages._pending.clear()
 
 
-def test_a_key_is_tested_and_then_saved_without_typing_it_again(
-    browser: Browser, alice: Actor, base_url: str
-) -> None:
+def test_a_key_is_tested_and_then_saved_without_typing_it_again(browser: Browser, alice: Actor, base_url: str) -> None:
     form = {"provider": "other", "base_url": base_url}
     tested = browser.post("/providers/test", {**form, "key": KEY})
     assert tested.status_code == 303
@@ -98,9 +96,7 @@ def test_nothing_is_saved_without_a_key(browser: Browser) -> None:
 
 
 def test_ollama_needs_no_key(browser: Browser) -> None:
-    answer = browser.post(
-        "/providers", {"provider": "ollama", "base_url": "http://127.0.0.1:11434", "model": "q"}
-    )
+    answer = browser.post("/providers", {"provider": "ollama", "base_url": "http://127.0.0.1:11434", "model": "q"})
     assert answer.status_code == 303
 
 

@@ -17,9 +17,7 @@ def grep(context: ToolContext, pattern: str, **given: str) -> tools.Result:
 
 def test_grep_groups_lines_by_file(context: ToolContext) -> None:
     result = grep(context, "RATE")
-    assert (
-        result.output == "Found 2 matches\nshop/tax.py:\n  1: RATE = 19\n  5:     return total * RATE / 100"
-    )
+    assert result.output == "Found 2 matches\nshop/tax.py:\n  1: RATE = 19\n  5:     return total * RATE / 100"
     assert result.title == "RATE"
     assert result.metadata == {"matches": 2, "files": 1, "truncated": False}
 
@@ -44,9 +42,7 @@ def test_grep_stops_at_100_matches(context: ToolContext, workspace: Path) -> Non
 @pytest.mark.parametrize(
     "given", [{}, {"include": ".env"}, {"include": ".env*"}, {"include": "*"}, {"include": "**/.ENV"}]
 )
-def test_grep_never_opens_secrets_from_above(
-    context: ToolContext, workspace: Path, given: dict[str, str]
-) -> None:
+def test_grep_never_opens_secrets_from_above(context: ToolContext, workspace: Path, given: dict[str, str]) -> None:
     (workspace / "shop/.env.local").write_text("KEY=topsecret\n")
     assert grep(context, "topsecret", **given).output == "Nothing matches"
 
@@ -56,9 +52,7 @@ def test_a_pattern_that_looks_like_an_option_is_a_pattern(context: ToolContext, 
     assert "a.txt" in grep(context, "--pre=sh").output
 
 
-def test_no_configuration_file_is_read(
-    context: ToolContext, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_configuration_file_is_read(context: ToolContext, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (workspace / "rc").write_text("--pre=/bin/false\n")
     monkeypatch.setenv("RIPGREP_CONFIG_PATH", str(workspace / "rc"))
     assert grep(context, "RATE").metadata["matches"] == 2

@@ -33,9 +33,7 @@ def test_an_unknown_status_is_refused(context: ToolContext) -> None:
         tools.run("todowrite", context, {"todos": [{"content": "x", "status": "maybe"}]})
 
 
-ASKED = {
-    "questions": [{"question": "Which?", "options": [{"label": "A"}, {"label": "B"}]}, {"question": "Why?"}]
-}
+ASKED = {"questions": [{"question": "Which?", "options": [{"label": "A"}, {"label": "B"}]}, {"question": "Why?"}]}
 
 
 def test_questions_wait_for_a_person(context: ToolContext) -> None:

@@ -74,9 +74,7 @@ def test_htmx_gets_the_answered_line_alone(browser: Browser, ask: Ask) -> None:
     assert "You rejected" in answer.text
 
 
-def test_the_second_answer_is_told_who_was_first(
-    app: Cabin, browser: Browser, alice: Actor, ask: Ask
-) -> None:
+def test_the_second_answer_is_told_who_was_first(app: Cabin, browser: Browser, alice: Actor, ask: Ask) -> None:
     service.answer(alice, ask.id, "reject", "no")
     late = browser.htmx(f"/inbox/{ask.id}", {"reply": "once"})
     assert late.status_code == 200
@@ -114,9 +112,7 @@ def test_forms_need_the_token_and_our_own_origin(browser: Browser, alice: Actor,
     assert service.get(alice, ask.id).state == "waiting"
 
 
-def test_a_member_does_not_answer_for_another(
-    app: Cabin, alice: Actor, bob: Actor, browser: Browser, ask: Ask
-) -> None:
+def test_a_member_does_not_answer_for_another(app: Cabin, alice: Actor, bob: Actor, browser: Browser, ask: Ask) -> None:
     theirs = Browser(app, bob)
     assert ask.id in theirs.get("/inbox?tab=others").text
     assert ask.id not in theirs.get("/inbox").text
@@ -143,16 +139,12 @@ def test_open_pages_hear_of_an_ask_and_of_its_answer(browser: Browser, alice: Ac
     assert "Approval asked: Edit billing/proration.py" in asked
     assert f'id="ask-row-{ask.id}"' in asked
     service.answer(alice, ask.id, "reject")
-    answered = next(
-        data_of(frame) for frame in streamed if f'hx-target="#ask-row-{ask.id}" hx-swap="delete"' in frame
-    )
+    answered = next(data_of(frame) for frame in streamed if f'hx-target="#ask-row-{ask.id}" hx-swap="delete"' in frame)
     streamed.close()
     assert '<hx-partial hx-target=".inbox-count" hx-swap="innerHTML"></hx-partial>' in answered
 
 
-def test_the_sessions_stream_draws_the_card_and_then_the_line(
-    browser: Browser, alice: Actor, ask: Ask
-) -> None:
+def test_the_sessions_stream_draws_the_card_and_then_the_line(browser: Browser, alice: Actor, ask: Ask) -> None:
     streamed = frames(browser.get(f"/sessions/{ask.session_id}/stream?lastEventId=0", buffered=False))
     place, card = f'hx-target="#events-{ask.message_id}" hx-swap="upsert"', f'class="ask" id="ask-{ask.id}"'
     assert next(frame for frame in streamed if place in frame and card in frame)

@@ -178,7 +178,8 @@ def test_always_adds_exactly_the_shown_rules(hold: Hold, alice: Actor) -> None:
     assert answered.added == ask.always
     stored = approvals.rules_of(alice, "session", hold.session.id)
     assert [(rule.tool, rule.pattern, rule.ask_id) for rule in stored] == [
-        ("bash", "git push *", ask.id), ("bash", "rm x", ask.id),
+        ("bash", "git push *", ask.id),
+        ("bash", "rm x", ask.id),
     ]
     assert approvals.decide(hold, bash("git push origin y", "call_9")).action == "allow"
     assert approvals.decide(hold, bash("rm y", "call_9")).action == "ask"
@@ -204,9 +205,7 @@ def test_always_lets_other_waiting_calls_pass(hold: Hold, alice: Actor) -> None:
 
 
 @pytest.mark.parametrize("scope", ["session", "user", "project"])
-def test_always_has_the_scope_that_was_chosen(
-    hold: Hold, alice: Actor, tmp_path: Path, scope: str
-) -> None:
+def test_always_has_the_scope_that_was_chosen(hold: Hold, alice: Actor, tmp_path: Path, scope: str) -> None:
     approvals.answer(alice, asked(hold).id, "always", scope=scope)
     target = {"session": hold.session.id, "user": alice.user, "project": "prj_app"}[scope]
     assert len(approvals.rules_of(alice, scope, target)) == 1
@@ -215,9 +214,7 @@ def test_always_has_the_scope_that_was_chosen(
     assert approvals.decide(other, bash("git push", "call_5")).action == expected
 
 
-def test_only_who_may_change_settings_adds_a_rule_for_the_project(
-    alice: Actor, bob: Actor, tmp_path: Path
-) -> None:
+def test_only_who_may_change_settings_adds_a_rule_for_the_project(alice: Actor, bob: Actor, tmp_path: Path) -> None:
     hold = hold_of(bob, session_of(bob, tmp_path))
     ask = asked(hold)
     with pytest.raises(Denied):
@@ -257,9 +254,7 @@ def test_a_stranger_sees_and_answers_nothing(hold: Hold, charlie: Actor) -> None
         approvals.waiting(None)
 
 
-def test_a_colleague_sees_a_team_sessions_ask_and_may_not_answer_it(
-    hold: Hold, bob: Actor, alice: Actor
-) -> None:
+def test_a_colleague_sees_a_team_sessions_ask_and_may_not_answer_it(hold: Hold, bob: Actor, alice: Actor) -> None:
     ask = asked(hold)
     assert [found.id for found in approvals.waiting(bob)] == [ask.id]
     assert (approvals.count_waiting(bob), approvals.count_waiting(alice)) == (0, 1)
@@ -282,9 +277,7 @@ def test_an_unknown_ask_is_not_found(alice: Actor) -> None:
         approvals.answer(alice, "per_none", "once")
 
 
-def test_a_subagents_ask_shows_at_its_parent_and_has_its_rules(
-    hold: Hold, alice: Actor, tmp_path: Path
-) -> None:
+def test_a_subagents_ask_shows_at_its_parent_and_has_its_rules(hold: Hold, alice: Actor, tmp_path: Path) -> None:
     child = hold_of(alice, session_of(alice, tmp_path, parent_id=hold.session.id))
     grandchild = hold_of(alice, session_of(alice, tmp_path, parent_id=child.session.id))
     one, two = asked(child, "rm a"), asked(grandchild, "rm b")
@@ -371,14 +364,20 @@ def test_rules_from_settings_count_below_those_of_people(hold: Hold, alice: Acto
     assert approvals.decide(hold, bash("ls"), given=allowing).action == "allow"
 
 
-@pytest.mark.parametrize(("call", "legible"), [
-    (bash("git push"), True), (bash("a\nb"), False), (bash("x" * 200), False), (bash("ls \u202e"), False),
-    (Call("bash", {"command": "ls", "env": {}}, "c", "m"), False),
-    (Call("write", {"filePath": "a"}, "c", "m"), False),
-    (Call("read", {"filePath": "/etc/x"}, "c", "m"), True),
-    (Call("webfetch", {"url": "https://x.org"}, "c", "m"), True),
-    (Call("crm", {"a": 1}, "c", "m"), False),
-])
+@pytest.mark.parametrize(
+    ("call", "legible"),
+    [
+        (bash("git push"), True),
+        (bash("a\nb"), False),
+        (bash("x" * 200), False),
+        (bash("ls \u202e"), False),
+        (Call("bash", {"command": "ls", "env": {}}, "c", "m"), False),
+        (Call("write", {"filePath": "a"}, "c", "m"), False),
+        (Call("read", {"filePath": "/etc/x"}, "c", "m"), True),
+        (Call("webfetch", {"url": "https://x.org"}, "c", "m"), True),
+        (Call("crm", {"a": 1}, "c", "m"), False),
+    ],
+)
 def test_a_row_may_answer_only_what_is_legible_on_it(hold: Hold, call: Call, legible: bool) -> None:
     ask = approvals.ask(hold, call, approvals.decide(hold, call))
     assert approvals.is_legible(ask) is legible

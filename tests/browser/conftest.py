@@ -40,14 +40,12 @@ class Watch:
     host: str
     allowed: tuple[str, ...] = ()
     complaints: list[str] = field(default_factory=list)
-    loads: list[str] = field(default_factory=list)
 
     def over(self, page: Page) -> None:
         """Watch a page from now on."""
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
         page.on("dialog", self._dialog)
-        page.on("load", lambda loaded: self.loads.append(loaded.url))
 
     def request(self, request: Any) -> None:
         """A page asks nobody but its own server."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,10 +52,9 @@ def sign_in_by_code(page: Page, running: Running) -> None:
 
 
 def reload_until(page: Page, words: str) -> None:
-    """Press reload as a person would, until the words are there or a minute's worth of presses is used up."""
-    for _press in range(200):
-        if page.get_by_text(words).count():
-            return
+    """Press reload as a person would, until the words are there or half a minute is over."""
+    deadline = time.monotonic() + 30
+    while not page.get_by_text(words).count() and time.monotonic() < deadline:
         page.reload()
     expect(page.get_by_text(words)).to_be_visible()
 

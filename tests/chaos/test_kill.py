@@ -101,7 +101,8 @@ def test_it_keeps_a_waiting_approval_that_can_be_answered_after_the_kill(served:
     tools = [part for m in messages for part in m["parts"] if part["type"] == "tool"]
     assert [(t["state"]["status"], t["state"]["output"]) for t in tools] == [("completed", "still here")]
     status, again = served.call("POST", f"/session/{session_id}/permissions/{ask['id']}", {"response": "reject"})
-    assert status == 409 and "Answered by" in again["data"]["message"]
+    assert status == 409
+    assert "Answered by" in again["data"]["message"]
 
 
 def test_it_never_repeats_a_command_whose_outcome_is_unknown(served: Running, tmp_path: Path) -> None:
@@ -111,10 +112,12 @@ def test_it_never_repeats_a_command_whose_outcome_is_unknown(served: Running, tm
     ask = kinds(client.frames, "permission.asked")[0]
     served.call("POST", f"/session/{session_id}/permissions/{ask['id']}", {"response": "once"})
     lines = tmp_path.resolve() / "shop" / "lines.txt"
-    client.until(lambda frames: any(
-        p["part"].get("tool") == "bash" and p["part"]["state"]["status"] == "running"
-        for p in kinds(frames, "message.part.updated")
-    ))
+    client.until(
+        lambda frames: any(
+            p["part"].get("tool") == "bash" and p["part"]["state"]["status"] == "running"
+            for p in kinds(frames, "message.part.updated")
+        )
+    )
     for _ in range(500):
         if lines.exists() and lines.read_text():
             break
@@ -125,5 +128,6 @@ def test_it_never_repeats_a_command_whose_outcome_is_unknown(served: Running, tm
     client.close()
     _, messages = served.call("GET", f"/session/{session_id}/message")
     tools = [part for m in messages for part in m["parts"] if part["type"] == "tool"]
-    assert len(tools) == 1 and "outcome unknown" in tools[0]["state"]["error"]
+    assert len(tools) == 1
+    assert "outcome unknown" in tools[0]["state"]["error"]
     assert lines.read_text() == "line\n"

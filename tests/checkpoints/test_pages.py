@@ -36,9 +36,7 @@ def code(session: Session) -> str:
 
 
 def test_the_pages_show_what_changed(browser: Browser, session: Session) -> None:
-    assert (
-        "billing/proration.py" in browser.get(f"/sessions/{session.id}").text.split('id="session-panel"')[1]
-    )
+    assert "billing/proration.py" in browser.get(f"/sessions/{session.id}").text.split('id="session-panel"')[1]
     changes = browser.get(f"/sessions/{session.id}/changes").text
     assert "billing/proration.py" in changes
     assert 'class="plus"' in changes

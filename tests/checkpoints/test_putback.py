@@ -66,9 +66,7 @@ def test_ignored_files_stay(shadow: Shadow, repository: Path) -> None:
     assert (repository / "debug.log").exists()
 
 
-def test_an_ignored_file_the_agent_wrote_goes_back_when_it_was_named(
-    shadow: Shadow, repository: Path
-) -> None:
+def test_an_ignored_file_the_agent_wrote_goes_back_when_it_was_named(shadow: Shadow, repository: Path) -> None:
     write(repository, ".env.log", "old\n")
     before = shadow.snapshot(repository, also=[".env.log"]).tree
     write(repository, ".env.log", "new\n")
@@ -135,9 +133,7 @@ def test_a_directory_in_a_files_place_is_kept(shadow: Shadow, repository: Path) 
     (repository / "a.txt").unlink()
     write(repository, "a.txt/x.log", "precious\n")
     done = go_back(shadow, repository, before, ["a.txt"])
-    assert ("a.txt", "a directory with other files is in its place") in [
-        (s.path, s.reason) for s in done.kept
-    ]
+    assert ("a.txt", "a directory with other files is in its place") in [(s.path, s.reason) for s in done.kept]
     assert (repository / "a.txt/x.log").exists()
 
 
@@ -151,9 +147,7 @@ def test_a_file_changed_after_the_snapshot_is_kept(shadow: Shadow, place: Path) 
     assert (place / "a.txt").read_text() == "a person, just now\n"
 
 
-@pytest.mark.parametrize(
-    "name", ["-rf", "two\nlines", "ümläut", "caf\udce9"], ids=["dash", "newline", "utf8", "bytes"]
-)
+@pytest.mark.parametrize("name", ["-rf", "two\nlines", "ümläut", "caf\udce9"], ids=["dash", "newline", "utf8", "bytes"])
 def test_any_file_name_goes_back(shadow: Shadow, place: Path, name: str) -> None:
     write(place, f"d/{name}", "old\n")
     before = shadow.snapshot(place).tree

@@ -247,9 +247,7 @@ def test_a_file_that_was_ignored_until_now_is_not_taken_for_the_agents(
 def test_an_ignored_file_a_tool_names_goes_back(agent: Agent) -> None:
     write(agent.place, "settings.log", "old\n")
     asked = agent.ask("go")
-    agent.step(
-        agent.writes("settings.log", "new\n"), paths=(str(agent.place / "settings.log"), "/etc/passwd")
-    )
+    agent.step(agent.writes("settings.log", "new\n"), paths=(str(agent.place / "settings.log"), "/etc/passwd"))
     agent.rest()
     checkpoints.revert(agent.actor, agent.session.id, asked)
     assert agent.content("settings.log") == "old\n"
@@ -384,7 +382,5 @@ def test_every_change_is_announced(agent: Agent) -> None:
     asked = agent.turn("one", agent.writes("a.txt", "x\n"))
     checkpoints.revert(agent.actor, agent.session.id, asked)
     with db.read() as conn:
-        found = [
-            row.kind for row in conn.execute(record.events.select()) if row.kind.startswith("checkpoints.")
-        ]
+        found = [row.kind for row in conn.execute(record.events.select()) if row.kind.startswith("checkpoints.")]
     assert found == ["checkpoints.added"] * 3 + ["checkpoints.restored"]

@@ -228,9 +228,7 @@ def test_a_split_index_and_a_sha256_repository_are_taken(shadow: Shadow, tmp_pat
     assert statuses(shadow, before, shadow.snapshot(place).tree) == {"a.txt": "modified"}
 
 
-def test_commands_in_the_projects_configuration_never_run(
-    shadow: Shadow, repository: Path, tmp_path: Path
-) -> None:
+def test_commands_in_the_projects_configuration_never_run(shadow: Shadow, repository: Path, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     for name in (
         "core.fsmonitor",
@@ -345,9 +343,7 @@ def test_a_broken_index_is_made_again(shadow: Shadow, repository: Path) -> None:
 
 def test_snapshots_of_many_threads_take_turns(shadow: Shadow, repository: Path) -> None:
     found: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(shadow.snapshot(repository).tree)) for _ in range(6)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(shadow.snapshot(repository).tree)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -357,9 +353,7 @@ def test_snapshots_of_many_threads_take_turns(shadow: Shadow, repository: Path) 
 
 
 @pytest.mark.parametrize("kind", ["git", "no git"])
-def test_five_thousand_files(
-    shadow: Shadow, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_five_thousand_files(shadow: Shadow, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     place = tmp_path / "many"
     dice = random.Random(5)
     for number in range(5000):

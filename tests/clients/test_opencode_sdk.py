@@ -17,7 +17,7 @@ from tests.running import TOKEN, Running
 HERE = Path(__file__).parent
 PROMPT = (
     "[[say I will look first.]]&[[read shop/basket.py]] "
-    + "[[call edit "
+    "[[call edit "
     + json.dumps({"filePath": "shop/basket.py", "oldString": repository.BROKEN, "newString": repository.FIXED})
     + "]] [[bash python3 -m unittest -q]] [[say The basket adds up again.]]"
 )
@@ -47,21 +47,32 @@ def test_it_carries_a_task_from_prompt_to_unrevert(served: tuple[Running, Path],
     assert seen["tools"] == [["read", "completed"], ["edit", "completed"], ["bash", "completed"]]
     assert seen["asks"] == ["Edit shop/basket.py", "python3 -m unittest -q"]
     assert seen["diff"] == [["shop/basket.py", 1, 1]]
-    assert repository.BROKEN.strip() in seen["before"] and repository.FIXED.strip() in seen["after"]
-    assert seen["reverted"] and seen["unreverted"] and seen["again"]
-    assert seen["deltas"] > 0 and seen["mismatches"] == 0
+    assert repository.BROKEN.strip() in seen["before"]
+    assert repository.FIXED.strip() in seen["after"]
+    assert seen["reverted"]
+    assert seen["unreverted"]
+    assert seen["again"]
+    assert seen["deltas"] > 0
+    assert seen["mismatches"] == 0
     assert seen["finish"] == "stop"
-    assert seen["listedSessions"] and seen["renamed"] == "Renamed" and seen["deleted"] is True
+    assert seen["listedSessions"]
+    assert seen["renamed"] == "Renamed"
+    assert seen["deleted"] is True
     assert seen["idleAbort"] is False
     assert "gone" in seen
-    assert seen["types"]["session.idle"] >= 1 and seen["types"]["permission.replied"] == 2
+    assert seen["types"]["session.idle"] >= 1
+    assert seen["types"]["permission.replied"] == 2
 
 
 def story(package: str, running: Running, root: Path) -> dict[str, Any]:
     """Run the story in node and give what it saw."""
     done = subprocess.run(
         ["node", str(HERE / "story.mjs"), package, running.url, TOKEN, str(root), PROMPT],
-        cwd=HERE, capture_output=True, text=True, timeout=90, check=False,
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
     )
     assert done.returncode == 0, f"{done.stderr}\n{running.log.read_text()[-3000:]}"
     seen: dict[str, Any] = json.loads(done.stdout)

@@ -34,7 +34,11 @@ class Said(Event, kind="test.said"):
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[db.Database]:
     """A database of each engine with a running hub."""
     is_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'log.db'}" if is_sqlite else request.getfixturevalue("postgres_server").create(ids.random("log").lower())
+    url = (
+        f"sqlite:///{tmp_path / 'log.db'}"
+        if is_sqlite
+        else request.getfixturevalue("postgres_server").create(ids.random("log").lower())
+    )
     config.use(Config(data_dir=tmp_path, database_url=url))
     database = db.Database(url)
     db.use(database)
@@ -106,7 +110,9 @@ def test_it_asks_to_resync_for_a_cursor_that_is_none_of_ours(log: db.Database) -
             assert subscription.resync
 
 
-def test_it_shows_an_event_only_to_those_who_may_read_the_thing(log: db.Database, bob_and_charlie: Callable[[], list[bool]]) -> None:
+def test_it_shows_an_event_only_to_those_who_may_read_the_thing(
+    log: db.Database, bob_and_charlie: Callable[[], list[bool]]
+) -> None:
     assert bob_and_charlie() == [True, False]
 
 

@@ -77,11 +77,7 @@ def bearers(mark: str) -> list[int]:
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         line, status = process.info["cmdline"] or [], process.info["status"]
-        if (
-            status != psutil.STATUS_ZOMBIE
-            and process.pid != os.getpid()
-            and any(mark in word for word in line)
-        ):
+        if status != psutil.STATUS_ZOMBIE and process.pid != os.getpid() and any(mark in word for word in line):
             found.append(process.pid)
     return found
 
@@ -116,9 +112,7 @@ def test_it_passes_arguments_as_they_are(world: World, walled: bool) -> None:
 
 
 @both
-def test_it_gives_exactly_the_allowed_environment(
-    world: World, walled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_gives_exactly_the_allowed_environment(world: World, walled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-server-only")
     monkeypatch.setenv("TZ", "UTC")
     seen = variables(world.run("env", env={"GRANTED": "yes"}, sandbox=walled).output)
@@ -128,9 +122,7 @@ def test_it_gives_exactly_the_allowed_environment(
     assert seen["GRANTED"] == "yes"
 
 
-def test_it_shows_no_server_secret_in_the_first_process(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_shows_no_server_secret_in_the_first_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-server-only")
     done = world.sh("cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n'", env={"TOKEN": "granted-token"})
     assert "sk-server-only" not in done.output
@@ -172,9 +164,7 @@ def test_it_replaces_what_is_not_text(world: World, walled: bool) -> None:
 @both
 def test_it_tells_output_as_it_comes(world: World, walled: bool) -> None:
     heard: list[tuple[str, str]] = []
-    world.sh(
-        "echo out; echo err >&2", sandbox=walled, on_output=lambda text, stream: heard.append((stream, text))
-    )
+    world.sh("echo out; echo err >&2", sandbox=walled, on_output=lambda text, stream: heard.append((stream, text)))
     assert sorted(heard) == [("stderr", "err\n"), ("stdout", "out\n")]
 
 
@@ -203,9 +193,7 @@ def test_it_keeps_both_ends_of_long_output_and_spills_all(world: World, walled: 
 
 @both
 def test_it_ends_everything_at_the_time_out(world: World, walled: bool) -> None:
-    script = (
-        "(trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 60 & wait' grandchild-t & sleep 60) & sleep 60"
-    )
+    script = "(trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 60 & wait' grandchild-t & sleep 60) & sleep 60"
     done = world.run("sh", "-c", script, "group-t", timeout=0.5, grace=0.2, sandbox=walled)
     assert done.timed_out
     assert done.exit_code in (137, 143)
@@ -215,9 +203,7 @@ def test_it_ends_everything_at_the_time_out(world: World, walled: bool) -> None:
 
 @both
 def test_it_lets_a_command_clean_up_after_sigterm(world: World, walled: bool) -> None:
-    done = world.sh(
-        "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done", timeout=0.5, sandbox=walled
-    )
+    done = world.sh("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done", timeout=0.5, sandbox=walled)
     assert done.timed_out
     assert done.exit_code == 3
     assert done.output.startswith("up\n")
@@ -342,10 +328,7 @@ def test_it_hides_a_data_directory_inside_the_workspace(world: World) -> None:
     inside = World(deep, workspace, deep / "private" / "prj_1")
     for name in (str(workspace), "/home/user"):
         assert inside.run("cat", f"{name}/a/b/data/master.key").exit_code != 0
-        assert (
-            inside.sh(f"mv {name}/a {name}/c || mv {name}/a/b {name}/d || rm -rf {name}/a/b/data").exit_code
-            != 0
-        )
+        assert inside.sh(f"mv {name}/a {name}/c || mv {name}/a/b {name}/d || rm -rf {name}/a/b/data").exit_code != 0
     assert (deep / "master.key").read_text() == "the key"
     assert inside.sh("echo kept > $HOME/note; echo x > /home/user/a/file").exit_code == 0
     assert (deep / "private" / "prj_1" / "home" / "note").read_text() == "kept\n"
@@ -375,9 +358,7 @@ def test_it_opens_no_kernel_setting_for_writing(world: World) -> None:
 
 def test_it_writes_the_workspace_at_both_names(world: World) -> None:
     (world.workspace / "given").write_text("before\n")
-    done = world.sh(
-        "cat given; echo one > one; echo two > /home/user/two; echo three >> given; cat /home/user/one"
-    )
+    done = world.sh("cat given; echo one > one; echo two > /home/user/two; echo three >> given; cat /home/user/one")
     assert done.output == "before\none\n"
     assert (world.workspace / "two").read_text() == "two\n"
     assert (world.workspace / "given").read_text() == "before\nthree\n"

@@ -46,14 +46,10 @@ def test_what_clients_were_refused_can_be_added(browser: Browser, call: Caller, 
 
 def test_a_clone_is_shown_while_it_goes_on(browser: Browser, alice: Actor) -> None:
     streamed = frames(browser.get("/live?lastEventId=0", buffered=False))
-    new = rows.fresh(
-        "far", Path("/nowhere/far"), alice.user, state="cloning", origin="https://example.com/far.git"
-    )
+    new = rows.fresh("far", Path("/nowhere/far"), alice.user, state="cloning", origin="https://example.com/far.git")
     with db.transaction() as conn:
         project = rows.insert(conn, new)
-        rows.update(
-            conn, project, progress={"phase": "Receiving objects", "percent": 50, "done": 5, "total": 10}
-        )
+        rows.update(conn, project, progress={"phase": "Receiving objects", "percent": 50, "done": 5, "total": 10})
     swap = f'hx-target="#project-{project.id}" hx-swap="outerHTML"'
     assert "5 of 10" in next(data_of(frame) for frame in streamed if swap in frame)
     streamed.close()

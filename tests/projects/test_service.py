@@ -70,9 +70,7 @@ def test_it_refuses_the_data_directory(alice: Actor) -> None:
             projects.add(alice, str(path))
 
 
-def test_bob_may_not_add_and_charlie_sees_nothing(
-    alice: Actor, bob: Actor, charlie: Actor, repository: Path
-) -> None:
+def test_bob_may_not_add_and_charlie_sees_nothing(alice: Actor, bob: Actor, charlie: Actor, repository: Path) -> None:
     with pytest.raises(Denied):
         projects.add(bob, str(repository))
     project = projects.add(alice, str(repository))
@@ -128,9 +126,7 @@ def test_our_worktrees_are_places(alice: Actor, repository: Path) -> None:
     assert (place.project, place.directory, place.root) == (project, tree, tree)
 
 
-@pytest.mark.parametrize(
-    "asked", ["/etc", "{}/..", "{}/link/x", "{}2"], ids=["outside", "dots", "link", "prefix"]
-)
+@pytest.mark.parametrize("asked", ["/etc", "{}/..", "{}/link/x", "{}2"], ids=["outside", "dots", "link", "prefix"])
 def test_it_refuses_other_directories_and_says_how(alice: Actor, repository: Path, asked: str) -> None:
     projects.add(alice, str(repository))
     (repository / "link").symlink_to("/etc")
@@ -217,10 +213,7 @@ def test_the_sample_has_one_failing_test_that_one_edit_mends(alice: Actor) -> No
     assert "FAILED (failures=1)" in run().stderr
     assert [change.path for change in git.status(root)] == []
     file = root / "billing/proration.py"
-    old = (
-        "    unused = (old.price * ratio).quantize(CENT)\n"
-        "    due = (new.price * ratio).quantize(CENT) - unused\n"
-    )
+    old = "    unused = (old.price * ratio).quantize(CENT)\n    due = (new.price * ratio).quantize(CENT) - unused\n"
     new = (
         "    # Round once, on the difference. Two roundings can drift by a cent.\n"
         "    delta = (new.price - old.price) * ratio\n"

@@ -139,9 +139,7 @@ def test_it_finds_every_flipped_byte(data_dir: Path) -> None:
             sealed = conn.scalar(sa.select(table.c.sealed))
         assert sealed is not None
         for place in range(len(sealed)):
-            change(
-                table, "provider", sealed=sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
-            )
+            change(table, "provider", sealed=sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :])
             with pytest.raises(Conflict) as refusal:
                 vault.reveal(SYSTEM, "provider", "anthropic")
             assert refusal.value.code == "SECRET_UNREADABLE"
@@ -166,9 +164,7 @@ def test_it_opens_no_row_in_anothers_place(data_dir: Path) -> None:
             vault.reveal(SYSTEM, "provider", name)
 
 
-@pytest.mark.parametrize(
-    "values", [{"version": 2}, {"name": "other"}, {"scope": "project:x"}, {"key_id": "key_x"}]
-)
+@pytest.mark.parametrize("values", [{"version": 2}, {"name": "other"}, {"scope": "project:x"}, {"key_id": "key_x"}])
 def test_it_opens_no_row_with_a_changed_label(data_dir: Path, values: dict[str, object]) -> None:
     vault.put(ALICE, "provider", "anthropic", VALUE)
     vault.put(ALICE, "project:x", "anthropic-x", VALUE)
@@ -192,9 +188,7 @@ def test_it_rotates_to_new_keys_and_drops_the_old(data_dir: Path) -> None:
     assert audited()[-1] == ("secrets.rotate_key", newest)
 
 
-def test_it_survives_a_crash_in_the_middle_of_a_rotation(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_survives_a_crash_in_the_middle_of_a_rotation(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vault.put(ALICE, "provider", "name", VALUE)
 
     def crash(*_: object) -> None:

@@ -38,14 +38,12 @@ def body_of(method: str, rest: str) -> Any:
     return None if method in ("GET", "DELETE") else BODIES.get(rest)
 
 
-@pytest.mark.parametrize(("method", "path"), [
-    ("GET", "/session"), ("POST", "/session"), ("GET", "/session/status"),
-    *((method, f"/session/{NONE}{rest}") for method, rest in ROUTES),
-])  # fmt: skip
-def test_a_stranger_is_turned_away(stranger: Caller, method: str, path: str) -> None:
-    answer = stranger(method, f"/opencode{path}", {} if method == "POST" else None)
-    check_refusal(answer, 401, "UnauthorizedError")
-    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+def test_a_stranger_is_turned_away(stranger: Caller) -> None:
+    more = [("GET", "/session"), ("POST", "/session"), ("GET", "/session/status")]
+    for method, path in [*more, *((method, f"/session/{NONE}{rest}") for method, rest in ROUTES)]:
+        answer = stranger(method, f"/opencode{path}", {} if method == "POST" else None)
+        check_refusal(answer, 401, "UnauthorizedError")
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 
 def test_a_session_begins_with_a_title_or_without(call: Caller) -> None:
@@ -88,7 +86,7 @@ def test_a_session_is_renamed_archived_and_deleted(call: Caller, session_id: str
 
 
 def test_a_prompt_is_answered_with_the_last_message(call: Caller, scripted: ModelServer, session_id: str) -> None:
-    given = "msg_" + "f" * 26
+    given = ids.ascending("msg")
     answer = ask(call, session_id, said("[[say Hello back.]]", messageID=given, agent="plan"))
     check_message(answer)
     check("AssistantMessage", answer["info"])
@@ -162,14 +160,12 @@ def test_an_error_of_the_model_is_told_in_the_message(call: Caller, session_id: 
     assert info["error"]["data"]["message"]
 
 
-@pytest.mark.parametrize(("method", "rest"), ROUTES)
 @pytest.mark.parametrize(("given", "status", "name"), [
     (NONE, 404, "NotFoundError"), ("msg_" + "0" * 26, 400, "BadRequest"), ("x", 400, "BadRequest"),
 ])  # fmt: skip
-def test_an_id_that_is_none_is_told(
-    call: Caller, method: str, rest: str, given: str, status: int, name: str
-) -> None:
-    check_refusal(call(method, address(given, rest), body_of(method, rest)), status, name)
+def test_an_id_that_is_none_is_told(call: Caller, given: str, status: int, name: str) -> None:
+    for method, rest in ROUTES:
+        check_refusal(call(method, address(given, rest), body_of(method, rest)), status, name)
 
 
 def test_a_message_that_is_not_there_is_told(call: Caller, session_id: str) -> None:
@@ -177,16 +173,18 @@ def test_a_message_that_is_not_there_is_told(call: Caller, session_id: str) -> N
     check_refusal(call.get(address(session_id, "/message/prt_none")), 400, "BadRequest")
 
 
-@pytest.mark.parametrize("body", [
+WRONG: list[Any] = [
     {}, {"parts": []}, {"parts": "x"}, {"parts": [{}]}, {"parts": [{"type": "socket"}]}, {"parts": [{"type": "text"}]},
     {"parts": [{"type": "text", "text": 5}]}, {"parts": [TEXT], "messageID": "x"}, {"parts": [TEXT], "model": "a/b"},
     {"parts": [TEXT], "model": {"providerID": "a"}}, {"parts": [TEXT], "tools": {"bash": "maybe"}},
     {"parts": [{**TEXT, "id": "x"}]}, {"parts": [TEXT], "noReply": "perhaps"}, {"parts": [TEXT], "agent": 5},
-])  # fmt: skip
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("rest", ["/message", "/prompt_async"])
-def test_a_wrong_prompt_is_refused(call: Caller, session_id: str, rest: str, body: Any) -> None:
-    answer = call.post(address(session_id, rest), body)
-    check_refusal(answer, 400, "BadRequest")
+def test_a_wrong_prompt_is_refused(call: Caller, session_id: str, rest: str) -> None:
+    for body in WRONG:
+        check_refusal(call.post(address(session_id, rest), body), 400, "BadRequest")
     assert call.get(address(session_id, "/message")).json == []
 
 
@@ -194,6 +192,13 @@ def test_an_empty_body_is_refused_with_the_field_that_lacks(call: Caller, sessio
     answer = call.post(address(session_id, "/message"), content_type="application/json")
     check_refusal(answer, 400, "BadRequest")
     assert answer.json["errors"][0]["path"] == ["parts"]
+
+
+def test_a_nul_is_shown_as_a_replacement_character(call: Caller) -> None:
+    raw = rb'{"title": "a\u0000b \\u0000 \\\u0000"}'
+    answer = call.post("/opencode/session", data=raw, content_type="application/json")
+    assert answer.json["title"] == "a\ufffdb \\u0000 \\\ufffd"
+    check_refusal(call.get("/opencode/session?search=a%00"), 400, "BadRequest")
 
 
 def test_malformed_json_is_refused(call: Caller, session_id: str) -> None:

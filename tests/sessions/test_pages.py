@@ -19,9 +19,7 @@ EVIL = "<script>alert(1)</script>"
 @pytest.fixture
 def session(app: Cabin, alice: Actor) -> Session:
     """A session of Alice's on the sample, idle."""
-    return service.create(
-        alice, projects.resolve(alice, None), provider="demo", model="walkthrough", title="Fix it"
-    )
+    return service.create(alice, projects.resolve(alice, None), provider="demo", model="walkthrough", title="Fix it")
 
 
 def say(actor: Actor, session: Session, text: str) -> Message:
@@ -43,9 +41,7 @@ def test_htmx_gets_the_rows_alone(browser: Browser, session: Session) -> None:
 
 
 @pytest.mark.parametrize("words", ["fix IT", "unseen word", "100%"])
-def test_the_list_finds_titles_and_messages(
-    browser: Browser, alice: Actor, session: Session, words: str
-) -> None:
+def test_the_list_finds_titles_and_messages(browser: Browser, alice: Actor, session: Session, words: str) -> None:
     say(alice, session, "an unseen word and 100% more")
     assert session.id in browser.get("/sessions", query_string={"q": words}).text
     assert session.id not in browser.get("/sessions", query_string={"q": f"{words}x"}).text
@@ -71,9 +67,7 @@ def test_older_sessions_are_a_link_away(browser: Browser, alice: Actor) -> None:
     assert set(both[0]).isdisjoint(both[1])
 
 
-def test_a_session_is_a_whole_page_with_its_transcript(
-    browser: Browser, alice: Actor, session: Session
-) -> None:
+def test_a_session_is_a_whole_page_with_its_transcript(browser: Browser, alice: Actor, session: Session) -> None:
     message = say(alice, session, "Please look.")
     page = browser.get(f"/sessions/{session.id}")
     assert is_whole(page)
@@ -97,10 +91,7 @@ def test_earlier_messages_are_a_link_away(browser: Browser, alice: Actor, sessio
     assert f'id="message-{messages[3].id}"' in page
     assert f'id="message-{messages[2].id}"' not in page
     assert f"before={messages[3].id}" in page
-    assert (
-        f'id="message-{messages[2].id}"'
-        in browser.get(f"/sessions/{session.id}?before={messages[3].id}").text
-    )
+    assert f'id="message-{messages[2].id}"' in browser.get(f"/sessions/{session.id}?before={messages[3].id}").text
 
 
 def test_a_form_begins_a_session(browser: Browser, alice: Actor) -> None:
@@ -112,9 +103,7 @@ def test_a_form_begins_a_session(browser: Browser, alice: Actor) -> None:
     assert begun.title == "Say who you are"
 
 
-@pytest.mark.parametrize(
-    "data", [{"text": " "}, {"text": "x", "mode": "root"}, {"text": "x", "preset": "yes"}]
-)
+@pytest.mark.parametrize("data", [{"text": " "}, {"text": "x", "mode": "root"}, {"text": "x", "preset": "yes"}])
 def test_a_form_that_makes_no_sense_is_told_so(browser: Browser, data: dict[str, str]) -> None:
     answer = browser.post("/sessions", data)
     assert answer.status_code == 400
@@ -125,11 +114,7 @@ def test_a_prompt_is_sent_and_answered(browser: Browser, alice: Actor, session: 
     answer = browser.post(f"/sessions/{session.id}/send", {"text": "Hello", "mode": "plan", "preset": "auto"})
     assert answer.status_code == 303
     assert answer.headers["Location"].endswith(f"/sessions/{session.id}")
-    until(
-        lambda: (
-            service.get(alice, session.id).state == "idle" and len(service.transcript(alice, session.id)) > 1
-        )
-    )
+    until(lambda: service.get(alice, session.id).state == "idle" and len(service.transcript(alice, session.id)) > 1)
     assert service.get(alice, session.id).preset == "auto"
 
 
@@ -153,9 +138,7 @@ def test_stopping_what_waits_ends_it(browser: Browser, alice: Actor) -> None:
     assert service.get(alice, session_id).state == "idle"
 
 
-@pytest.mark.parametrize(
-    "path", ["/sessions/ses_unknown", "/sessions/ses_unknown/changes", "/sessions/ses_x/stream"]
-)
+@pytest.mark.parametrize("path", ["/sessions/ses_unknown", "/sessions/ses_unknown/changes", "/sessions/ses_x/stream"])
 def test_an_unknown_session_is_a_page_that_says_so(browser: Browser, path: str) -> None:
     answer = browser.get(path)
     assert answer.status_code == 404
@@ -205,9 +188,7 @@ def test_the_stream_shows_a_turn_to_its_end(browser: Browser, alice: Actor, sess
     assert "<html" not in seen
 
 
-def test_a_stream_that_comes_back_goes_on_where_it_was(
-    browser: Browser, alice: Actor, session: Session
-) -> None:
+def test_a_stream_that_comes_back_goes_on_where_it_was(browser: Browser, alice: Actor, session: Session) -> None:
     path = f"/sessions/{session.id}/stream?lastEventId=0"
     first, second = say(alice, session, "the first"), say(alice, session, "the second")
     *before, _last = _first(frames(browser.get(path, buffered=False)), f'id="message-{second.id}"')

@@ -89,9 +89,7 @@ def test_a_line_reaches_the_log(call: Caller, caplog: pytest.LogCaptureFixture) 
 def test_a_line_stays_one_line_without_secrets(call: Caller, caplog: pytest.LogCaptureFixture) -> None:
     redact.watch("PAYMENT_KEY", "hunter2hunter2")
     message = "ok\n2026-01-01 root signed in\x1b[2J\u202e hunter2hunter2" + "x" * 50_000
-    call.post(
-        "/opencode/log", {**LINE, "level": "error", "message": message, "extra": {"k": ["hunter2hunter2"]}}
-    )
+    call.post("/opencode/log", {**LINE, "level": "error", "message": message, "extra": {"k": ["hunter2hunter2"]}})
     redact.forget("PAYMENT_KEY")
     said = caplog.records[-1].getMessage()
     assert said.isprintable()

@@ -78,9 +78,7 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
     info = next((one for one in entry.models if one.id == model), None)
     options = info.options if info else {}
-    return OpenAICompatible(
-        entry.id, entry.base_url, entry.key, entry.headers, entry.trusted, options=options
-    )
+    return OpenAICompatible(entry.id, entry.base_url, entry.key, entry.headers, entry.trusted, options=options)
 
 
 def list_providers(actor: Actor | None, directory: Path | None = None) -> list[ProviderInfo]:
@@ -88,9 +86,7 @@ def list_providers(actor: Actor | None, directory: Path | None = None) -> list[P
     most.
     """
     accounts.require(actor, "settings:read")
-    found = [
-        ProviderInfo(entry.id, entry.name, entry.source, _models(entry)) for entry in _all(directory).values()
-    ]
+    found = [ProviderInfo(entry.id, entry.name, entry.source, _models(entry)) for entry in _all(directory).values()]
     return [*found, ProviderInfo(DEMO, "Demo", "builtin", (DEMO_MODEL,))]
 
 

@@ -93,12 +93,8 @@ def next_step(request: Request) -> Step:
     if not {"list", "read"} <= offered:
         return Step(WHO)
     if not results:
-        return Step(
-            "I'll look at what is here first.", (("list", {"path": "."}), ("read", {"filePath": README}))
-        )
-    refused = next(
-        (result for result in results if result.is_error and result.name in ("edit", "bash")), None
-    )
+        return Step("I'll look at what is here first.", (("list", {"path": "."}), ("read", {"filePath": README})))
+    refused = next((result for result in results if result.is_error and result.name in ("edit", "bash")), None)
     if refused:
         return _refused(refused)
     if not any(CODE in result.output or "proration" in result.output for result in results):

@@ -108,17 +108,13 @@ class Answer:
         return call
 
 
-def failure(
-    status: int | None, answer: Any, raw: str = "", retry_after: float | None = None
-) -> ProviderFailed:
+def failure(status: int | None, answer: Any, raw: str = "", retry_after: float | None = None) -> ProviderFailed:
     """Tell from a status and an error answer what went wrong and whether asking again may help."""
     error = answer.get("error") if isinstance(answer, dict) else None
     error = error if isinstance(error, dict) else {"message": error if isinstance(error, str) else ""}
     message = str(error.get("message") or _message_of(answer) or f"The model's server answered {status}")
     code = str(error.get("code") or error.get("type") or "")
-    overflow = code == "context_length_exceeded" or bool(
-        status in (None, 400, 413) and OVERFLOW.search(message)
-    )
+    overflow = code == "context_length_exceeded" or bool(status in (None, 400, 413) and OVERFLOW.search(message))
     auth = status in (401, 403) or code == "invalid_api_key"
     worth = status is None or status in (408, 409, 425, 429) or status >= 500
     return ProviderFailed(

@@ -106,11 +106,7 @@ def _filled(place: re.Match[str], directory: Path) -> str:
 
 
 def _dicts(value: Any) -> list[tuple[str, dict[str, Any]]]:
-    return (
-        [(str(key), one) for key, one in value.items() if isinstance(one, dict)]
-        if isinstance(value, dict)
-        else []
-    )
+    return [(str(key), one) for key, one in value.items() if isinstance(one, dict)] if isinstance(value, dict) else []
 
 
 def _dict(data: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -41,17 +41,13 @@ def find(name: str) -> Tool[Any] | None:
     return _TOOLS.get(name)
 
 
-def specs(
-    names: Collection[str] | None = None, switches: Mapping[str, bool] | None = None
-) -> tuple[ToolSpec, ...]:
+def specs(names: Collection[str] | None = None, switches: Mapping[str, bool] | None = None) -> tuple[ToolSpec, ...]:
     """The tools as a model sees them: those named (None: all), less those that a switch turns off.
 
     A switch is a name or a pattern like `*`; the last that fits counts.
     """
     return tuple(
-        spec
-        for spec in _specs()
-        if (names is None or spec.name in names) and _is_on(spec.name, switches or {})
+        spec for spec in _specs() if (names is None or spec.name in names) and _is_on(spec.name, switches or {})
     )
 
 

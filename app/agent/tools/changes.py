@@ -35,15 +35,11 @@ class Change:
 
 def change(path: str, before: str, after: str) -> Change:
     """Compare two texts of a file."""
-    lines = list(
-        unified_diff(_lines(before), _lines(after), f"a/{path}", f"b/{path}", n=CONTEXT, lineterm="\n")
-    )
+    lines = list(unified_diff(_lines(before), _lines(after), f"a/{path}", f"b/{path}", n=CONTEXT, lineterm="\n"))
     body = lines[2:]
     additions = sum(line.startswith("+") for line in body)
     deletions = sum(line.startswith("-") for line in body)
-    shown = "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
-    )
+    shown = "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
     return Change(path, before, after, shown, additions, deletions)
 
 

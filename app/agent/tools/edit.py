@@ -19,9 +19,7 @@ change every occurrence. To make a new file use write."""
 class Input(Given):
     """What to replace by what."""
 
-    file_path: str = Field(
-        min_length=1, description="The file, relative to the project directory or absolute"
-    )
+    file_path: str = Field(min_length=1, description="The file, relative to the project directory or absolute")
     old_string: str = Field(description="The exact text to replace")
     new_string: str = Field(description="The text to put in its place")
     replace_all: bool = Field(default=False, description="Replace every occurrence instead of exactly one")
@@ -73,9 +71,7 @@ def _change(ctx: ToolContext, given: Input) -> Change:
     if count == 0:
         raise ToolError(f"oldString is not in {path}.{_near(text, old)}")
     if count > 1 and not given.replace_all:
-        raise ToolError(
-            f"oldString occurs {count} times in {path}. Give more lines around it, or set replaceAll."
-        )
+        raise ToolError(f"oldString occurs {count} times in {path}. Give more lines around it, or set replaceAll.")
     return change(path, text, text.replace(old, new))
 
 

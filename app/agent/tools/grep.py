@@ -19,9 +19,7 @@ class Input(Given):
     """What to look for, and where."""
 
     pattern: str = Field(min_length=1, max_length=2_000, description="The regular expression")
-    path: str | None = Field(
-        default=None, description="The directory or file; default the project's directory"
-    )
+    path: str | None = Field(default=None, description="The directory or file; default the project's directory")
     include: str | None = Field(default=None, description='Only files like this, as "*.py" or "*.{ts,tsx}"')
 
 

@@ -31,9 +31,7 @@ webp) are shown to you. Folders cannot be read: use list. Read a file before you
 class Input(Given):
     """Which lines of which file."""
 
-    file_path: str = Field(
-        min_length=1, description="The file, relative to the project directory or absolute"
-    )
+    file_path: str = Field(min_length=1, description="The file, relative to the project directory or absolute")
     offset: int | None = Field(default=None, ge=0, description="The first line to read, from 1")
     limit: int | None = Field(default=None, ge=1, description="How many lines; 2,000 if left out")
 

@@ -31,9 +31,7 @@ class Found:
     is_late: bool
 
 
-def search(
-    arguments: Sequence[str], cwd: Path, limit: int, cancel: threading.Event, separator: bytes = b"\n"
-) -> Found:
+def search(arguments: Sequence[str], cwd: Path, limit: int, cancel: threading.Event, separator: bytes = b"\n") -> Found:
     """Run rg without any configuration file until it ends, has given so many records, or 5 s are over."""
     whole = [_binary(), "--no-config", "--no-messages", "--color=never", *arguments]
     with subprocess.Popen(

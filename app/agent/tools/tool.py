@@ -105,9 +105,7 @@ class Tool(Generic[I]):
         try:
             return self.input.model_validate(given)
         except ValidationError as wrong:
-            told = "; ".join(
-                f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in wrong.errors()
-            )
+            told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in wrong.errors())
             raise ToolError(f"The input of {self.name} is not right: {told}") from None
 
     def schema(self) -> dict[str, Any]:
@@ -146,9 +144,7 @@ def _untitled(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {
-        key: {name: _untitled(one) for name, one in value.items()}
-        if key == "properties"
-        else _untitled(value)
+        key: {name: _untitled(one) for name, one in value.items()} if key == "properties" else _untitled(value)
         for key, value in schema.items()
         if key != "title" or not isinstance(value, str)
     }

@@ -16,9 +16,7 @@ replaced entirely: for a change in it use edit."""
 class Input(Given):
     """The file and all of its content."""
 
-    file_path: str = Field(
-        min_length=1, description="The file, relative to the project directory or absolute"
-    )
+    file_path: str = Field(min_length=1, description="The file, relative to the project directory or absolute")
     content: str = Field(description="The whole content")
 
 

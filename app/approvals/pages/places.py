@@ -47,7 +47,8 @@ def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
     found = service.of_session(actor, session.id) if accounts.may(actor, "approvals:read") else []
     waits = [ask for ask in found if ask.state == "waiting"]
     return {
-        "asks": _by_call(found, session), "loose": [ask for ask in waits if ask.session_id != session.id],
+        "asks": _by_call(found, session),
+        "loose": [ask for ask in waits if ask.session_id != session.id],
         "waits": waits[0] if waits else None,
     }
 

@@ -33,10 +33,16 @@ def index() -> Response:
     place = places.get(chosen.project, "") if chosen else ""
     limit = {"waiting": TODAY, "others": 0}.get(tab, ALL_OF_TODAY)
     return web.page(
-        "approvals/index.html", tab=tab, counts={"waiting": len(mine), "others": len(others)},
-        groups=_groups(actor, listed, places), chosen=chosen, open=bool(chosen and request.args.get("ask")),
-        place=place, before=before.calls(actor, chosen) if chosen else [],
-        answered=service.answered_today(actor, limit) if limit else [], next=url_for("approvals.index"),
+        "approvals/index.html",
+        tab=tab,
+        counts={"waiting": len(mine), "others": len(others)},
+        groups=_groups(actor, listed, places),
+        chosen=chosen,
+        open=bool(chosen and request.args.get("ask")),
+        place=place,
+        before=before.calls(actor, chosen) if chosen else [],
+        answered=service.answered_today(actor, limit) if limit else [],
+        next=url_for("approvals.index"),
     )
 
 
@@ -99,9 +105,15 @@ def _show(actor: Actor, asked: Ask, status: int = 200, problem: str = "") -> Res
     urls = [url_for("approvals.show", ask_id=ask_id) for ask_id in waiting]
     following = urls[at + 1] if at is not None and at + 1 < len(urls) else ""
     return web.page(
-        "approvals/show.html", status, ask=asked, place=_places(actor).get(asked.project, ""),
-        before=before.calls(actor, asked), problem=problem or None, previous=urls[at - 1] if at else "",
-        place_of={"at": at + 1, "all": len(waiting)} if at is not None else None, following=following,
+        "approvals/show.html",
+        status,
+        ask=asked,
+        place=_places(actor).get(asked.project, ""),
+        before=before.calls(actor, asked),
+        problem=problem or None,
+        previous=urls[at - 1] if at else "",
+        place_of={"at": at + 1, "all": len(waiting)} if at is not None else None,
+        following=following,
         next=following or url_for("approvals.index"),
     )
 

@@ -29,8 +29,12 @@ def index(actor: Actor, query: ListSessions) -> list[dict[str, Any]]:
     """Sessions of the directory, newest updated first."""
     place = projects.resolve(actor, opencode.directory())
     found = service.find_page(
-        actor, project=place.project.id, directory=str(place.directory) if opencode.directory() else "",
-        words=query.search or "", since=query.start or 0, limit=query.limit,
+        actor,
+        project=place.project.id,
+        directory=str(place.directory) if opencode.directory() else "",
+        words=query.search or "",
+        since=query.start or 0,
+        limit=query.limit,
         parent_id=None if query.roots else "",
     )
     return [shapes.session(session) for session in found]
@@ -48,7 +52,11 @@ def create(actor: Actor, body: CreateSession) -> dict[str, Any]:
     place = projects.resolve(actor, opencode.directory())
     with _modes_are_agents():
         session = service.create(
-            actor, place, title=body.title or "", parent_id=body.parentID, mode=body.agent or "build",
+            actor,
+            place,
+            title=body.title or "",
+            parent_id=body.parentID,
+            mode=body.agent or "build",
         )
     return shapes.session(session)
 
@@ -132,9 +140,16 @@ def _send(actor: Actor, session_id: str, body: Prompt) -> tuple[Message, str | N
     model = body.model
     with _modes_are_agents():
         return service.send(
-            actor, session_id, [part.model_dump(exclude_none=True) for part in body.parts], mode=body.agent or "",
-            provider=model.providerID if model else "", model=model.modelID if model else "",
-            message_id=body.messageID, system=body.system, tools=body.tools, no_reply=body.noReply,
+            actor,
+            session_id,
+            [part.model_dump(exclude_none=True) for part in body.parts],
+            mode=body.agent or "",
+            provider=model.providerID if model else "",
+            model=model.modelID if model else "",
+            message_id=body.messageID,
+            system=body.system,
+            tools=body.tools,
+            no_reply=body.noReply,
         )
 
 

@@ -15,7 +15,7 @@ _HIDDEN = ("by", "ready")
 @opencode.shapes("session")
 def session(row: Session | dict[str, Any]) -> dict[str, Any]:
     """A Session."""
-    get = row.get if isinstance(row, dict) else lambda name: getattr(row, name)
+    get = row.__getitem__ if isinstance(row, dict) else lambda name: getattr(row, name)
     tokens = get("tokens") or {}
     shape: dict[str, Any] = {
         "id": get("id"),
@@ -29,7 +29,10 @@ def session(row: Session | dict[str, Any]) -> dict[str, Any]:
         "cost": get("cost"),
         "tokens": _tokens(tokens),
         "summary": {
-            "additions": get("additions"), "deletions": get("deletions"), "files": get("files"), "diffs": [],
+            "additions": get("additions"),
+            "deletions": get("deletions"),
+            "files": get("files"),
+            "diffs": [],
         },
         "agent": get("mode"),
     }
@@ -135,8 +138,12 @@ def _delta(fact: Fact) -> list[dict[str, Any]]:
     """The whole text so far and the piece that is new: both generations can use that."""
     event: events.PartDelta = fact.event  # type: ignore[assignment]
     shape = {
-        "id": event.part_id, "sessionID": event.session_id, "messageID": event.message_id, "type": event.type,
-        "text": fact.text or "", "time": {"start": event.started},
+        "id": event.part_id,
+        "sessionID": event.session_id,
+        "messageID": event.message_id,
+        "type": event.type,
+        "text": fact.text or "",
+        "time": {"start": event.started},
     }
     return _event("message.part.updated", event.session_id, part=shape, delta=event.delta, time=fact.at)
 

@@ -20,7 +20,11 @@ PAGE = 50
 SHOWN = 100
 BESIDE = 40
 TABS = {
-    "all": "", "needs": "waiting", "running": "queued,running", "idle": "idle", "failed": "failed",
+    "all": "",
+    "needs": "waiting",
+    "running": "queued,running",
+    "idle": "idle",
+    "failed": "failed",
     "archived": "",
 }
 
@@ -32,17 +36,29 @@ def index() -> Response:
     wanted = {name: request.args.get(name, "").strip()[:200] for name in ("tab", "q", "owner", "project")}
     tab = wanted["tab"] if wanted["tab"] in TABS else "all"
     found = service.find_page(
-        actor, words=wanted["q"], state=TABS[tab], owner=wanted["owner"], project=wanted["project"],
-        before=_before(), limit=PAGE + 1, archived=tab == "archived", in_messages=True,
+        actor,
+        words=wanted["q"],
+        state=TABS[tab],
+        owner=wanted["owner"],
+        project=wanted["project"],
+        before=_before(),
+        limit=PAGE + 1,
+        archived=tab == "archived",
+        in_messages=True,
     )
     url: dict[str, Any] = {name: value or None for name, value in wanted.items()}
     url["tab"] = tab if tab != "all" else None
     people, places = rows.names(actor), rows.project_names(actor)
     context: dict[str, Any] = {
-        "rows": rows.of(actor, found[:PAGE]), "tab": tab, "counts": _counts(actor), "q": wanted["q"],
+        "rows": rows.of(actor, found[:PAGE]),
+        "tab": tab,
+        "counts": _counts(actor),
+        "q": wanted["q"],
         "filters": _filters(url, people, places),
         "picks": {"owners": _picks(people), "projects": _picks(places)},
-        "older": _older(url, found), "clear": url_for("sessions.index"), "address": config.current().url,
+        "older": _older(url, found),
+        "clear": url_for("sessions.index"),
+        "address": config.current().url,
     }
     if web.is_htmx():
         return web.fragment("sessions/index.html", "rows", **context)
@@ -61,9 +77,15 @@ def show(session_id: str) -> Response:
     runs = service.live_runs(actor, [session_id]).get(session_id, [])
     offered = shown.composer(actor, session.directory)
     return web.page(
-        "sessions/show.html", **shown.context(actor, shown.with_model(session, offered)), **offered,
-        messages=part, earlier=earlier, queued=shown.queued(runs, messages), cursor=cursor,
-        side=_side(actor, session), tab="details" if request.args.get("tab") == "details" else "transcript",
+        "sessions/show.html",
+        **shown.context(actor, shown.with_model(session, offered)),
+        **offered,
+        messages=part,
+        earlier=earlier,
+        queued=shown.queued(runs, messages),
+        cursor=cursor,
+        side=_side(actor, session),
+        tab="details" if request.args.get("tab") == "details" else "transcript",
     )
 
 
@@ -167,8 +189,12 @@ def _counts(actor: Actor) -> dict[str, int]:
     found = service.count_by_state(actor)
     every = sum(number for state, number in found.items() if state != "archived")
     return {
-        "all": every, "needs": found.get("waiting", 0), "running": rows.count_running(found),
-        "idle": found.get("idle", 0), "failed": found.get("failed", 0), "archived": found.get("archived", 0),
+        "all": every,
+        "needs": found.get("waiting", 0),
+        "running": rows.count_running(found),
+        "idle": found.get("idle", 0),
+        "failed": found.get("failed", 0),
+        "archived": found.get("archived", 0),
     }
 
 
@@ -185,9 +211,7 @@ def _older(url: dict[str, Any], found: list[Session]) -> str:
     return url_for("sessions.index", **url, before=f"{last.updated}.{last.id}")
 
 
-def _filters(
-    url: dict[str, Any], people: dict[str, str], places: dict[str, str]
-) -> list[dict[str, str]]:
+def _filters(url: dict[str, Any], people: dict[str, str], places: dict[str, str]) -> list[dict[str, str]]:
     """The filters in force, each with the URL that takes it away."""
     found = []
     for name, words in (("owner", people), ("project", places)):

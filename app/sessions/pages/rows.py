@@ -43,8 +43,12 @@ def of(actor: Actor, found: Sequence[Session]) -> list[Row]:
     people, known = names(actor), project_names(actor)
     return [
         Row(
-            session, place_of(session, known), people.get(session.owner, "Somebody"),
-            act_of(session, asks.get(session.id)), asks.get(session.id), child=session.parent_id is not None,
+            session,
+            place_of(session, known),
+            people.get(session.owner, "Somebody"),
+            act_of(session, asks.get(session.id)),
+            asks.get(session.id),
+            child=session.parent_id is not None,
         )
         for session in found
     ]

@@ -46,8 +46,11 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
         changed=given.pop("changed", []),
     )
     return {
-        **given, "session": session, "run": runs[0] if runs else service.last_run(actor, session.id),
-        "figures": figures, "person": people.get(session.owner, "Somebody"),
+        **given,
+        "session": session,
+        "run": runs[0] if runs else service.last_run(actor, session.id),
+        "figures": figures,
+        "person": people.get(session.owner, "Somebody"),
     }
 
 

@@ -74,7 +74,12 @@ class Drawing:
             return self._whole(message.id)
         asks = self._asks() if part.type == "tool" else {}
         drawn = render_template(
-            "sessions/_part.html", part=part, message=message, session=self._session, asks=asks, person="",
+            "sessions/_part.html",
+            part=part,
+            message=message,
+            session=self._session,
+            asks=asks,
+            person="",
         )
         return [live.partial(f"#events-{message.id}", "upsert", drawn)]
 
@@ -126,7 +131,10 @@ class Drawing:
         for part in message.parts:
             self._blocks.pop(part.id, None)
         drawn = render_template(
-            "sessions/_message.html", message=message, session=self._session, asks=self._asks(),
+            "sessions/_message.html",
+            message=message,
+            session=self._session,
+            asks=self._asks(),
             person=message.data.get("by", ""),
         )
         return [live.partial("#transcript", "upsert", drawn)]

@@ -69,7 +69,7 @@ def close_message(hold: Hold, message: Message, error: dict[str, Any] | None, wo
         runs.close_message(connection, hold.session, fresh, error, word)
 
 
-def add_part(hold: Hold, message_id: str, type: str, data: dict[str, Any]) -> Part:  # noqa: A002
+def add_part(hold: Hold, message_id: str, type: str, data: dict[str, Any]) -> Part:
     """Add a part to a message."""
     part = Part(ids.ascending("prt"), message_id, hold.session.id, type, data)
     with db.transaction() as connection:

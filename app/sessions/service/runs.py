@@ -23,7 +23,7 @@ from app.actor import Actor
 from app.sessions import events
 from app.sessions.service import rows
 from app.sessions.service.rows import MESSAGES, RUNS
-from app.sessions.things import Aborted, Hold, Message, Run, Session, run_of
+from app.sessions.things import Hold, Message, Run, Session, run_of
 
 LEASE = 8_000
 MAX_TAKEOVERS = 3
@@ -38,7 +38,7 @@ _this_start = secrets.token_hex(4)
 
 
 def owner_name() -> str:
-    """This process's name in leases: host, pid, start time, and a random word."""
+    """Name this process in leases: host, pid, start time, and a random word."""
     return _owner_name(os.getpid())
 
 
@@ -51,14 +51,25 @@ def _host() -> str:
     return socket.gethostname()[:40].replace("|", "-")
 
 
-def queue(
-    connection: sa.Connection, session: Session, message: Message, mode: str, provider: str, model: str
-) -> str:
+def queue(connection: sa.Connection, session: Session, message: Message, mode: str, provider: str, model: str) -> str:
     """Store a queued run for a prompt and wake an engine once that is committed."""
     run = Run(
-        id=ids.ascending("run"), session_id=session.id, message_id=message.id, state="queued", mode=mode,
-        provider=provider, model=model, lease_owner=None, lease_until=None, fence=0, takeovers=0, abort=False,
-        error=None, created=ids.now(), started=None, ended=None,
+        id=ids.ascending("run"),
+        session_id=session.id,
+        message_id=message.id,
+        state="queued",
+        mode=mode,
+        provider=provider,
+        model=model,
+        lease_owner=None,
+        lease_until=None,
+        fence=0,
+        takeovers=0,
+        abort=False,
+        error=None,
+        created=ids.now(),
+        started=None,
+        ended=None,
     )
     connection.execute(RUNS.insert().inline(), run.__dict__)
     dispatch.wake("agent.advance", run.id)
@@ -90,8 +101,11 @@ def take(run_id: str) -> Hold | None:
             _end_open(connection, session, run, "aborted", ABORTED, "Tool execution aborted")
             return None
         values: dict[str, Any] = {
-            "state": "running", "lease_owner": owner_name(), "lease_until": ids.now() + LEASE,
-            "fence": run.fence + 1, "started": run.started or ids.now(),
+            "state": "running",
+            "lease_owner": owner_name(),
+            "lease_until": ids.now() + LEASE,
+            "fence": run.fence + 1,
+            "started": run.started or ids.now(),
         }
         connection.execute(RUNS.update().where(RUNS.c.id == run_id).values(**values))
         session = rows.change(connection, session, state="running")
@@ -174,7 +188,9 @@ def end_dead_leases() -> int:
 
 def abort_all(connection: sa.Connection, session: Session) -> bool:
     """Stop every run of a session: a held one is told, the others end here and now."""
-    query = sa.select(RUNS).where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED)).order_by(RUNS.c.id.desc())
+    query = (
+        sa.select(RUNS).where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED)).order_by(RUNS.c.id.desc())
+    )
     live = [run_of(row) for row in connection.execute(query.with_for_update())]
     for run in live:
         if run.state == "running":
@@ -193,13 +209,15 @@ def waiting_runs_gone(connection: sa.Connection, run_id: str) -> bool:
 
 def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] | None) -> None:
     connection.execute(
-        RUNS.update().where(RUNS.c.id == run.id)
+        RUNS.update()
+        .where(RUNS.c.id == run.id)
         .values(state=state, error=error, ended=ids.now(), lease_owner=None, lease_until=None)
     )
     session = rows.session(connection, run.session_id, lock=True)
     others = connection.execute(
         sa.select(RUNS.c.id, RUNS.c.state)
-        .where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED)).order_by(RUNS.c.id)
+        .where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED))
+        .order_by(RUNS.c.id)
     ).all()
     live = next((other.state for other in others if other.state != "queued"), None)
     if error and live is None:
@@ -256,9 +274,7 @@ def _leave(connection: sa.Connection, run_id: str, state: str, **values: Any) ->
 
 def _is_behind(connection: sa.Connection, run: Run) -> bool:
     """Whether another run of the session is live, or was queued earlier."""
-    earlier = sa.or_(
-        RUNS.c.state.in_(("running", "waiting")), sa.and_(RUNS.c.state == "queued", RUNS.c.id < run.id)
-    )
+    earlier = sa.or_(RUNS.c.state.in_(("running", "waiting")), sa.and_(RUNS.c.state == "queued", RUNS.c.id < run.id))
     query = sa.select(RUNS.c.id).where(RUNS.c.session_id == run.session_id, RUNS.c.id != run.id, earlier).limit(1)
     return connection.scalar(query) is not None
 
@@ -282,7 +298,9 @@ def close_message(
     for part in message.parts:
         closed = _closed(part.type, part.data, word, now)
         if closed is not None:
-            rows.update_part(connection, type(part)(part.id, part.message_id, part.session_id, part.type, closed), session)
+            rows.update_part(
+                connection, type(part)(part.id, part.message_id, part.session_id, part.type, closed), session
+            )
     data = {**message.data, "error": error} if error else message.data
     rows.update_message(
         connection, Message(message.id, message.session_id, message.role, data, message.created, now), session
@@ -303,9 +321,13 @@ def _closed(kind: str, data: dict[str, Any], word: str, now: int) -> dict[str, A
 def _agent(session: Session) -> Actor:
     """The agent acts for the session's owner, and never approves or configures anything."""
     return Actor(
-        id=f"agent:{session.id}", kind="agent", user=session.owner, name="Agent",
+        id=f"agent:{session.id}",
+        kind="agent",
+        user=session.owner,
+        name="Agent",
         grants=("sessions:*", "events:read", "files:*", "projects:read", "tool:*", "settings:read"),
-        project=session.project, via=session.via,
+        project=session.project,
+        via=session.via,
     )
 
 

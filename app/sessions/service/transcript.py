@@ -28,9 +28,14 @@ class Place(Protocol):
     """Where a session works: a project and a directory in it."""
 
     @property
-    def project(self) -> Any: ...
+    def project(self) -> Any:
+        """The project, a thing with an id."""
+        ...
+
     @property
-    def directory(self) -> Any: ...
+    def directory(self) -> Any:
+        """The directory in it."""
+        ...
 
 
 def get(actor: Actor, session_id: str) -> Session:
@@ -50,9 +55,19 @@ def get_many(actor: Actor, session_ids: list[str]) -> dict[str, Session]:
 
 
 def find_page(
-    actor: Actor, *, words: str = "", state: str = "", project: str = "", directory: str = "", owner: str = "",
-    parent_id: str | None = "", before: tuple[int, str] | None = None, since: int = 0, limit: int = 50,
-    archived: bool | None = None, in_messages: bool = False,
+    actor: Actor,
+    *,
+    words: str = "",
+    state: str = "",
+    project: str = "",
+    directory: str = "",
+    owner: str = "",
+    parent_id: str | None = "",
+    before: tuple[int, str] | None = None,
+    since: int = 0,
+    limit: int = 50,
+    archived: bool | None = None,
+    in_messages: bool = False,
 ) -> list[Session]:
     """Sessions newest first that the actor may read; `before` is the (updated, id) of the last row shown.
 
@@ -87,8 +102,16 @@ def busy_ids(actor: Actor) -> dict[str, str]:
 
 
 def create(
-    actor: Actor, place: Place, *, title: str = "", parent_id: str | None = None, mode: str = "build",
-    provider: str = "", model: str = "", preset: str = "ask", visibility: str = "team",
+    actor: Actor,
+    place: Place,
+    *,
+    title: str = "",
+    parent_id: str | None = None,
+    mode: str = "build",
+    provider: str = "",
+    model: str = "",
+    preset: str = "ask",
+    visibility: str = "team",
 ) -> Session:
     """Begin a session in a project's directory; idle until the first prompt."""
     _require_place(actor, place.project)
@@ -96,10 +119,30 @@ def create(
     now = ids.now()
     kind = "Child" if parent_id else "New"
     session = Session(
-        id=ids.descending("ses"), project=place.project.id, directory=str(place.directory), parent_id=parent_id,
-        title=db.storable(title) or f"{kind} session - {_iso(now)}", mode=mode, provider=provider, model=model, preset=preset,
-        owner=actor.user, visibility=visibility, via=actor.via, state="idle", cost=0.0, tokens={}, additions=0,
-        deletions=0, files=0, todos=[], revert=None, last_act="", created=now, updated=now, archived=None,
+        id=ids.descending("ses"),
+        project=place.project.id,
+        directory=str(place.directory),
+        parent_id=parent_id,
+        title=db.storable(title) or f"{kind} session - {_iso(now)}",
+        mode=mode,
+        provider=provider,
+        model=model,
+        preset=preset,
+        owner=actor.user,
+        visibility=visibility,
+        via=actor.via,
+        state="idle",
+        cost=0.0,
+        tokens={},
+        additions=0,
+        deletions=0,
+        files=0,
+        todos=[],
+        revert=None,
+        last_act="",
+        created=now,
+        updated=now,
+        archived=None,
     )
     with db.transaction() as connection:
         if parent_id:
@@ -172,9 +215,17 @@ def message(actor: Actor, session_id: str, message_id: str) -> Message:
 
 
 def send(
-    actor: Actor, session_id: str, parts: list[dict[str, Any]], *, mode: str = "", provider: str = "",
-    model: str = "", message_id: str | None = None, system: str | None = None,
-    tools: dict[str, bool] | None = None, no_reply: bool = False,
+    actor: Actor,
+    session_id: str,
+    parts: list[dict[str, Any]],
+    *,
+    mode: str = "",
+    provider: str = "",
+    model: str = "",
+    message_id: str | None = None,
+    system: str | None = None,
+    tools: dict[str, bool] | None = None,
+    no_reply: bool = False,
 ) -> tuple[Message, str | None]:
     """Put a prompt into the session and queue a run for it; returns the message and the run's id.
 
@@ -346,5 +397,3 @@ def _has_default_title(session: Session) -> bool:
 
 def _iso(now: int) -> str:
     return datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-

@@ -1,0 +1,543 @@
+"""Whole turns of the engine, against a real model server, on both databases where they differ."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from app import create_app, db, ids, migrate, server
+from app.actor import Actor
+from app.agent import modes
+from app.agent import service as agent
+from app.agent.conversation import INTERRUPTED
+from app.agent.providers import catalog
+from app.approvals import service as approvals
+from app.approvals.events import Withdrawn
+from app.approvals.service import Rule
+from app.config import Config
+from app.dialects.mount import Cabin
+from app.errors import Conflict
+from app.sessions import events as told
+from app.sessions import models
+from app.sessions import service as sessions
+from tests import postgres
+from tests.agent.talk import Talk, text_of
+from tests.model_server import Call, Cut, Fail, Gate, ModelServer, Raw, Say, Stall, Think
+
+BOTH = pytest.mark.parametrize("store", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+AT_ONCE = 0.5
+
+
+@pytest.fixture
+def store() -> str:
+    """Which database a test runs on."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: postgres.Server) -> str:
+    """A migrated PostgreSQL database that tests copy."""
+    migrate.upgrade(postgres_server.create("engine_template"))
+    return "engine_template"
+
+
+@pytest.fixture
+def settings(
+    settings: Config,
+    store: str,
+    workspace: Path,
+    model_server: ModelServer,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Config]:
+    """A server on the small project, whose model is the model server."""
+    monkeypatch.setenv("OPENAI_BASE_URL", model_server.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+    settings = replace(settings, project=workspace, model="openai/scripted")
+    if store == "sqlite":
+        yield settings
+        return
+    found: postgres.Server = request.getfixturevalue("postgres_server")
+    name = f"engine_{ids.random('db').lower()}"
+    yield replace(settings, database_url=found.create(name, request.getfixturevalue("postgres_template")))
+    found.drop(name)
+
+
+@pytest.fixture
+def talk(app: Cabin, alice: Actor) -> Talk:
+    """A session that asks before it changes anything."""
+    return Talk(alice)
+
+
+@pytest.fixture
+def free(app: Cabin, alice: Actor) -> Talk:
+    """A session that asks nobody."""
+    return Talk(alice, preset="auto")
+
+
+def user_text(request: dict[str, Any]) -> list[str]:
+    return [str(message["content"]) for message in request["messages"] if message["role"] == "user"]
+
+
+def results(request: dict[str, Any]) -> list[str]:
+    return [str(message["content"]) for message in request["messages"] if message["role"] == "tool"]
+
+
+@BOTH
+def test_a_text_turn_tells_what_happens_in_opencodes_order(talk: Talk, model_server: ModelServer) -> None:
+    gate = Gate()
+    model_server.script = [[Say("Hello "), gate, Say("there. ")]]
+    prompt = talk.say("Hi")
+    talk.until(told.PartDelta)
+    gate.opened.set()
+    talk.until_idle()
+    kinds = talk.kinds()
+    assert kinds[kinds.index("user") :] == [
+        "user",
+        "text",
+        "queued",
+        "running",
+        "busy",
+        "assistant",
+        "step-start",
+        "text",
+        "part_delta",
+        "part_delta",
+        "text",
+        "assistant",
+        "running",
+        "step-finish",
+        "assistant done",
+        "idle",
+        "run_ended",
+        "idle",
+    ]
+    deltas = [event for event in talk.seen if isinstance(event, told.PartDelta)]
+    assert [(one.delta, one.end) for one in deltas] == [("Hello ", 6), ("there. ", 13)]
+    [message] = talk.answers(prompt)
+    text = message.parts[1]
+    assert text.data["text"] == "Hello there."
+    assert text.data["time"]["end"] >= text.data["time"]["start"]
+    assert message.data["finish"] == "stop"
+    assert message.data["tokens"]["output"] > 0
+    ended = next(event for event in talk.seen if isinstance(event, told.RunEnded))
+    assert (ended.state, ended.message_id, ended.answer_id) == ("completed", prompt, message.id)
+    assert talk.state() == "idle"
+
+
+@BOTH
+def test_a_tool_turn_waits_for_its_approval_and_goes_on(talk: Talk, model_server: ModelServer, workspace: Path) -> None:
+    prompt = talk.say("[[read shop/tax.py]] [[edit shop/tax.py|RATE = 19|RATE = 20]] [[say Now 20.]]")
+    ask = talk.until_asked()
+    assert "RATE = 19" in (workspace / "shop/tax.py").read_text()
+    assert talk.state() == "waiting"
+    with db.read() as connection:
+        run = connection.execute(models.runs.select().where(models.runs.c.session_id == talk.id)).one()
+    assert (run.state, run.lease_owner) == ("waiting", None)
+    approvals.answer(talk.actor, ask["id"], "once")
+    talk.until_idle()
+    assert "RATE = 20" in (workspace / "shop/tax.py").read_text()
+    first, second, third = talk.answers(prompt)
+    assert [message.data["finish"] for message in (first, second, third)] == ["tool-calls", "tool-calls", "stop"]
+    assert [part.type for part in second.parts] == ["step-start", "tool", "step-finish", "patch"]
+    assert second.parts[3].data["files"] == [str(workspace / "shop/tax.py")]
+    assert text_of(third) == "Now 20."
+    assert [tool["state"]["status"] for tool in talk.tools()] == ["completed", "completed"]
+    seen = [kind for kind in talk.kinds() if kind.startswith(("tool", "asked", "answered", "file"))]
+    read, edit = seen[: seen.index("asked") - 3], seen[seen.index("asked") - 3 :]
+    assert read == ["tool pending", "tool pending", "tool running", "tool completed"]
+    assert edit == ["tool pending"] * 3 + ["asked", "answered", "tool running", "tool completed", "file_edited"]
+    assert len(model_server.requests) == 3
+    session = sessions.get(talk.actor, talk.id)
+    assert (session.additions, session.deletions, session.files) == (1, 1, 1)
+
+
+def test_a_turn_that_changes_nothing_takes_no_snapshot(talk: Talk, settings: Config) -> None:
+    talk.ask("[[read shop/tax.py]] [[say Seen.]]")
+    assert not (settings.data_dir / "checkpoints").exists()
+    assert all("snapshot" not in part.data for m in sessions.transcript(talk.actor, talk.id) for part in m.parts)
+
+
+@BOTH
+def test_parallel_calls_run_in_order_and_are_answered_together(free: Talk, model_server: ModelServer) -> None:
+    free.ask("[[read README.md]]&[[bash echo two]]&[[glob **/*.py]] [[say Done.]]")
+    assert [tool["tool"] for tool in free.tools()] == ["read", "bash", "glob"]
+    assert {tool["state"]["status"] for tool in free.tools()} == {"completed"}
+    told_model = results(model_server.requests[1])
+    assert len(told_model) == 3
+    assert "two" in told_model[1]
+
+
+def test_calls_of_one_id_stay_two_calls(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [
+        [
+            Call("read", {"filePath": "README.md"}, id="same", index=0),
+            Call("read", {"filePath": "shop/tax.py"}, id="same", index=1),
+        ],
+        [Say("Done.")],
+    ]
+    talk.ask("go")
+    assert [tool["state"]["input"]["filePath"] for tool in talk.tools()] == ["README.md", "shop/tax.py"]
+    assert len({tool["callID"] for tool in talk.tools()}) == 2
+
+
+@BOTH
+def test_a_rejection_without_a_word_ends_the_turn(talk: Talk, model_server: ModelServer) -> None:
+    talk.say("[[bash touch a]]&[[bash touch b]] [[say never]]")
+    talk.answer("reject")
+    talk.until_idle()
+    first, second = talk.tools()
+    assert first["state"]["error"] == "The person rejected this call."
+    assert second["state"]["error"].startswith("Not run")
+    assert len(model_server.requests) == 1
+    assert talk.state() == "idle"
+
+
+def test_a_rejection_with_a_word_is_told_to_the_model(talk: Talk, model_server: ModelServer) -> None:
+    talk.say("[[bash touch a]] [[say Understood.]]")
+    talk.answer("reject", "Use the makefile.")
+    talk.until_idle()
+    assert "Use the makefile." in results(model_server.requests[1])[0]
+
+
+def test_a_rule_that_denies_asks_nobody(talk: Talk, model_server: ModelServer) -> None:
+    approvals.add_rule(talk.actor, Rule("bash", "touch *", "deny", "session"), talk.id)
+    talk.ask("[[bash touch a]] [[say Well.]]")
+    assert talk.tools()[0]["state"]["error"].startswith("Not allowed here")
+    assert approvals.of_session(talk.actor, talk.id) == []
+    assert len(model_server.requests) == 2
+
+
+def test_plan_mode_refuses_edits_and_knows_no_such_tools(free: Talk, model_server: ModelServer) -> None:
+    free.ask("[[read shop/tax.py]] [[edit shop/tax.py|RATE = 19|RATE = 20]] [[say A plan.]]", mode="plan")
+    edit = free.tools()[1]
+    assert edit["state"]["status"] == "error"
+    names = {tool["function"]["name"] for tool in model_server.requests[0]["tools"]}
+    assert "read" in names
+    assert not names & {"edit", "write"}
+
+
+def test_a_question_is_answered(talk: Talk, model_server: ModelServer) -> None:
+    question = {"question": "Which port?", "header": "Port", "options": [{"label": "80"}, {"label": "443"}]}
+    model_server.script = [[Call("question", {"questions": [question]})], [Say("443 then.")]]
+    talk.say("go")
+    ask = talk.until_asked()
+    assert ask["kind"] == "question"
+    approvals.answer_question(talk.actor, ask["id"], [["443"]])
+    talk.until_idle()
+    assert '"Which port?"="443"' in results(model_server.requests[1])[0]
+
+
+def test_an_unanswered_question_goes_on(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Call("question", {"questions": [{"question": "Which?"}]})], [Say("As you like.")]]
+    talk.say("go")
+    approvals.reject_question(talk.actor, talk.until_asked()["id"])
+    talk.until_idle()
+    assert "unanswered" in results(model_server.requests[1])[0]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (Call("fly", {}), "There is no tool 'fly'"),
+        (Call("read", '{"filePath": '), "valid JSON"),
+        (Call("read", "[1]"), "valid JSON"),
+        (Call("read", {"filePath": "a\0b"}), "NUL"),
+        (Call("read", {}), "not right"),
+        (Call("read", {"filePath": "/etc/passwd"}), ""),
+    ],
+)
+def test_a_call_that_is_wrong_is_told_to_the_model(
+    talk: Talk, model_server: ModelServer, call: Call, error: str
+) -> None:
+    model_server.script = [[call], [Say("Sorry.")]]
+    talk.ask("go")
+    [tool] = talk.tools()
+    assert tool["state"]["status"] == "error"
+    assert error in tool["state"]["error"]
+    assert tool["state"]["error"] in results(model_server.requests[1])[0]
+
+
+@BOTH
+def test_what_no_database_can_hold_is_shown_as_it_is_stored(free: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Say("a\0b"), Call("bash", {"command": r"printf 'x\000y'"})], [Say("\\u0000 is NUL")]]
+    prompt = free.say("nul \0 here")
+    free.until_idle()
+    first, second = free.answers(prompt)
+    assert text_of(first) == "a\ufffdb"
+    assert text_of(second) == "\\u0000 is NUL"
+    assert sessions.message(free.actor, free.id, prompt).parts[0].data["text"] == "nul \ufffd here"
+
+
+def test_stopping_ends_a_streaming_answer_at_once(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Say("Hello "), Stall()]]
+    prompt = talk.say("Hi")
+    talk.until(told.PartDelta)
+    began = time.monotonic()
+    assert sessions.abort(talk.actor, talk.id)
+    talk.until_idle()
+    assert time.monotonic() - began < AT_ONCE
+    assert model_server.hung_up.acquire(timeout=5)
+    [message] = talk.answers(prompt)
+    assert message.completed
+    assert message.data["error"]["name"] == "MessageAbortedError"
+    assert text_of(message) == "Hello"
+    assert "end" in message.parts[1].data["time"]
+    assert talk.kinds().count("failed") == 1
+    assert talk.state() == "idle"
+
+
+def test_stopping_ends_a_model_that_says_nothing(talk: Talk, model_server: ModelServer) -> None:
+    talk.say("[[stall]]")
+    model_server.wait_for_requests(1)
+    began = time.monotonic()
+    sessions.abort(talk.actor, talk.id)
+    talk.until_idle()
+    assert time.monotonic() - began < AT_ONCE
+
+
+@BOTH
+def test_stopping_ends_a_command_and_all_it_started(free: Talk) -> None:
+    seconds = f"61.{ids.now() % 100_000:05d}"
+    free.say(f"[[bash echo started; sleep {seconds} & sleep {seconds}]]")
+    free.until_tool("running", "started")
+    began = time.monotonic()
+    sessions.abort(free.actor, free.id)
+    free.until_idle()
+    assert time.monotonic() - began < 2 * AT_ONCE
+    assert free.tools()[0]["state"]["status"] == "error"
+    assert not [one for one in psutil.process_iter(["cmdline"]) if seconds in (one.info["cmdline"] or [])]
+
+
+@BOTH
+def test_stopping_ends_what_waits(talk: Talk) -> None:
+    talk.say("[[bash touch a]]")
+    ask = talk.until_asked()
+    sessions.abort(talk.actor, talk.id)
+    talk.until_idle()
+    talk.until(Withdrawn)
+    with pytest.raises(Conflict):
+        approvals.answer(talk.actor, ask["id"], "once")
+    assert talk.tools()[0]["state"]["error"] == "Tool execution aborted"
+
+
+@BOTH
+def test_a_prompt_while_busy_waits_its_turn_and_gets_its_own_answer(talk: Talk, model_server: ModelServer) -> None:
+    gate = Gate()
+    model_server.script = [[gate, Say("one")]]
+    first = talk.say("first")
+    assert gate.reached.wait(5)
+    second, third = talk.say("[[say two]]"), talk.say("[[say three]]")
+    gate.opened.set()
+    talk.until_idle()
+    assert [text_of(talk.answers(prompt)[0]) for prompt in (first, second, third)] == ["one", "two", "three"]
+    assert [len(user_text(request)) for request in model_server.requests] == [1, 2, 3]
+    order = [event.message_id for event in talk.seen if isinstance(event, told.RunEnded)]
+    assert order == [first, second, third]
+
+
+@BOTH
+def test_a_busy_model_is_asked_again(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Fail(429, headers=(("Retry-After", "0"),))], [Say("Here.")]]
+    [message] = talk.ask("Hi")
+    assert [part.type for part in message.parts] == ["step-start", "retry", "text", "step-finish"]
+    retry = message.parts[1].data
+    assert (retry["attempt"], retry["error"]["data"]["statusCode"]) == (1, 429)
+    assert "error" not in message.data
+
+
+@BOTH
+@pytest.mark.parametrize("leave", ["stop", "drain"])
+def test_a_pause_between_tries_ends_at_once(talk: Talk, model_server: ModelServer, leave: str) -> None:
+    model_server.script = [[Fail(429, headers=(("Retry-After", "300"),))], [Say("Again.")]]
+    talk.say("Hi")
+    talk.until(told.PartUpdated, lambda event: event.part["type"] == "retry")
+    if leave == "stop":
+        sessions.abort(talk.actor, talk.id)
+    else:
+        agent.drain()
+        talk.until(told.SessionUpdated, lambda event: event.session["state"] == "queued")
+        agent.start()
+    talk.until_idle()
+
+
+def test_a_refused_key_is_the_messages_error(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Fail(401)]]
+    [message] = talk.ask("Hi")
+    assert message.completed
+    assert message.data["error"]["name"] == "ProviderAuthError"
+    assert message.data["error"]["data"]["providerID"] == "openai"
+    failed = next(event for event in talk.seen if isinstance(event, told.SessionFailed))
+    assert failed.error == message.data["error"]
+    assert talk.state() == "failed"
+    assert text_of(talk.ask("[[say Better.]]")[0]) == "Better."
+
+
+def test_an_answer_that_breaks_off_keeps_what_came(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Say("Half"), Cut()]]
+    [message] = talk.ask("Hi")
+    assert text_of(message) == "Half"
+    assert message.data["error"]["name"] == "APIError"
+    assert talk.state() == "failed"
+
+
+def test_a_mode_that_is_gone_is_told_in_an_answer(
+    talk: Talk, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    model_server.script = [[gate, Say("one")]]
+    talk.say("Hi")
+    assert gate.reached.wait(5)
+    prompt = talk.say("And then?", mode="plan")
+    monkeypatch.delitem(modes.MODES, "plan")
+    gate.opened.set()
+    talk.until_idle()
+    [message] = talk.answers(prompt)
+    assert "no mode 'plan'" in message.data["error"]["data"]["message"]
+    assert message.completed
+
+
+def test_a_provider_that_is_not_there_is_told(talk: Talk) -> None:
+    [message] = talk.ask("Hi", provider="nobody", model="nothing")
+    assert "no provider nobody" in message.data["error"]["data"]["message"]
+
+
+def test_thoughts_are_parts_of_their_own(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Think("Hm. "), Say("Yes."), Raw({"choices": [{"delta": {"content": "  "}}]})]]
+    [message] = talk.ask("Hi")
+    assert [part.type for part in message.parts] == ["step-start", "reasoning", "text", "step-finish"]
+    assert [part.data["text"] for part in message.parts[1:3]] == ["Hm.", "Yes."]
+
+
+@BOTH
+def test_usage_and_cost_are_added_up(talk: Talk, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "cost", lambda *_: 0.25)
+    first = talk.ask("[[read README.md]] [[say Done.]]")
+    session = sessions.get(talk.actor, talk.id)
+    assert session.cost == 0.5
+    assert session.tokens["input"] == sum(message.data["tokens"]["input"] for message in first)
+    assert [message.data["cost"] for message in first] == [0.25, 0.25]
+
+
+@BOTH
+def test_a_server_that_goes_down_leaves_the_run_to_its_next_start(talk: Talk, model_server: ModelServer) -> None:
+    gate = Gate()
+    model_server.script = [[gate, Call("read", {"filePath": "README.md"})], [Say("Done.")]]
+    prompt = talk.say("go")
+    assert gate.reached.wait(5)
+    agent.drain()
+    gate.opened.set()
+    talk.until(told.SessionUpdated, lambda event: event.session["state"] == "queued" and bool(talk.tools()))
+    assert [tool["state"]["status"] for tool in talk.tools()] == ["completed"]
+    assert len(model_server.requests) == 1
+    agent.start()
+    talk.until_idle()
+    assert [message.data["finish"] for message in talk.answers(prompt)] == ["tool-calls", "stop"]
+    assert len(model_server.requests) == 2
+
+
+@BOTH
+def test_what_was_read_counts_as_read_after_a_restart(talk: Talk, settings: Config, workspace: Path) -> None:
+    talk.say("[[read shop/tax.py]] [[edit shop/tax.py|RATE = 19|RATE = 7]] [[say Done.]]")
+    ask = talk.until_asked()
+    server.stop_background()
+    create_app(settings)
+    server.start_background(settings)
+    talk.follow()
+    approvals.answer(talk.actor, ask["id"], "once")
+    talk.until_idle()
+    assert "RATE = 7" in (workspace / "shop/tax.py").read_text()
+    talk.say("[[edit shop/tax.py|RATE = 7|RATE = 8]] [[say Done.]]")
+    talk.answer()
+    talk.until_idle()
+    assert "RATE = 8" in (workspace / "shop/tax.py").read_text()
+
+
+def test_a_call_whose_end_nobody_saw_is_not_repeated(free: Talk, model_server: ModelServer, workspace: Path) -> None:
+    free.say("[[bash echo line >> lines.txt; echo started; sleep 62]] [[say Looked.]]")
+    free.until_tool("running", "started")
+    with db.transaction() as connection:
+        lost = {"lease_until": ids.now() - 1, "lease_owner": "another-host|1|0|a"}
+        connection.execute(models.runs.update().where(models.runs.c.session_id == free.id).values(**lost))
+    assert sessions.end_lost_leases() == 1
+    free.until_idle()
+    assert free.tools()[0]["state"]["error"] == INTERRUPTED
+    assert (workspace / "lines.txt").read_text() == "line\n"
+    assert len(model_server.requests) == 2
+
+
+def test_a_turn_that_was_told_whole_is_not_asked_again(talk: Talk, model_server: ModelServer) -> None:
+    """However the end is written: no take-over finds a turn between its last message and its end."""
+    prompt = talk.say("[[say Once.]]")
+    talk.until(told.MessageUpdated, lambda event: event.message["completed"] is not None)
+    assert sessions.get(talk.actor, talk.id).state == "idle"
+    talk.until_idle()
+    assert len(talk.answers(prompt)) == len(model_server.requests) == 1
+
+
+def test_todos_are_known_to_the_next_step(talk: Talk, model_server: ModelServer) -> None:
+    todo = {"content": "Test", "status": "pending", "priority": "high", "id": "1"}
+    model_server.script = [
+        [Call("todowrite", {"todos": [todo]}), Call("todoread", {})],
+        [Call("todoread", {})],
+        [Say("Done.")],
+    ]
+    talk.ask("go")
+    assert ["Test" in tool["state"]["output"] for tool in talk.tools()] == [True, True, True]
+    assert sessions.get(talk.actor, talk.id).todos[0]["content"] == "Test"
+    assert any(isinstance(event, told.TodosUpdated) for event in talk.seen)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("store", ["postgres"])
+def test_many_sessions_at_once_on_postgresql(app: Cabin, alice: Actor) -> None:
+    talks = [Talk(alice, preset="auto") for _ in range(6)]
+    for talk in talks:
+        talk.say("[[words 40 2]] [[say never]]")
+        talk.say("[[bash echo x]] [[say Second.]]")
+    for talk in talks:
+        talk.until_idle()
+        texts = [text_of(m) for m in sessions.transcript(alice, talk.id) if m.role == "assistant"]
+        assert texts == [("word " * 40).strip(), "", "Second."]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("store", ["postgres"])
+def test_an_answer_beside_the_wait_wakes_the_run_on_postgresql(
+    database: db.Database, alice: Actor, workspace: Path
+) -> None:
+    """The answer is written but not committed while the run decides whether to wait."""
+    thing = type("Project", (), {"id": "prj_1", "owner": alice.user, "project": "prj_1", "visibility": "team"})
+    place = type("Place", (), {"project": thing, "directory": workspace})
+    session = sessions.create(alice, place)  # type: ignore[arg-type]
+    _, run_id = sessions.send(alice, session.id, [{"type": "text", "text": "go"}])
+    hold = sessions.take(run_id or "")
+    assert hold is not None
+    answered, begun, waited = [False], threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        if not sessions.wait(hold, lambda _: not answered[0]):
+            sessions.finish(hold, "completed")
+        waited.set()
+
+    thread = threading.Thread(target=wait)
+    with db.transaction() as connection:
+        assert not sessions.requeue(connection, hold.run_id)
+        thread.start()
+        assert begun.wait(5)
+        assert not waited.wait(0.05)  # it stands before the row that the answer holds
+        answered[0] = True
+    assert waited.wait(5)
+    thread.join()
+    run = sessions.last_run(alice, session.id)
+    assert run is not None
+    assert run.state == "completed"

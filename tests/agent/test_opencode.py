@@ -1,0 +1,74 @@
+"""OpenCode's providers, agents and configuration answer in its shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Caller
+from tests.dialects.opencode_schemas import check_all, check_refusal
+from tests.model_server import ModelServer
+
+PATHS = ["/config/providers", "/provider", "/agent", "/config"]
+
+
+def test_a_stranger_is_turned_away(stranger: Caller) -> None:
+    for path in PATHS:
+        answer = stranger.get(f"/opencode{path}")
+        check_refusal(answer, 401, "UnauthorizedError")
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+def test_providers_come_with_their_models(call: Caller, scripted: ModelServer) -> None:
+    found = call.get("/opencode/config/providers").json
+    for one in found["providers"]:
+        # The newer generation knows a further word, and needs it.
+        assert {model.pop("status") for model in one["models"].values()} <= {"active"}
+    check_all("Provider", found["providers"])
+    names = {one["id"]: one for one in found["providers"]}
+    assert "openai" in names
+    assert "demo" in names
+    assert set(found["default"]) == set(names)
+    for provider, model in found["default"].items():
+        assert model in names[provider]["models"]
+
+
+def test_the_newer_form_says_the_same(call: Caller, scripted: ModelServer) -> None:
+    older, newer = call.get("/opencode/config/providers").json, call.get("/opencode/provider").json
+    assert newer["all"] == older["providers"]
+    assert newer["default"] == older["default"]
+    assert newer["connected"] == [one["id"] for one in older["providers"]]
+
+
+def test_no_key_is_told(call: Caller, scripted: ModelServer) -> None:
+    for path in PATHS:
+        assert "test-key" not in call.get(f"/opencode{path}").text
+
+
+def test_agents_are_the_modes(call: Caller) -> None:
+    found = call.get("/opencode/agent").json
+    check_all("Agent", found)
+    assert [one["name"] for one in found] == ["build", "plan"]
+    assert [one["permission"]["edit"] for one in found] == ["ask", "deny"]
+
+
+def test_the_configuration_names_user_model_and_agents(call: Caller) -> None:
+    found = call.get("/opencode/config").json
+    assert found["username"]
+    assert found["model"].count("/") >= 1
+    assert set(found["agent"]) == {"build", "plan"}
+    assert "demo" in found["provider"]
+
+
+@pytest.mark.parametrize("path", ["/config/providers", "/provider", "/config"])
+def test_a_directory_that_is_no_project_is_denied(call: Caller, path: str, tmp_path: Path) -> None:
+    answer = call.get(f"/opencode{path}", headers={"x-opencode-directory": str(tmp_path)})
+    message = check_refusal(answer, 403, "ForbiddenError")
+    assert "Projects page" in message
+    assert "python -m app project add" in message
+
+
+def test_other_methods_are_refused(call: Caller) -> None:
+    for path in PATHS:
+        check_refusal(call("DELETE", f"/opencode{path}"), 405, "UnknownError")
