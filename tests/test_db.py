@@ -16,9 +16,11 @@ from app import db
 from tests import postgres
 
 notes = sa.Table(
-    "test_db_note", sa.MetaData(),
+    "test_db_note",
+    sa.MetaData(),
     sa.Column("seq", db.BigSerial, primary_key=True, autoincrement=True),
-    sa.Column("word", sa.Text, nullable=False), sa.Column("data", db.Json, nullable=True),
+    sa.Column("word", sa.Text, nullable=False),
+    sa.Column("data", db.Json, nullable=True),
 )
 
 

@@ -95,7 +95,7 @@ def test_a_failure_is_logged_and_not_tried_again(
 
 def test_work_runs_side_by_side(database: db.Database, works: None) -> None:
     meeting = threading.Barrier(3)
-    
+
     def meet() -> None:
         meeting.wait(SECONDS)
 

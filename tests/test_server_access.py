@@ -472,8 +472,8 @@ def test_a_chunked_body_is_counted(served: Served) -> None:
         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
-        # One byte more than the limit, and no end: the answer must come before it.
-        raw.sendall(head.encode() + f"{MIB + 1:x}\r\n".encode() + b'"' + b"x" * MIB)
+        # One byte over the limit, so that the server has read all of it when it answers and hangs up.
+        raw.sendall(head.encode() + f"{MIB + 1:x}\r\n".encode() + b'"' + b"x" * MIB + b"\r\n0\r\n\r\n")
         assert raw.recv(65536).startswith(b"HTTP/1.1 413")
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from app import db, ids
-from app.agent import calls, conversation, modes, prompts, tools
+from app.agent import calls, conversation, endings, modes, prompts, tools
+from app.agent.endings import ABORTED, BROKEN, Drained, Failed
 from app.agent.providers import Cancel, Cancelled, Done, Provider, ProviderFailed, Request, Usage, catalog
 from app.agent.writer import StepWriter
 from app.approvals import service as approvals
@@ -20,22 +21,8 @@ from app.errors import Problem
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message
 
-ABORTED = {"name": "MessageAbortedError", "data": {"message": "The run was stopped."}}
-BROKEN = {"name": "UnknownError", "data": {"message": "Something broke on the server. The work is kept."}}
 TRIES = 6
 _logger = logging.getLogger(__name__)
-
-
-class Drained(Exception):
-    """The server goes down: the run continues at its next start."""
-
-
-class Failed(Exception):
-    """The turn cannot go on; `error` is {name, data} as the transcript shows it."""
-
-    def __init__(self, error: dict[str, Any]) -> None:
-        super().__init__(error["data"].get("message", error["name"]))
-        self.error = error
 
 
 def drive(hold: Hold) -> None:
@@ -56,8 +43,7 @@ def _turn(hold: Hold) -> bool:
     except Failed as failed:
         _end(hold, "failed", failed.error, "The run failed before this call.")
     except Problem as problem:
-        error = {"name": "UnknownError", "data": {"message": problem.message}}
-        _end(hold, "failed", error, "The run failed before this call.")
+        _end(hold, "failed", endings.unknown(problem.message), "The run failed before this call.")
     except Fenced:
         raise
     except Exception:
@@ -126,8 +112,8 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
     done = _stream(hold, message, request)
     cost = catalog.cost(run.provider, run.model, done.usage, directory) or 0.0
     with db.transaction():
-        message = sessions.save_message(hold, message, finish=done.finish, cost=cost, tokens=tokens(done.usage))
-        sessions.add_usage(hold, cost, tokens(done.usage))
+        message = sessions.save_message(hold, message, finish=done.finish, cost=cost, tokens=endings.tokens(done.usage))
+        sessions.add_usage(hold, cost, endings.tokens(done.usage))
     return sessions.refresh(hold, message), transcript
 
 
@@ -144,7 +130,7 @@ def _begin(hold: Hold) -> Message:
             "agent": run.mode,
             "path": {"cwd": directory, "root": directory},
             "cost": 0.0,
-            "tokens": tokens(Usage()),
+            "tokens": endings.tokens(Usage()),
         },
     )
 
@@ -163,14 +149,14 @@ def _stream(hold: Hold, message: Message, request: Request) -> Done:
     try:
         provider = catalog.resolve(hold.actor, hold.run.provider, hold.run.model, Path(hold.session.directory))
     except ProviderFailed as failed:
-        raise Failed(_error(hold, failed)) from failed
+        raise Failed(endings.error_of(hold.run.provider, failed)) from failed
     for attempt in range(1, TRIES + 1):
         writer = StepWriter(hold, message)
         try:
             return _read(hold, writer, provider, request)
         except ProviderFailed as failed:
             if not failed.retryable or writer.has_output or attempt == TRIES:
-                raise Failed(_error(hold, failed)) from failed
+                raise Failed(endings.error_of(hold.run.provider, failed)) from failed
             _pause(hold, message, failed, attempt)
     raise AssertionError("the last try returns or raises")
 
@@ -193,7 +179,7 @@ def _read(hold: Hold, writer: StepWriter, provider: Provider, request: Request) 
 def _pause(hold: Hold, message: Message, failed: ProviderFailed, attempt: int) -> None:
     seconds = min(failed.retry_after if failed.retry_after is not None else 2 ** (attempt - 1), 300)
     now = ids.now()
-    error = {"name": "APIError", "data": _api_error(failed)}
+    error = {"name": "APIError", "data": endings.api_error(failed)}
     sessions.add_part(
         hold,
         message.id,
@@ -215,20 +201,3 @@ def _end(hold: Hold, state: str, error: dict[str, Any], word: str) -> None:
         for message in is_open:
             sessions.close_message(hold, message, error, word)
         sessions.finish(hold, state, error)
-
-
-def _error(hold: Hold, failed: ProviderFailed) -> dict[str, Any]:
-    if failed.auth:
-        return {"name": "ProviderAuthError", "data": {"providerID": hold.run.provider, "message": failed.message}}
-    return {"name": "APIError", "data": _api_error(failed)}
-
-
-def _api_error(failed: ProviderFailed) -> dict[str, Any]:
-    data = {"message": failed.message, "isRetryable": failed.retryable, "statusCode": failed.status}
-    return {name: value for name, value in data.items() if value is not None}
-
-
-def tokens(usage: Usage) -> dict[str, Any]:
-    """A step's usage as the transcript stores it."""
-    cache = {"read": usage.cache_read, "write": usage.cache_write}
-    return {"input": usage.input, "output": usage.output, "reasoning": usage.reasoning, "cache": cache}

@@ -42,9 +42,7 @@ class OpenCode:
         """`{name, data: {message}}`; a 400 carries the fields of both generations."""
         if problem.status == 400:
             path = [problem.field] if problem.field else []
-            return self.invalid(
-                [{"path": path, "code": problem.code.lower(), "message": problem.message}], "Payload"
-            )
+            return self.invalid([{"path": path, "code": problem.code.lower(), "message": problem.message}], "Payload")
         name = _NAMES.get(problem.status, "UnknownError")
         data: dict[str, Any] = {"message": problem.message}
         body: dict[str, Any] = {"name": name, "data": data}

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from app import csrf, db, guard, web, web_filters
 from app.accounts import bp, pages, service
-from app.actor import Actor
+from app.actor import Actor, Credentials
 from app.dialects.mount import Cabin
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,11 @@ def client(database: db.Database) -> FlaskClient:
     assert pages.bp is bp
     app = Cabin("app", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     web_filters.register(app)
-    web.install(app, lambda given, via, address: service.identify(given, dialect=via, address=address), service.may, {})
+
+    def identify(given: Credentials, via: str, address: str) -> service.Identity | None:
+        return service.identify(given, dialect=via, address=address)
+
+    web.install(app, identify, service.may, {}, lambda _actor, _what, _port: None)
     app.register_blueprint(bp)
     probe = Blueprint("probe", __name__)
     probe.add_url_rule("/whoami", view_func=lambda: web.actor().name)

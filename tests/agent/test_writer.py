@@ -123,9 +123,7 @@ def test_a_tick_after_the_end_writes_nothing(writer: StepWriter, clock: Clock) -
     assert deltas() == before
 
 
-def test_the_end_is_trimmed_and_nothing_but_space_is_no_text(
-    writer: StepWriter, hold: Hold, message: Message
-) -> None:
+def test_the_end_is_trimmed_and_nothing_but_space_is_no_text(writer: StepWriter, hold: Hold, message: Message) -> None:
     writer.take(TextDelta("\n\n"))
     assert parts(hold, message) == []
     writer.take(TextDelta("Yes. \n"))

@@ -9,11 +9,6 @@ from tests.conftest import Caller
 from tests.visitor import until
 
 MODEL = {"providerID": "openai", "modelID": "scripted"}
-ANSWER = {
-    "header": "Colour",
-    "question": "Which?",
-    "options": [{"label": "Red", "description": ""}, {"label": "Blue", "description": ""}],
-}
 
 
 def begin(call: Caller, **body: Any) -> str:

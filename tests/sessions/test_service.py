@@ -145,21 +145,23 @@ def test_it_archives_and_brings_back(alice: Actor) -> None:
 def test_members_read_the_sessions_of_the_team_and_strangers_none(alice: Actor, bob: Actor, charlie: Actor) -> None:
     session = session_of(alice)
     assert service.get(bob, session.id).id == session.id
-    for verb in (
+    denied: list[Callable[[], Any]] = [
         lambda: service.update(bob, session.id, title="x"),
         lambda: service.delete(bob, session.id),
         lambda: service.send(bob, session.id, TEXT),
         lambda: service.abort(bob, session.id),
-    ):
+    ]
+    for verb in denied:
         with pytest.raises(Denied):
             verb()
-    for verb in (
+    hidden: list[Callable[[], Any]] = [
         lambda: service.get(charlie, session.id),
         lambda: service.transcript(charlie, session.id),
         lambda: service.send(charlie, session.id, TEXT),
-    ):
+    ]
+    for verb in hidden:
         with pytest.raises(NotFound):
-            hidden()
+            verb()
     with pytest.raises(Denied):
         service.find_page(charlie)
 
