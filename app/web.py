@@ -18,7 +18,7 @@ from werkzeug.routing import RequestRedirect
 from app import config, csrf, security_headers
 from app.actor import Actor, Credentials
 from app.body_limits import MIB
-from app.errors import Invalid, Problem, Unauthenticated
+from app.errors import Problem, Unauthenticated
 
 KEY = "signalcabin.dialect"
 PORT_TOKEN = "signalcabin.port_token"  # noqa: S105 - a key of the environ
@@ -303,13 +303,3 @@ _WORDS = {
 
 def _wants_html() -> bool:
     return "text/html" in request.headers.get("Accept", "") or is_htmx()
-
-
-def int_arg(name: str, default: int, most: int) -> int:
-    """A number from the query, within 1 and `most`; raises Invalid."""
-    text = request.args.get(name, "")
-    if not text:
-        return default
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise Invalid(f"{name} is a whole number from 1 to {most}.", name)
-    return int(text)

@@ -35,7 +35,7 @@ class OpenCode:
     name = "opencode"
 
     def credentials(self, given: Request) -> Credentials:
-        """Bearer, HTTP Basic `opencode:TOKEN`, or the query's `auth_token` (base64 user:password)."""
+        """Bearer, or HTTP Basic `opencode:TOKEN`."""
         return web.credentials(given)
 
     def problem(self, problem: Problem) -> Response:

@@ -21,7 +21,7 @@ HEARTBEAT = 10.0
 @door.get("/event")
 def subscribe(actor: Actor) -> Response:
     """Everything that happens, as it happens; replays behind Last-Event-ID."""
-    return web.stream(_frames(_open(actor), lambda payload, _fact: payload))
+    return web.stream(_frames(_open(actor), _plain))
 
 
 @door.get("/global/event")
@@ -54,6 +54,11 @@ def _encode(fact: Fact, wrap: Any) -> bytes:
         web.frame(orjson.dumps(wrap({"id": f"evt_{fact.cursor}", **payload}, fact)), fact.cursor if last else "")
         for payload, last in zip(payloads, [False] * (len(payloads) - 1) + [True], strict=True)
     )
+
+
+def _plain(payload: dict[str, Any], _fact: Fact | None) -> dict[str, Any]:
+    """The payload itself; a function of the module, because it is the key under which all streams share a frame."""
+    return payload
 
 
 def _wrapped(payload: dict[str, Any], fact: Fact | None) -> dict[str, Any]:

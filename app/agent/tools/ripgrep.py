@@ -52,6 +52,8 @@ def _collect(
     process: subprocess.Popen[bytes], limit: int, cancel: threading.Event, separator: bytes
 ) -> tuple[list[bytes], bool]:
     assert process.stdout is not None
+    readable = select.poll()  # not select(): it fails from descriptor 1024 on, and streams are many
+    readable.register(process.stdout, select.POLLIN | select.POLLHUP)
     deadline = time.monotonic() + SECONDS
     records: list[bytes] = []
     rest = b""
@@ -61,7 +63,7 @@ def _collect(
         left = deadline - time.monotonic()
         if left <= 0:
             return records, True
-        if not select.select([process.stdout], [], [], min(left, CANCEL_POLL))[0]:
+        if not readable.poll(min(left, CANCEL_POLL) * 1000):
             continue
         data = process.stdout.read(CHUNK)
         if not data:

@@ -25,7 +25,6 @@ from app.sessions.service.runs import (
     requeue,
     take,
     wait,
-    waiting_runs_gone,
 )
 from app.sessions.service.transcript import (
     abort,
@@ -38,7 +37,6 @@ from app.sessions.service.transcript import (
     get_many,
     last_run,
     message,
-    restore_after_revert,
     send,
     set_figures,
     set_revert,
@@ -84,7 +82,6 @@ __all__ = [
     "register_modes",
     "release",
     "requeue",
-    "restore_after_revert",
     "save_message",
     "save_part",
     "say_busy",
@@ -98,5 +95,4 @@ __all__ = [
     "transcript_of",
     "update",
     "wait",
-    "waiting_runs_gone",
 ]

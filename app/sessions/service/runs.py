@@ -201,12 +201,6 @@ def abort_all(connection: sa.Connection, session: Session) -> bool:
     return bool(live)
 
 
-def waiting_runs_gone(connection: sa.Connection, run_id: str) -> bool:
-    """Whether a run no longer waits for anybody."""
-    run = rows.run(connection, run_id)
-    return run is None or run.state in ENDED
-
-
 def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] | None) -> None:
     connection.execute(
         RUNS.update()

@@ -286,12 +286,6 @@ def set_revert(actor: Actor, session_id: str, revert: dict[str, Any] | None) -> 
         return rows.change(connection, session, revert=revert)
 
 
-def restore_after_revert(actor: Actor, session_id: str) -> Session:
-    """Take the revert mark away: the messages count again."""
-    accounts.require(actor, "sessions:write", get(actor, session_id))
-    return set_revert(actor, session_id, None)
-
-
 def set_figures(actor: Actor, session_id: str, additions: int, deletions: int, files: int) -> Session:
     """Store what the session changed since its start, in lines and files."""
     with db.transaction() as connection:
