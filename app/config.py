@@ -41,6 +41,7 @@ class Config:
     cors_origins: tuple[str, ...] = ()
     outbound_allow: tuple[str, ...] = ()
     worker_threads: int = 8
+    streams_per_user: int = 200
     durability: str = "normal"
     testing: bool = False
 
@@ -80,6 +81,7 @@ class Config:
             cors_origins=_words(get("CORS_ORIGINS")),
             outbound_allow=_words(get("OUTBOUND_ALLOW")),
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
+            streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
         ).checked()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from flask import Response, request, stream_with_context
+from flask import Response, request
 from markupsafe import escape
 
 from app import web
 from app.errors import Problem
+from app.streams import Feed, Stream
 
 PING = 15.0
 RESYNC = b"event: resync\n" + web.frame("reload")
@@ -32,18 +33,8 @@ def after() -> str | None:
 
 def follow(subscription: Any, draw: Draw) -> Response:
     """The stream of what `draw` makes of each fact; a thing that is gone meanwhile draws nothing."""
-    response = web.stream(stream_with_context(_frames(subscription, draw)))
-    response.call_on_close(subscription.close)
-    return response
-
-
-def _frames(subscription: Any, draw: Draw) -> Iterator[bytes]:
-    with subscription:
-        yield b": open\n\n"
-        if subscription.resync:
-            yield RESYNC
-        for fact in subscription.facts(heartbeat=PING):
-            yield b": ping\n\n" if fact is None else _frame(fact, draw)
+    opening = b": open\n\n" + (RESYNC if subscription.resync else b"")
+    return Stream(Feed(subscription, opening, lambda fact: _frame(fact, draw), lambda: b": ping\n\n", PING))
 
 
 def _frame(fact: Any, draw: Draw) -> bytes:

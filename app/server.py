@@ -5,29 +5,32 @@ What the worker needs is imported in it, after the fork: gunicorn's arbiter stay
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from app import config
 from app.config import Config
 from app.wake import Ringer
 
 _ringers: list[Ringer] = []
+CLOSERS = 8
 THREADS = 512  # they start when needed and cost nothing before
 
 
 def start_background(settings: Config, *, alone: bool = False) -> None:
     """Start what lives beside the web in a serving process, or alone in a worker; the database is in use already."""
-    from app import dispatch, record
+    from app import carrier, dispatch, record
     from app.agent import service as agent
     from app.approvals import service as approvals
     from app.audit import service as audit
@@ -39,6 +42,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     events.register_text(sessions.text_of)
     _ringers.append(Ringer(settings.data_dir))
     record.use(_ringers[-1])
+    carrier.start()
     events.start(settings.data_dir)
     dispatch.start(settings.worker_threads)
     approvals.start()
@@ -50,11 +54,12 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
 
 def stop_background() -> None:
     """Stop in order: no new steps, streams closed, work at its boundary, what is queued committed."""
-    from app import db, dispatch, record
+    from app import carrier, db, dispatch, record
     from app.agent.providers import line
     from app.audit import service as audit
 
     drain()
+    carrier.stop()
     dispatch.stop()
     line.close_all()
     audit.stop()
@@ -65,7 +70,40 @@ def stop_background() -> None:
 
 
 class CabinWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker that ends its streams when told to stop, instead of waiting for them."""
+    """gunicorn's threaded worker, whose views may hand over their sockets (see carrier).
+
+    It ends its streams when told to stop, instead of waiting for them. A connection that is closed may linger up
+    to two seconds; here it does so aside, where it keeps nobody from being accepted.
+    """
+
+    def init_process(self) -> None:
+        """Start the threads in which closed connections linger, then everything."""
+        self.closers = ThreadPoolExecutor(CLOSERS, thread_name_prefix="closer")
+        super().init_process()
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request; its view may take the connection."""
+        from app import carrier
+
+        carrier.lend(conn)
+        try:
+            return super().handle(conn)
+        finally:
+            carrier.lend(None)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Keep the connection, or close it aside; one that was handed over is not gunicorn's any more."""
+        if getattr(conn, "is_handed_over", False):
+            self.nr_conns -= 1
+            return
+        conn.close = functools.partial(self._close, conn)
+        super().finish_request(conn, fs)
+
+    def _close(self, conn: Any, graceful: bool = False) -> None:
+        if graceful:
+            self.closers.submit(TConn.close, conn, graceful=True)
+        else:
+            TConn.close(conn)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """TERM: no new steps and no open streams from now on; requests in hand are answered."""

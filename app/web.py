@@ -131,14 +131,6 @@ def form(name: str, default: str = "") -> str:
     return request.form.get(name, default).strip()
 
 
-def stream(chunks: Any) -> Response:
-    """A text/event-stream of byte chunks; the iterator is closed when the client goes."""
-    response = Response(chunks, content_type="text/event-stream", direct_passthrough=True)
-    response.call_on_close(chunks.close)
-    g.kind = "stream"
-    return response
-
-
 def frame(data: bytes | str, id: str = "") -> bytes:
     """One SSE frame; every line of the data gets its own `data:`."""
     raw = data.encode() if isinstance(data, str) else data

@@ -143,6 +143,7 @@ def ours(base: Path, model_url: str) -> Target:
         "SIGNALCABIN_PORT": str(port),
         "SIGNALCABIN_ADMIN_TOKEN": token,
         "SIGNALCABIN_MODEL": f"openai/{MODEL}",
+        "SIGNALCABIN_STREAMS_PER_USER": "20000",
         "OPENAI_BASE_URL": model_url,
         "OPENAI_API_KEY": "bench",
     }

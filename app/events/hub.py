@@ -25,7 +25,6 @@ from app.record import Event
 from app.wake import Bell
 
 QUEUE = 1000
-PER_USER = 200
 PER_SERVER = 12_000
 SWEEP = 1.0
 HORIZON_WAIT = 0.01
@@ -45,6 +44,8 @@ class Subscription:
         self._since = since
         self._floor = floor
         self._queue: deque[Fact] = deque()
+        self._sink: Callable[[Fact], None] | None = None
+        self._when_over: Callable[[], None] | None = None
         self._ready = threading.Condition()
         self._ended = False
 
@@ -52,19 +53,31 @@ class Subscription:
         """Replay, then live. Yields None when nothing came for `heartbeat` seconds; ends at the deadline
         (monotonic seconds), when dropped, or when the hub stops.
         """
-        yield from self._replay()
+        yield from self.replay()
         while True:
             fact = self._next(heartbeat, deadline)
             if fact is None and (self._ended or (deadline is not None and time.monotonic() >= deadline)):
                 return
             yield fact
 
+    def pour(self, sink: Callable[[Fact], None], over: Callable[[], None]) -> None:
+        """Hand every fact on from now on, first those that wait, in the hub's thread; `over` at the end."""
+        with self._ready:
+            while self._queue:
+                sink(self._queue.popleft())
+            self._sink, self._when_over = sink, over
+            is_over = self._ended
+        if is_over:
+            over()
+
     def offer(self, fact: Fact) -> None:
         """Called by the hub, in order: take the fact if it is for this subscriber."""
-        if not self._hub.may(self.actor, fact) or not self._keep(fact):
+        if not self._hub.sees(self.actor, fact) or not self._keep(fact):
             return
         with self._ready:
-            if len(self._queue) >= QUEUE:
+            if self._sink is not None and not self._ended:
+                self._sink(fact)
+            elif len(self._queue) >= QUEUE:
                 self._ended = True
                 self._queue.clear()
             elif not self._ended:
@@ -81,6 +94,9 @@ class Subscription:
         with self._ready:
             self._ended = True
             self._ready.notify()
+            over = self._when_over
+        if over is not None:
+            over()
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -93,7 +109,8 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _replay(self) -> Iterator[Fact]:
+    def replay(self) -> Iterator[Fact]:
+        """What was committed between the client's cursor and the place where this subscription began."""
         place = self._since
         while place is not None and place < self._floor:
             with db.read() as connection:
@@ -102,7 +119,7 @@ class Subscription:
             for fact in facts:
                 if fact.position > self._floor:
                     return
-                if self._hub.may(self.actor, fact) and self._keep(fact):
+                if self._hub.sees(self.actor, fact) and self._keep(fact):
                     yield fact
             if not facts:
                 return
@@ -121,11 +138,12 @@ class Subscription:
 class Hub:
     """Reads the log of one database and fans it out."""
 
-    def __init__(self, may: May, text_of: Callable[[sa.Connection, str], str | None]) -> None:
-        self.may = may
+    def __init__(self, may: May, text_of: Callable[[sa.Connection, str], str | None], per_user: int = 200) -> None:
+        self._may = may
         self._text_of = text_of
         self._lock = threading.Lock()
         self._subscriptions: set[Subscription] = set()
+        self._per_user_most = per_user
         self._per_user: dict[str, int] = defaultdict(int)
         self._listeners: dict[type[Event], list[Callable[[Any], None]]] = defaultdict(list)
         self._texts: OrderedDict[str, str] = OrderedDict()
@@ -166,7 +184,7 @@ class Hub:
         with self._lock:
             if self._stop.is_set() or self._thread is None:
                 raise Unavailable("The server is shutting down.")
-            if self._per_user[actor.user] >= PER_USER or len(self._subscriptions) >= PER_SERVER:
+            if self._per_user[actor.user] >= self._per_user_most or len(self._subscriptions) >= PER_SERVER:
                 raise Limited("Too many open streams.", retry_after=5)
             subscription = Subscription(self, actor, keep, since, self._place)
             self._subscriptions.add(subscription)
@@ -174,6 +192,11 @@ class Hub:
         if after is not None and self._is_lost(since):
             subscription.go_live()
         return subscription
+
+    def sees(self, actor: Actor, fact: Fact) -> bool:
+        """Whether the actor may read the fact; asked once for all streams with the same rights."""
+        rights = (actor.kind, actor.user, actor.project, actor.grants)
+        return bool(fact.once(rights, lambda fact: self._may(actor, fact)))
 
     def leave(self, subscription: Subscription) -> None:
         """Forget a subscriber; a second time does nothing."""

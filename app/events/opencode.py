@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -13,21 +13,23 @@ from app.actor import Actor
 from app.dialects import opencode
 from app.events import bp, service
 from app.events.service import Fact, Subscription
+from app.streams import Feed, Stream
 
 door = opencode.door(bp)
 HEARTBEAT = 10.0
+Wrap = Callable[[dict[str, Any], Fact | None], dict[str, Any]]
 
 
 @door.get("/event")
 def subscribe(actor: Actor) -> Response:
     """Everything that happens, as it happens; replays behind Last-Event-ID."""
-    return web.stream(_frames(_open(actor), _plain))
+    return _stream(_open(actor), _plain)
 
 
 @door.get("/global/event")
 def subscribe_global(actor: Actor) -> Response:
     """The same for all directories, each event wrapped with the directory it is about."""
-    return web.stream(_frames(_open(actor), _wrapped))
+    return _stream(_open(actor), _wrapped)
 
 
 def _open(actor: Actor) -> Subscription:
@@ -35,20 +37,20 @@ def _open(actor: Actor) -> Subscription:
     return service.subscribe(actor, after, keep=lambda fact: type(fact.event) in opencode.encoders)
 
 
-def _frames(subscription: Subscription, wrap: Any) -> Iterator[bytes]:
-    """The frames of one stream; each event's JSON is made once for all subscribers."""
-    with subscription:
-        yield web.frame(orjson.dumps(wrap(_event("server.connected", {}), None)))
-        if subscription.resync:
-            yield b"event: resync\n" + web.frame(orjson.dumps(wrap(_event("server.resync", {}), None)))
-        for fact in subscription.facts(heartbeat=HEARTBEAT):
-            if fact is None:
-                yield web.frame(orjson.dumps(wrap(_event("server.heartbeat", {}), None)))
-                continue
-            yield fact.once(wrap, lambda fact: _encode(fact, wrap))
+def _stream(subscription: Subscription, wrap: Wrap) -> Response:
+    """The stream of what the subscription gives; each event's JSON is made once for all of them."""
+
+    def said(name: str) -> bytes:
+        return web.frame(orjson.dumps(wrap(_event(name, {}), None)))
+
+    opening = said("server.connected")
+    if subscription.resync:
+        opening += b"event: resync\n" + said("server.resync")
+    frame: Callable[[Fact], bytes] = lambda fact: fact.once(wrap, lambda fact: _encode(fact, wrap))  # noqa: E731
+    return Stream(Feed(subscription, opening, frame, lambda: said("server.heartbeat"), HEARTBEAT, shared=True))
 
 
-def _encode(fact: Fact, wrap: Any) -> bytes:
+def _encode(fact: Fact, wrap: Wrap) -> bytes:
     payloads = opencode.encode(fact)
     return b"".join(
         web.frame(orjson.dumps(wrap({"id": f"evt_{fact.cursor}", **payload}, fact)), fact.cursor if last else "")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from app import db
+from app import config, db
 from app.accounts import service as accounts
 from app.accounts.events import PrincipalRevoked
 from app.actor import Actor
@@ -62,7 +62,7 @@ def close(principal: str) -> int:
 def start(data_dir: Path) -> None:
     """Start the hub of this process."""
     global _hub
-    hub = Hub(_may, _text_of)
+    hub = Hub(_may, _text_of, config.current().streams_per_user)
     hub.listen(PrincipalRevoked, _end_streams)
     for kind, heard in _listeners:
         hub.listen(kind, heard)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from app.sessions.events import RunEnded
 from app.sessions.opencode import shapes
 from app.sessions.opencode.bodies import CreateSession, ListMessages, ListSessions, Prompt, UpdateSession
 from app.sessions.service import Message
+from app.streams import Awaited
 
 door = opencode.door(bp)
 PROMPT_WAIT = 24 * 3600.0
@@ -115,18 +115,25 @@ def message(actor: Actor, session_id: str, message_id: str) -> dict[str, Any]:
 
 
 @door.post("/session/<session_id>/message", body=Prompt)
-def prompt(actor: Actor, body: Prompt, session_id: str) -> dict[str, Any]:
+def prompt(actor: Actor, body: Prompt, session_id: str) -> dict[str, Any] | Response:
     """Send a prompt and wait for the turn's last answer; while busy it waits its turn."""
     session_id = _id(session_id)
     ended = lambda fact: isinstance(fact.event, RunEnded) and fact.event.session_id == session_id  # noqa: E731
-    with events.subscribe(actor, keep=ended) as subscription:
+    subscription = events.subscribe(actor, keep=ended)
+    try:
         sent, run_id = _send(actor, session_id, body)
-        if run_id is None:
-            return shapes.with_parts(sent)
-        for fact in subscription.facts(heartbeat=None, deadline=time.monotonic() + PROMPT_WAIT):
-            if fact is not None and fact.event.run_id == run_id:  # type: ignore[attr-defined]
-                return shapes.with_parts(_answer(actor, session_id, sent))
-    return shapes.with_parts(_answer(actor, session_id, sent))
+    except BaseException:
+        subscription.close()
+        raise
+    if run_id is None:
+        subscription.close()
+        return shapes.with_parts(sent)
+    return Awaited(
+        subscription,
+        lambda fact: fact.event.run_id == run_id,
+        lambda: opencode.accent.answer(shapes.with_parts(_answer(actor, session_id, sent))),
+        PROMPT_WAIT,
+    )
 
 
 @door.post("/session/<session_id>/prompt_async", body=Prompt)

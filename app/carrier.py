@@ -1,0 +1,299 @@
+"""Open answers that cost no thread: their sockets leave the request's thread and are written to from here.
+
+gunicorn gives each request a thread, and thousands of open streams would need thousands. So a view that has only
+to wait hands over its socket. Whatever has something to say writes to the outlet, from any thread and without
+waiting; the carrier's one thread sends what a slow client did not take at once, notices who hung up, and lets
+each outlet beat.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+# Bytes that a client may leave unread before it is let go; it comes back with its cursor. One piece may be larger.
+MOST_WAITING = 1 << 20
+READ = 4096
+_logger = logging.getLogger(__name__)
+
+
+class Outlet:
+    """One handed-over connection: `send` from any thread, `finish` closes it once all is sent."""
+
+    def __init__(self, carrier: Carrier, sock: socket.socket, ended: Callable[[], None]) -> None:
+        self._carrier = carrier
+        self._socket = sock
+        self._ended = ended
+        self._lock = threading.Lock()
+        self._unsent: deque[bytes] = deque()
+        self._waiting = 0
+        self._finishing = False
+        self._closed = False
+
+    def send(self, data: bytes) -> None:
+        """Send, or keep for later what the client does not take now; nothing once it is closed."""
+        if not data:
+            return
+        with self._lock:
+            if self._closed or self._finishing:
+                return
+            rest = data if self._unsent else self._try(data)
+            if rest is not None and not rest:
+                return
+            is_lost = rest is None or (self._waiting > 0 and self._waiting + len(rest) > MOST_WAITING)
+            if rest and not is_lost:
+                self._unsent.append(rest)
+                self._waiting += len(rest)
+        self._carrier.ask(self.close if is_lost else lambda: self._carrier.watch(self))
+
+    def finish(self) -> None:
+        """Close it when what is waiting has gone out."""
+        with self._lock:
+            self._finishing = True
+            is_done = not self._unsent
+        self._carrier.ask(self.close if is_done else lambda: self._carrier.watch(self))
+
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 once closed."""
+        return self._socket.fileno()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits for the client to take it."""
+        return bool(self._unsent)
+
+    # What follows is called in the carrier's thread.
+
+    def flush(self) -> None:
+        """Send what waits, as far as the client takes it."""
+        with self._lock:
+            while self._unsent:
+                first = self._unsent[0]
+                rest = self._try(first)
+                if rest is None:
+                    break
+                self._waiting -= len(first) - len(rest)
+                if rest:
+                    self._unsent[0] = rest
+                    return
+                self._unsent.popleft()
+            is_over = bool(self._unsent) or self._finishing
+        if is_over:
+            self.close()
+
+    def hear(self) -> None:
+        """The client said something: it hung up, or sends what nobody asked for, which is passed over."""
+        try:
+            if self._socket.recv(READ):
+                return
+        except BlockingIOError:
+            return
+        except OSError as error:
+            _logger.debug("a stream's connection broke: %s", error)
+        self.close()
+
+    def close(self) -> None:
+        """Close at once; a second time does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._unsent.clear()
+        self._carrier.forget(self)
+        self._socket.close()
+        self._ended()
+
+    def _try(self, data: bytes) -> bytes | None:
+        """What is left of the data after a try; None when the connection is gone."""
+        try:
+            return data[self._socket.send(data) :]
+        except BlockingIOError:
+            return data
+        except OSError:
+            return None
+
+
+class Carrier:
+    """The thread that owns handed-over sockets."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._ear, self._mouth = socket.socketpair()
+        self._ear.setblocking(False)
+        self._mouth.setblocking(False)
+        self._asked: deque[Callable[[], None]] = deque()
+        self._beats: list[tuple[float, int, Outlet, Callable[[], bytes], float]] = []
+        self._numbers = itertools.count()
+        self._outlets: set[Outlet] = set()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="carrier", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._selector.register(self._ear, selectors.EVENT_READ)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close every outlet and end the thread."""
+        self.ask(self._close_all)
+        self._thread.join(timeout=5)
+        self._ear.close()
+        self._mouth.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it takes sockets."""
+        return self._thread.is_alive() and not self._stopping
+
+    def __len__(self) -> int:
+        return len(self._outlets)
+
+    def adopt(
+        self,
+        sock: socket.socket,
+        ended: Callable[[], None],
+        beat: Callable[[], bytes] | None = None,
+        every: float = 0.0,
+    ) -> Outlet:
+        """Own the socket from now on; `beat` gives what to send every so many seconds.
+
+        `ended` is called once, in this thread, when the connection is closed, whoever closed it.
+        """
+        sock.setblocking(False)
+        outlet = Outlet(self, sock, ended)
+        self.ask(lambda: self._enter(outlet, beat, every))
+        return outlet
+
+    def ask(self, work: Callable[[], None]) -> None:
+        """Have something done in the carrier's thread, in the order of asking."""
+        self._asked.append(work)
+        try:
+            self._mouth.send(b"!")
+        except OSError:
+            return  # full of calls already; or stopped, when there is nothing left to do
+
+    # What follows is called in the carrier's thread.
+
+    def watch(self, outlet: Outlet) -> None:
+        """Wait for the client to take more, while anything is unsent."""
+        if outlet not in self._outlets:
+            return
+        mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if outlet.has_unsent else 0)
+        self._selector.modify(outlet, mask)
+
+    def forget(self, outlet: Outlet) -> None:
+        """Give up an outlet that is being closed."""
+        if outlet in self._outlets:
+            self._outlets.discard(outlet)
+            self._selector.unregister(outlet)
+
+    def _enter(self, outlet: Outlet, beat: Callable[[], bytes] | None, every: float) -> None:
+        if outlet.fileno() < 0:
+            return
+        self._selector.register(outlet, selectors.EVENT_READ)
+        self._outlets.add(outlet)
+        if beat is not None:
+            self._beat_later(outlet, beat, every)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            for key, mask in self._selector.select(self._rest()):
+                if key.fileobj is self._ear:
+                    self._drain()
+                else:
+                    self._serve(key.fileobj, mask)
+            while self._asked:
+                self._do(self._asked.popleft())
+            self._beat()
+        self._selector.close()
+
+    def _drain(self) -> None:
+        try:
+            while self._ear.recv(READ):
+                continue
+        except BlockingIOError:
+            return
+
+    def _serve(self, outlet: Any, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
+            self._do(outlet.flush)
+            self.watch(outlet)
+        if mask & selectors.EVENT_READ:
+            self._do(outlet.hear)
+
+    def _rest(self) -> float | None:
+        return max(0.0, self._beats[0][0] - time.monotonic()) if self._beats else None
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        while self._beats and self._beats[0][0] <= now:
+            _, _, outlet, beat, every = heapq.heappop(self._beats)
+            if outlet in self._outlets:
+                self._do(lambda outlet=outlet, beat=beat: outlet.send(beat()))  # type: ignore[misc]
+                self._beat_later(outlet, beat, every)
+
+    def _beat_later(self, outlet: Outlet, beat: Callable[[], bytes], every: float) -> None:
+        heapq.heappush(self._beats, (time.monotonic() + every, next(self._numbers), outlet, beat, every))
+
+    def _close_all(self) -> None:
+        self._stopping = True
+        for outlet in list(self._outlets):
+            self._do(outlet.flush)
+            self._do(outlet.close)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            _logger.exception("a stream could not be served")
+
+
+# The connection whose request this thread answers, where a worker of ours said so.
+_lent = threading.local()
+_carrier: Carrier | None = None
+
+
+def start() -> None:
+    """Start the carrier of this process."""
+    global _carrier
+    _carrier = Carrier()
+    _carrier.start()
+
+
+def stop() -> None:
+    """Close all handed-over connections of this process."""
+    global _carrier
+    if _carrier is not None:
+        _carrier.stop()
+        _carrier = None
+
+
+def running() -> Carrier | None:
+    """The carrier of this process, if it runs."""
+    return _carrier if _carrier is not None and _carrier.is_running else None
+
+
+def lend(connection: Any) -> None:
+    """Say which of gunicorn's connections this thread serves; None when it is done."""
+    _lent.connection = connection
+
+
+def take() -> socket.socket | None:
+    """The socket of the request in hand, taken away from gunicorn for good; None where that cannot be.
+
+    `dup` would not do: gunicorn shuts the connection down, which reaches a copy too.
+    """
+    connection = getattr(_lent, "connection", None)
+    if connection is None or running() is None or isinstance(connection.sock, ssl.SSLSocket):
+        return None
+    connection.is_handed_over = True
+    return socket.socket(fileno=connection.sock.detach())

@@ -1,0 +1,239 @@
+"""Answers that go on: a stream of facts, or one answer that waits for a fact.
+
+Where the carrier can take the socket, neither costs a thread while it waits. Under any other server, as in most
+tests, the request's own thread waits instead; what the client reads is the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flask import Flask, Response, copy_current_request_context, current_app, g
+
+from app import carrier
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+REPLAY_WAIT = 10.0  # seconds that a client may take for one piece of what it missed
+DRAWERS = 8
+QUEUE = 1000
+_logger = logging.getLogger(__name__)
+_drawers = ThreadPoolExecutor(DRAWERS, thread_name_prefix="drawer")
+
+
+class Source(Protocol):
+    """A subscription, as the events room gives it."""
+
+    def replay(self) -> Iterator[Any]:
+        """What was missed; first of all."""
+
+    def facts(self, heartbeat: float | None, deadline: float | None = None) -> Iterator[Any]:
+        """Replay and then live, None at each heartbeat; for a thread that waits itself."""
+
+    def pour(self, sink: Callable[[Any], None], over: Callable[[], None]) -> None:
+        """Hand on what is live from now on, in the hub's thread; `over` at its end."""
+
+    def close(self) -> None:
+        """Unsubscribe."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a stream says: its first words, a frame for each fact (b"" for nothing), and one every so many seconds.
+
+    A `shared` frame is cheap and made once for all streams, in the hub's thread. Others may read the database:
+    they are drawn by a pool of threads, in order, in the context of their request.
+    """
+
+    source: Source
+    opening: bytes
+    frame: Callable[[Any], bytes]
+    beat: Callable[[], bytes]
+    every: float
+    shared: bool = False
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of it, for a thread that waits."""
+        try:
+            yield self.opening
+            for fact in self.source.facts(heartbeat=self.every):
+                yield self.beat() if fact is None else self.frame(fact)
+        finally:
+            self.source.close()
+
+
+class Stream(Response):
+    """A text/event-stream of a feed."""
+
+    def __init__(self, feed: Feed) -> None:
+        frame = feed.frame if feed.shared else in_this_request(feed.frame)
+        self._feed = Feed(feed.source, feed.opening, frame, feed.beat, feed.every, feed.shared)
+        super().__init__(self._feed.chunks(), content_type="text/event-stream", direct_passthrough=True)
+        self.call_on_close(feed.source.close)
+        g.kind = "stream"
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Hand the socket over, if it can be, and leave nothing for gunicorn to write."""
+        taken = carrier.take() if environ["REQUEST_METHOD"] == "GET" else None
+        if taken is None:
+            return super().__call__(environ, start_response)
+        _carry(taken, head(self), self._feed)
+        raise StopIteration
+
+
+class Awaited(Response):
+    """An answer that is made once the awaited fact is there, or the client has waited for `patience` seconds."""
+
+    def __init__(
+        self, source: Source, is_it: Callable[[Any], bool], answer: Callable[[], Any], patience: float
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._is_it = is_it
+        self._patience = patience
+        self._answer: Callable[[], Response] = in_this_request(lambda: _whole(answer))
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Park the socket, if it can be handed over; otherwise wait here."""
+        taken = carrier.take()
+        if taken is None:
+            return self._wait()(environ, start_response)
+        self._park(taken)
+        raise StopIteration
+
+    def _wait(self) -> Response:
+        deadline = time.monotonic() + self._patience
+        try:
+            for fact in self._source.facts(heartbeat=None, deadline=deadline):
+                if fact is not None and self._is_it(fact):
+                    break
+            return self._answer()
+        finally:
+            self._source.close()
+
+    def _park(self, taken: socket.socket) -> None:
+        answered = threading.Event()
+
+        def answer() -> None:
+            if not answered.is_set():
+                answered.set()
+                _drawers.submit(_say_and_finish, outlet, self._answer)
+
+        def hear(fact: Any) -> None:
+            if self._is_it(fact):
+                answer()
+
+        def give_up() -> bytes:
+            answer()
+            return b""
+
+        outlet = _adopt(taken, self._source.close, give_up, self._patience)
+        self._source.pour(hear, outlet.finish)
+
+
+def in_this_request(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The work, to be done later in another thread as if within this request."""
+    kept = {name: g.get(name) for name in ("actor", "request_id")}
+
+    def within(*given: Any) -> Any:
+        for name, value in kept.items():
+            setattr(g, name, value)
+        return work(*given)
+
+    return copy_current_request_context(within)
+
+
+def head(response: Response) -> bytes:
+    """Status line and headers of an answer whose end is the end of its connection, or its Content-Length."""
+    lines = [f"HTTP/1.1 {response.status}", f"Date: {formatdate(usegmt=True)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+class _Drawn:
+    """Draws the frames of one stream in order, a thread of the pool at a time."""
+
+    def __init__(self, outlet: carrier.Outlet, frame: Callable[[Any], bytes]) -> None:
+        self._outlet = outlet
+        self._frame = frame
+        self._lock = threading.Lock()
+        self._facts: deque[Any] = deque()
+        self._busy = False
+
+    def put(self, fact: Any) -> None:
+        """Take a fact; a stream that cannot follow ends, and its client comes back for the rest."""
+        with self._lock:
+            self._facts.append(fact)
+            if len(self._facts) > QUEUE:
+                self._facts.clear()
+                self._outlet.finish()
+            if self._busy or not self._facts:
+                return
+            self._busy = True
+        _drawers.submit(self._work)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._facts:
+                    self._busy = False
+                    return
+                fact = self._facts.popleft()
+            try:
+                self._outlet.send(self._frame(fact))
+            except Exception:
+                _logger.exception("a stream could not be drawn")
+                self._outlet.finish()
+
+
+def _carry(taken: socket.socket, first: bytes, feed: Feed) -> None:
+    """Say what was missed in this thread, then let the hub speak."""
+    taken.settimeout(REPLAY_WAIT)
+    try:
+        taken.sendall(first + feed.opening)
+        for fact in feed.source.replay():
+            taken.sendall(feed.frame(fact))
+    except OSError:
+        taken.close()
+        feed.source.close()
+        return
+    outlet = _adopt(taken, feed.source.close, feed.beat, feed.every)
+    sink = (lambda fact: outlet.send(feed.frame(fact))) if feed.shared else _Drawn(outlet, feed.frame).put
+    feed.source.pour(sink, outlet.finish)
+
+
+def _adopt(taken: socket.socket, ended: Callable[[], None], beat: Callable[[], bytes], every: float) -> carrier.Outlet:
+    running = carrier.running()
+    if running is None:
+        taken.close()
+        ended()
+        raise StopIteration
+    return running.adopt(taken, ended, beat, every)
+
+
+def _say_and_finish(outlet: carrier.Outlet, answer: Callable[[], Response]) -> None:
+    try:
+        response = answer()
+        outlet.send(head(response) + response.get_data())
+    finally:
+        outlet.finish()
+
+
+def _whole(answer: Callable[[], Any]) -> Response:
+    """The answer with everything that Flask does around a view: errors in their envelope, headers."""
+    app: Flask = current_app
+    try:
+        made = app.make_response(answer())
+    except Exception as error:  # noqa: BLE001 - whatever a view raises has its handler
+        made = app.make_response(app.handle_user_exception(error))
+    return app.process_response(made)
