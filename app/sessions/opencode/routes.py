@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from app.errors import Invalid
 from app.events import service as events
 from app.projects import service as projects
 from app.sessions import bp, service
-from app.sessions.events import RunEnded
+from app.sessions.events import RunEnded, SessionDeleted
 from app.sessions.opencode import shapes
 from app.sessions.opencode.bodies import CreateSession, ListMessages, ListSessions, Prompt, UpdateSession
 from app.sessions.service import Message
@@ -118,8 +119,7 @@ def message(actor: Actor, session_id: str, message_id: str) -> dict[str, Any]:
 def prompt(actor: Actor, body: Prompt, session_id: str) -> dict[str, Any] | Response:
     """Send a prompt and wait for the turn's last answer; while busy it waits its turn."""
     session_id = _id(session_id)
-    ended = lambda fact: isinstance(fact.event, RunEnded) and fact.event.session_id == session_id  # noqa: E731
-    subscription = events.subscribe(actor, keep=ended)
+    subscription = events.subscribe(actor, keep=functools.partial(_is_end, session_id))
     try:
         sent, run_id = _send(actor, session_id, body)
     except BaseException:
@@ -130,7 +130,7 @@ def prompt(actor: Actor, body: Prompt, session_id: str) -> dict[str, Any] | Resp
         return shapes.with_parts(sent)
     return Awaited(
         subscription,
-        lambda fact: fact.event.run_id == run_id,
+        lambda fact: isinstance(fact.event, SessionDeleted) or fact.event.run_id == run_id,
         lambda: opencode.accent.answer(shapes.with_parts(_answer(actor, session_id, sent))),
         PROMPT_WAIT,
     )
@@ -141,6 +141,11 @@ def prompt_async(actor: Actor, body: Prompt, session_id: str) -> Response:
     """Send a prompt and don't wait."""
     _send(actor, _id(session_id), body)
     return Response(status=204)
+
+
+def _is_end(session_id: str, fact: events.Fact) -> bool:
+    """Whether a turn of the session ended, or the session itself."""
+    return isinstance(fact.event, RunEnded | SessionDeleted) and fact.event.session_id == session_id
 
 
 def _send(actor: Actor, session_id: str, body: Prompt) -> tuple[Message, str | None]:
