@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Response, request
@@ -31,17 +31,22 @@ def after() -> str | None:
     return request.headers.get("Last-Event-ID") or request.args.get("lastEventId")
 
 
-def follow(subscription: Any, draw: Draw) -> Response:
-    """The stream of what `draw` makes of each fact; a thing that is gone meanwhile draws nothing."""
+def follow(subscription: Any, draws: Sequence[Draw]) -> Response:
+    """The stream of what each of `draws` makes of each fact; a thing that is gone meanwhile draws nothing."""
     opening = b": open\n\n" + (RESYNC if subscription.resync else b"")
-    return Stream(Feed(subscription, opening, lambda fact: _frame(fact, draw), lambda: b": ping\n\n", PING))
+    return Stream(Feed(subscription, opening, lambda fact: _frame(fact, draws), lambda: b": ping\n\n", PING))
 
 
-def _frame(fact: Any, draw: Draw) -> bytes:
+def _frame(fact: Any, draws: Sequence[Draw]) -> bytes:
     try:
-        partials = draw(fact)
+        partials = [partial for draw in draws for partial in _drawn(draw, fact)]
     except LoadAnew:
         return f"id: {fact.cursor}\n".encode() + RESYNC
-    except Problem:
-        partials = []
     return web.frame("\n".join(partials), fact.cursor) if partials else b""
+
+
+def _drawn(draw: Draw, fact: Any) -> list[str]:
+    try:
+        return draw(fact)
+    except Problem:
+        return []

@@ -30,6 +30,8 @@ def error_of(provider: str, failed: ProviderFailed) -> Error:
     """What a provider's failure is in the transcript."""
     if failed.auth:
         return {"name": "ProviderAuthError", "data": {"providerID": provider, "message": failed.message}}
+    if failed.overflow:
+        return _overflow(failed)
     return {"name": "APIError", "data": api_error(failed)}
 
 
@@ -39,11 +41,25 @@ def api_error(failed: ProviderFailed) -> Error:
     return {name: value for name, value in data.items() if value is not None}
 
 
+def _overflow(failed: ProviderFailed) -> Error:
+    """The conversation does not fit the model: what to do, and the provider's own words."""
+    message = (
+        "The conversation is longer than this model can read. "
+        "Go on in a new session, or choose a model with a larger context window. "
+        f"The provider says: {failed.message}"
+    )
+    return {"name": "ContextOverflowError", "data": {"message": message}}
+
+
 def tokens(usage: Usage) -> dict[str, Any]:
     """A step's usage as the transcript stores it."""
     cache = {"read": usage.cache_read, "write": usage.cache_write}
     return {"input": usage.input, "output": usage.output, "reasoning": usage.reasoning, "cache": cache}
 
 
+LENGTH: Error = {
+    "name": "MessageOutputLengthError",
+    "data": {"message": "The answer reached the model's length limit and breaks off. Ask for smaller steps."},
+}
 ABORTED: Error = {"name": "MessageAbortedError", "data": {"message": "The run was stopped."}}
 BROKEN = unknown("Something broke on the server. The work is kept.")

@@ -13,7 +13,7 @@ from typing import Any
 
 from app import db, ids
 from app.agent import calls, conversation, endings, modes, prompts, tools
-from app.agent.endings import ABORTED, BROKEN, Drained, Failed
+from app.agent.endings import ABORTED, BROKEN, LENGTH, Drained, Failed
 from app.agent.providers import Cancel, Cancelled, Done, Provider, ProviderFailed, Request, Usage, catalog
 from app.agent.writer import StepWriter
 from app.approvals import service as approvals
@@ -62,6 +62,8 @@ def _steps(hold: Hold) -> bool:
                 raise Drained
             if message is None:
                 message, transcript = _ask_model(hold, transcript)
+            if message.data["finish"] == "length":
+                raise Failed(LENGTH)  # its last call may be cut off as well: none of them is run
             outcome = calls.run_all(hold, message, transcript)
             is_last = outcome.stopped or message.data["finish"] != "tool-calls"
             changed = calls.checkpoint(hold, message) if outcome.may_have_changed else None
@@ -145,7 +147,10 @@ def _choose_model(hold: Hold) -> None:
 
 
 def _stream(hold: Hold, message: Message, request: Request) -> Done:
-    """Read the model's answer; failures before its first word are tried again with growing pauses."""
+    """Read the model's answer; failures before its first word are tried again with growing pauses.
+
+    A conversation that is too long is none of them: it would be too long again.
+    """
     try:
         provider = catalog.resolve(hold.actor, hold.run.provider, hold.run.model, Path(hold.session.directory))
     except ProviderFailed as failed:
@@ -155,7 +160,7 @@ def _stream(hold: Hold, message: Message, request: Request) -> Done:
         try:
             return _read(hold, writer, provider, request)
         except ProviderFailed as failed:
-            if not failed.retryable or writer.has_output or attempt == TRIES:
+            if not failed.retryable or failed.overflow or writer.has_output or attempt == TRIES:
                 raise Failed(endings.error_of(hold.run.provider, failed)) from failed
             _pause(hold, message, failed, attempt)
     raise AssertionError("the last try returns or raises")
