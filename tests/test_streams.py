@@ -113,15 +113,15 @@ def test_a_stream_has_the_headers_of_a_stream(served: Running) -> None:
 
 
 def test_a_prompt_whose_session_is_deleted_is_told_so(served: Running, model: ModelServer) -> None:
-    gate = threading.Event()
+    gate = Gate()
     _, session = served.call("POST", "/session", {})
-    model.script.append([Gate(gate), Say("too late")])
+    model.script.append([gate, Say("too late")])
     with contextlib.closing(ask(served, "POST", f"/session/{session['id']}/message", SAID)) as asked:
-        until_busy(served, 1)
+        assert gate.reached.wait(20)
         served.call("DELETE", f"/session/{session['id']}")
         answer = asked.getresponse()
         assert (answer.status, json.load(answer)["name"]) == (404, "NotFoundError")
-    gate.set()
+    gate.opened.set()
 
 
 def test_connections_that_linger_keep_nobody_waiting(served: Running) -> None:
