@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from app import db, rooms
+from app import db, migrate, rooms
 
 rooms.import_models()
 
@@ -21,6 +21,8 @@ def render(kind: str, thing: object, context: object) -> str | bool:
 database = db.Database(context.config.attributes["url"])
 
 with database.engine.begin() as connection:
-    context.configure(connection=connection, target_metadata=db.metadata, render_item=render)
+    context.configure(
+        connection=connection, target_metadata=db.metadata, render_item=render, include_object=migrate.is_declared
+    )
     context.run_migrations()
 database.close()

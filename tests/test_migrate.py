@@ -18,7 +18,8 @@ def differences(url: str) -> list[object]:
     migrate.upgrade(url)
     database = db.Database(url)
     with database.engine.connect() as connection:
-        found = compare_metadata(MigrationContext.configure(connection), db.metadata)
+        context = MigrationContext.configure(connection, opts={"include_object": migrate.is_declared})
+        found = compare_metadata(context, db.metadata)
     database.close()
     return [one for one in found if "test" not in str(one)]
 

@@ -75,6 +75,17 @@ parts = sa.Table(
     sa.Index("part_session", "session_id", "message_id", "id"),
 )
 
+# What each part can be found by. A full-text index over it stands beside it, written by hand in its migration.
+part_words = sa.Table(
+    "part_words",
+    db.metadata,
+    sa.Column("id", db.BigSerial, primary_key=True, autoincrement=True),
+    sa.Column("part_id", sa.String(40), sa.ForeignKey("part.id", ondelete="CASCADE"), nullable=False, unique=True),
+    sa.Column("message_id", sa.String(40), nullable=False),
+    sa.Column("session_id", sa.String(40), nullable=False, index=True),
+    sa.Column("words", sa.Text, nullable=False),
+)
+
 runs = sa.Table(
     "run",
     db.metadata,

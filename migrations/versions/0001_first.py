@@ -13,6 +13,20 @@ branch_labels = None
 depends_on = None
 
 
+# FTS5 keeps no words of its own here: it reads those of part_words, and triggers tell it of every change.
+_SEARCH = {
+    "sqlite": (
+        "CREATE VIRTUAL TABLE part_words_fts USING fts5"
+        "(words, content='part_words', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='2 3')",
+        "CREATE TRIGGER part_words_fts_added AFTER INSERT ON part_words BEGIN"
+        " INSERT INTO part_words_fts(rowid, words) VALUES (new.id, new.words); END",
+        "CREATE TRIGGER part_words_fts_removed AFTER DELETE ON part_words BEGIN"
+        " INSERT INTO part_words_fts(part_words_fts, rowid, words) VALUES ('delete', old.id, old.words); END",
+    ),
+    "postgresql": ("CREATE INDEX part_words_fts ON part_words USING gin (to_tsvector('simple', words))",),
+}
+
+
 def upgrade() -> None:
     """Apply."""
     op.create_table('ask',
@@ -318,10 +332,27 @@ def upgrade() -> None:
     )
     op.create_index('part_message', 'part', ['message_id', 'id'], unique=False)
     op.create_index('part_session', 'part', ['session_id', 'message_id', 'id'], unique=False)
+    op.create_table('part_words',
+    sa.Column('id', BigSerial, autoincrement=True, nullable=False),
+    sa.Column('part_id', sa.String(length=40), nullable=False),
+    sa.Column('message_id', sa.String(length=40), nullable=False),
+    sa.Column('session_id', sa.String(length=40), nullable=False),
+    sa.Column('words', sa.Text(), nullable=False),
+    sa.ForeignKeyConstraint(['part_id'], ['part.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('part_id')
+    )
+    op.create_index(op.f('ix_part_words_session_id'), 'part_words', ['session_id'], unique=False)
+    for statement in _SEARCH[op.get_context().dialect.name]:
+        op.execute(statement)
 
 
 def downgrade() -> None:
     """Take back."""
+    if op.get_context().dialect.name == "sqlite":
+        op.execute("DROP TABLE part_words_fts")
+    op.drop_index(op.f('ix_part_words_session_id'), table_name='part_words')
+    op.drop_table('part_words')
     op.drop_index('part_session', table_name='part')
     op.drop_index('part_message', table_name='part')
     op.drop_table('part')

@@ -134,3 +134,17 @@ def test_the_keys_are_a_page_and_a_fragment(browser: Browser) -> None:
     listed = browser.get("/keys", headers={"HX-Request": "true"}).text
     assert "<html" not in listed
     assert listed.count("<dd>") == sum(len(keys) for _heading, keys in KEYS)
+
+
+def test_the_search_leads_to_the_place_in_a_long_transcript(browser: Browser, alice: Actor) -> None:
+    session = sessions.create(alice, projects.resolve(alice, None), title="Long")
+    said = [{"type": "text", "text": "the wombat"}]
+    sent, _ = sessions.send(alice, session.id, said, no_reply=True)
+    for number in range(120):
+        sessions.send(alice, session.id, [{"type": "text", "text": f"word {number}"}], no_reply=True)
+    page = browser.get("/search?q=wombat").text
+    part_id = sent.parts[0].id
+    assert f'href="/sessions/{session.id}?at={sent.id}#part-{part_id}"' in page
+    assert "the <mark>wombat</mark>" in page
+    assert f'id="part-{part_id}"' not in browser.get(f"/sessions/{session.id}").text
+    assert f'id="part-{part_id}"' in browser.get(f"/sessions/{session.id}?at={sent.id}").text

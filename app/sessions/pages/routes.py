@@ -171,13 +171,20 @@ def _done(session_id: str) -> Response:
 
 
 def _part(session: Session, messages: list[Message]) -> tuple[list[Message], str]:
-    """The newest messages up to `before`, and the URL of those before them."""
-    before = request.args.get("before", "")
+    """The newest messages up to `before`, or those around `at`, and the URL of those before them."""
+    before = request.args.get("before", "") or _after(messages, request.args.get("at", ""))
     kept = [message for message in messages if not before or message.id < before]
     part = kept[-SHOWN:]
     if len(kept) <= SHOWN:
         return part, ""
     return part, url_for("sessions.show", session_id=session.id, before=part[0].id)
+
+
+def _after(messages: list[Message], at: str) -> str:
+    """The id before which a page ends that has this message in its middle; "" where the newest page has it."""
+    where = next((number for number, message in enumerate(messages) if message.id == at), len(messages))
+    end = where + SHOWN // 2
+    return messages[end].id if end < len(messages) else ""
 
 
 def _side(actor: Actor, session: Session) -> dict[str, list[rows.Row]]:

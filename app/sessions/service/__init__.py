@@ -14,7 +14,7 @@ from app.sessions.service.journal import (
     set_todos,
     transcript_of,
 )
-from app.sessions.service.lists import busy_ids, find_page, spell_page
+from app.sessions.service.lists import busy_ids, find_page, find_words, spell_page
 from app.sessions.service.modes import register_default_model, register_modes
 from app.sessions.service.runs import (
     beat,
@@ -73,6 +73,7 @@ __all__ = [
     "end_dead_leases",
     "end_lost_leases",
     "find_page",
+    "find_words",
     "finish",
     "get",
     "get_many",

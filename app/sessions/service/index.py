@@ -21,66 +21,77 @@ OUTPUT = 4_000  # of these, from a tool's output
 EITHER_SIDE = 60
 WORDS = models.part_words
 _WORD = re.compile(r"\w+")
-_SETTLED = ("completed", "error")
+_ENDED = ("completed", "error")
+_remove = WORDS.delete().where(WORDS.c.part_id == sa.bindparam("part"))
 _fts = sa.table("part_words_fts", sa.column("part_words_fts"), sa.column("rowid"), sa.column("rank"))
 
 
 @dataclass(frozen=True)
 class Found:
-    """Where a search hit: the part, its message and session, and the words around the first hit."""
+    """Where a search hit: the part, its message, and the words around the first hit."""
 
-    session_id: str
     message_id: str
     part_id: str
     around: str
 
 
 def put(connection: sa.Connection, part: Part) -> None:
-    """Let a part be found by what it says now; nothing for one that still grows."""
-    words = words_of(part)
-    connection.execute(WORDS.delete().where(WORDS.c.part_id == part.id))
+    """Let a part be found by what it says now, if it is settled."""
+    if not _is_settled(part):
+        return
+    words = " ".join(" ".join(_said(part))[:MOST].replace("\0", " ").split())
+    connection.execute(_remove, {"part": part.id})
     if words:
         row = {"part_id": part.id, "message_id": part.message_id, "session_id": part.session_id, "words": words}
         connection.execute(WORDS.insert().inline(), row)
 
 
-def words_of(part: Part) -> str:
-    """What a part can be found by; "" while it is not settled."""
-    return " ".join(_said(part))[:MOST].replace("\0", "\ufffd").strip()
+def said_in(engine: str) -> sa.ColumnElement[bool]:
+    """The condition on `part_words` that a part holds all that the parameter `said` seeks (see `sought`)."""
+    said = sa.bindparam("said", type_=sa.Text)
+    if engine == "sqlite":
+        return WORDS.c.id.in_(sa.select(_fts.c.rowid).where(_fts.c.part_words_fts.op("MATCH")(said)))
+    simple: sa.ColumnElement[Any] = sa.literal_column("'simple'")
+    vector = sa.func.to_tsvector(simple, WORDS.c.words)
+    return vector.op("@@", is_comparison=True)(sa.func.to_tsquery(simple, said))
 
 
-def matches(connection: sa.Connection, wanted: str) -> sa.ColumnElement[bool] | None:
-    """The condition on `part_words` that all wanted words stand in a part; None when there is no word to seek."""
-    words = _WORD.findall(wanted)[:12]
-    if not words:
-        return None
-    if connection.dialect.name == "postgresql":
-        query = " & ".join(f"{word}:*" for word in words)
-        vector = sa.func.to_tsvector(sa.text("'simple'"), WORDS.c.words)
-        return vector.op("@@")(sa.func.to_tsquery(sa.text("'simple'"), query))
-    query = " ".join(f'"{word}"*' for word in words)
-    hits = sa.select(_fts.c.rowid).where(_fts.c.part_words_fts.op("MATCH")(query))
-    return WORDS.c.id.in_(hits)
+def sought(words: str, engine: str) -> str:
+    """What a person typed, as the engine's search wants it: all words, each the beginning of one. "" without any."""
+    found = _WORD.findall(words)[:12]
+    if engine == "sqlite":
+        return " ".join(f'"{word}"*' for word in found)
+    return " & ".join(f"{word}:*" for word in found)
 
 
-def around(words: str, wanted: str) -> str:
+def found(hit: Any, wanted: str) -> Found:
+    """A row of `part_words` as what was found."""
+    return Found(hit.message_id, hit.part_id, _around(hit.words, wanted))
+
+
+def _around(words: str, wanted: str) -> str:
     """The text on either side of the first hit, in one line."""
-    flat = " ".join(words.split())
     first = next(iter(_WORD.findall(wanted)), "")
-    at = max(0, flat.lower().find(first.lower()))
+    at = max(0, words.lower().find(first.lower()))
     start, end = max(0, at - EITHER_SIDE), at + len(first) + EITHER_SIDE
-    return ("…" if start else "") + flat[start:end].strip() + ("…" if end < len(flat) else "")
+    return ("…" if start else "") + words[start:end].strip() + ("…" if end < len(words) else "")
+
+
+def _is_settled(part: Part) -> bool:
+    """Whether a part says all that it will say: texts that have begun end, and calls too."""
+    if part.type == "tool":
+        return part.data.get("state", {}).get("status") in _ENDED
+    time = part.data.get("time") or {}
+    return "start" not in time or "end" in time
 
 
 def _said(part: Part) -> Iterator[str]:
     data = part.data
     if part.type in ("text", "reasoning"):
-        time = data.get("time") or {}
-        if "start" not in time or "end" in time:
-            yield data.get("text", "")
+        yield data.get("text", "")
     elif part.type == "file":
         yield data.get("filename") or ""
-    elif part.type == "tool" and data.get("state", {}).get("status") in _SETTLED:
+    elif part.type == "tool":
         state = data["state"]
         yield from (data.get("tool", ""), state.get("title") or "")
         yield from _values(state.get("input"))

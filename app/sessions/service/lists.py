@@ -11,8 +11,8 @@ from orjson import Fragment
 from app import db
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.sessions.service import rows
-from app.sessions.service.rows import PARTS, SESSIONS
+from app.sessions.service import index, rows
+from app.sessions.service.rows import SESSIONS
 from app.sessions.things import Session, session_of
 from app.spelling import Spelling
 
@@ -51,6 +51,28 @@ def spell_page(actor: Actor, spelling: Spelling[Session], **wanted: Unpack[Wante
     with db.read() as connection:
         keys = db.fetch_words(connection, _page(tuple(given), keys=True), _values(given))
         return spelling.of(keys, lambda ids: rows.sessions(connection, ids))
+
+
+def find_words(actor: Actor, words: str, limit: int = 5) -> list[tuple[Session, index.Found]]:
+    """Where these words stand in transcripts that the actor may read, newest first; a session's newest place only."""
+    where = readable(actor)
+    engine = "sqlite" if db.current().is_sqlite else "postgresql"
+    said = index.sought(words, engine)
+    if not said:
+        return []
+    newest = (
+        sa.select(sa.func.max(index.WORDS.c.id))
+        .join(SESSIONS, SESSIONS.c.id == index.WORDS.c.session_id)
+        .where(index.said_in(engine), *where)
+        .group_by(SESSIONS.c.id, SESSIONS.c.updated)
+        .order_by(SESSIONS.c.updated.desc())
+        .limit(limit)
+    )
+    query = sa.select(index.WORDS).where(index.WORDS.c.id.in_(newest)).order_by(index.WORDS.c.id.desc())
+    with db.read() as connection:
+        hits = connection.execute(query, {"said": said}).all()
+        found = dict(rows.sessions(connection, [hit.session_id for hit in hits]))
+    return [(found[hit.session_id], index.found(hit, words)) for hit in hits if hit.session_id in found]
 
 
 def busy_ids(actor: Actor) -> dict[str, str]:
@@ -105,7 +127,7 @@ def _given(
         if value:
             given[name] = {name: value}
     if words:
-        given["said" if in_messages else "titled"] = {"pattern": _pattern(words)}
+        given |= _seek(words, in_messages)
     if archived is not None:
         given["archived" if archived else "unarchived"] = {}
     if state:
@@ -124,17 +146,23 @@ def _values(given: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: value for values in given.values() for name, value in values.items()}
 
 
+def _seek(words: str, in_messages: bool) -> dict[str, dict[str, Any]]:
+    engine = "sqlite" if db.current().is_sqlite else "postgresql"
+    said = index.sought(words, engine) if in_messages else ""
+    pattern = {"pattern": _pattern(words)}
+    return {f"said on {engine}": {**pattern, "said": said}} if said else {"titled": pattern}
+
+
 def _pattern(words: str) -> str:
     return "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
 
 
-def _like(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    return column.ilike(sa.bindparam("pattern", type_=sa.Text), escape="\\")
+def _titled_or_said(engine: str) -> sa.ColumnElement[bool]:
+    said = sa.select(index.WORDS.c.session_id).where(index.said_in(engine))
+    return sa.or_(_titled, SESSIONS.c.id.in_(said))
 
 
-_titled = _like(SESSIONS.c.title)
-_called = sa.and_(PARTS.c.type == "tool", _like(sa.cast(PARTS.c.data, sa.Text)))
-_said = sa.select(PARTS.c.session_id).where(sa.or_(_like(PARTS.c.text), _called))
+_titled = SESSIONS.c.title.ilike(sa.bindparam("pattern", type_=sa.Text), escape="\\")
 _FILTERS: dict[str, sa.ColumnElement[bool]] = {
     "bound": SESSIONS.c.project == sa.bindparam("bound"),
     "visible": _open_to(sa.bindparam("reader")),
@@ -143,7 +171,8 @@ _FILTERS: dict[str, sa.ColumnElement[bool]] = {
     "owner": SESSIONS.c.owner == sa.bindparam("owner"),
     "since": SESSIONS.c.updated >= sa.bindparam("since"),
     "titled": _titled,
-    "said": sa.or_(_titled, SESSIONS.c.id.in_(_said)),
+    "said on sqlite": _titled_or_said("sqlite"),
+    "said on postgresql": _titled_or_said("postgresql"),
     "archived": SESSIONS.c.archived.is_not(None),
     "unarchived": SESSIONS.c.archived.is_(None),
     "state": SESSIONS.c.state.in_(sa.bindparam("states", expanding=True)),

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from app import db, ids, record
 from app.errors import NotFound
 from app.sessions import events, models
+from app.sessions.service import index
 from app.sessions.things import Message, Part, Run, Session, message_of, part_of, run_of, session_of
 
 SESSIONS, MESSAGES, PARTS, RUNS = models.sessions, models.messages, models.parts, models.runs
@@ -101,6 +102,7 @@ def insert_part(connection: sa.Connection, part: Part, scope: Session) -> None:
 
 def _insert_part(connection: sa.Connection, part: Part, scope: Session) -> None:
     connection.execute(PARTS.insert().inline(), {**part.plain(), **_columns(part)})
+    index.put(connection, part)
     record.event(connection, events.PartUpdated(scope.id, part.plain()), scope)
 
 
@@ -108,6 +110,7 @@ def update_part(connection: sa.Connection, part: Part, scope: Session) -> None:
     """Write a part anew and announce it."""
     mark_changed(connection, part.message_id)
     connection.execute(PARTS.update().where(PARTS.c.id == part.id).values(**_columns(part)))
+    index.put(connection, part)
     record.event(connection, events.PartUpdated(scope.id, part.plain()), scope)
 
 

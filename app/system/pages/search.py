@@ -112,6 +112,7 @@ def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]
     found = [
         ("Waiting for you", _waiting(actor, words)),
         ("Sessions", _sessions(actor, words)),
+        ("Inside transcripts", _transcripts(actor, words)),
         (f"Files in {place.project.name}" if place else "", _files(actor, place, words, at)),
         ("Actions", _actions(words)),
     ]
@@ -149,6 +150,21 @@ def _sessions(actor: Actor, words: str) -> list[Hit]:
             updated=None if session.state in STATES else session.updated,
         )
         for session in sessions.find_page(actor, words=words, limit=MOST, archived=False)
+    ]
+
+
+def _transcripts(actor: Actor, words: str) -> list[Hit]:
+    if not words or not accounts.may(actor, "sessions:read"):
+        return []
+    return [
+        Hit(
+            url_for("sessions.show", session_id=session.id, at=found.message_id, _anchor=f"part-{found.part_id}"),
+            "text-search",
+            found.around,
+            session.title or "Untitled",
+            updated=session.updated,
+        )
+        for session, found in sessions.find_words(actor, words, MOST)
     ]
 
 
