@@ -35,10 +35,12 @@
       const above = row.dataset.under && doc.getElementById(row.dataset.under);
       if (old && (above || target.contains(old))) return replace(old, row);
       const below = all(`[data-under="${row.id}"]`);
+      const focused = old && onTitle(old);
       old?.remove();
       if (above) above.after(row);
       else target.prepend(row);
       row.after(...below);
+      if (focused) one("a.title", row)?.focus();
       return !old;
     });
   }
@@ -48,16 +50,18 @@
     return [...fragment.children].filter((child) => put(child.id && doc.getElementById(child.id), child));
   }
 
+  const onTitle = (row) => row.contains(doc.activeElement) && doc.activeElement.matches("a.title");
+
   function replace(old, fresh) {
     keepOpen(old, fresh);
     const active = doc.activeElement;
     const touched = all("input:not([type=hidden]), textarea", old).filter((field) => field === active
       || field.value !== field.defaultValue || field.checked !== field.defaultChecked);
-    const onTitle = old.contains(active) && active.matches("a.title");
+    const focused = onTitle(old);
     const piece = doc.createDocumentFragment();
     piece.append(fresh);
     api.insertContent({ target: old, fragment: piece, swapSpec: { style: "outerHTML", settle: 0 } }, false);
-    if (onTitle) one("a.title", fresh)?.focus();
+    if (focused) one("a.title", fresh)?.focus();
     for (const field of touched) keepTyped(field, fresh, field === active);
     all("form[data-question]", fresh).forEach(nameAnswer);
   }

@@ -33,8 +33,8 @@ def python(code: str, **more: str) -> subprocess.Popen[str]:
     """A Python that runs as a plain user, even where the tests run as root."""
     return subprocess.Popen(
         [sys.executable, "-c", PLAIN + code],
-        cwd=ROOT,
-        env={**os.environ, "SECRET_OF_THE_SERVER": "topsecret", **more},
+        cwd="/",  # nobody may not be let into ours
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SECRET_OF_THE_SERVER": "topsecret", **more},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -22,6 +22,7 @@ def ask(browser: Browser, alice: Actor) -> Ask:
 def begin(browser: Browser, actor: Actor) -> Ask:
     """Run the demo up to its first ask."""
     session_id = browser.post("/demo").headers["Location"].rpartition("/")[2]
+    until(lambda: sessions.get(actor, session_id).state == "waiting")
     return until(lambda: next(iter(service.waiting(actor, session_id)), None))
 
 
