@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class Config:
     outbound_allow: tuple[str, ...] = ()
     worker_threads: int = 8
     durability: str = "normal"
+    model_waits: tuple[float, float, float] = (10, 60, 90)
+    model_pause: float = 1.0
     testing: bool = False
 
     @property
@@ -81,6 +84,7 @@ class Config:
             outbound_allow=_words(get("OUTBOUND_ALLOW")),
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+            model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 
     def checked(self) -> Config:
@@ -102,6 +106,17 @@ def _number(name: str, text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) < 65536:
         raise Invalid(f"{PREFIX}{name} is a whole number, not {text!r}.", name)
     return int(text)
+
+
+def _waits(name: str, text: str) -> tuple[float, float, float]:
+    """Read `connect,first byte,between bytes`, in seconds."""
+    try:
+        connect, first_byte, between_bytes = (float(word) for word in _words(text))
+    except ValueError:
+        raise Invalid(f"{PREFIX}{name} is three numbers of seconds by comma, not {text!r}.", name) from None
+    if not all(0 < wait < math.inf for wait in (connect, first_byte, between_bytes)):
+        raise Invalid(f"{PREFIX}{name} is three numbers of seconds above 0, not {text!r}.", name)
+    return connect, first_byte, between_bytes
 
 
 def _one_of(name: str, text: str, choices: tuple[str, ...]) -> str:

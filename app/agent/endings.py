@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.agent.conversation import was_retried
 from app.agent.providers import ProviderFailed, Usage
+from app.agent.writer import INVALID_JSON
+from app.sessions.service import Message
 
 Error = dict[str, Any]
 
@@ -37,6 +40,12 @@ def api_error(failed: ProviderFailed) -> Error:
     """The data of an APIError: message, isRetryable, and the status if there was one."""
     data = {"message": failed.message, "isRetryable": failed.retryable, "statusCode": failed.status}
     return {name: value for name, value in data.items() if value is not None}
+
+
+def has_invalid_call(step: Message) -> bool:
+    """Whether the model called a tool in this step with something that is not a JSON object."""
+    calls = [part for part in step.parts if part.type == "tool" and not was_retried(part)]
+    return any(part.data["state"].get("error") == INVALID_JSON for part in calls)
 
 
 def tokens(usage: Usage) -> dict[str, Any]:

@@ -33,8 +33,8 @@ ASKED = Request("scripted", "", (UserTurn((Text("hello"),)),))
 def bare(database: db.Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No keys, no home, no Ollama."""
     for known in KNOWN.values():
-        monkeypatch.delenv(known.key, raising=False)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+        for name in (*known.keys, known.base_url_key):
+            monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(catalog, "OLLAMA_URL", "http://127.0.0.1:1")
     catalog._fetched.clear()
@@ -204,7 +204,7 @@ def test_a_project_s_address_is_checked(alice: Actor, tmp_path: Path, model_serv
 
 
 def test_wires_we_do_not_speak_are_left_out(alice: Actor, tmp_path: Path) -> None:
-    given = {"npm": "@ai-sdk/anthropic", "options": {"baseURL": "https://x.example"}}
+    given = {"npm": "@ai-sdk/amazon-bedrock", "options": {"baseURL": "https://x.example"}}
     project = write(tmp_path / "p", {"provider": {"claude": given, "odd": "text", "none": {}}})
     assert list(listed(alice, project)) == ["demo"]
 

@@ -18,6 +18,7 @@ from app.agent import modes
 from app.agent import service as agent
 from app.agent.conversation import INTERRUPTED
 from app.agent.providers import catalog
+from app.agent.writer import RETRIED
 from app.approvals import service as approvals
 from app.approvals.events import Withdrawn
 from app.approvals.service import Rule
@@ -381,12 +382,47 @@ def test_a_refused_key_is_the_messages_error(talk: Talk, model_server: ModelServ
     assert text_of(talk.ask("[[say Better.]]")[0]) == "Better."
 
 
-def test_an_answer_that_breaks_off_keeps_what_came(talk: Talk, model_server: ModelServer) -> None:
-    model_server.script = [[Say("Half"), Cut()]]
+def test_an_answer_that_breaks_off_is_asked_again_and_what_came_stays_marked(
+    talk: Talk, model_server: ModelServer
+) -> None:
+    half = Call("read", '{"filePath": "READ', id="c1")
+    model_server.script = [[Think("Hm"), Say("Half"), half, Cut()], [Say("Whole")]]
     [message] = talk.ask("Hi")
-    assert text_of(message) == "Half"
+    assert [part.type for part in message.parts] == [
+        "step-start", "reasoning", "text", "tool", "retry", "text", "step-finish",
+    ]  # fmt: skip
+    assert [bool(part.data.get("metadata")) for part in message.parts[1:4]] == [True] * 3
+    assert [part.data["text"] for part in message.parts if part.type == "text"] == ["Half", "Whole"]
+    assert message.parts[3].data["state"]["error"] == RETRIED
+    assert message.parts[4].data["attempt"] == 1
+    assert "metadata" not in message.parts[5].data
+    talk.ask("And then?")
+    assert model_server.requests[0] == model_server.requests[1]
+    assert [one["content"] for one in model_server.requests[2]["messages"] if one["role"] == "assistant"] == ["Whole"]
+
+
+def test_an_answer_that_breaks_off_six_times_keeps_all_that_came(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Say(f"Half {number}"), Cut()] for number in range(6)]
+    [message] = talk.ask("Hi")
+    assert [part.data["text"] for part in message.parts if part.type == "text"] == [f"Half {n}" for n in range(6)]
+    assert [part.data["attempt"] for part in message.parts if part.type == "retry"] == [1, 2, 3, 4, 5]
     assert message.data["error"]["name"] == "APIError"
     assert talk.state() == "failed"
+
+
+def test_calls_that_are_no_json_go_back_to_the_model_three_times(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Call("read", '{"filePath": ')] for _ in range(5)]
+    answers = talk.ask("Hi")
+    assert len(answers) == len(model_server.requests) == 4
+    assert all("valid JSON" in results(request)[-1] for request in model_server.requests[1:])
+    assert "4 times in a row" in answers[-1].data["error"]["data"]["message"]
+    assert talk.state() == "failed"
+
+
+def test_calls_that_are_no_json_now_and_then_do_not_end_the_turn(talk: Talk, model_server: ModelServer) -> None:
+    wrong, right = [Call("read", '{"filePath": ')], [Call("read", {"filePath": "README.md"})]
+    model_server.script = [wrong, wrong, right, wrong, wrong, [Say("Done.")]]
+    assert text_of(talk.ask("Hi")[-1]) == "Done."
 
 
 def test_a_mode_that_is_gone_is_told_in_an_answer(

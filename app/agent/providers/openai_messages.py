@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.agent.providers import AssistantTurn, Image, Request, Text, ToolResults, ToolSpec, Turn, UserTurn
+from app.agent.providers import AssistantTurn, Image, Request, Text, ToolResults, ToolSpec, Turn, UserTurn, fitting
 
 OUR_OPTIONS = frozenset({"reasoning_field"})
 
@@ -27,9 +27,9 @@ def body(request: Request) -> dict[str, Any]:
 
 def messages(request: Request) -> Iterator[dict[str, Any]]:
     """Yield the wire's messages, the system prompt first."""
-    if request.system:
-        yield {"role": "system", "content": request.system}
-    reasoning_field = str(request.options.get("reasoning_field") or "")
+    reasoning_field = str(request.options.get("reasoning_field") or "") if request.think else ""
+    if system := fitting.system(request, lambda _thought: bool(reasoning_field)):
+        yield {"role": "system", "content": system}
     for turn in request.messages:
         yield from _turn(turn, reasoning_field)
 
@@ -50,13 +50,13 @@ def _assistant(turn: AssistantTurn, reasoning_field: str) -> dict[str, Any]:
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": orjson.dumps(call.input).decode()},
+                "function": {"name": fitting.plain(call.name), "arguments": orjson.dumps(call.input).decode()},
             }
             for call in turn.calls
         ]
-    if reasoning_field and turn.reasoning:
+    if reasoning_field and turn.thoughts:
         # Some thinking models refuse a history whose calls come without the thoughts that led to them.
-        message[reasoning_field] = turn.reasoning
+        message[reasoning_field] = "\n".join(thought.text for thought in turn.thoughts)
     return message
 
 
@@ -66,7 +66,7 @@ def _results(turn: ToolResults) -> Iterator[dict[str, Any]]:
         yield {"role": "tool", "tool_call_id": result.call_id, "content": text}
     pictures = [image for result in turn.results for image in result.images]
     if pictures:
-        yield {"role": "user", "content": _content((Text("The pictures the tools gave:"), *pictures))}
+        yield {"role": "user", "content": _content((Text(fitting.TOOL_PICTURES), *pictures))}
 
 
 def _content(parts: tuple[Text | Image, ...]) -> str | list[dict[str, Any]]:

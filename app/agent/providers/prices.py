@@ -8,10 +8,11 @@ from functools import cache
 from app.agent.providers import Usage
 from app.agent.providers.known import ModelInfo
 
-# Models of these names answer no chat with tools.
+# Models of these names answer no chat with tools, or are not on offer any more.
 _OTHER = re.compile(
     r"image|audio|tts|whisper|embed|realtime|transcribe|moderation|dall-e|search|sora|babbage|davinci|curie|ada\b|"
-    r"instruct|decision|ocr|guard|live|chatgpt|-3\.5|gpt-4$|gpt-4-|deep-research|cyber|voice",
+    r"instruct|decision|ocr|guard|live|chatgpt|-3\.5|gpt-4$|gpt-4-|deep-research|cyber|voice|"
+    r"claude-(v1|2|3)|gemini-(1|pro|flash-1)|omni|banana|robotics|gemma-?\d?n?-2",
     re.IGNORECASE,
 )
 
@@ -63,5 +64,6 @@ def model_cost(info: ModelInfo, usage: Usage) -> float | None:
     if info.price_in is None or info.price_out is None:
         return None
     cached = info.price_in if info.price_cached is None else info.price_cached
-    spent = (usage.input + usage.cache_write) * info.price_in + usage.cache_read * cached
+    written = info.price_in if info.price_written is None else info.price_written
+    spent = usage.input * info.price_in + usage.cache_write * written + usage.cache_read * cached
     return (spent + (usage.output + usage.reasoning) * info.price_out) / 1_000_000

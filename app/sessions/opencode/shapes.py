@@ -9,7 +9,7 @@ from app.events.service import Fact
 from app.sessions import events
 from app.sessions.service import Message, Part, Session
 
-_HIDDEN = ("by", "ready")
+_HIDDEN = ("by", "ready", "signature", "redacted")
 
 
 @opencode.shapes("session")
