@@ -1,7 +1,7 @@
 """A real streaming model server for tests and benches, on all three wires: real sockets, scripted answers.
 
-An answer is a list of items (`Say`, `Think`, `Call`, `Delay`, `Gate`, `Fail`, `Stall`, `Cut`, `End`, `Typed`,
-`Finish`, `Raw`). Answers come from `server.script`, one per request, else from directives in the last user message, one
+An answer is a list of items (`Say`, `Think`, `Call`, `Delay`, `Gate`, `Fail`, `Stall`, `Cut`, `CutAfter`,
+`End`, `Typed`, `Finish`, `Raw`). Answers come from `server.script`, one per request, else from directives in the last user message, one
 per step: `[[bash echo hi]]`, `[[read a.py]]`, `[[call NAME {json}]]`, `[[say TEXT]]`, `[[think TEXT]]`,
 `[[words 100 10]]` (100 words, 10 ms apart), `[[error 429 2]]` (Retry-After 2), `[[stall]]`, `[[cut]]`;
 `[[a]]&[[b]]` is one step. When the directives are used up the answer is "Done."; without any it repeats what
@@ -94,6 +94,13 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class CutAfter:
+    """The connection is dropped after so many bytes of events, wherever this stands."""
+
+    size: int
+
+
+@dataclass(frozen=True)
 class End:
     """The answer ends here, without the wire's own end."""
 
@@ -120,7 +127,7 @@ class Finish:
     usage: dict[str, Any] | None = None
 
 
-Item = Say | Think | Call | Delay | Gate | Fail | Stall | Cut | End | Typed | Raw | Finish
+Item = Say | Think | Call | Delay | Gate | Fail | Stall | Cut | CutAfter | End | Typed | Raw | Finish
 DIRECTIVE = re.compile(r"\[\[(.+?)\]\](&)?", re.DOTALL)
 FIRST_FIELD = {"bash": "command", "read": "filePath", "list": "path", "glob": "pattern", "grep": "pattern"}
 
@@ -263,6 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Http
+    _left: int | None = None
 
     def setup(self) -> None:
         super().setup()
@@ -327,14 +335,14 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        self._left = next((item.size for item in items if isinstance(item, CutAfter)), None)
         self._bytes(spelling.begin())
         finish, calls, words = Finish(), 0, 0
         for item in items:
             if isinstance(item, Finish):
                 finish = item
             elif isinstance(item, Cut):
-                self.connection.shutdown(socket.SHUT_RDWR)
-                raise _Hungup
+                self._hang_up()
             elif isinstance(item, End):
                 self.wfile.write(b"0\r\n\r\n")
                 return
@@ -374,8 +382,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._bytes(event)
 
     def _bytes(self, data: bytes) -> None:
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
         if data:  # an empty chunk would end the answer
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        if self._left == 0:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+        raise _Hungup
 
     def _wait(self, event: threading.Event, seconds: float) -> None:
         """Wait for an event, and notice at once when the client hangs up."""
