@@ -18,6 +18,7 @@ class Anthropic(Wire):
 
     PATH = "/messages"
     PICTURES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+    ANSWER = AnthropicAnswer
 
     @staticmethod
     def authorization(key: str | None) -> dict[str, str]:
@@ -29,10 +30,7 @@ class Anthropic(Wire):
         """`{"data": [{"id"}]}`, as at OpenAI."""
         return OpenAICompatible.model_names(answer)
 
-    def body(self, request: Request) -> dict[str, Any]:
+    @staticmethod
+    def body(request: Request) -> dict[str, Any]:
         """See anthropic_messages."""
         return anthropic_messages.body(request)
-
-    def answer(self) -> AnthropicAnswer:
-        """See anthropic_answer."""
-        return AnthropicAnswer()

@@ -45,7 +45,7 @@ OLLAMA_URL = "http://127.0.0.1:11434"
 KEPT_FOR = 60.0
 PROBE = outbound.Bounds(connect=0.3, first_byte=1.0, between_bytes=1.0, total=None, size=None)
 TEST = outbound.Bounds(connect=5, first_byte=10, between_bytes=10, total=None, size=None)
-DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0)
+DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0, images=False)
 WIRES: dict[WireName, type[Wire]] = {"openai": OpenAICompatible, "anthropic": Anthropic, "google": Google}
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _fetched: dict[tuple[str, str | None], tuple[float, tuple[ModelInfo, ...]]] = {}

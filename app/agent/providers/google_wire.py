@@ -15,6 +15,7 @@ class Google(Wire):
 
     PATH = "/models/{model}:streamGenerateContent?alt=sse"
     PICTURES = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"})
+    ANSWER = GoogleAnswer
 
     @staticmethod
     def authorization(key: str | None) -> dict[str, str]:
@@ -30,10 +31,7 @@ class Google(Wire):
             ):
                 yield str(one.get("name", "")).removeprefix("models/")
 
-    def body(self, request: Request) -> dict[str, Any]:
+    @staticmethod
+    def body(request: Request) -> dict[str, Any]:
         """See google_messages."""
         return google_messages.body(request)
-
-    def answer(self) -> GoogleAnswer:
-        """See google_answer."""
-        return GoogleAnswer()

@@ -15,6 +15,7 @@ class OpenAICompatible(Wire):
 
     PATH = "/chat/completions"
     PICTURES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+    ANSWER = OpenAIAnswer
 
     @staticmethod
     def authorization(key: str | None) -> dict[str, str]:
@@ -28,10 +29,7 @@ class OpenAICompatible(Wire):
             if isinstance(one, dict) and isinstance(one.get("id"), str):
                 yield one["id"]
 
-    def body(self, request: Request) -> dict[str, Any]:
+    @staticmethod
+    def body(request: Request) -> dict[str, Any]:
         """See openai_messages."""
         return openai_messages.body(request)
-
-    def answer(self) -> OpenAIAnswer:
-        """See openai_answer."""
-        return OpenAIAnswer()

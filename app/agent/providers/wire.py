@@ -58,6 +58,8 @@ class Wire:
     """Where a request goes, below the base URL; `{model}` stands for the model's name."""
     PICTURES: frozenset[str]
     """The media types of pictures that the API takes."""
+    ANSWER: type[Answer]
+    """What puts the chunks of one answer together."""
 
     def __init__(
         self,
@@ -91,12 +93,9 @@ class Wire:
         """The names in an answer to GET `base_url/models`."""
         raise NotImplementedError
 
-    def body(self, request: Request) -> dict[str, Any]:
+    @staticmethod
+    def body(request: Request) -> dict[str, Any]:
         """The JSON body of a streamed request."""
-        raise NotImplementedError
-
-    def answer(self) -> Answer:
-        """What puts the chunks of one answer together."""
         raise NotImplementedError
 
     def stream(self, request: Request, cancel: Cancel) -> Iterator[Delta]:
@@ -136,7 +135,7 @@ class Wire:
 
     def _asked(self, request: Request, cancel: Cancel) -> Iterator[Delta]:
         url = self.base_url + self.PATH.format(model=quote(request.model.removeprefix("models/"), safe=""))
-        body, answer = orjson.dumps(self.body(request)), self.answer()
+        body, answer = orjson.dumps(self.body(request)), self.ANSWER()
         with line(self.base_url, self._trusted, self._bounds, cancel) as one:
             response = one.post(url, body, self._headers, cancel)
             with closing(response):
@@ -177,7 +176,8 @@ def events(chunks: Iterator[bytes], answer: Answer) -> Iterator[Delta]:
             yield from _event(text, answer)
             if answer.over:
                 return
-    yield from _event(rest, answer)
+    if _is_whole(rest):
+        yield from _event(rest, answer)
     if not answer.finished:
         raise ProviderFailed("The model's answer broke off before its end", retryable=True)
 
@@ -189,6 +189,13 @@ def _event(text: bytes, answer: Answer) -> Iterator[Delta]:
         answer.finished = answer.over = True
     elif piece:
         yield from _taken(_decoded(piece), answer)
+
+
+def _is_whole(text: bytes) -> bool:
+    """Whether a last line without an end of line was meant to be one."""
+    with suppress(orjson.JSONDecodeError):
+        return text[5:].strip() == END or orjson.loads(text[5:]) is not None
+    return False
 
 
 def _taken(chunk: Any, answer: Answer) -> Iterator[Delta]:
