@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from app.agent import modes
 from app.agent import service as agent
 from app.agent.conversation import INTERRUPTED
 from app.agent.providers import catalog
+from app.agent.providers.fitting import THOUGHTS_LEFT_OUT
 from app.agent.writer import RETRIED
 from app.approvals import service as approvals
 from app.approvals.events import Withdrawn
@@ -28,6 +30,7 @@ from app.errors import Conflict
 from app.sessions import events as told
 from app.sessions import models
 from app.sessions import service as sessions
+from app.sessions.opencode import shapes as opencode_shapes
 from tests import postgres
 from tests.agent.talk import Talk, text_of
 from tests.model_server import Call, Cut, Fail, Gate, ModelServer, Raw, Say, Stall, Think
@@ -578,3 +581,49 @@ def test_an_answer_beside_the_wait_wakes_the_run_on_postgresql(
     run = sessions.last_run(alice, session.id)
     assert run is not None
     assert run.state == "completed"
+
+
+@pytest.fixture
+def wire(request: pytest.FixtureRequest, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A provider on a wire of its own, pointed to the model server."""
+    name: str = request.param
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", model_server.urls["anthropic"])
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", model_server.urls["google"])
+    return name
+
+
+@pytest.mark.parametrize("wire", ["anthropic", "google"], indirect=True)
+def test_a_thought_goes_back_to_its_model_as_it_came_and_to_no_other(
+    talk: Talk, model_server: ModelServer, wire: str
+) -> None:
+    model = {"anthropic": "claude-opus-5-5", "google": "gemini-3.8-flash"}[wire]
+    call = Call("read", {"filePath": "README.md"}, "c1", signature="sig-call")
+    model_server.script = [[Think("hm \n", signature="sig-thought"), Say("I look."), call], [Say("Seen.")]]
+    prompt = talk.say("Hi", provider=wire, model=model)
+    talk.until_idle()
+    first, second = talk.answers(prompt)
+    assert [part.type for part in first.parts[:4]] == ["step-start", "reasoning", "text", "tool"]
+    assert text_of(second) == "Seen."
+    said = str(model_server.requests[1])
+    assert "'hm \\n'" in said
+    assert ("sig-thought" in said, "sig-call" in said) == (True, wire == "google")
+    talk.ask("And you?", provider="openai", model="scripted")
+    assert "sig-" not in str(model_server.requests[2])
+    assert THOUGHTS_LEFT_OUT in model_server.requests[2]["messages"][0]["content"]
+    shown = [event.part for event in talk.seen if isinstance(event, told.PartUpdated)]
+    assert all("signature" not in opencode_shapes.part(one) for one in shown)
+
+
+@pytest.mark.parametrize("wire", ["openai", "anthropic", "google"], indirect=True)
+def test_pictures_of_prompts_and_tools_reach_the_model(
+    talk: Talk, model_server: ModelServer, workspace: Path, wire: str
+) -> None:
+    png = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
+    (workspace / "a.png").write_bytes(png)
+    url = "data:image/png;base64,UFJPTVBU"
+    model_server.script = [[Call("read", {"filePath": "a.png"}, "c1")], [Say("Seen.")]]
+    parts = [{"type": "text", "text": "look"}, {"type": "file", "mime": "image/png", "url": url}]
+    sessions.send(talk.actor, talk.id, parts, provider=wire, model="scripted")
+    talk.until_idle()
+    assert "UFJPTVBU" in str(model_server.requests[0])
+    assert base64.b64encode(png).decode() in str(model_server.requests[1])
