@@ -31,8 +31,8 @@ from tests.model_server import (
 )
 from tests.model_wires import SPELLINGS, WIRES
 
-FIRST_BYTE = BETWEEN_BYTES = 0.5
-DEADLINE = 20.0
+FIRST_BYTE = BETWEEN_BYTES = 1.0
+DEADLINE = 10.0
 KEYS = {"openai": "OPENAI", "anthropic": "ANTHROPIC", "google": "GEMINI"}
 BASE_URLS = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL", "google": "GOOGLE_GEMINI_BASE_URL"}
 FINE = [Say("Here.")]

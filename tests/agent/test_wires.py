@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from app import outbound
 from app.agent.providers import (
     AssistantTurn,
     CallDone,
@@ -170,6 +173,29 @@ def test_cancelling_closes_the_stream(server: ModelServer, name: str) -> None:
     with pytest.raises(Cancelled):
         list(stream)
     assert server.hung_up.acquire(timeout=5)
+
+
+@EACH
+def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = threading.Event()
+    real = socket.getaddrinfo
+
+    def look_up(host: Any, *given: Any, **more: Any) -> Any:
+        if host in ("slow.invalid", b"slow.invalid"):
+            found.wait(30)
+            raise socket.gaierror("at last")
+        return real(host, *given, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    bounds = outbound.Bounds(connect=0.02, first_byte=0.02, between_bytes=0.02, total=None, size=None)
+    provider = WIRES[name](name, "http://slow.invalid/v1", "secret", bounds=bounds)  # type: ignore[index]
+    with pytest.raises(ProviderFailed, match="in time") as caught:
+        list(provider.stream(asked(), Cancel()))
+    assert caught.value.retryable
+    found.set()
+    for thread in threading.enumerate():
+        if thread.name == "model-request":
+            thread.join(5)
 
 
 @EACH

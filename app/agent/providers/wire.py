@@ -18,7 +18,7 @@ import httpx2
 import orjson
 
 from app import outbound
-from app.agent.providers import Cancel, Cancelled, Delta, ProviderFailed, Request, fitting
+from app.agent.providers import Cancel, Cancelled, Delta, Done, ProviderFailed, Request, fitting
 from app.agent.providers.circuit import Circuit
 from app.agent.providers.line import Line, line
 from app.agent.providers.refusal import refusal
@@ -105,8 +105,9 @@ class Wire:
         request = replace(request, options={**self._options, **request.options})
         attempt = self._circuit.begin()
         try:
-            for delta in self._fitted(fitting.fit(request, self._pictures), cancel):
-                attempt.hears(delta)
+            for place, delta in enumerate(self._fitted(fitting.fit(request, self._pictures), cancel)):
+                if place == 0 or isinstance(delta, Done):
+                    attempt.hears(delta)
                 yield delta
         except ProviderFailed as failed:
             attempt.fails(failed)
