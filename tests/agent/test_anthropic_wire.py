@@ -27,8 +27,8 @@ from app.agent.providers import (
     Usage,
     UserTurn,
 )
-from app.agent.providers.anthropic_messages import body, version
-from app.agent.providers.anthropic_wire import Anthropic
+from app.agent.providers.anthropic_messages import BINDING, body, version
+from app.agent.providers.anthropic_wire import BINDING_BETA, Anthropic
 from app.agent.providers.line import close_all
 from tests.model_server import Call, Fail, Finish, ModelServer, Raw, Say, Think
 
@@ -118,7 +118,8 @@ def test_redacted_thoughts_go_back_as_they_came() -> None:
 @pytest.mark.parametrize(
     ("model", "options", "thinking", "most"),
     [
-        ("claude-opus-5-5", {}, {"type": "adaptive", "display": "summarized"}, 32_000),
+        ("claude-opus-5-5", {}, {"type": "adaptive", "display": "summarized", **BINDING}, 32_000),
+        ("claude-opus-5", {}, {"type": "adaptive", "display": "summarized"}, 32_000),
         ("claude-sonnet-4-6", {}, {"type": "adaptive", "display": "summarized"}, 32_000),
         ("claude-haiku-4-5-20251001", {}, None, 32_000),
         ("claude-sonnet-4-20250514", {}, None, 32_000),
@@ -137,6 +138,16 @@ def test_a_model_thinks_as_its_options_say_or_as_it_can(
     sent = body(Request(model, "", [HI], options=options))
     assert sent.get("thinking") == thinking
     assert sent["max_tokens"] == most
+
+
+def test_what_is_beta_is_asked_for_where_it_is_used(server: ModelServer) -> None:
+    for model in ("claude-opus-5-5", "claude-opus-5"):
+        answer(server, Request(model, "", [HI]))
+    provider = Anthropic("anthropic", server.urls["anthropic"], headers={"anthropic-beta": "another"})
+    list(provider.stream(Request("claude-opus-5-5", "", [HI]), Cancel()))
+    assert [headers.get("anthropic-beta") for headers in server.headers] == [
+        BINDING_BETA, None, f"another,{BINDING_BETA}",
+    ]  # fmt: skip
 
 
 def test_with_a_budget_a_step_without_its_thought_is_answered_without_thinking() -> None:

@@ -453,7 +453,7 @@ def test_thoughts_are_parts_of_their_own(talk: Talk, model_server: ModelServer) 
     model_server.script = [[Think("Hm. "), Say("Yes."), Raw({"choices": [{"delta": {"content": "  "}}]})]]
     [message] = talk.ask("Hi")
     assert [part.type for part in message.parts] == ["step-start", "reasoning", "text", "step-finish"]
-    assert [part.data["text"] for part in message.parts[1:3]] == ["Hm.", "Yes."]
+    assert [part.data["text"] for part in message.parts[1:3]] == ["Hm. ", "Yes."]
 
 
 @BOTH
@@ -609,7 +609,10 @@ def test_a_thought_goes_back_to_its_model_as_it_came_and_to_no_other(
     assert ("sig-thought" in said, "sig-call" in said) == (True, wire == "google")
     talk.ask("And you?", provider="openai", model="scripted")
     assert "sig-" not in str(model_server.requests[2])
-    assert THOUGHTS_LEFT_OUT in model_server.requests[2]["messages"][0]["content"]
+    told_in_place = f"{THOUGHTS_LEFT_OUT}\nI look."
+    assert [one["content"] for one in model_server.requests[2]["messages"] if one["role"] == "assistant"] == [
+        told_in_place, "Seen.",
+    ]  # fmt: skip
     shown = [event.part for event in talk.seen if isinstance(event, told.PartUpdated)]
     assert all("signature" not in opencode_shapes.part(one) for one in shown)
 

@@ -108,10 +108,16 @@ def test_it_sends_calls_results_and_pictures_of_earlier_turns(server: ModelServe
     assert len(pictures["content"]) == 2
 
 
+def test_a_thought_goes_back_under_the_name_it_came_by(server: ModelServer) -> None:
+    turn = AssistantTurn((Thought("hm", "reasoning"), Text("yes"), Thought("more", "reasoning")))
+    answer(server, asked(messages=(turn,)))
+    assert server.requests[0]["messages"][1] == {"role": "assistant", "content": "yes", "reasoning": "hm\nmore"}
+
+
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 def test_it_tells_reasoning_from_text(server: ModelServer, field: str) -> None:
     server.script.append([Think("let me see", field), Say("yes")])
-    assert answer(server)[:2] == [ReasoningDelta("let me see"), TextDelta("yes")]
+    assert answer(server)[:3] == [ReasoningDelta("let me see"), ReasoningDelta("", field), TextDelta("yes")]
 
 
 def test_it_puts_parallel_calls_together_from_pieces(server: ModelServer) -> None:

@@ -148,7 +148,7 @@ def test_half_of_an_emoji_is_no_reason_to_fail(name: str) -> None:
 def test_it_streams_thoughts_text_and_calls_and_says_how_it_ended(server: ModelServer, name: str) -> None:
     server.script.append([Think("hm"), Say("hello there", size=4), Call("read", {"path": "a"}, "c1", size=3)])
     deltas = answer(server, name)
-    assert [delta.text for delta in deltas if isinstance(delta, ReasoningDelta)] == ["hm"]
+    assert "".join(delta.text for delta in deltas if isinstance(delta, ReasoningDelta)) == "hm"
     assert [delta.text for delta in deltas if isinstance(delta, TextDelta)] == ["hell", "o th", "ere"]
     assert [delta for delta in deltas if isinstance(delta, CallDone)] == [CallDone("c1", "read", {"path": "a"})]
     assert isinstance(deltas[-1], Done)
@@ -282,7 +282,7 @@ def test_a_server_that_refuses_thoughts_is_asked_without(server: ModelServer, na
     assert "secret plan" in first
     assert "secret plan" not in second
     assert '"sig"' not in second
-    assert fitting.THOUGHTS_LEFT_OUT in second
+    assert second.count(fitting.THOUGHTS_LEFT_OUT) == 1
 
 
 @EACH
@@ -295,7 +295,7 @@ def test_a_refusal_that_is_about_something_else_is_told_at_once(server: ModelSer
 
 @EACH
 def test_thoughts_of_another_model_do_not_go_out_and_it_is_told(server: ModelServer, name: str) -> None:
-    turn = AssistantTurn((Thought("secret plan", foreign=True), Text("Yes.")))
+    turn = AssistantTurn((Thought("secret plan", foreign=True), Thought("secret plan", foreign=True), Text("Yes.")))
     answer(server, name, asked(UserTurn((Text("hi"),)), turn, UserTurn((Text("and?"),))))
     body = json.dumps(server.requests[0])
     assert "secret plan" not in body

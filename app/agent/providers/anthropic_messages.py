@@ -1,6 +1,7 @@
 """Neutral turns as the request body of Anthropic's Messages API.
 
-Facts: platform.claude.com/docs/en, build-with-claude/{prompt-caching, extended-thinking, adaptive-thinking, vision}.
+Facts: platform.claude.com/docs/en, build-with-claude/{prompt-caching, extended-thinking, adaptive-thinking,
+preserved-thinking, vision}.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ MOST_OUTPUT_BEFORE_4 = 4_096
 # A thinking budget is a part of max_tokens; what is left is for the answer.
 ROOM_BESIDE_BUDGET = 8_192
 ADAPTIVE_SINCE = (4, 6)
+# From here on a thought is bound to all that stood before it (preserved-thinking/prefix-checks): one that another mode,
+# other tools or a new day have cut loose is dropped instead of refused.
+BOUND_SINCE = (5, 1)
+BINDING = {"block_binding": {"prefix_mismatch_behavior": "drop_block"}}
 OUR_OPTIONS = frozenset({"thinking", "effort", "max_tokens"})
 # claude-opus-4-6, claude-sonnet-4-20250514, claude-3-7-sonnet-latest: a date is no version.
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
@@ -53,8 +58,8 @@ def body(request: Request) -> dict[str, Any]:
         "messages": _cached(list(_messages(request))),
         "stream": True,
     }
-    if system := fitting.system(request, lambda thought: _goes_back(thought, request)):
-        answer["system"] = [{"type": "text", "text": system, **CACHED}]
+    if request.system:
+        answer["system"] = [{"type": "text", "text": request.system, **CACHED}]
     if request.tools:
         *others, last = map(_tool, request.tools)
         answer["tools"] = [*others, {**last, **CACHED}]
@@ -78,9 +83,10 @@ def _thinking(request: Request) -> dict[str, Any] | None:
     if isinstance(given := request.options.get("thinking"), dict):
         thinking = {_SNAKE.sub("_", key).lower(): value for key, value in given.items()}
         return thinking if thinking.get("type") != "enabled" or _may_think(request) else None
-    if (version(request.model) or (0, 0)) >= ADAPTIVE_SINCE:
-        return {"type": "adaptive", "display": "summarized"}
-    return None
+    known = version(request.model) or (0, 0)
+    if known < ADAPTIVE_SINCE:
+        return None
+    return {"type": "adaptive", "display": "summarized", **(BINDING if known >= BOUND_SINCE else {})}
 
 
 def _may_think(request: Request) -> bool:
@@ -120,13 +126,12 @@ def _content(turn: Turn, request: Request) -> Iterator[Block]:
 
 
 def _said(turn: AssistantTurn, request: Request) -> Iterator[Block]:
-    for part in turn.parts:
+    for part in fitting.told(turn, lambda thought: _goes_back(thought, request)):
         if isinstance(part, ToolCall):
             call_id, name = fitting.plain(part.id), fitting.plain(part.name)
             yield {"type": "tool_use", "id": call_id, "name": name, "input": part.input}
         elif isinstance(part, Thought):
-            if _goes_back(part, request):
-                yield _thought(part)
+            yield _thought(part)
         elif part.text.strip():
             yield {"type": "text", "text": part.text}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.agent.providers import Request, anthropic_messages
@@ -11,6 +11,8 @@ from app.agent.providers.openai_wire import OpenAICompatible
 from app.agent.providers.wire import Wire
 
 VERSION = "2023-06-01"
+BETA = "anthropic-beta"
+BINDING_BETA = "thinking-binding-controls-2026-08-01"
 
 
 class Anthropic(Wire):
@@ -29,6 +31,13 @@ class Anthropic(Wire):
     def model_names(answer: Any) -> Iterator[str]:
         """`{"data": [{"id"}]}`, as at OpenAI."""
         return OpenAICompatible.model_names(answer)
+
+    def headers(self, body: Mapping[str, Any]) -> Mapping[str, str]:
+        """With the beta that `thinking.block_binding` still needs."""
+        if "block_binding" not in (body.get("thinking") or {}):
+            return self._headers
+        given = self._headers.get(BETA)
+        return {**self._headers, BETA: f"{given},{BINDING_BETA}" if given else BINDING_BETA}
 
     @staticmethod
     def body(request: Request) -> dict[str, Any]:

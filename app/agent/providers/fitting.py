@@ -6,7 +6,7 @@ The wires share this: which pictures go out, whose thoughts go back, and which i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from app.agent.providers import (
@@ -16,6 +16,7 @@ from app.agent.providers import (
     Request,
     Text,
     Thought,
+    ToolCall,
     ToolResult,
     ToolResults,
     Turn,
@@ -23,7 +24,7 @@ from app.agent.providers import (
 )
 
 EMPTY = "[An empty message.]"
-THOUGHTS_LEFT_OUT = "What you thought at some earlier steps is kept for people to read and not shown to you again."
+THOUGHTS_LEFT_OUT = "[What was thought at this step is left out.]"
 TOOL_PICTURES = "The pictures the tools gave:"
 # An answer of these refuses the request itself: the same one would be refused again.
 REFUSED = (400, 404, 415, 422)
@@ -49,12 +50,15 @@ def plainer(request: Request, failed: ProviderFailed) -> Request | None:
     return None
 
 
-def system(request: Request, takes: Callable[[Thought], bool]) -> str:
-    """The system prompt, with a sentence if `takes` lets thoughts of earlier steps out."""
-    thoughts = [one for turn in request.messages if isinstance(turn, AssistantTurn) for one in turn.thoughts]
-    if all(takes(thought) for thought in thoughts):
-        return request.system
-    return f"{request.system}\n\n{THOUGHTS_LEFT_OUT}".strip()
+def told(turn: AssistantTurn, takes: Callable[[Thought], bool]) -> Iterator[Text | Thought | ToolCall]:
+    """The parts of a step, with one sentence in the place of the thoughts that the model does not take."""
+    is_told = False
+    for part in turn.parts:
+        if not isinstance(part, Thought) or takes(part):
+            yield part
+        elif part.text.strip() and not is_told:
+            is_told = True
+            yield Text(THOUGHTS_LEFT_OUT)
 
 
 def inline(image: Image) -> str | None:

@@ -36,8 +36,8 @@ _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 def body(request: Request) -> dict[str, Any]:
     """Give the JSON body of a request; options go out in generationConfig, by their wire names."""
     answer: dict[str, Any] = {"contents": list(_contents(request))}
-    if system := fitting.system(request, lambda thought: _goes_back(thought, request)):
-        answer["systemInstruction"] = {"parts": [{"text": system}]}
+    if request.system:
+        answer["systemInstruction"] = {"parts": [{"text": request.system}]}
     if request.tools:
         answer["tools"] = [{"functionDeclarations": [_tool(spec) for spec in request.tools]}]
     if generation := _generation(request):
@@ -91,7 +91,7 @@ def _user(parts: Iterator[Part] | list[Part]) -> Part:
 def _said(turn: AssistantTurn, request: Request) -> Iterator[Part]:
     """Each part with its own signature; of several calls only the first must have one."""
     first = turn.calls[0] if turn.calls else None
-    for part in turn.parts:
+    for part in fitting.told(turn, lambda thought: _goes_back(thought, request)):
         signature = part.signature if request.think else ""
         if isinstance(part, ToolCall):
             signature = signature or (NOT_SIGNED if part is first else "")
@@ -99,7 +99,7 @@ def _said(turn: AssistantTurn, request: Request) -> Iterator[Part]:
         elif isinstance(part, Text):
             if part.text or signature:
                 yield {"text": part.text, **_signed(signature)}
-        elif _goes_back(part, request) and part.text:
+        elif part.text:
             yield {"text": part.text, "thought": True, **_signed(signature)}
 
 

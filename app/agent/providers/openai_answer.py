@@ -27,6 +27,8 @@ FINISHES = {
     "function_call": "tool-calls",
     "content_filter": "content-filter",
 }
+# Servers differ in where a thought stands.
+THOUGHTS = ("reasoning_content", "reasoning")
 
 
 @dataclass
@@ -47,6 +49,7 @@ class OpenAIAnswer:
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._by_wire_index: dict[int, _Call] = {}
+        self._thought_in = ""
         self._finish: str | None = None
         self._usage = Usage()
         self.finished = False
@@ -66,17 +69,29 @@ class OpenAIAnswer:
 
     def end(self) -> Iterator[Delta]:
         """Yield the complete calls and `Done`."""
+        yield from self._thought_out()
         for call in self._calls:
             yield call.done()
         yield Done(finish(self._finish, bool(self._calls)), self._usage)
 
     def _delta(self, delta: dict[str, Any]) -> Iterator[Delta]:
-        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-            yield ReasoningDelta(reasoning)
+        for name in THOUGHTS:
+            if thought := delta.get(name):
+                self._thought_in = name
+                yield ReasoningDelta(thought)
+                break
         if text := delta.get("content") or delta.get("refusal"):
+            yield from self._thought_out()
             yield TextDelta(text)
         for position, piece in enumerate(delta.get("tool_calls") or ()):
+            yield from self._thought_out()
             yield self._call(piece, position)
+
+    def _thought_out(self) -> Iterator[Delta]:
+        """A thought ends; the name it came under is its signature: there its server wants it back."""
+        name, self._thought_in = self._thought_in, ""
+        if name:
+            yield ReasoningDelta("", name)
 
     def _call(self, piece: dict[str, Any], position: int) -> CallDelta:
         wire_index = piece.get("index")

@@ -7,7 +7,18 @@ from typing import Any
 
 import orjson
 
-from app.agent.providers import AssistantTurn, Image, Request, Text, ToolResults, ToolSpec, Turn, UserTurn, fitting
+from app.agent.providers import (
+    AssistantTurn,
+    Image,
+    Request,
+    Text,
+    Thought,
+    ToolResults,
+    ToolSpec,
+    Turn,
+    UserTurn,
+    fitting,
+)
 
 OUR_OPTIONS = frozenset({"reasoning_field"})
 
@@ -27,23 +38,34 @@ def body(request: Request) -> dict[str, Any]:
 
 def messages(request: Request) -> Iterator[dict[str, Any]]:
     """Yield the wire's messages, the system prompt first."""
-    reasoning_field = str(request.options.get("reasoning_field") or "") if request.think else ""
-    if system := fitting.system(request, lambda _thought: bool(reasoning_field)):
-        yield {"role": "system", "content": system}
+    if request.system:
+        yield {"role": "system", "content": request.system}
     for turn in request.messages:
-        yield from _turn(turn, reasoning_field)
+        yield from _turn(turn, request)
 
 
-def _turn(turn: Turn, reasoning_field: str) -> Iterator[dict[str, Any]]:
+def _turn(turn: Turn, request: Request) -> Iterator[dict[str, Any]]:
     if isinstance(turn, UserTurn):
         yield {"role": "user", "content": _content(turn.parts)}
     elif isinstance(turn, ToolResults):
         yield from _results(turn)
-    elif turn.text or turn.calls:
-        yield _assistant(turn, reasoning_field)
+    else:
+        told = AssistantTurn(tuple(fitting.told(turn, lambda thought: bool(_field(thought, request)))))
+        if told.text or told.calls:
+            yield _assistant(told, request)
 
 
-def _assistant(turn: AssistantTurn, reasoning_field: str) -> dict[str, Any]:
+def _field(thought: Thought, request: Request) -> str:
+    """Where a thought goes back: as the options say, else under the name that its server gave it; nothing if nowhere.
+
+    Some thinking models refuse a history whose calls come without the thoughts that led to them, so they all go back.
+    """
+    if not request.think:
+        return ""
+    return str(request.options.get("reasoning_field") or ("" if thought.foreign else thought.signature))
+
+
+def _assistant(turn: AssistantTurn, request: Request) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": turn.text or None}
     if turn.calls:
         message["tool_calls"] = [
@@ -54,9 +76,9 @@ def _assistant(turn: AssistantTurn, reasoning_field: str) -> dict[str, Any]:
             }
             for call in turn.calls
         ]
-    if reasoning_field and turn.thoughts:
-        # Some thinking models refuse a history whose calls come without the thoughts that led to them.
-        message[reasoning_field] = "\n".join(thought.text for thought in turn.thoughts)
+    for thought in turn.thoughts:
+        field = _field(thought, request)
+        message[field] = f"{message[field]}\n{thought.text}" if field in message else thought.text
     return message
 
 

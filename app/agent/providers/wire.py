@@ -98,6 +98,10 @@ class Wire:
         """The JSON body of a streamed request."""
         raise NotImplementedError
 
+    def headers(self, body: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG002 - a wire's may depend on it
+        """The headers of a request."""
+        return self._headers
+
     def stream(self, request: Request, cancel: Cancel) -> Iterator[Delta]:
         """Ask the model; yields deltas and a last `Done`; raises `ProviderFailed` or `Cancelled`."""
         if cancel.is_set():
@@ -136,9 +140,9 @@ class Wire:
 
     def _asked(self, request: Request, cancel: Cancel) -> Iterator[Delta]:
         url = self.base_url + self.PATH.format(model=quote(request.model.removeprefix("models/"), safe=""))
-        body, answer = orjson.dumps(self.body(request)), self.ANSWER()
+        body, answer = self.body(request), self.ANSWER()
         with line(self.base_url, self._trusted, self._bounds, cancel) as one:
-            response = one.post(url, body, self._headers, cancel)
+            response = one.post(url, orjson.dumps(body), self.headers(body), cancel)
             with closing(response):
                 if response.status_code != 200:
                     raise _refusal(response)
