@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from app import ids
 from app.agent.providers import (
     CallDelta,
     CallDone,
@@ -110,7 +111,7 @@ class OpenAIAnswer:
 
     def _open(self, wire_index: int, id: str, name: str) -> _Call:
         place = len(self._calls)
-        call = _Call(place, id or f"call_{place}", name)
+        call = _Call(place, id or ids.random("call"), name)
         self._calls.append(call)
         self._by_wire_index[wire_index] = call
         return call

@@ -19,6 +19,7 @@ from app.agent.providers import (
     UserTurn,
     fitting,
 )
+from app.agent.providers.openai_answer import THOUGHTS
 
 OUR_OPTIONS = frozenset({"reasoning_field"})
 
@@ -62,7 +63,8 @@ def _field(thought: Thought, request: Request) -> str:
     """
     if not request.think:
         return ""
-    return str(request.options.get("reasoning_field") or ("" if thought.foreign else thought.signature))
+    own = thought.signature if thought.signature in THOUGHTS and not thought.foreign else ""
+    return str(request.options.get("reasoning_field") or own)
 
 
 def _assistant(turn: AssistantTurn, request: Request) -> dict[str, Any]:
