@@ -1,4 +1,7 @@
-"""What a model provider is: neutral turns go in, an iterator of deltas comes out, one file per wire.
+"""What a model provider is: neutral turns go in, an iterator of deltas comes out.
+
+A wire is three files: NAME_messages (what goes out), NAME_answer (what comes back) and NAME_wire (where to, and with
+which key); what they do alike is in wire, fitting, answers and refusal.
 
 Nothing here knows sessions, the database or the web. A stream is read in the engine's own thread and may be
 cancelled from any other.
