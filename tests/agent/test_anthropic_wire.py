@@ -129,6 +129,7 @@ def test_redacted_thoughts_go_back_as_they_came() -> None:
          {"type": "enabled", "budget_tokens": 16_000}, 32_000),
         ("claude-opus-4-5", {"thinking": {"type": "enabled", "budget_tokens": 30_000}},
          {"type": "enabled", "budget_tokens": 30_000}, 38_192),
+        ("claude-opus-5-5", {"thinking": {"type": "adaptive"}}, {"type": "adaptive", **BINDING}, 32_000),
         ("claude-opus-5-5", {"thinking": {"type": "disabled"}, "max_tokens": 99}, {"type": "disabled"}, 99),
     ],
 )  # fmt: skip

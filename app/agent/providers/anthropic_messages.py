@@ -80,13 +80,15 @@ def _thinking(request: Request) -> dict[str, Any] | None:
     """As the options say; else adaptively, at models that know it, with a summary to read."""
     if not request.think:
         return None
-    if isinstance(given := request.options.get("thinking"), dict):
-        thinking = {_SNAKE.sub("_", key).lower(): value for key, value in given.items()}
-        return thinking if thinking.get("type") != "enabled" or _may_think(request) else None
     known = version(request.model) or (0, 0)
-    if known < ADAPTIVE_SINCE:
+    given = request.options.get("thinking")
+    if not isinstance(given, dict):
+        given = {"type": "adaptive", "display": "summarized"} if known >= ADAPTIVE_SINCE else {}
+    thinking = {_SNAKE.sub("_", key).lower(): value for key, value in given.items()}
+    if thinking.get("type") == "enabled" and not _may_think(request):
         return None
-    return {"type": "adaptive", "display": "summarized", **(BINDING if known >= BOUND_SINCE else {})}
+    is_bound = thinking.get("type") == "adaptive" and known >= BOUND_SINCE
+    return {**BINDING, **thinking} if is_bound else thinking
 
 
 def _may_think(request: Request) -> bool:

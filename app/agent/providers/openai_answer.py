@@ -78,7 +78,8 @@ class OpenAIAnswer:
     def _delta(self, delta: dict[str, Any]) -> Iterator[Delta]:
         for name in THOUGHTS:
             if thought := delta.get(name):
-                self._thought_in = name
+                if thought.strip():
+                    self._thought_in = name
                 yield ReasoningDelta(thought)
                 break
         if text := delta.get("content") or delta.get("refusal"):

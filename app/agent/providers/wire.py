@@ -8,6 +8,7 @@ server exists for. A wire of its own is three short files: what goes out, what c
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -47,7 +48,7 @@ class Answer(Protocol):
         ...
 
 
-class Wire:
+class Wire(ABC):
     """One base URL and key; holds no state between streams, so all engines may share it.
 
     `trusted` is for base URLs of the environment or an admin; others are checked at every call. `options` go
@@ -84,19 +85,19 @@ class Wire:
         self._circuit = circuit or Circuit()
 
     @staticmethod
+    @abstractmethod
     def authorization(key: str | None) -> dict[str, str]:
         """The headers that carry the key."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def model_names(answer: Any) -> Iterator[str]:
         """The names in an answer to GET `base_url/models`."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def body(request: Request) -> dict[str, Any]:
         """The JSON body of a streamed request."""
-        raise NotImplementedError
 
     def headers(self, body: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG002 - a wire's may depend on it
         """The headers of a request."""
