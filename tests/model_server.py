@@ -289,8 +289,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/api/tags"):
             self._json(200, {"models": [{"name": "qwen3:8b", "model": "qwen3:8b"}]})
         elif self.path.endswith("/models"):
-            if "wrong" in (self.headers.get(name, "") for name in ("x-api-key", "x-goog-api-key")):
-                self._json(401, {"error": {"message": "Incorrect API key"}})
+            if self.headers.get("x-goog-api-key") == "wrong":
+                details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
+                self._json(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": details}})
+            elif self.headers.get("x-api-key") == "wrong":
+                self._json(401, {"error": {"type": "authentication_error", "message": "invalid x-api-key"}})
             elif self.headers.get("Authorization") == "Bearer wrong":
                 self._json(401, {"error": {"message": "Incorrect API key", "code": "invalid_api_key"}})
             elif "v1beta" in self.path:

@@ -23,6 +23,7 @@ from app.agent.providers.demo import Demo
 from app.agent.providers.google_wire import Google
 from app.agent.providers.known import KNOWN, Entry, ModelInfo, Source, WireName, based, from_environ
 from app.agent.providers.openai_wire import OpenAICompatible
+from app.agent.providers.refusal import refusal
 from app.agent.providers.wire import Wire
 from app.errors import Invalid, NotFound
 from app.secrets import service as secrets
@@ -172,9 +173,9 @@ def test_key(actor: Actor | None, provider: str, base_url: str, key: str) -> Tes
             response = client.get(f"{url}/models", headers=WIRES[wire].authorization(key))
     except outbound.Failed as broken:
         return Tested(False, f"{url} cannot be reached: {broken}")
-    if response.status_code in (401, 403):
-        return Tested(False, "The key was refused.")
     if response.status_code != 200:
+        if refusal(response.status_code, _decoded(response)).auth:
+            return Tested(False, "The key was refused.")
         return Tested(False, f"The server answered {response.status_code}.")
     names = tuple(_names(response, wire))
     return Tested(True, f"The key works; {len(names)} models.", names)
@@ -302,8 +303,11 @@ def _asked(entry: Entry) -> tuple[ModelInfo, ...]:
 
 
 def _names(response: outbound.Response, wire: WireName) -> Iterator[str]:
+    return WIRES[wire].model_names(_decoded(response))
+
+
+def _decoded(response: outbound.Response) -> Any:
     try:
-        answer = orjson.loads(response.content)
+        return orjson.loads(response.content)
     except orjson.JSONDecodeError:
-        return
-    yield from WIRES[wire].model_names(answer)
+        return None

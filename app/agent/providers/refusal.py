@@ -39,7 +39,7 @@ def refusal(status: int | None, answer: Any, raw: str = "", headers: Mapping[str
     error = _error(told)
     message = str(error.get("message") or _message_of(told) or f"The model's server answered {status}")
     codes = _codes(error)
-    overflow = bool(codes & TOO_LONG) or bool(status in (None, 400, 413) and OVERFLOW.search(message))
+    overflow = status == 413 or bool(codes & TOO_LONG) or bool(status in (None, 400) and OVERFLOW.search(message))
     auth = status in (401, 403) or bool(codes & NO_KEY)
     headers = headers or {}
     return ProviderFailed(
