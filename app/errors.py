@@ -39,9 +39,13 @@ class Unauthenticated(Problem):
 
 
 class Denied(Problem):
-    """Somebody is signed in and may not do this."""
+    """Somebody is signed in and may not do this; `key` is the grant that was missing, if it was one."""
 
     status, code = 403, "FORBIDDEN"
+
+    def __init__(self, message: str, *, key: str = "", code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.key = key
 
 
 class NotFound(Problem):
@@ -52,6 +56,7 @@ class NotFound(Problem):
     def __init__(self, kind: str, id: str = "") -> None:
         super().__init__(f"{kind.capitalize()} not found: {id}" if id else f"{kind.capitalize()} not found.")
         self.kind = kind
+        self.id = id
 
 
 class Conflict(Problem):
@@ -83,8 +88,8 @@ class Limited(Problem):
 
     status, code = 429, "RATE_LIMITED"
 
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message, retry_after=retry_after)
+    def __init__(self, message: str, retry_after: int, *, code: str | None = None) -> None:
+        super().__init__(message, retry_after=retry_after, code=code)
 
 
 class Unavailable(Problem):

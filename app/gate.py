@@ -6,11 +6,13 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-import httpx2
+from typing import TYPE_CHECKING
 
 from app import config
 from app.errors import Invalid
+
+if TYPE_CHECKING:
+    import httpx2
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -159,7 +161,8 @@ def is_public(address: Address) -> bool:
 def _host_and_port(entry: str) -> tuple[str, int]:
     host, _, port = entry.rpartition(":")
     if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise Invalid(f"{entry} is neither a network nor host:port.", "SIGNALCABIN_OUTBOUND_ALLOW")
+        told = f"SIGNALCABIN_OUTBOUND_ALLOW: {entry} is neither a network nor host:port."
+        raise Invalid(told, "OUTBOUND_ALLOW")
     return _plain(host.removeprefix("[").removesuffix("]")), int(port)
 
 

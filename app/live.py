@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from flask import Response, request, stream_with_context
@@ -30,27 +30,32 @@ def after() -> str | None:
     return request.headers.get("Last-Event-ID") or request.args.get("lastEventId")
 
 
-def follow(subscription: Any, draw: Draw) -> Response:
-    """The stream of what `draw` makes of each fact; a thing that is gone meanwhile draws nothing."""
-    response = web.stream(stream_with_context(_frames(subscription, draw)))
+def follow(subscription: Any, draws: Sequence[Draw]) -> Response:
+    """The stream of what each of `draws` makes of each fact; a thing that is gone meanwhile draws nothing."""
+    response = web.stream(stream_with_context(_frames(subscription, draws)))
     response.call_on_close(subscription.close)
     return response
 
 
-def _frames(subscription: Any, draw: Draw) -> Iterator[bytes]:
+def _frames(subscription: Any, draws: Sequence[Draw]) -> Iterator[bytes]:
     with subscription:
         yield b": open\n\n"
         if subscription.resync:
             yield RESYNC
         for fact in subscription.facts(heartbeat=PING):
-            yield b": ping\n\n" if fact is None else _frame(fact, draw)
+            yield b": ping\n\n" if fact is None else _frame(fact, draws)
 
 
-def _frame(fact: Any, draw: Draw) -> bytes:
+def _frame(fact: Any, draws: Sequence[Draw]) -> bytes:
     try:
-        partials = draw(fact)
+        partials = [partial for draw in draws for partial in _drawn(draw, fact)]
     except LoadAnew:
         return f"id: {fact.cursor}\n".encode() + RESYNC
-    except Problem:
-        partials = []
     return web.frame("\n".join(partials), fact.cursor) if partials else b""
+
+
+def _drawn(draw: Draw, fact: Any) -> list[str]:
+    try:
+        return draw(fact)
+    except Problem:
+        return []

@@ -98,6 +98,15 @@ def rescope(connection: sa.Connection, session_id: str, scope: Thing) -> None:
     )
 
 
+def forget(connection: sa.Connection, session_id: str, *kept: type[Event]) -> None:
+    """Erase what the log holds of a session, except facts of these kinds, so that no replay shows it any more.
+
+    The log then has a gap, which a cursor passes over: places are compared, never counted.
+    """
+    kinds_kept = [kind.kind for kind in kept]
+    connection.execute(events.delete().where(events.c.session_id == session_id, events.c.kind.not_in(kinds_kept)))
+
+
 def audit(
     connection: sa.Connection,
     actor: Actor,

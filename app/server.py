@@ -5,6 +5,7 @@ What the worker needs is imported in it, after the fork: gunicorn's arbiter stay
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from app import config
 from app.config import Config
+from app.shield import raise_shield
 from app.wake import Ringer
 
 _ringers: list[Ringer] = []
@@ -37,6 +39,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.sessions import service as sessions
 
     events.register_text(sessions.text_of)
+    events.register_directory(sessions.directory_of)
     _ringers.append(Ringer(settings.data_dir))
     record.use(_ringers[-1])
     events.start(settings.data_dir)
@@ -98,7 +101,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "forwarder_headers": "",
             "loglevel": "warning",
             "control_socket_disable": True,
-            "post_worker_init": lambda _worker: start_background(self.settings),
+            "post_worker_init": lambda _worker: begin_work(self.settings),
             "worker_exit": lambda _server, _worker: stop_background(),
         }
         for name, value in options.items():
@@ -112,6 +115,12 @@ class Server(BaseApplication):  # type: ignore[misc]
         app = create_app(self.settings)
         say_where(self.settings, accounts.first_start())
         return app
+
+
+def begin_work(settings: Config) -> None:
+    """Start the background, and take what is loaded by now out of the garbage collector's rounds: it stays."""
+    start_background(settings)
+    gc.freeze()
 
 
 def drain() -> None:
@@ -175,6 +184,7 @@ def work(settings: Config) -> None:
     rooms.import_models()
     config.use(settings)
     os.umask(0o077)
+    raise_shield()
     db.use(db.Database(settings.database_url, settings.durability))
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -193,5 +203,6 @@ def serve(settings: Config) -> None:
     config.use(settings)
     check_ports(settings)
     os.umask(0o077)
+    raise_shield()
     sys.argv = sys.argv[:1]
     Server(settings).run()

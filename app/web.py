@@ -168,7 +168,9 @@ class Accent(Protocol):
         ...
 
 
+NoteDenial = Callable[[Actor | None, str, str, dict[str, Any]], None]
 _accents: Mapping[str, Accent] = {}
+_note_denial: NoteDenial = lambda *_: None  # noqa: E731
 
 
 def install(
@@ -177,14 +179,15 @@ def install(
     may: Callable[..., bool],
     accents: Mapping[str, Accent],
     note_change: Callable[[Actor, str, str], None],
+    note_denial: NoteDenial,
 ) -> None:
     """Wire sign-in, the check against foreign changes, headers, errors and template globals into the app.
 
     `note_change` writes down (actor, what, on which port) each change that came without credentials through
-    a port which acts as a token.
+    a port which acts as a token; `note_denial` (actor or None, what, on what, detail) each refusal.
     """
-    global _accents
-    _accents = accents
+    global _accents, _note_denial
+    _accents, _note_denial = accents, note_denial
 
     @app.before_request
     def who_asks() -> None:
@@ -198,8 +201,12 @@ def install(
         brought = accent.credentials(request) if accent else credentials(request)
         identity = identify(brought, dialect(), request.remote_addr or "")
         if identity is None:
+            if brought.bearer is not None or brought.basic_password is not None:
+                note_denial(None, "signin.token", "", _request_detail())
             guard_pages()
             return
+        # A change that the next check refuses was theirs too, though they get no further.
+        g.known = identity.actor
         guests = config.current().cors_origins
         csrf.check(
             request.method,
@@ -222,6 +229,11 @@ def install(
         static=find_static,
         may=lambda key, thing=None: may(g.get("actor"), key, thing),
     )
+
+
+def _request_detail() -> dict[str, Any]:
+    """What the audit log keeps of a refused request: where it went, and its id."""
+    return {"request": f"{request.method} {request.path[:200]}", "request_id": g.get("request_id", "")}
 
 
 def own_origins() -> list[str]:
@@ -257,10 +269,22 @@ def _on_error(error: Exception) -> Response:
     """Every error in the envelope of who asked; what we did not foresee is logged with the request's id."""
     if isinstance(error, RequestRedirect):
         return Response(status=error.code, headers={"Location": error.new_url})
-    response = _answer(_problem(error))
+    problem = _problem(error)
+    _note_refusal(problem)
+    response = _answer(problem)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
+
+
+def _note_refusal(problem: Problem) -> None:
+    """Have it written down that somebody known may not, or that somebody unknown has tried too often."""
+    caller: Actor | None = g.get("known")
+    detail = {**_request_detail(), "reason": problem.message[:300]}
+    if problem.status == 403 and caller is not None:
+        _note_denial(caller, "access", getattr(problem, "key", "") or str(request.url_rule or ""), detail)
+    elif problem.status == 429 and caller is None:
+        _note_denial(None, "signin.limited", "", detail)
 
 
 def _answer(problem: Problem) -> Response:

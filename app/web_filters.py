@@ -157,6 +157,17 @@ def ground(name: str) -> int:
     return sum(name.encode()) % 5 + 1
 
 
+def marked(text: str, words: str) -> Markup:
+    """Text with what of it was searched for marked, each of the words wherever it stands."""
+    wanted = sorted({re.escape(word) for word in words.split()}, key=len, reverse=True)
+    if not wanted:
+        return escape(text)
+    pieces = re.split(f"({'|'.join(wanted)})", text, flags=re.IGNORECASE)
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(one) if i % 2 else escape(one) for i, one in enumerate(pieces)
+    )
+
+
 def pretty(value: Any, indented: bool = True) -> str:
     """A JSON value as text to read."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None, default=str).decode()
@@ -319,6 +330,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "initials": initials,
     "ground": ground,
     "highlight": highlight,
+    "marked": marked,
     "pretty": pretty,
     "markdown": markdown,
     "blocks": blocks,

@@ -1,4 +1,5 @@
-/* Signalcabin in the browser: security of swaps, upsert, live state, follow, keys, composer, toasts. No framework. */
+/* Signalcabin in the browser: security of swaps, the one stream, live state, follow, composer, toasts. No framework.
+   Keys and the command bar are in keys.js. */
 (() => {
   "use strict";
   const doc = document;
@@ -19,22 +20,59 @@
     : { createHTML: (markup) => markup, createScript: () => "" };
 
   /* hx-swap="upsert": each child with an id replaces its namesake, or is appended to the target. */
-  function upsert(style, target, fragment) {
-    if (style !== "upsert") return false;
-    const fresh = [];
-    for (const child of [...fragment.children]) {
-      const old = child.id && doc.getElementById(child.id);
-      if (!old) {
-        target.append(child);
-        fresh.push(child);
-        continue;
-      }
-      keepOpen(old, child);
-      const piece = doc.createDocumentFragment();
-      piece.append(child);
-      api.insertContent({ target: old, fragment: piece, swapSpec: { style: "outerHTML", settle: 0 } }, false);
-    }
-    return fresh;
+  function upsert(target, fragment) {
+    return each(fragment, (old, child) => {
+      if (old) replace(old, child);
+      else target.append(child);
+      return !old;
+    });
+  }
+
+  /* hx-swap="into": a list row takes the place of its namesake if that stands in this list; else it comes to the
+     list's top, or under the row that it belongs to, and its own rows come along. */
+  function into(target, fragment) {
+    return each(fragment, (old, row) => {
+      const above = row.dataset.under && doc.getElementById(row.dataset.under);
+      if (old && (above || target.contains(old))) return replace(old, row);
+      const below = all(`[data-under="${row.id}"]`);
+      old?.remove();
+      if (above) above.after(row);
+      else target.prepend(row);
+      row.after(...below);
+      return !old;
+    });
+  }
+
+  /* Put every child somewhere; the new ones are told to htmx. */
+  function each(fragment, put) {
+    return [...fragment.children].filter((child) => put(child.id && doc.getElementById(child.id), child));
+  }
+
+  function replace(old, fresh) {
+    keepOpen(old, fresh);
+    const active = doc.activeElement;
+    const touched = all("input:not([type=hidden]), textarea", old).filter((field) => field === active
+      || field.value !== field.defaultValue || field.checked !== field.defaultChecked);
+    const onTitle = old.contains(active) && active.matches("a.title");
+    const piece = doc.createDocumentFragment();
+    piece.append(fresh);
+    api.insertContent({ target: old, fragment: piece, swapSpec: { style: "outerHTML", settle: 0 } }, false);
+    if (onTitle) one("a.title", fresh)?.focus();
+    for (const field of touched) keepTyped(field, fresh, field === active);
+    all("form[data-question]", fresh).forEach(nameAnswer);
+  }
+
+  /* A word that somebody is writing, or a choice that is made, survives that its card is drawn again. */
+  function keepTyped(field, fresh, isActive) {
+    const picks = field.matches("[type=radio], [type=checkbox]");
+    const now = all(`[name="${CSS.escape(field.name)}"]`, fresh)
+      .find((one) => one.type === field.type && (!picks || one.value === field.value));
+    if (!now) return;
+    if (picks) now.checked = field.checked;
+    else now.value = field.value;
+    if (!isActive) return;
+    now.focus();
+    if (!picks) now.setSelectionRange(field.selectionStart, field.selectionEnd);
   }
 
   /* What the reader opened or closed stays so when the event is drawn again. */
@@ -58,7 +96,57 @@
       api = internal;
       api.initSecurity(policy, refuse, refuse);
     },
-    handle_swap: upsert,
+    handle_swap: (style, target, fragment) => ({ upsert, into })[style]?.(target, fragment) ?? false,
+  });
+
+  /* The one stream of this page. Browsers open six connections to a server, so a hidden tab lets its stream go, but for
+     one that keeps the count for all of them; without locks (plain http from elsewhere) each keeps its own. */
+  const channel = new BroadcastChannel("signalcabin");
+  let stream = one("#page-stream");
+  let waiting = null;
+  let cursor = "";
+  function letGo() {
+    if (!stream) return;
+    const connection = stream._htmx?.sse;
+    stream.remove();
+    connection?.reader?.cancel();
+  }
+  function takeUp() {
+    if (!stream || stream.isConnected) return;
+    const url = new URL(stream.getAttribute("hx-sse:connect"), location.href);
+    if (cursor) url.searchParams.set("lastEventId", cursor);
+    const again = stream.cloneNode();
+    again.setAttribute("hx-sse:connect", url.pathname + url.search);
+    stream = again;
+    doc.body.append(stream);
+    htmx.process(stream);
+  }
+  /* The server would not begin it: what may not be seen any more is loaded anew, a full or starting server is asked
+     again. */
+  function refused(status) {
+    if ([401, 403, 404].includes(status)) return location.reload();
+    lost();
+    letGo();
+    setTimeout(() => { if (!doc.hidden) takeUp(); }, 3000);
+  }
+  function seen() {
+    waiting?.abort();
+    if (!doc.hidden) return takeUp();
+    if (!navigator.locks) return;
+    letGo();
+    waiting = new AbortController();
+    const { signal } = waiting;
+    const hold = () => new Promise((done) => { signal.addEventListener("abort", done); takeUp(); });
+    // It ends by itself with an error when the tab is seen again before its turn came.
+    navigator.locks.request("signalcabin-stream", { signal }, hold).catch(() => signal.aborted);
+  }
+  on("visibilitychange", seen);
+  if (doc.hidden) addEventListener("load", seen);
+  on("htmx:sse:after:message", (event) => { cursor = event.detail.connection.lastEventId || cursor; });
+  channel.addEventListener("message", (event) => {
+    if (stream?.isConnected) return;
+    all(".inbox-count").forEach((el) => { el.textContent = event.data; });
+    countTitle();
   });
 
   /* Live state: one word at the foot of the rail, a banner after 15 s. */
@@ -120,8 +208,9 @@
   /* The amber count follows into the title. */
   const bareTitle = doc.title.replace(/^\(\d+\) /, "");
   function countTitle() {
-    const waiting = one(".inbox-count")?.textContent.trim();
-    doc.title = waiting && waiting !== "0" ? `(${waiting}) ${bareTitle}` : bareTitle;
+    const number = one(".inbox-count")?.textContent.trim() || "";
+    doc.title = number && number !== "0" ? `(${number}) ${bareTitle}` : bareTitle;
+    return number;
   }
 
   /* Follow: at the bottom the view follows; else new events are counted in a pill. */
@@ -194,11 +283,17 @@
   on("input", (event) => { if (event.target.matches(".composer textarea")) grow(event.target); });
   on("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-    const form = event.target.closest("form");
+    const form = event.target.closest("form.composer, form[data-question]");
     if (form && event.target.matches("textarea, input")) {
       event.preventDefault();
       form.requestSubmit(one("[data-key='mod+Enter'], .primary", form));
     }
+  });
+  /* Enter in a rejection's word rejects; in no other field beside an approval does it press anything. */
+  on("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.matches(".more-answer .row .input")) return;
+    event.preventDefault();
+    one(".btn", event.target.closest(".row")).click();
   });
   on("htmx:after:request", (event) => {
     const { ctx } = event.detail;
@@ -210,6 +305,7 @@
       if (log) toEnd();
       one("textarea", form)?.focus();
     }
+    if (form === stream && ctx.response.status >= 400) return refused(ctx.response.status);
     if (ctx.response.status === 401) location.reload();
     else if (ctx.response.status >= 400 && ctx.swap === "none") toast("That did not work. Nothing was changed.");
   });
@@ -222,24 +318,31 @@
     if (button) delete button.dataset.busy;
   });
   on("htmx:error", (event) => {
-    if (!event.target.matches?.("[hx-sse\\:connect]")) toast("The server did not answer. Nothing was sent twice; try again.");
+    if (event.target === stream) refused(0);
+    else toast("The server did not answer. Nothing was sent twice; try again.");
   });
 
   /* After an answer the focus goes to the next thing that waits, never elsewhere. */
   on("htmx:after:swap", (event) => {
-    countTitle();
+    const number = countTitle();
+    if (event.target === stream) channel.postMessage(number);
+    const hint = one("#session-send")?.dataset.hint;
+    if (hint) one(".dock textarea").placeholder = hint;
     if (!event.target.closest?.("[data-ask]") || doc.activeElement !== doc.body) return;
     one("[data-ask] [data-key='A'], [data-ask] .btn")?.focus();
   });
 
   /* A question's button says which. */
-  on("change", (event) => {
-    const form = event.target.closest("form[data-question]");
-    if (!form) return;
+  function nameAnswer(form) {
     const picked = all(".choices :checked", form);
     const words = one("[data-answer] span", form);
     if (words) words.textContent = picked.length === 1 && form.dataset.question === "1" && picked[0].dataset.n !== "0"
       ? `Answer ${picked[0].dataset.n}` : "Answer";
+  }
+  on("change", (event) => {
+    const form = event.target.closest("form[data-question]");
+    if (!form) return;
+    nameAnswer(form);
     if (event.target.matches(".pick-other")) one(".other", event.target.closest("label"))?.focus();
   });
 
@@ -276,88 +379,8 @@
     navigator.clipboard.writeText(one(button.dataset.copy).textContent.trim()).then(() => toast("Copied."));
   });
 
-  /* Esc closes what floats; a click beside a menu closes it. */
+  /* A click beside a menu closes it. */
   on("click", (event) => {
     for (const menu of all("details[open]:has(> .menu)")) if (!menu.contains(event.target)) menu.open = false;
   });
-
-  /* A press on a row of the phone's New entry lands in the composer. */
-  if (location.hash === "#new") one(".composer textarea")?.focus();
-
-  /* Keys: single ones only outside of fields, and only if the person has not switched them off. */
-  const go = { H: "a[href][title='Home']", I: "a[href][title='Inbox']", S: "a[href][title='Sessions']", P: "a[href][title='Projects']" };
-  let goUntil = 0;
-  const press = (key, root = doc) => {
-    const button = all(`[data-key="${key}"]`, root).find((el) => el.offsetParent && !el.disabled);
-    if (!button) return false;
-    const box = button.getBoundingClientRect();
-    if (box.bottom < 0 || box.top > innerHeight - 8) { // an answer is never given to a call that is out of sight
-      button.scrollIntoView({ block: "center" });
-      button.focus();
-      return true;
-    }
-    if (button.matches("summary")) {
-      button.parentElement.open = true;
-      button.parentElement.dataset.touched = "";
-      one("input, textarea, .btn:not(summary)", button.parentElement)?.focus();
-    } else button.click();
-    return true;
-  };
-  function move(step) {
-    const rows = all("[data-row] a.title, a[data-row]").filter((el) => el.offsetParent);
-    if (!rows.length) return false;
-    const at = rows.indexOf(doc.activeElement);
-    rows[Math.max(0, Math.min(rows.length - 1, at + step))].focus();
-    return true;
-  }
-  function turn(step, selector) {
-    if (!log) return false;
-    const top = log.getBoundingClientRect().top + 16;
-    const places = all(selector, log).map((el) => [el, el.getBoundingClientRect().top]);
-    const next = step > 0 ? places.find(([, y]) => y > top + 2) : places.reverse().find(([, y]) => y < top - 2);
-    next?.[0].scrollIntoView({ block: "start" });
-    return Boolean(next);
-  }
-  const keys = {
-    "/": () => { const field = one("input[type=search]"); field?.focus(); return Boolean(field); },
-    C: () => { const area = one(".composer textarea"); if (area) area.focus(); else location.href = one(go.H).href; return true; },
-    J: () => move(1),
-    K: () => move(-1),
-    O: () => { const row = doc.activeElement; if (!row.matches("a")) return false; row.click(); return true; },
-    A: () => press("A", nearest()),
-    R: () => press("R", nearest()),
-    "shift+A": () => press("shift+A", nearest()),
-    D: () => { const link = one("a[data-tab=changes]"); if (!link) return false; location.href = link.href; return true; },
-    ".": () => press("."),
-    "[": () => turn(-1, ".said"),
-    "]": () => turn(1, ".said"),
-    E: () => turn(1, ".bad, .ev.failed"),
-  };
-  const nearest = () => doc.activeElement.closest("[data-ask]") || one("[data-ask]") || doc;
-  on("keydown", (event) => {
-    if (event.key === "Escape") {
-      const open = one("details[open]:has(> .menu)") || event.target.closest?.("details.more-answer[open]");
-      if (open) { open.open = false; one("summary", open).focus(); }
-      else if (event.target.matches("input, textarea")) event.target.blur();
-      return;
-    }
-    if (doc.body.dataset.keys === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.matches("input:not([type=radio], [type=checkbox]), textarea, select")) return;
-    const letter = event.key.length === 1 ? event.key.toUpperCase() : event.key;
-    if (Date.now() < goUntil && go[letter]) {
-      goUntil = 0;
-      location.href = one(go[letter]).href;
-      return;
-    }
-    if (letter === "G") { goUntil = Date.now() + 1500; return; }
-    if (/^[0-9]$/.test(letter) && choose(letter)) return event.preventDefault();
-    const run = keys[event.shiftKey && letter === "A" ? "shift+A" : letter];
-    if (run?.()) event.preventDefault();
-  });
-  function choose(number) {
-    const input = one(`[data-ask] .choices input[data-n="${number}"]`);
-    if (!input) return false;
-    input.click();
-    return true;
-  }
 })();

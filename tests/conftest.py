@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import config, create_app, db, ids, migrate, server
+from app import config, create_app, db, ids, migrate, rooms, server
 from app.accounts import service as accounts
 from app.accounts.grants import ROLES
 from app.actor import Actor
@@ -84,6 +84,21 @@ def database(settings: Config) -> Iterator[db.Database]:
     config.use(settings)
     opened = db.Database(settings.database_url)
     db.use(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def either_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[db.Database]:
+    """A database of each engine in turn with every table, in use without a web or background work."""
+    url = f"sqlite:///{tmp_path / 'either.db'}"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_server").create(ids.random("either").lower())
+    rooms.import_models()
+    config.use(Config(data_dir=tmp_path, database_url=url, testing=True))
+    opened = db.Database(url)
+    db.use(opened)
+    db.metadata.create_all(opened.engine)
     yield opened
     opened.close()
 

@@ -257,3 +257,17 @@ def test_a_diffs_pieces_add_up_to_its_lines():
     for hunk in web_diff.hunks(PATCH, "x.py"):
         for row in hunk.rows:
             assert "".join(piece.text for piece in row.pieces) == row.text
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "shown"),
+    [
+        ("Fix rounding", "ROUN", "Fix <mark>roun</mark>ding"),
+        ("a.b and axb", "a.b", "<mark>a.b</mark> and axb"),
+        ("one two", "two on", "<mark>on</mark>e <mark>two</mark>"),
+        ("<b>", "b", "&lt;<mark>b</mark>&gt;"),
+        ("Fix", "", "Fix"),
+    ],
+)
+def test_what_was_searched_for_is_marked(text: str, words: str, shown: str) -> None:
+    assert web_filters.marked(text, words) == Markup(shown)

@@ -17,7 +17,7 @@ def require(actor: Actor | None, key: str, thing: Thing | None = None) -> Actor:
     if thing is not None and not _knows(actor, key, thing):
         raise NotFound(_kind(thing), str(getattr(thing, "id", "")))
     if not _allowed(actor, key, thing):
-        raise Denied(f"This needs the grant {key}, which {actor.name} does not hold here.")
+        raise Denied(f"This needs the grant {key}, which {actor.name} does not hold here.", key=key)
     return actor
 
 

@@ -1,4 +1,4 @@
-"""The tables of accounts: users, API tokens, browser sessions and one-time codes."""
+"""The tables of accounts: users, API tokens, browser sessions, one-time codes and failed sign-ins."""
 
 from __future__ import annotations
 
@@ -75,4 +75,12 @@ code = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("expires", sa.BigInteger, nullable=False),
     sa.Column("used", sa.BigInteger),
+)
+
+signin_failure = sa.Table(
+    "signin_failure",
+    db.metadata,
+    sa.Column("id", db.BigSerial, primary_key=True, autoincrement=True),
+    sa.Column("client", sa.String(64), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False, index=True),
 )

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import deque
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from app import config, db, ids, record
-from app.accounts import digests, grants, people
+from app.accounts import digests, failures, grants, people
 from app.accounts.authority import require
 from app.accounts.events import PrincipalRevoked, SignedIn
 from app.accounts.models import browser_session, code, user
 from app.actor import SYSTEM, Actor, Scope
-from app.errors import Limited, NotFound, Unauthenticated
+from app.errors import NotFound, Unauthenticated
 
 CODE_LIFE = 10 * 60 * 1000
-FAILURES = 30
-FAILURES_WITHIN = 600.0
 
 
 @dataclass(frozen=True)
@@ -32,43 +27,6 @@ class Device:
     seen: int
     expires: int
     is_current: bool
-
-
-class _Failures:
-    """Wrong codes by client address, so that one address cannot fill the audit log."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._times: dict[str, deque[float]] = {}
-
-    def check(self, address: str) -> None:
-        """Raise Limited if the address has failed too often of late."""
-        with self._lock:
-            times = self._recent(address)
-            if len(times) >= FAILURES:
-                wait = int(FAILURES_WITHIN - (time.monotonic() - times[0])) + 1
-                raise Limited("Too many wrong sign-in codes; wait a little.", wait)
-
-    def add(self, address: str) -> None:
-        """Count one failure."""
-        with self._lock:
-            if len(self._times) > 10_000:
-                self._times.clear()
-            self._recent(address).append(time.monotonic())
-
-    def clear(self) -> None:
-        """Forget all failures."""
-        with self._lock:
-            self._times.clear()
-
-    def _recent(self, address: str) -> deque[float]:
-        times = self._times.setdefault(address, deque())
-        while times and times[0] < time.monotonic() - FAILURES_WITHIN:
-            times.popleft()
-        return times
-
-
-failures = _Failures()
 
 
 def first_start() -> str | None:
@@ -98,14 +56,14 @@ def redeem(code_text: str, address: str) -> tuple[Actor, str]:
 
     Raises Unauthenticated for a code that is wrong, used or older than ten minutes, and Limited.
     """
-    failures.check(address)
     with db.transaction() as conn:
+        failures.check(conn, address)
         person = _spend(conn, code_text.strip())
         if person is not None:
             return _open(conn, person, address)
         stranger = Actor(id="", kind="user", user="", name="", grants=(), address=address)
-        record.audit(conn, stranger, "signin.code", result="refused")
-    failures.add(address)
+        failures.add(conn, address)
+        record.audit(conn, stranger, "signin.code", result="denied")
     raise Unauthenticated("This sign-in link was used already, is older than ten minutes, or is not whole.")
 
 

@@ -47,7 +47,7 @@ class Patience:
     def pause(self, failed: ProviderFailed) -> float | None:
         """How long to wait before the next try: as the server says, else 1, 2, 4 … s; None if there is none."""
         self.tries += 1
-        if not failed.retryable or self.tries >= TRIES:
+        if not failed.retryable or failed.overflow or self.tries >= TRIES:
             return None
         if failed.retry_after is not None:
             pause = min(failed.retry_after, LONGEST_OBEYED)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import tools
+from app.agent import modes, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError
 from app.approvals import service as approvals
+from app.approvals.service import Limits
 from app.checkpoints import service as checkpoints
 from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
@@ -46,12 +47,12 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
     pending = [part for part in message.parts if part.type == "tool"]
     if not pending:
         return outcome
-    context = _context(hold, [*transcript, message])
+    context, limits = _context(hold, [*transcript, message]), _limits(hold, transcript)
     for part in pending:
         hold.raise_if_cancelled()
         status = part.data["state"]["status"]
         if status == "pending":
-            _decide_and_run(hold, context, part, outcome)
+            _decide_and_run(hold, context, limits, part, outcome)
         else:
             outcome.may_have_changed |= part.data["tool"] in CHANGING
             # A step that is gone on with after its last rejection must not forget that it stops the turn.
@@ -86,7 +87,15 @@ def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None
     sessions.save_message(hold, message, completed=True)
 
 
-def _decide_and_run(hold: Hold, context: ToolContext, part: Part, outcome: Outcome) -> None:
+def _limits(hold: Hold, transcript: list[Message]) -> Limits:
+    """What this turn permits at most: a call of a tool that the model was not offered is denied too."""
+    mode = modes.get(hold.run.mode)
+    prompt = next(message for message in transcript if message.id == hold.run.message_id)
+    offered = tools.specs(mode.tools, prompt.data.get("tools"))
+    return approvals.limits_of(mode.name, [spec.name for spec in offered])
+
+
+def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part, outcome: Outcome) -> None:
     """One pending call: refused, waited for, or run."""
     if outcome.stopped:
         _fail(hold, part, "Not run: an earlier call of this step was rejected.")
@@ -100,7 +109,7 @@ def _decide_and_run(hold: Hold, context: ToolContext, part: Part, outcome: Outco
     call = approvals.Call(name, given, part.data["callID"], part.message_id, part.id, prepared.metadata)
     asked = approvals.verdict(hold, call)
     if asked is None:
-        asked = _ask_if_needed(hold, part, call, prepared)
+        asked = _ask_if_needed(hold, limits, part, call, prepared)
         if asked == "denied":
             return
     if asked is not None:
@@ -114,16 +123,16 @@ def _decide_and_run(hold: Hold, context: ToolContext, part: Part, outcome: Outco
     _run(hold, context, part, prepared)
 
 
-def _ask_if_needed(hold: Hold, part: Part, call: Any, prepared: Prepared) -> Any:
+def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: Prepared) -> Any:
     """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
-    if prepared.questions:
-        return approvals.question(hold, call, [dict(question) for question in prepared.questions])
-    decision = approvals.decide(hold, call)
-    if decision.action == "allow":
-        return None
+    decision = approvals.decide(hold, call, limits=limits)
     if decision.action == "deny":
         _fail(hold, part, f"Not allowed here: {decision.why}")
         return "denied"
+    if prepared.questions:
+        return approvals.question(hold, call, [dict(question) for question in prepared.questions])
+    if decision.action == "allow":
+        return None
     _show_pending(hold, part, prepared)
     return approvals.ask(hold, call, decision)
 

@@ -33,6 +33,8 @@ def error_of(provider: str, failed: ProviderFailed) -> Error:
     """What a provider's failure is in the transcript."""
     if failed.auth:
         return {"name": "ProviderAuthError", "data": {"providerID": provider, "message": failed.message}}
+    if failed.overflow:
+        return _overflow(failed)
     return {"name": "APIError", "data": api_error(failed)}
 
 
@@ -48,11 +50,31 @@ def has_invalid_call(step: Message) -> bool:
     return any(part.data["state"].get("error") == INVALID_JSON for part in calls)
 
 
+def _overflow(failed: ProviderFailed) -> Error:
+    """The conversation does not fit the model: what to do, and the provider's own words."""
+    message = (
+        "The conversation is longer than this model can read. "
+        "Go on in a new session, or choose a model with a larger context window. "
+        f"The provider says: {failed.message}"
+    )
+    return {"name": "ContextOverflowError", "data": {"message": message}}
+
+
 def tokens(usage: Usage) -> dict[str, Any]:
     """A step's usage as the transcript stores it."""
     cache = {"read": usage.cache_read, "write": usage.cache_write}
     return {"input": usage.input, "output": usage.output, "reasoning": usage.reasoning, "cache": cache}
 
 
+LENGTH: Error = {
+    "name": "MessageOutputLengthError",
+    "data": {"message": "The answer reached the model's length limit and breaks off. Ask for smaller steps."},
+}
+FILTERED: Error = {
+    "name": "ContentFilterError",
+    "data": {"message": "The model, or a filter at its provider, declined to answer this. Put it in other words."},
+}
+# How a model can stop without having come to an end. Its last call may be cut off as well: none of them is run.
+CUT_SHORT = {"length": LENGTH, "content-filter": FILTERED}
 ABORTED: Error = {"name": "MessageAbortedError", "data": {"message": "The run was stopped."}}
 BROKEN = unknown("Something broke on the server. The work is kept.")

@@ -13,7 +13,7 @@ from typing import Any
 
 from app import db
 from app.agent import asking, calls, conversation, endings, modes, prompts, tools
-from app.agent.endings import ABORTED, BROKEN, Drained, Failed
+from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed
 from app.agent.providers import Cancelled, Request, Usage, catalog
 from app.approvals import service as approvals
 from app.errors import Problem
@@ -62,6 +62,8 @@ def _steps(hold: Hold) -> bool:
             if message is None:
                 message, transcript = _ask_model(hold, transcript)
                 _raise_if_invalid_again(hold, [*transcript, message])
+            if error := CUT_SHORT.get(message.data["finish"]):
+                raise Failed(error)
             outcome = calls.run_all(hold, message, transcript)
             is_last = outcome.stopped or message.data["finish"] != "tool-calls"
             changed = calls.checkpoint(hold, message) if outcome.may_have_changed else None

@@ -68,6 +68,7 @@ def start(*, hears_of_work: bool = False) -> None:
     """
     _draining.clear()
     sessions.register_modes(modes.get)
+    sessions.register_default_model(lambda directory: catalog.default_model(Path(directory)))
     events.listen(AbortAsked, _on_abort)
     if hears_of_work:
         events.listen(SessionUpdated, _on_queued)

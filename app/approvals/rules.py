@@ -21,6 +21,8 @@ __all__ = ["LAYERS", "Action", "Decision", "Ground", "Limits", "PartDecision", "
 def decide(tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rules: Sequence[Rule]) -> Decision:
     """Decide a call of a tool with its input under the rules of all layers."""
     kind = subjects.kind_of(tool)
+    if stance.limits.tools is not None and tool not in stance.limits.tools:
+        return conclude([PartDecision(tool, "deny", f"the mode {stance.mode} does not have this tool now", tool=kind)])
     if kind == "bash":
         parts = commands.decide(subjects.command_of(given), ground, stance, rules)
     elif kind == "edit" or kind in READS:

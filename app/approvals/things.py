@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -78,6 +78,12 @@ class Ask:
     def call(self) -> Call:
         """The call that asks."""
         return Call(self.tool, self.input, self.call_id, self.message_id, self.part_id, self.metadata)
+
+    def erased(self) -> Ask:
+        """The ask without anything that its session said or did: for facts that outlive the session."""
+        nothing: dict[str, Any] = dict.fromkeys(("title", "why", "word", "session_title"), "")
+        nothing |= {name: [] for name in ("patterns", "parts", "always", "questions", "answers", "added")}
+        return replace(self, **nothing, input={}, metadata={})
 
     def plain(self) -> dict[str, Any]:
         """The ask as JSON-able data, for events."""

@@ -8,14 +8,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import config, db, record
+from app import config, db, dispatch, record
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.audit import anchor, chain
+from app.audit.denials import Denials
 from app.audit.models import seal
 from app.audit.sealer import Sealer, unsealed_count
 
-__all__ = ["Entry", "Sealer", "Verdict", "entries", "start", "stop", "verify"]
+__all__ = ["Entry", "Sealer", "Verdict", "entries", "note_denial", "start", "stop", "tell_denials", "verify"]
 
 CHUNK = 2000
 
@@ -65,6 +66,7 @@ _linked = (
 
 
 _running: list[Sealer] = []
+_denials = Denials()
 
 
 def start() -> None:
@@ -75,9 +77,21 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Seal what is there and end; without a start it does nothing."""
+    """Tell what was only counted, seal what is there and end."""
+    _denials.flush(ending=True)
     while _running:
         _running.pop().stop()
+
+
+def note_denial(actor: Actor, action: str, target: str, detail: dict[str, Any]) -> None:
+    """Write down that somebody was refused: at most one row a minute for each (actor, address, action, target)."""
+    _denials.note(actor, action, target, detail)
+
+
+@dispatch.every(20.0)
+def tell_denials() -> None:
+    """Tell how often refusals came again within the minutes that are over."""
+    _denials.flush()
 
 
 def entries(actor: Actor, before: int | None = None, limit: int = 100) -> list[Entry]:

@@ -11,6 +11,7 @@ from app import slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.checkpoints import bp, service
+from app.checkpoints.service import FileDiff
 from app.errors import Problem
 from app.sessions.service import Session
 
@@ -59,13 +60,17 @@ def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
 @slots.fill("session.changes")
 def fill_changes(actor: Actor, session: Session) -> dict[str, Any]:
     """The changed files with their patches."""
-    return {"files": service.diff(actor, session.id)}
+    return {"files": _by_folder(actor, session)}
 
 
 def _changed(actor: Actor, session: Session) -> list[Changed]:
     """What differs; a session whose checkpoints cannot be read still has a page."""
     try:
-        found = service.diff(actor, session.id)
+        found = _by_folder(actor, session)
     except Problem:
         return []
     return [Changed(file.path, file.additions, file.deletions) for file in found]
+
+
+def _by_folder(actor: Actor, session: Session) -> list[FileDiff]:
+    return sorted(service.diff(actor, session.id), key=lambda file: file.path.rpartition("/"))

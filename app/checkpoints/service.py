@@ -5,6 +5,7 @@ again.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,14 @@ from typing import Any, Literal
 from app import db, git, record
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.checkpoints import compare, putback, rows, steps, taking
+from app.checkpoints import compare, figures, putback, rows, steps, taking
 from app.checkpoints.compare import FileDiff
 from app.checkpoints.events import FilesRestored
 from app.checkpoints.putback import Outcome, Plan
 from app.checkpoints.rows import Checkpoint
 from app.checkpoints.shadow import Shadow, Skipped
 from app.checkpoints.taking import after, before, settle
-from app.errors import Conflict
+from app.errors import Conflict, Problem
 from app.events import service as events
 from app.sessions import events as session_events
 from app.sessions import service as sessions
@@ -51,6 +52,7 @@ __all__ = [
 ]
 Scopes = Literal["code", "conversation", "both"]
 DIFF_KEPT = 256 * 1024
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def revert(
     targets = _targets(session, messages, known, message_id, part_id)
     if scope == "code":
         _go_back(actor, session, targets, f"Before going back to {message_id}")
-        return session
+        return _recount(actor, session, messages, known)
     # The mark comes first: setting it proves that the session is idle, and a prompt sent meanwhile sees it.
     sessions.set_revert(actor, session_id, mark)
     if not targets:
@@ -157,7 +159,8 @@ def revert(
         sessions.set_revert(actor, session_id, session.revert)
         raise
     first = mark["snapshot"] or automatic.tree
-    return sessions.set_revert(actor, session_id, {**mark, "snapshot": first, "diff": _text(session, first)})
+    done = sessions.set_revert(actor, session_id, {**mark, "snapshot": first, "diff": _text(session, first)})
+    return _recount(actor, done, messages, known)
 
 
 def unrevert(actor: Actor, session_id: str) -> Session:
@@ -165,12 +168,13 @@ def unrevert(actor: Actor, session_id: str) -> Session:
     session = _changing(actor, session_id)
     if not session.revert:
         return session
-    if session.revert.get("snapshot"):
-        messages, known = _history(actor, session)
-        old = steps.since_message(known, messages, session.revert["messageID"], session.revert.get("partID"))
-        targets = {session.revert["snapshot"]: sorted(steps.touched(old))}
-        _go_back(actor, session, targets, "Before undoing a revert")
-    return sessions.set_revert(actor, session_id, None)
+    if not session.revert.get("snapshot"):
+        return sessions.set_revert(actor, session_id, None)
+    messages, known = _history(actor, session)
+    old = steps.since_message(known, messages, session.revert["messageID"], session.revert.get("partID"))
+    targets = {session.revert["snapshot"]: sorted(steps.touched(old))}
+    _go_back(actor, session, targets, "Before undoing a revert")
+    return _recount(actor, sessions.set_revert(actor, session_id, None), messages, known)
 
 
 def restore(actor: Actor, checkpoint_id: str, paths: Iterable[str] | None = None) -> Checkpoint:
@@ -180,13 +184,14 @@ def restore(actor: Actor, checkpoint_id: str, paths: Iterable[str] | None = None
     """
     target = get(actor, checkpoint_id)
     session = _changing(actor, target.session_id)
-    with db.read() as conn:
-        known = rows.of_session(conn, session.id)
+    messages, known = _history(actor, session)
     targets = steps.targets(steps.since_checkpoint(known, target))
     if paths is not None:
         wanted = set(paths)
         targets = {tree: [path for path in mine if path in wanted] for tree, mine in targets.items()}
-    return _go_back(actor, session, targets, f"Before restore to #{target.number}")
+    automatic = _go_back(actor, session, targets, f"Before restore to #{target.number}")
+    _recount(actor, session, messages, known)
+    return automatic
 
 
 def size_of(actor: Actor, project_id: str) -> int:
@@ -306,6 +311,19 @@ def _go_back(actor: Actor, session: Session, targets: dict[str, list[str]], note
         fact = FilesRestored(session.id, new.number, list(done.restored), list(done.removed))
         record.event(conn, fact, Scope(session.owner, session.project, session.visibility))
     return new
+
+
+def _recount(actor: Actor, session: Session, messages: Sequence[Message], known: Sequence[Checkpoint]) -> Session:
+    """Count anew what the session changed, as it stands now.
+
+    The files went back already: that nobody could count must not look like a failed restore.
+    """
+    try:
+        now = taking.snapshot(session, "").tree
+        return figures.refresh(actor, session, _standing(session, messages, known), now)
+    except (Problem, git.GitFailed):
+        _logger.exception("the figures of session %s could not be counted", session.id)
+        return session
 
 
 def _files(planned: Plan) -> list[dict[str, Any]]:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from app import db, dispatch, git, ids
-from app.checkpoints import compare, rows, steps
+from app.checkpoints import compare, figures, rows
 from app.checkpoints.rows import Checkpoint
 from app.checkpoints.shadow import Shadow, Snapshot
 from app.errors import NoSpace, Problem, Unavailable
-from app.sessions import service as sessions
 from app.sessions.service import Hold, Session
 
 # A file system's clock may lag behind ours by a tick.
@@ -62,7 +61,7 @@ def after(hold: Hold, message_id: str, part_id: str, *, paths: Iterable[str] = (
         if file["status"] == "added" and _is_older(Path(session.directory) / file["path"], last.created):
             file["kept"] = True
     stored = _store(hold, new, found, last.tree, files)
-    _set_figures(hold, stored)
+    figures.set_in_run(hold, stored.tree)
     return stored
 
 
@@ -143,17 +142,6 @@ def _note_failure(hold: Hold, new: Checkpoint, problem: Problem) -> None:
     with db.transaction() as conn:
         hold.check(conn)
         rows.insert(conn, dataclasses.replace(new, kind="failed", note=problem.message[:500]), hold.session)
-
-
-def _set_figures(hold: Hold, stored: Checkpoint) -> None:
-    """Tell the session what it changed since its first step."""
-    with db.read() as conn:
-        mine = [one for one in rows.of_session(conn, hold.session.id) if one.kind == "after"]
-    paths = steps.touched(mine)
-    files = compare.summary(shadow_of(hold.session), mine[0].base, stored.tree)
-    files = [file for file in files if file["path"] in paths]
-    added, removed = (sum(file[name] for file in files) for name in ("additions", "deletions"))
-    sessions.set_figures(hold.actor, hold.session.id, added, removed, len(files))
 
 
 def _is_older(path: Path, moment: int) -> bool:

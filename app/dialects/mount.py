@@ -1,5 +1,7 @@
 """Which dialect answers a request: the port it came in by, else its prefix, else the owner of its path.
 
+What no path owns is a page's for a browser, and OpenCode's for a program.
+
 Only the environ's `signalcabin.dialect` is set ("" for pages); a prefix moves to SCRIPT_NAME, nothing else is
 rewritten, and the Host header never has a say.
 """
@@ -19,6 +21,11 @@ from app.web import KEY, PORT_TOKEN
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
+
+# A program that asks at the root for what nobody has is told so in the words of the dialect whose paths stand there;
+# the others begin theirs with a word of their own.
+AT_ROOT = "opencode"
+OTHERS = ("/api/", "/static/")
 
 
 class Cabin(Flask):
@@ -63,7 +70,7 @@ class Mount:
             environ[KEY] = port.dialect
             environ[PORT_TOKEN] = port.token
         else:
-            environ[KEY] = self._by_prefix(environ) or self._by_path(environ["PATH_INFO"])
+            environ[KEY] = self._by_prefix(environ) or self._by_path(environ)
         return self._inner(environ, start_response)
 
     def _by_prefix(self, environ: dict[str, Any]) -> str:
@@ -74,12 +81,18 @@ class Mount:
         environ["PATH_INFO"] = "/" + (rest[0] if rest else "")
         return first
 
-    def _by_path(self, path: str) -> str:
+    def _by_path(self, environ: dict[str, Any]) -> str:
+        path = environ["PATH_INFO"]
         owners = self._first.get(path.split("/", 2)[1] if "/" in path else "", set())
         if len(owners) == 1:
             return next(iter(owners))
         try:
             endpoint, _ = self._owners.bind("").match(path)
         except HTTPException:
-            return ""
+            return "" if _is_page(environ) or path.startswith(OTHERS) else AT_ROOT
         return str(endpoint)
+
+
+def _is_page(environ: dict[str, Any]) -> bool:
+    """Whether a browser asks, for a page or a fragment of one."""
+    return "text/html" in environ.get("HTTP_ACCEPT", "") or "HTTP_HX_REQUEST" in environ

@@ -27,6 +27,8 @@ _NAMES = {
     403: "ForbiddenError",
     409: "ConflictError",
 }
+# What the newer generation answers for an unknown one, beside the fields of the older.
+_TAGS = {"permission": "PermissionNotFoundError", "question": "QuestionNotFoundError"}
 
 
 class OpenCode:
@@ -46,8 +48,8 @@ class OpenCode:
         name = _NAMES.get(problem.status, "UnknownError")
         data: dict[str, Any] = {"message": problem.message}
         body: dict[str, Any] = {"name": name, "data": data}
-        if isinstance(problem, NotFound) and problem.kind == "permission":
-            body["_tag"] = "PermissionNotFoundError"
+        if isinstance(problem, NotFound) and problem.kind in _TAGS:
+            body |= {"_tag": _TAGS[problem.kind], "requestID": problem.id, "message": problem.message}
         return web.json(body, problem.status, web.problem_headers(problem, basic_realm="Secure Area"))
 
     def invalid(self, issues: list[dict[str, Any]], kind: str) -> Response:

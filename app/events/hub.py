@@ -97,16 +97,16 @@ class Subscription:
         place = self._since
         while place is not None and place < self._floor:
             with db.read() as connection:
-                facts = log.after(connection, place)
-                self._hub.complete(connection, facts, OrderedDict())
-            for fact in facts:
+                batch = log.after(connection, place)
+                self._hub.complete(connection, batch.facts, OrderedDict())
+            for fact in batch.facts:
                 if fact.position > self._floor:
                     return
                 if self._hub.may(self.actor, fact) and self._keep(fact):
                     yield fact
-            if not facts:
+            if batch.is_last:
                 return
-            place = facts[-1].position
+            place = batch.end
 
     def _next(self, heartbeat: float | None, deadline: float | None) -> Fact | None:
         with self._ready:
@@ -223,16 +223,21 @@ class Hub:
                 wait = SWEEP
 
     def _advance(self) -> bool:
-        """Fan out what is new; True if more is committed but not yet in order."""
+        """Fan out what is new; True if more is committed but not yet in order.
+
+        What is committed after the last read rings again, so a batch that was not full needs no second look.
+        """
         while True:
             with db.read() as connection:
-                facts = log.after(connection, self._place)
-                self.complete(connection, facts, self._texts)
-                hidden = not facts and log.has_hidden(connection)
-            if not facts:
-                return hidden
-            for fact in facts:
+                batch = log.after(connection, self._place)
+                self.complete(connection, batch.facts, self._texts)
+                hidden = batch.is_last and log.has_hidden(connection)
+            for fact in batch.facts:
                 self._deliver(fact)
+            with self._lock:
+                self._place = batch.end
+            if batch.is_last:
+                return hidden
 
     def _deliver(self, fact: Fact) -> None:
         with self._lock:

@@ -74,14 +74,28 @@ def oldest(connection: sa.Connection) -> Position:
     return (row.xid, row.seq) if row else START
 
 
-def after(connection: sa.Connection, place: Position, limit: int = 1000) -> list[Fact]:
-    """The next facts behind a place, in order; never one that an earlier fact could still precede."""
+@dataclass(frozen=True)
+class Batch:
+    """The next facts in order; `end` is the place to go on from, `is_last` says that the snapshot holds no more."""
+
+    facts: list[Fact]
+    end: Position
+    is_last: bool
+
+
+def after(connection: sa.Connection, place: Position, limit: int = 1000) -> Batch:
+    """The next facts behind a place, in order; never one that an earlier fact could still precede.
+
+    Kinds that nobody knows any more are passed over.
+    """
     query = sa.select(_rows).order_by(_rows.c.xid, _rows.c.seq).limit(limit)
     if connection.dialect.name == "postgresql":
         query = query.where(sa.tuple_(_rows.c.xid, _rows.c.seq) > sa.tuple_(*place), _rows.c.xid < sa.text(_HORIZON))
     else:
         query = sa.select(_rows).where(_rows.c.seq > place[1]).order_by(_rows.c.seq).limit(limit)
-    return [_fact(row) for row in connection.execute(query) if row.kind in record.kinds]
+    rows = connection.execute(query).all()
+    end = (rows[-1].xid, rows[-1].seq) if rows else place
+    return Batch([_fact(row) for row in rows if row.kind in record.kinds], end, len(rows) < limit)
 
 
 def has_hidden(connection: sa.Connection) -> bool:

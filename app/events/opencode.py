@@ -64,12 +64,10 @@ def _plain(payload: dict[str, Any], _fact: Fact | None) -> dict[str, Any]:
 def _wrapped(payload: dict[str, Any], fact: Fact | None) -> dict[str, Any]:
     if fact is None:
         return {"payload": payload}
-    return {"directory": (fact.scope.project and _directory(payload)) or "global", "payload": payload}
-
-
-def _directory(payload: dict[str, Any]) -> str:
-    info = payload["properties"].get("info", {})
-    return str(info.get("directory") or (info.get("path") or {}).get("cwd") or "global")
+    # What is about a deleted session names the directory itself.
+    directory = service.directory_of(fact) or payload["properties"].get("info", {}).get("directory") or "global"
+    project = {"project": fact.scope.project} if fact.scope.project else {}
+    return {"directory": directory, **project, "payload": payload}
 
 
 def _event(name: str, properties: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""The stream that every open page listens to: counts, rows of lists, and what is said aloud."""
+"""The one stream of every open page: counts, rows of lists, what is said aloud, and the session in view."""
 
 from __future__ import annotations
 
-from flask import Response
+from typing import Any
+
+from flask import Response, request
 
 from app import live, slots, web
 from app.events import bp, service
@@ -10,7 +12,16 @@ from app.events import bp, service
 
 @bp.get("/live")
 def page_stream() -> Response:
-    """What the rooms draw of each fact that this person may see."""
+    """What the rooms draw of each fact that this person may see.
+
+    A page that shows more than lists says so in its query; the rooms fill the slot `stream` with who draws that:
+    each has `keeps(fact)` and `draw(fact)`.
+    """
     actor = web.actor()
-    subscription = service.subscribe(actor, live.after(), keep=lambda fact: slots.is_drawn(type(fact.event)))
-    return live.follow(subscription, lambda fact: slots.drawn(actor, fact))
+    scenes = list(slots.gather("stream", actor, request.args).values())
+
+    def keeps(fact: Any) -> bool:
+        return slots.is_drawn(type(fact.event)) or any(scene.keeps(fact) for scene in scenes)
+
+    subscription = service.subscribe(actor, live.after(), keep=keeps)
+    return live.follow(subscription, [lambda fact: slots.drawn(actor, fact), *(scene.draw for scene in scenes)])

@@ -14,16 +14,31 @@ from app.accounts.events import PrincipalRevoked
 from app.actor import Actor
 from app.errors import Unavailable
 from app.events import log
+from app.events.directories import Directories
 from app.events.hub import Hub, Keep, Subscription
 from app.events.log import Fact
 from app.record import Event
 
-__all__ = ["Fact", "Subscription", "close", "cursor", "listen", "register_text", "start", "stop", "subscribe"]
+__all__ = [
+    "Fact",
+    "Subscription",
+    "close",
+    "cursor",
+    "directory_of",
+    "latest",
+    "listen",
+    "register_directory",
+    "register_text",
+    "start",
+    "stop",
+    "subscribe",
+]
 
 E = TypeVar("E", bound=Event)
 _hub: Hub | None = None
 _listeners: list[tuple[type[Any], Callable[[Any], None]]] = []
 _text_of: Callable[[sa.Connection, str], str | None] = lambda _connection, _part: None  # noqa: E731
+_directories = Directories(lambda _connection, _session: None)
 
 
 def subscribe(actor: Actor, after: str | None = None, keep: Keep = lambda _fact: True) -> Subscription:
@@ -52,6 +67,18 @@ def register_text(text_of: Callable[[sa.Connection, str], str | None]) -> None:
     """Say how to read the text of a part; given by the sessions room, which this one doesn't know."""
     global _text_of
     _text_of = text_of
+
+
+def register_directory(find: Callable[[sa.Connection, str], str | None]) -> None:
+    """Say how to read a session's directory; given by the sessions room, which this one doesn't know."""
+    global _directories
+    _directories = Directories(find)
+
+
+def directory_of(fact: Fact) -> str | None:
+    """The directory of the session that a fact is about; None without one. Read once, then remembered."""
+    session_id = getattr(fact.event, "session_id", "")
+    return _directories.of(session_id) if session_id else None
 
 
 def close(principal: str) -> int:

@@ -6,40 +6,114 @@ import select
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import Self
 
 from app.errors import Invalid, NotFound, Unavailable
 
 SECONDS = 5.0
 CHUNK = 64 * 1024
-ALWAYS = ("--no-config", "--no-messages", "--no-ignore-global", "--color=never", "--hidden")
+CANCEL_POLL = 0.05
+ALWAYS = ("--no-config", "--no-messages", "--no-ignore-global", "--color=never")
 
 
-def run(
-    arguments: Sequence[str], cwd: Path, *, most: int, separator: bytes = b"\n", seconds: float = SECONDS
-) -> Generator[bytes]:
-    """Yield rg's records in the directory, at most so many bytes of them and for so long; closing ends rg.
+@dataclass(frozen=True)
+class Found:
+    """The first records of a search, whether there were more, and whether its time or its caller ended it."""
 
-    Raises Invalid for a pattern that rg can't read, Unavailable without rg, NotFound without the directory.
+    records: list[bytes]
+    is_cut: bool
+    is_late: bool
+    is_stopped: bool
+
+
+class Search:
+    """rg at work in a directory: iterate its records once; leaving the block ends it.
+
+    It ends by itself after `most` bytes, after `seconds` (then `is_late`), or once `cancel` is set (`is_stopped`).
+    Raises Invalid for arguments that rg can't read, Unavailable without rg, NotFound without the directory.
     """
-    process = _start([_binary(), *ALWAYS, *arguments], cwd)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with process.stdout as out, process.stderr as err:
-        try:
-            came = 0
-            for record in _records(out, separator, most, time.monotonic() + seconds):
-                came += 1
-                yield record
-        finally:
-            process.kill()
-            process.wait()
-        if not came:
-            _refuse(err.read(CHUNK))
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        *,
+        most: int | None = None,
+        separator: bytes = b"\n",
+        seconds: float | None = None,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        self.is_late = self.is_stopped = False
+        self._separator = separator
+        self._left = most
+        self._deadline = time.monotonic() + (SECONDS if seconds is None else seconds)
+        self._cancel = cancel
+        self._process = _start([_binary(), *ALWAYS, *arguments], cwd)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Cut what comes at the separators; an unfinished record at a limit is left out."""
+        rest, came = b"", False
+        while data := self._read():
+            *whole, rest = (rest + data).split(self._separator)
+            came = came or bool(whole)
+            yield from whole
+        if self._has_ended():
+            yield from filter(None, [rest])
+            if not came and not rest:
+                self._refuse()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            self._process.kill()
+
+    def _read(self) -> bytes:
+        """What comes next; nothing at the end or at a limit."""
+        assert self._process.stdout is not None
+        poll = select.poll()  # not select(): it fails from descriptor 1024 on, and streams are many
+        poll.register(self._process.stdout, select.POLLIN | select.POLLHUP)
+        while self._left is None or self._left > 0:
+            self.is_stopped = self._cancel is not None and self._cancel.is_set()
+            left = self._deadline - time.monotonic()
+            self.is_late = left <= 0 and not self.is_stopped
+            if self.is_stopped or self.is_late:
+                break
+            if poll.poll(1000 * (left if self._cancel is None else min(left, CANCEL_POLL))):
+                data: bytes = self._process.stdout.read(CHUNK)
+                self._left = None if self._left is None else self._left - len(data)
+                return data
+        return b""
+
+    def _has_ended(self) -> bool:
+        """Whether rg itself came to its end."""
+        return not (self.is_late or self.is_stopped or (self._left is not None and self._left <= 0))
+
+    def _refuse(self) -> None:
+        """Tell what rg finds wrong with its arguments; it says nothing when all is well."""
+        assert self._process.stderr is not None
+        said = self._process.stderr.read(CHUNK).decode("utf-8", "replace")
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        if lines:
+            reason = lines[-1].removeprefix("rg: ").removeprefix("error: ")[:300]
+            raise Invalid(f"The search could not be made: {reason.rstrip('.')}.", "pattern")
+
+
+def search(
+    arguments: Sequence[str], cwd: Path, limit: int, *, cancel: threading.Event | None = None, separator: bytes = b"\n"
+) -> Found:
+    """The first `limit` records; raises what `Search` raises."""
+    with Search(arguments, cwd, separator=separator, cancel=cancel) as running:
+        records = list(islice(running, limit + 1))
+    return Found(records[:limit], len(records) > limit, running.is_late, running.is_stopped)
 
 
 def _start(command: list[str], cwd: Path) -> subprocess.Popen[bytes]:
@@ -48,31 +122,6 @@ def _start(command: list[str], cwd: Path) -> subprocess.Popen[bytes]:
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
     # No environment: where rg looks for further files to obey is named there.
     return subprocess.Popen(command, cwd=cwd, env={}, stdin=null, stdout=pipe, stderr=pipe, bufsize=0)
-
-
-def _records(out: IO[bytes], separator: bytes, most: int, deadline: float) -> Iterator[bytes]:
-    """Cut what comes at the separators; an unfinished record at a limit is left out."""
-    poll = select.poll()
-    poll.register(out, select.POLLIN)
-    rest = b""
-    while most > 0 and (left := deadline - time.monotonic()) > 0:
-        if not poll.poll(left * 1000):
-            return
-        data = out.read(CHUNK)
-        if not data:
-            yield from filter(None, [rest])
-            return
-        most -= len(data)
-        *whole, rest = (rest + data).split(separator)
-        yield from whole
-
-
-def _refuse(said: bytes) -> None:
-    """Tell what rg finds wrong with a pattern; it says nothing when all is well."""
-    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
-    if lines:
-        reason = lines[-1].removeprefix("rg: ").removeprefix("error: ")[:300]
-        raise Invalid(f"This is not a regular expression: {reason.rstrip('.')}.", "pattern")
 
 
 @cache

@@ -7,7 +7,6 @@ import os
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,14 +18,16 @@ from app import config, git
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
-from app.files import changes, ranking, ripgrep
+from app.files import changes, ranking
 from app.files.changes import FileChange, Hunk
 from app.files.paths import CONTROL, TEMPORARY, Root
+from app.files.ripgrep import Found, Search, search
 from app.projects.service import Place
 
 __all__ = [
     "Content",
     "FileChange",
+    "Found",
     "Hunk",
     "Match",
     "Node",
@@ -36,6 +37,7 @@ __all__ = [
     "list_changes",
     "list_directory",
     "read",
+    "search",
 ]
 LARGEST = 10 * 1024 * 1024
 LISTED = 10_000
@@ -139,8 +141,8 @@ def find_text(actor: Actor, place: Place, pattern: str, limit: int = HITS) -> li
     if not pattern or "\0" in pattern:
         raise Invalid("The pattern is empty or holds a NUL character.", "pattern")
     bounds = [f"--max-count={HITS_PER_FILE}", "--max-filesize=10M", "--regex-size-limit=10M"]
-    arguments = ["--json", *bounds, *_left_out(place), "-e", pattern, "--", "."]
-    with closing(ripgrep.run(arguments, place.directory, most=OUTPUT)) as records:
+    arguments = ["--json", "--hidden", *bounds, *_left_out(place), "-e", pattern, "--", "."]
+    with Search(arguments, place.directory, most=OUTPUT) as records:
         found = list(islice(_matches(records), limit))
     return sorted(found, key=lambda match: (match.path, match.line_number))
 
@@ -153,8 +155,8 @@ def find_files(
     Without letters the directories come, those near the top first, or the files if only files are wanted.
     """
     accounts.require(actor, "files:read", place.project)
-    arguments = ["--files", "--null", *_left_out(place), "--", "."]
-    with closing(ripgrep.run(arguments, place.directory, most=NAMES, separator=b"\0")) as records:
+    arguments = ["--files", "--hidden", "--null", *_left_out(place), "--", "."]
+    with Search(arguments, place.directory, most=NAMES, separator=b"\0") as records:
         files = [name for record in records if not CONTROL.search(name := _name(record))]
     wanted = kind or ("" if query.strip() else "directory")
     names = [*(files if wanted != "directory" else []), *(_above(files) if wanted != "file" else [])]

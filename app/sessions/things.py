@@ -41,6 +41,7 @@ class Session:
     created: int
     updated: int
     archived: int | None
+    version: int = 1
 
     @property
     def is_busy(self) -> bool:

@@ -200,12 +200,20 @@ def upgrade() -> None:
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.Column('updated', sa.BigInteger(), nullable=False),
     sa.Column('archived', sa.BigInteger(), nullable=True),
+    sa.Column('version', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
     op.create_index(op.f('ix_session_parent_id'), 'session', ['parent_id'], unique=False)
-    op.create_index(op.f('ix_session_project'), 'session', ['project'], unique=False)
     op.create_index(op.f('ix_session_updated'), 'session', ['updated'], unique=False)
+    op.create_index('session_project_updated', 'session', ['project', 'updated', 'id'], unique=False)
     op.create_index('session_updated_id', 'session', ['updated', 'id'], unique=False)
+    op.create_table('signin_failure',
+    sa.Column('id', BigSerial, autoincrement=True, nullable=False),
+    sa.Column('client', sa.String(length=64), nullable=False),
+    sa.Column('at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id')
+    )
+    op.create_index(op.f('ix_signin_failure_at'), 'signin_failure', ['at'], unique=False)
     op.create_table('user',
     sa.Column('id', sa.String(), nullable=False),
     sa.Column('name', sa.String(), nullable=False),
@@ -252,6 +260,7 @@ def upgrade() -> None:
     sa.Column('data', Json, nullable=False),
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.Column('completed', sa.BigInteger(), nullable=True),
+    sa.Column('version', sa.Integer(), nullable=False),
     sa.ForeignKeyConstraint(['session_id'], ['session.id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id')
     )
@@ -331,9 +340,11 @@ def downgrade() -> None:
     op.drop_table('browser_session')
     op.drop_index('ix_user_living_email', table_name='user', sqlite_where=sa.text('revoked IS NULL'), postgresql_where=sa.text('revoked IS NULL'))
     op.drop_table('user')
+    op.drop_index(op.f('ix_signin_failure_at'), table_name='signin_failure')
+    op.drop_table('signin_failure')
     op.drop_index('session_updated_id', table_name='session')
+    op.drop_index('session_project_updated', table_name='session')
     op.drop_index(op.f('ix_session_updated'), table_name='session')
-    op.drop_index(op.f('ix_session_project'), table_name='session')
     op.drop_index(op.f('ix_session_parent_id'), table_name='session')
     op.drop_table('session')
     op.drop_table('secret_master')

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import config, db, ids, record
-from app.accounts import grants, identity, models, signin
+from app.accounts import grants, identity, models
 from app.actor import Actor
 from app.audit import models as audit_models
 
@@ -44,7 +44,6 @@ def database(tmp_path: Path) -> Iterator[db.Database]:
     database = db.Database(f"sqlite:///{tmp_path / 'test.db'}")
     db.use(database)
     db.metadata.create_all(database.engine)
-    signin.failures.clear()
     yield database
     database.close()
 

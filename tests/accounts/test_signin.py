@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app import config, db, record
-from app.accounts import models, service, signin
+from app.accounts import failures, models, service
 from app.actor import Actor, Credentials
 from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unauthenticated
 from tests.accounts.conftest import Clock
@@ -92,7 +92,7 @@ def test_neither_code_nor_cookie_is_stored(alice: Actor) -> None:
 
 
 def test_wrong_codes_are_audited_and_then_limited(alice: Actor) -> None:
-    for _ in range(signin.FAILURES):
+    for _ in range(failures.PER_ADDRESS):
         with pytest.raises(Unauthenticated):
             service.redeem("in_wrong", "10.0.0.9")
     with pytest.raises(Limited) as caught:
@@ -100,9 +100,67 @@ def test_wrong_codes_are_audited_and_then_limited(alice: Actor) -> None:
     assert caught.value.retry_after is not None
     assert 1 <= caught.value.retry_after <= 601
     with db.read() as conn:
-        refused = sa.select(sa.func.count()).where(record.audit_rows.c.result == "refused")
-        assert conn.execute(refused).scalar_one() == signin.FAILURES
+        refused = sa.select(sa.func.count()).where(record.audit_rows.c.result == "denied")
+        assert conn.execute(refused).scalar_one() == failures.PER_ADDRESS
     service.redeem(service.sign_in_code(alice), "10.0.0.10")
+
+
+def fail(address: str, times: int = 1) -> None:
+    """Sign in with a wrong code, so many times."""
+    for _ in range(times):
+        with pytest.raises(Unauthenticated):
+            service.redeem("in_wrong", address)
+
+
+def test_failures_are_counted_across_restarts_and_processes(alice: Actor, clock: Clock) -> None:
+    fail("10.0.0.9", failures.PER_ADDRESS)
+    url = str(db.current().engine.url)
+    db.current().close()
+    db.use(db.Database(url))
+    with pytest.raises(Limited):
+        service.redeem("in_wrong", "10.0.0.9")
+
+
+def test_the_right_code_works_again_after_ten_minutes(alice: Actor, clock: Clock) -> None:
+    fail("10.0.0.9", failures.PER_ADDRESS)
+    clock.pass_by(minutes=9)
+    with pytest.raises(Limited) as caught:
+        service.redeem(service.sign_in_code(alice), "10.0.0.9")
+    assert (caught.value.retry_after, caught.value.code) == (61, "AUTH_RATE_LIMITED")
+    clock.pass_by(minutes=1)
+    service.redeem(service.sign_in_code(alice), "10.0.0.9")
+
+
+def test_all_addresses_together_are_limited_and_no_more_is_stored(alice: Actor, clock: Clock) -> None:
+    for number in range(failures.PER_SERVER):
+        fail(f"10.0.{number % 250}.{number // 250}")
+    for _ in range(5):
+        with pytest.raises(Limited):
+            service.redeem("in_wrong", "10.9.9.9")
+    with db.read() as conn:
+        count = sa.select(sa.func.count())
+        assert conn.scalar(count.select_from(models.signin_failure)) == failures.PER_SERVER
+        assert conn.scalar(count.select_from(record.audit_rows)) == failures.PER_SERVER
+    clock.pass_by(minutes=10)
+    fail("10.9.9.9")
+    with db.read() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(models.signin_failure)) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:10.0.0.9", "10.0.0.9", True),
+        ("10.0.0.9", "10.0.0.8", False),
+        ("", "", True),
+    ],
+)
+def test_one_client_is_one_address_or_one_network_of_ipv6(alice: Actor, one: str, other: str, same: bool) -> None:
+    fail(one, failures.PER_ADDRESS)
+    with pytest.raises(Limited if same else Unauthenticated):
+        service.redeem("in_wrong", other)
 
 
 def test_a_sign_in_makes_a_new_session(alice: Actor) -> None:

@@ -18,7 +18,7 @@ from app.actor import Actor
 from app.agent import modes
 from app.agent import service as agent
 from app.agent.conversation import INTERRUPTED
-from app.agent.providers import catalog
+from app.agent.providers import Cancel, Delta, ProviderFailed, Request, catalog
 from app.agent.providers.fitting import THOUGHTS_LEFT_OUT
 from app.agent.writer import RETRIED
 from app.approvals import service as approvals
@@ -27,13 +27,14 @@ from app.approvals.service import Rule
 from app.config import Config
 from app.dialects.mount import Cabin
 from app.errors import Conflict
+from app.projects import service as projects
 from app.sessions import events as told
 from app.sessions import models
 from app.sessions import service as sessions
 from app.sessions.opencode import shapes as opencode_shapes
 from tests import postgres
 from tests.agent.talk import Talk, text_of
-from tests.model_server import Call, Cut, Fail, Gate, ModelServer, Raw, Say, Stall, Think
+from tests.model_server import Call, Cut, Fail, Finish, Gate, ModelServer, Raw, Say, Stall, Think
 
 BOTH = pytest.mark.parametrize("store", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 AT_ONCE = 0.5
@@ -228,6 +229,22 @@ def test_plan_mode_refuses_edits_and_knows_no_such_tools(free: Talk, model_serve
     assert not names & {"edit", "write"}
 
 
+@pytest.mark.parametrize("call", ["[[bash touch a]]", '[[call todowrite {"todos": []}]]'])
+def test_a_tool_that_the_prompt_switched_off_is_not_run(free: Talk, model_server: ModelServer, call: str) -> None:
+    free.ask(f"{call} [[say Well.]]", tools={"bash": False, "todowrite": False})
+    [tool] = free.tools()
+    assert tool["state"]["status"] == "error"
+    assert "does not have this tool now" in tool["state"]["error"]
+    assert "does not have this tool now" in results(model_server.requests[1])[0]
+
+
+def test_a_question_that_the_prompt_switched_off_asks_nobody(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Call("question", {"questions": [{"question": "Which?"}]})], [Say("Well.")]]
+    talk.ask("Go", tools={"*": False, "read": True})
+    assert talk.tools()[0]["state"]["error"].startswith("Not allowed here")
+    assert approvals.of_session(talk.actor, talk.id) == []
+
+
 def test_a_question_is_answered(talk: Talk, model_server: ModelServer) -> None:
     question = {"question": "Which port?", "header": "Port", "options": [{"label": "80"}, {"label": "443"}]}
     model_server.script = [[Call("question", {"questions": [question]})], [Say("443 then.")]]
@@ -371,6 +388,75 @@ def test_a_pause_between_tries_ends_at_once(talk: Talk, model_server: ModelServe
         talk.until(told.SessionUpdated, lambda event: event.session["state"] == "queued")
         agent.start()
     talk.until_idle()
+
+
+OVERFLOW = {"error": {"message": "This model's maximum context length is 8192 tokens"}}
+
+
+def test_a_conversation_that_is_too_long_is_told_and_not_sent_again(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Fail(400, OVERFLOW)]]
+    [message] = talk.ask("Hi")
+    error = message.data["error"]
+    assert error["name"] == "ContextOverflowError"
+    assert "new session" in error["data"]["message"]
+    assert "8192 tokens" in error["data"]["message"]
+    assert message.completed
+    assert len(model_server.requests) == 1
+    assert [event.error for event in talk.seen if isinstance(event, told.SessionFailed)] == [error]
+
+
+def test_a_too_long_conversation_is_not_tried_again_though_its_wire_says_it_may(
+    talk: Talk, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    class Overflowing:
+        id = "openai"
+
+        def stream(self, request: Request, cancel: Cancel) -> Iterator[Delta]:
+            asked.append(request)
+            raise ProviderFailed("Too many tokens.", status=529, retryable=True, retry_after=0, overflow=True)
+
+    monkeypatch.setattr(catalog, "resolve", lambda *_: Overflowing())
+    [message] = talk.ask("Hi")
+    assert (message.data["error"]["name"], len(asked)) == ("ContextOverflowError", 1)
+
+
+@BOTH
+def test_an_answer_cut_at_its_length_says_so_and_runs_none_of_its_calls(
+    free: Talk, model_server: ModelServer, workspace: Path
+) -> None:
+    model_server.script = [[Say("Half"), Call("bash", {"command": "touch cut"}), Finish("length")]]
+    [message] = free.ask("Hi")
+    assert text_of(message) == "Half"
+    assert message.data["error"]["name"] == "MessageOutputLengthError"
+    assert "length limit" in message.data["error"]["data"]["message"]
+    assert free.tools()[0]["state"]["status"] == "error"
+    assert not (workspace / "cut").exists()
+    assert (free.state(), len(model_server.requests)) == ("failed", 1)
+    assert text_of(free.ask("[[say Better.]]")[0]) == "Better."
+
+
+def test_an_answer_that_is_filtered_says_so(free: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Finish("content_filter")]]
+    [message] = free.ask("Hi")
+    assert message.data["error"]["name"] == "ContentFilterError"
+    assert (free.state(), len(model_server.requests)) == ("failed", 1)
+
+
+@BOTH
+def test_a_prompt_that_names_no_model_says_which_one_answers(app: Cabin, alice: Actor) -> None:
+    session = sessions.create(alice, projects.resolve(alice, None))
+    message, _run = sessions.send(alice, session.id, [{"type": "text", "text": "Hi"}], no_reply=True)
+    assert message.data["model"] == {"providerID": "openai", "modelID": "scripted"}
+    now = sessions.get(alice, session.id)
+    assert (now.provider, now.model) == ("openai", "scripted")
+
+
+def test_a_prompt_that_names_no_model_keeps_to_its_sessions(app: Cabin, alice: Actor) -> None:
+    session = sessions.create(alice, projects.resolve(alice, None), provider="demo", model="walkthrough")
+    message, _run = sessions.send(alice, session.id, [{"type": "text", "text": "Hi"}], no_reply=True)
+    assert message.data["model"] == {"providerID": "demo", "modelID": "walkthrough"}
 
 
 def test_a_refused_key_is_the_messages_error(talk: Talk, model_server: ModelServer) -> None:

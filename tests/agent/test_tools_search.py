@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.agent import tools
-from app.agent.tools import ToolContext, ToolError, ripgrep
+from app.agent.tools import ToolContext, ToolError
+from app.files import ripgrep
 
 
 def grep(context: ToolContext, pattern: str, **given: str) -> tools.Result:

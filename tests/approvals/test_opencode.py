@@ -125,8 +125,10 @@ def test_what_is_not_there_is_told(call: Caller, session_id: str) -> None:
     for method, path, body in ROUTES[2:]:
         answer = call(method, f"/opencode{path}", body)
         check_refusal(answer, 404, "NotFoundError")
-        if "/permission" in path:
-            assert answer.json["_tag"] == "PermissionNotFoundError"
+        asked = "per_" if "/permission" in path else "que_"
+        assert answer.json["_tag"] == f"{'Permission' if asked == 'per_' else 'Question'}NotFoundError"
+        assert answer.json["requestID"] == asked + NONE
+        assert answer.json["message"] == answer.json["data"]["message"]
 
 
 def test_an_id_of_another_kind_is_refused(call: Caller) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.actor import Actor
@@ -7,7 +9,7 @@ from app.approvals import service
 from app.approvals.service import Ask
 from app.dialects.mount import Cabin
 from app.sessions import service as sessions
-from tests.conftest import Caller
+from tests.conftest import Caller, member
 from tests.visitor import Browser, data_of, frames, is_whole, until
 
 
@@ -120,6 +122,29 @@ def test_a_member_does_not_answer_for_another(app: Cabin, alice: Actor, bob: Act
     assert service.get(alice, ask.id).state == "waiting"
 
 
+def test_who_may_not_answer_sees_who_can(app: Cabin, alice: Actor, bob: Actor, browser: Browser, ask: Ask) -> None:
+    member(alice, "Ada", "admin")
+    theirs = Browser(app, bob)
+    for path in (f"/sessions/{ask.session_id}", f"/inbox/{ask.id}", f"/inbox?tab=others&ask={ask.id}"):
+        page = theirs.get(path).text
+        assert f"{alice.name} or Ada can answer." in page
+        assert f'action="/inbox/{ask.id}"' not in page or 'name="reply"' not in page
+        assert "Reject with this word" not in page
+        assert 'name="reply"' in browser.get(path).text
+
+
+def test_enter_in_a_word_presses_no_answer(browser: Browser, ask: Ask) -> None:
+    for path in (f"/sessions/{ask.session_id}", f"/inbox/{ask.id}"):
+        form = browser.get(path).text.split(f'action="/inbox/{ask.id}"')[1].split("</form>")[0]
+        assert form.index('<button class="sr" disabled') < form.index('name="reply"')
+
+
+def test_an_answer_that_came_late_is_told_on_a_page_that_lives(browser: Browser, alice: Actor, ask: Ask) -> None:
+    service.answer(alice, ask.id, "reject", "no")
+    page = browser.post(f"/inbox/{ask.id}", {"reply": "once"}).text
+    assert re.search(r'hx-sse:connect="/live\?lastEventId=\d', page)
+
+
 def test_an_unknown_ask_is_a_page_that_says_so(browser: Browser) -> None:
     for answer in (browser.get("/inbox/per_x"), browser.post("/inbox/per_x", {"reply": "once"})):
         assert answer.status_code == 404
@@ -145,7 +170,7 @@ def test_open_pages_hear_of_an_ask_and_of_its_answer(browser: Browser, alice: Ac
 
 
 def test_the_sessions_stream_draws_the_card_and_then_the_line(browser: Browser, alice: Actor, ask: Ask) -> None:
-    streamed = frames(browser.get(f"/sessions/{ask.session_id}/stream?lastEventId=0", buffered=False))
+    streamed = frames(browser.get(f"/live?at={ask.session_id}&lastEventId=0", buffered=False))
     place, card = f'hx-target="#events-{ask.message_id}" hx-swap="upsert"', f'class="ask" id="ask-{ask.id}"'
     assert next(frame for frame in streamed if place in frame and card in frame)
     service.answer(alice, ask.id, "reject")

@@ -47,7 +47,7 @@ def test_the_demo_goes_from_the_printed_link_to_an_edit_taken_back(running: Runn
     expect(page.locator(".prose").last).to_contain_text("You can see the diff under Changes")
     expect(page.locator("#session-panel .badge")).to_have_text("Done")
     expect(page.locator("#session-stop button")).to_have_count(0)
-    expect(page.locator("#send")).to_contain_text("Send")
+    expect(page.locator("#session-send")).to_contain_text("Send")
     expect(page.locator("details.card", has_text="python3 -m unittest -q")).to_contain_text("exit 0")
     assert stayed(page)
 
@@ -111,3 +111,20 @@ def the_link_is_spent(page: Page, running: Running) -> None:
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_home_says_when_nothing_needs_anybody_any_more(running: Running, open_page: Open) -> None:
+    page = open_page(running)
+    sign_in_by_printed_link(page, running)
+    run_demo(page)
+    page.goto("/")
+    stays(page)
+    nothing = page.get_by_text("Nothing needs you.")
+    row = page.locator("#needs-you > [data-ask]")
+    expect(row).to_contain_text(CODE)
+    expect(nothing).to_be_hidden()
+    other = page.context.new_page()
+    other.goto(row.locator("a.title").get_attribute("href") or "")
+    other.get_by_role("button", name="Reject", exact=True).click()
+    expect(nothing).to_be_visible()
+    assert stayed(page)

@@ -62,7 +62,7 @@ def test_stop_ends_a_turn_that_streams(shop: Shop, open_page: Open) -> None:
     page.get_by_role("button", name="Stop the run").click()
     expect(page.locator("#session-stop button")).to_have_count(0)
     expect(page.locator("#session-panel .badge")).not_to_have_text("Running")
-    expect(page.locator("#send")).to_contain_text("Send")
+    expect(page.locator("#session-send")).to_contain_text("Send")
     expect(page.locator(".prose")).to_contain_text("Once upon a time")
     assert stayed(page)
 
@@ -76,7 +76,7 @@ def test_a_prompt_waits_while_the_run_is_busy(shop: Shop, open_page: Open) -> No
     expect(page.locator(".prose")).to_contain_text("Working on it.")
     composer = page.get_by_label("Message to the agent")
     composer.fill("[[say Then I count the tests.]]")
-    expect(page.locator("#send")).to_contain_text("Queue")
+    expect(page.locator("#session-send")).to_contain_text("Queue")
     composer.press("Control+Enter")
     expect(composer).to_have_value("")
     expect(page.locator(".said")).to_have_count(2)

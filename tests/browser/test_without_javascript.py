@@ -35,6 +35,8 @@ def test_the_demo_works_without_a_script(running: Running, open_page: Open, tmp_
     reload_until(page, "Run this command?")
     page.locator("summary", has_text="Reject…").click()
     page.get_by_label("A word to the agent").fill("not on a Friday")
+    page.get_by_label("A word to the agent").press("Enter")
+    expect(page.get_by_text("Run this command?")).to_be_visible()
     page.get_by_role("button", name="Reject", exact=True).click()
     reload_until(page, "I could not run the tests")
     expect(page.locator(".answered", has_text="not on a Friday")).to_contain_text("rejected")

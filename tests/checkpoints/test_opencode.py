@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check, check_all, check_refusal
 from tests.dialects.opencode_turns import begin, called, idle, said, send, waiting
 from tests.model_server import ModelServer
-from tests.visitor import until
+from tests.visitor import data_of, frames, until
 
 NONE = "ses_" + "0" * 26
 MESSAGE = "msg_" + "0" * 26
@@ -118,3 +119,22 @@ def test_wrong_bodies_are_refused(call: Caller, session_id: str) -> None:
     check_refusal(call.post(there, data=b"{}", content_type="text/plain"), 415, "UnknownError")
     check_refusal(call.get(there), 405, "UnknownError")
     check_refusal(call.get(address(session_id, "/diff?messageID=x")), 400, "BadRequest")
+
+
+def test_parts_that_a_revert_took_are_told_as_removed(call: Caller, session_id: str, wrote: Path) -> None:
+    parts = call.get(address(session_id, "/message")).json[1]["parts"]
+    message_id, tool = parts[0]["messageID"], next(part for part in parts if part["type"] == "tool")
+    call.post(address(session_id, "/revert"), {"messageID": message_id, "partID": tool["id"]})
+    coming = frames(call.get("/opencode/event", buffered=False))
+    assert "server.connected" in next(coming)
+    send(call, session_id, said("[[say Fine.]]"))
+    told = []
+    while not told or told[-1]["type"] != "session.idle":
+        told.append(json.loads(data_of(next(coming))))
+    coming.close()  # type: ignore[attr-defined]
+    removed = [one["properties"] for one in told if one["type"] == "message.part.removed"]
+    gone = [part["id"] for part in parts if part["id"] >= tool["id"]]
+    assert removed == [{"sessionID": session_id, "messageID": message_id, "partID": part_id} for part_id in gone]
+    assert not {part["id"] for part in call.get(address(session_id, f"/message/{message_id}")).json["parts"]} & {*gone}
+    later = [one["properties"]["messageID"] for one in told if one["type"] == "message.removed"]
+    assert message_id not in later

@@ -12,6 +12,7 @@ import pytest
 
 from app import db, dispatch, git, record
 from app.actor import Actor
+from app.checkpoints import figures as counting
 from app.checkpoints import service as checkpoints
 from app.checkpoints import taking
 from app.errors import Conflict, NoSpace, NotFound, Unavailable
@@ -153,6 +154,64 @@ def test_revert_puts_files_back_and_unrevert_forth(agent: Agent) -> None:
     back = checkpoints.unrevert(agent.actor, agent.session.id)
     assert back.revert is None
     assert (agent.content("a.txt"), agent.content("new.txt")) == ("second\n", "new\n")
+
+
+def figures(agent: Agent) -> tuple[int, int, int]:
+    session = agent.now()
+    return session.additions, session.deletions, session.files
+
+
+def test_the_figures_follow_a_revert_and_its_undoing(agent: Agent) -> None:
+    first = agent.turn("one", agent.writes("a.txt", "first\n"))
+    second = agent.turn("two", agent.writes("new.txt", "new\n"))
+    assert figures(agent) == (2, 2, 2)
+    reverted = checkpoints.revert(agent.actor, agent.session.id, second)
+    assert figures(agent) == (reverted.additions, reverted.deletions, reverted.files) == (1, 2, 1)
+    checkpoints.revert(agent.actor, agent.session.id, first)
+    assert figures(agent) == (0, 0, 0)
+    back = checkpoints.unrevert(agent.actor, agent.session.id)
+    assert figures(agent) == (back.additions, back.deletions, back.files) == (2, 2, 2)
+
+
+def test_the_figures_follow_a_restore_of_files_alone(agent: Agent) -> None:
+    asked = agent.turn("one", agent.writes("a.txt", "first\n"), agent.writes("new.txt", "new\n"))
+    start = checkpoints.of_session(agent.actor, agent.session.id)[0]
+    checkpoints.restore(agent.actor, start.id, ["new.txt"])
+    assert figures(agent) == (1, 2, 1)
+    checkpoints.revert(agent.actor, agent.session.id, asked, scope="code")
+    assert figures(agent) == (0, 0, 0)
+
+
+def test_an_edit_by_hand_is_not_counted_for_steps_that_were_reverted(agent: Agent) -> None:
+    asked = agent.turn("one", agent.writes("a.txt", "agent\n"))
+    write(agent.place, "deep/b.txt", "by hand\n")
+    agent.turn("two", agent.writes("deep/b.txt", "agent\n"))
+    checkpoints.revert(agent.actor, agent.session.id, asked)
+    assert agent.content("deep/b.txt") == "by hand\n"
+    assert figures(agent) == (0, 0, 0)
+
+
+def test_a_revert_stands_though_nobody_could_count(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = agent.turn("one", agent.writes("a.txt", "agent\n"))
+
+    def fail(*_: object) -> None:
+        raise NoSpace("The disk is full.")
+
+    monkeypatch.setattr(counting, "refresh", fail)
+    assert checkpoints.revert(agent.actor, agent.session.id, asked).revert is not None
+    assert agent.content("a.txt") == "one\ntwo\n"
+
+
+def test_a_run_that_lost_its_lease_sets_no_figures(agent: Agent) -> None:
+    agent.ask("go")
+    agent.step(agent.writes("a.txt", "one\n"))
+    hold, was = agent.hold, figures(agent)
+    assert hold is not None
+    tree = checkpoints.of_session(agent.actor, agent.session.id)[0].tree
+    sessions.release(hold)
+    with pytest.raises(sessions.Fenced):
+        counting.set_in_run(hold, tree)
+    assert figures(agent) == was
 
 
 def test_revert_to_a_part_keeps_the_parts_before_it(agent: Agent) -> None:

@@ -7,13 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app import config, db, ids, record
 from app.actor import SYSTEM, Scope
 from app.config import Config
+from app.events import log as log_of
 from app.events import service
+from app.events.hub import Hub
 from app.record import Event
 from app.wake import Ringer
 
@@ -154,3 +157,57 @@ def test_it_drops_a_subscriber_that_does_not_keep_up_and_lets_it_resume(log: db.
         rest = [fact for _, fact in zip(range(1500 - len(seen)), again.facts(heartbeat=10), strict=False)]
     assert all(fact is not None for fact in rest)
     assert len(seen) + len(rest) == 1500
+
+
+def reads_of_this_thread(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many facts each look of this thread into the log found; the running hub has its own."""
+    found: list[int] = []
+    mine, look = threading.get_ident(), log_of.after
+
+    def counted(*given: Any, **more: Any) -> log_of.Batch:
+        batch = look(*given, **more)
+        if threading.get_ident() == mine:
+            found.append(len(batch.facts))
+        return batch
+
+    monkeypatch.setattr(log_of, "after", counted)
+    return found
+
+
+def idle_hub() -> Hub:
+    """A hub at the end of the log whose thread was never started."""
+    hub = Hub(lambda _actor, _fact: True, lambda _connection, _part: None)
+    with db.read() as connection:
+        hub._place = log_of.now(connection)
+    return hub
+
+
+def test_the_hub_reads_each_batch_once(log: db.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, reads = idle_hub(), reads_of_this_thread(monkeypatch)
+    with db.transaction() as connection:
+        for number in range(3):
+            record.event(connection, Said("ses_s", 0, number), SCOPE)
+    hub._advance()
+    assert reads == [3]
+
+
+def test_the_hub_goes_on_after_a_full_batch(log: db.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, reads = idle_hub(), reads_of_this_thread(monkeypatch)
+    with db.transaction() as connection:
+        for number in range(1200):
+            record.event(connection, Said("ses_s", 0, number), SCOPE)
+    hub._advance()
+    assert reads == [1000, 200]
+
+
+def test_facts_of_kinds_that_nobody_knows_are_passed_over(log: db.Database) -> None:
+    start = service.latest()
+    with db.transaction() as connection:
+        for number in range(1100):
+            record.event(connection, Said("ses_s", 0, number), SCOPE)
+        connection.execute(record.events.update().values(kind="test.forgotten"))
+        record.event(connection, Said("ses_s", 1, 1), SCOPE)
+    with service.subscribe(SYSTEM, start) as subscription:
+        fact = next(iter(subscription.facts(heartbeat=10)))
+    assert fact is not None
+    assert fact.event == Said("ses_s", 1, 1)

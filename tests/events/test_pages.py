@@ -18,7 +18,7 @@ def test_it_streams_rows_of_what_changes(browser: Browser, alice: Actor) -> None
     streamed.close()
     assert frame.startswith("id: ")
     assert f'<hx-partial hx-target="#row-{made.id}" hx-swap="outerHTML"><tr' in data_of(frame)
-    assert f'<hx-partial hx-target="#side-{made.id}" hx-swap="outerHTML"><li' in data_of(frame)
+    assert f'<hx-partial hx-target="#side-today" hx-swap="into"><li id="side-{made.id}"' in data_of(frame)
     assert "<html" not in frame
 
 

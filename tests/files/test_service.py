@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -227,16 +228,30 @@ def test_a_long_line_is_cut(alice: Actor, place: Place) -> None:
 
 def test_a_search_that_is_late_ends(place: Place) -> None:
     began = time.monotonic()
-    assert list(ripgrep.run(["--files"], place.directory, most=1000, seconds=0)) == []
+    with ripgrep.Search(["--files"], place.directory, most=1000, seconds=0) as late:
+        assert list(late) == []
+    assert late.is_late
     assert time.monotonic() - began < 2
 
 
 def test_a_search_ends_when_enough_has_come(place: Place) -> None:
-    records = ripgrep.run(["--files"], place.directory, most=10_000)
-    next(records)
-    records.close()
-    with pytest.raises(StopIteration):
-        next(records)
+    with ripgrep.Search(["--files"], place.directory, most=10_000) as search:
+        next(iter(search))
+    assert search._process.returncode is not None
+
+
+def test_a_search_ends_when_its_caller_says_so(place: Place) -> None:
+    said = threading.Event()
+    said.set()
+    found = ripgrep.search(["--files"], place.directory, 10, cancel=said)
+    assert (found.records, found.is_stopped, found.is_late, found.is_cut) == ([], True, False, False)
+
+
+def test_a_search_says_whether_there_was_more(place: Place) -> None:
+    every = ripgrep.search(["--files"], place.directory, 1000)
+    assert (len(every.records) > 2, every.is_cut) == (True, False)
+    some = ripgrep.search(["--files"], place.directory, 2)
+    assert (len(some.records), some.is_cut) == (2, True)
 
 
 def test_names_that_are_no_unicode_do_no_harm(alice: Actor, place: Place) -> None:

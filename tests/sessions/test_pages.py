@@ -73,7 +73,7 @@ def test_a_session_is_a_whole_page_with_its_transcript(browser: Browser, alice: 
     assert is_whole(page)
     assert f'id="message-{message.id}"' in page.text
     assert "Please look." in page.text
-    assert f"/sessions/{session.id}/stream?lastEventId=" in page.text
+    assert f"at={session.id}" in stream_of(page.text)
     assert is_whole(browser.get(f"/sessions/{session.id}?tab=details"))
     assert is_whole(browser.get(f"/sessions/{session.id}/changes"))
 
@@ -138,7 +138,7 @@ def test_stopping_what_waits_ends_it(browser: Browser, alice: Actor) -> None:
     assert service.get(alice, session_id).state == "idle"
 
 
-@pytest.mark.parametrize("path", ["/sessions/ses_unknown", "/sessions/ses_unknown/changes", "/sessions/ses_x/stream"])
+@pytest.mark.parametrize("path", ["/sessions/ses_unknown", "/sessions/ses_unknown/changes", "/live?at=ses_x"])
 def test_an_unknown_session_is_a_page_that_says_so(browser: Browser, path: str) -> None:
     answer = browser.get(path)
     assert answer.status_code == 404
@@ -149,7 +149,7 @@ def test_others_do_not_see_a_private_session(app: Cabin, alice: Actor, bob: Acto
     service.update(alice, session.id, visibility="private")
     theirs = Browser(app, bob)
     assert theirs.get(f"/sessions/{session.id}").status_code == 404
-    assert theirs.get(f"/sessions/{session.id}/stream").status_code == 404
+    assert theirs.get(f"/live?at={session.id}").status_code == 404
     assert session.id not in theirs.get("/sessions").text
     assert theirs.post(f"/sessions/{session.id}/send", {"text": "x"}).status_code == 404
 
@@ -176,20 +176,19 @@ def test_a_stranger_is_led_to_sign_in(stranger: Caller, session: Session) -> Non
 
 
 def test_the_stream_shows_a_turn_to_its_end(browser: Browser, alice: Actor, session: Session) -> None:
-    page = browser.get(f"/sessions/{session.id}").text
-    path = page.split('id="session-stream" hx-sse:connect="')[1].split('"')[0].replace("&amp;", "&")
+    path = stream_of(browser.get(f"/sessions/{session.id}").text)
     browser.post(f"/sessions/{session.id}/send", {"text": "Who are you?", "mode": "plan"})
     seen = _until(browser.get(path, buffered=False), "badge done")
     assert 'hx-target="#transcript" hx-swap="upsert"' in seen
     assert "Who are you?" in seen
     assert 'class="block" id="text-prt_' in seen
     assert 'hx-target="#session-panel" hx-swap="outerHTML"' in seen
-    assert 'hx-target="#send"' in seen
+    assert 'hx-target="#session-send"' in seen
     assert "<html" not in seen
 
 
 def test_a_stream_that_comes_back_goes_on_where_it_was(browser: Browser, alice: Actor, session: Session) -> None:
-    path = f"/sessions/{session.id}/stream?lastEventId=0"
+    path = f"/live?at={session.id}&lastEventId=0"
     first, second = say(alice, session, "the first"), say(alice, session, "the second")
     *before, _last = _first(frames(browser.get(path, buffered=False)), f'id="message-{second.id}"')
     last_id = before[-1].split("\n")[0].removeprefix("id: ")
@@ -200,20 +199,80 @@ def test_a_stream_that_comes_back_goes_on_where_it_was(browser: Browser, alice: 
 
 def test_a_text_grows_by_its_last_blocks(browser: Browser, alice: Actor, session: Session) -> None:
     browser.post(f"/sessions/{session.id}/send", {"text": "Go", "mode": "plan"})
-    seen = _until(browser.get(f"/sessions/{session.id}/stream?lastEventId=0", buffered=False), "badge done")
+    seen = _until(browser.get(f"/live?at={session.id}&lastEventId=0", buffered=False), "badge done")
     growing = [part for part in seen.split("<hx-partial ") if part.startswith('hx-target="#text-')]
     assert growing
     assert all(part.count("<article") == 0 for part in growing)
 
 
 def test_a_cursor_that_is_too_old_loads_the_page_anew(browser: Browser, session: Session) -> None:
-    streamed = frames(browser.get(f"/sessions/{session.id}/stream?lastEventId=999999999", buffered=False))
+    streamed = frames(browser.get(f"/live?at={session.id}&lastEventId=999999999", buffered=False))
     assert next(streamed).startswith("event: resync")
     streamed.close()
 
 
+def test_a_step_back_between_page_and_stream_loads_the_page_anew(
+    browser: Browser, alice: Actor, session: Session
+) -> None:
+    message = say(alice, session, "Please look.")
+    path = stream_of(browser.get(f"/sessions/{session.id}").text)
+    service.set_revert(alice, session.id, {"messageID": message.id})
+    streamed = frames(browser.get(path, buffered=False))
+    assert "event: resync" in next(streamed)
+    streamed.close()
+
+
+def test_a_page_that_shows_the_step_back_is_not_loaded_again(browser: Browser, alice: Actor, session: Session) -> None:
+    message = say(alice, session, "Please look.")
+    service.set_revert(alice, session.id, {"messageID": message.id})
+    path = stream_of(browser.get(f"/sessions/{session.id}").text)
+    service.update(alice, session.id, title="Another title")
+    assert "event: resync" not in "".join(_first(frames(browser.get(path, buffered=False)), "Another title"))
+
+
+def test_a_message_shows_who_wrote_it(app: Cabin, browser: Browser, alice: Actor, session: Session) -> None:
+    say(member(alice, "Ada", "admin"), session, "Let me add something.")
+    assert 'aria-label="Ada"' in browser.get(f"/sessions/{session.id}").text
+    seen = _until(browser.get(f"/live?at={session.id}&lastEventId=0", buffered=False), "Let me add something.")
+    assert 'aria-label="Ada"' in seen
+
+
+def test_one_stream_carries_the_lists_and_the_session(browser: Browser, alice: Actor, session: Session) -> None:
+    path = stream_of(browser.get(f"/sessions/{session.id}").text)
+    say(alice, session, "Please look.")
+    seen = _until(browser.get(path, buffered=False), 'hx-target="#rail-running"')
+    assert 'hx-target="#transcript"' in seen
+    assert f'hx-target="#row-{session.id}"' in seen
+
+
+def test_the_changes_page_hears_figures_and_no_transcript(browser: Browser, alice: Actor, session: Session) -> None:
+    path = stream_of(browser.get(f"/sessions/{session.id}/changes").text)
+    say(alice, session, "Please look.")
+    service.set_figures(alice, session.id, 3, 1, 1)
+    seen = _until(browser.get(path, buffered=False), "+3")
+    assert 'hx-target="#transcript"' not in seen
+    assert 'hx-target="#session-stale"' in seen
+    assert "Show them" in seen
+
+
+def test_who_may_only_read_gets_no_composer(app: Cabin, alice: Actor, bob: Actor, session: Session) -> None:
+    page = Browser(app, bob).get(f"/sessions/{session.id}").text
+    assert "data-composer" not in page
+    assert f"{alice.name} steers this session." in page
+
+
+def test_subagents_stand_below_their_session(browser: Browser, alice: Actor, session: Session) -> None:
+    place = projects.resolve(alice, None)
+    child = service.create(alice, place, title="review", parent_id=session.id)
+    other = service.create(alice, place, title="newer")
+    page = browser.get(f"/sessions/{session.id}").text
+    assert f'data-under="side-{session.id}"' in page
+    places = [page.index(f'id="side-{one.id}"') for one in (other, session, child)]
+    assert places == sorted(places)
+
+
 def test_a_deleted_session_loads_the_page_anew(browser: Browser, alice: Actor, session: Session) -> None:
-    streamed = frames(browser.get(f"/sessions/{session.id}/stream?lastEventId=0", buffered=False))
+    streamed = frames(browser.get(f"/live?at={session.id}&lastEventId=0", buffered=False))
     service.delete(alice, session.id)
     assert any("event: resync" in frame for frame in itertools.islice(streamed, 20))
     streamed.close()
@@ -222,8 +281,13 @@ def test_a_deleted_session_loads_the_page_anew(browser: Browser, alice: Actor, s
 def test_nothing_foreign_is_markup_in_the_stream(browser: Browser, alice: Actor, session: Session) -> None:
     service.update(alice, session.id, title=EVIL)
     say(alice, session, EVIL)
-    seen = _until(browser.get(f"/sessions/{session.id}/stream?lastEventId=0", buffered=False), "alert(1)")
+    seen = _until(browser.get(f"/live?at={session.id}&lastEventId=0", buffered=False), "alert(1)")
     assert EVIL not in seen
+
+
+def stream_of(page: str) -> str:
+    """The path of a page's stream."""
+    return page.split('id="page-stream" hx-sse:connect="')[1].split('"', maxsplit=1)[0].replace("&amp;", "&")
 
 
 def _first(streamed: Any, word: str) -> list[str]:

@@ -158,7 +158,7 @@ def _sum_up(tests: ToolResult) -> Step:
         "- **Change**: it now rounds once, on the difference. A change to a dearer plan can no longer cost a "
         "cent too much.\n"
         f"- **Check**: `{COMMAND}` passes, with the test that showed the fault.\n\n"
-        "You can see the diff under Changes and undo it from Checkpoints."
+        "You can see the diff under Changes, and Undo at the edit takes it back."
     )
 
 

@@ -6,8 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from app.agent.tools import ripgrep
-from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
+from app.agent.tools.tool import NEVER_SEARCHED, Given, Prepared, Result, Tool, ToolContext, ToolError
 
 SHOWN = 100
 LOOKED_AT = 5_000
@@ -33,9 +32,9 @@ def run(ctx: ToolContext, given: Input) -> Result:
     start = ctx.root.stat(ctx.name(given.path or "."))
     if not start.is_dir:
         raise ToolError(f"{start.path} is a file, not a directory.")
-    arguments = ["--files", "--null", "-g", given.pattern.removeprefix("./"), *ripgrep.NEVER]
+    arguments = ["--files", "--null", "-g", given.pattern.removeprefix("./"), *NEVER_SEARCHED]
     cwd = Path(ctx.root.path) / start.path
-    found = ripgrep.search(arguments, cwd, LOOKED_AT, ctx.cancel, b"\0")
+    found = ctx.search(arguments, cwd, LOOKED_AT, b"\0")
     names = [record.decode("utf-8", "replace") for record in found.records]
     newest = sorted(names, key=lambda name: (-_changed(cwd / name), name))
     paths = [str(PurePosixPath(start.path) / name) for name in newest[:SHOWN]]

@@ -6,8 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from app.agent.tools import ripgrep
-from app.agent.tools.tool import LINE_LIMIT, Given, Prepared, Result, Tool, ToolContext, shortened
+from app.agent.tools.tool import LINE_LIMIT, NEVER_SEARCHED, Given, Prepared, Result, Tool, ToolContext, shortened
 
 MATCHES = 100
 DESCRIPTION = """\
@@ -33,9 +32,9 @@ def run(ctx: ToolContext, given: Input) -> Result:
     """Search, grouped by file."""
     start = ctx.root.stat(ctx.name(given.path or "."))
     include = ["-g", given.include] if given.include else []
-    arguments = ["-nH", "--null", "--no-heading", *include, *ripgrep.NEVER, "-e", given.pattern, "--"]
+    arguments = ["-nH", "--null", "--no-heading", *include, *NEVER_SEARCHED, "-e", given.pattern, "--"]
     cwd = Path(ctx.root.path)
-    found = ripgrep.search([*arguments, f"./{start.path}"], cwd, MATCHES, ctx.cancel)
+    found = ctx.search([*arguments, f"./{start.path}"], cwd, MATCHES)
     by_file = _by_file(found.records)
     rows = [row for path, lines in sorted(by_file.items()) for row in (f"{path}:", *lines, "")]
     count = sum(map(len, by_file.values()))

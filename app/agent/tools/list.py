@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydantic import Field
 
-from app.agent.tools import ripgrep
 from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
 
 FILES = 200
@@ -35,7 +34,7 @@ def run(ctx: ToolContext, given: Input) -> Result:
     left_out = [word for pattern in given.ignore for word in ("-g", f"!{pattern.removeprefix('!')}")]
     arguments = ["--files", "--null", "--sort=path", *left_out, "-g", "!.git"]
     cwd = Path(ctx.root.path) / start.path
-    found = ripgrep.search(arguments, cwd, FILES, ctx.cancel, b"\0")
+    found = ctx.search(arguments, cwd, FILES, b"\0")
     paths = sorted(record.decode("utf-8", "replace").split("/") for record in found.records)
     is_cut = found.is_cut or found.is_late
     notes = [f"(The first {FILES} files only; list a directory below.)"] if is_cut else []

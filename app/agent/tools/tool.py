@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -12,10 +12,14 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from app.files import service as files
 from app.files.paths import Root
+from app.files.service import Found
 
 OUTPUT_LIMIT = 50_000
 LINE_LIMIT = 2_000
+# Rules of approvals speak of paths: a search from above must not open what would have to be asked for.
+NEVER_SEARCHED = ("--iglob", "!.env*", "--iglob", "!.git")
 Metadata = dict[str, Any]
 
 
@@ -81,6 +85,13 @@ class ToolContext:
     def relative(self, path: str) -> str:
         """A path relative to the root; Denied if it leads out."""
         return self.root.relative(self.name(path))
+
+    def search(self, arguments: Sequence[str], cwd: Path, limit: int, separator: bytes = b"\n") -> Found:
+        """Run ripgrep until it has given so many records; ToolError once the run is stopped, or Invalid."""
+        found = files.search(arguments, cwd, limit, cancel=self.cancel, separator=separator)
+        if found.is_stopped:
+            raise ToolError("The search was stopped.")
+        return found
 
     def absolute(self, path: str) -> str:
         """A path as an absolute one of this machine; Denied if it leads out."""

@@ -13,17 +13,24 @@ from app.sessions import service as sessions
 from app.sessions.service import Part
 
 SHOWN = 4
+# The agent's notes to itself tell nothing about what it is about to do.
+NOTES = ("todowrite", "todoread")
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """A call that came before the ask: an icon's name, words, code, a figure, and when (unix ms)."""
+    """A call that came before the ask: an icon's name, words, code, when (unix ms), and how it ended.
+
+    `lines` are those added and removed; `bad` says that the figure tells of a failure.
+    """
 
     icon: str
     words: str
     code: str
-    figure: str
     created: int
+    figure: str = ""
+    bad: bool = False
+    lines: tuple[int, int] | None = None
 
 
 def calls(actor: Actor, ask: Ask) -> list[Earlier]:
@@ -33,7 +40,7 @@ def calls(actor: Actor, ask: Ask) -> list[Earlier]:
     except NotFound:
         return []
     parts = [part for message in messages for part in message.parts if part.type == "tool"]
-    ended = [part for part in parts if part.id < ask.part_id and _is_over(part)]
+    ended = [part for part in parts if part.id < ask.part_id and _is_over(part) and part.data["tool"] not in NOTES]
     return [_earlier(part) for part in ended[-SHOWN:]]
 
 
@@ -46,12 +53,15 @@ def _earlier(part: Part) -> Earlier:
     given, told, end = state.get("input") or {}, state.get("metadata") or {}, state["time"]["end"]
     kind = subjects.kind_of(tool)
     if kind == "bash":
-        figure = f"exit {told['exit']}" if told.get("exit") is not None else ""
-        return Earlier("terminal", "", subjects.command_of(given), figure, end)
+        code = told.get("exit")
+        figure = f"exit {code}" if code is not None else ""
+        return Earlier("terminal", "", subjects.command_of(given), end, figure, bool(code))
     path = ", ".join(subjects.paths_of(tool, given)) if kind == "edit" or kind in READS else ""
     if kind == "edit":
         lines = told.get("filediff") or {}
-        figure = f"+{lines['additions']} \N{MINUS SIGN}{lines['deletions']}" if "additions" in lines else ""
-        return Earlier("pencil", "Edit", path, figure, end)
+        changed = (lines["additions"], lines["deletions"]) if "additions" in lines else None
+        return Earlier("pencil", "Edit", path, end, lines=changed)
+    failed = state["status"] == "error"
     icon = "file-text" if kind in READS else "wrench"
-    return Earlier(icon, tool.capitalize(), path, "failed" if state["status"] == "error" else "", end)
+    sought = str(given.get("pattern") or path)
+    return Earlier(icon, tool.capitalize(), sought, end, "failed" if failed else "", failed)

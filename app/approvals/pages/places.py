@@ -107,7 +107,11 @@ def draw_asked(actor: Actor, fact: Any) -> list[str]:
     if ask.state == "waiting":
         place = projects.get(actor, ask.project).name if accounts.may(actor, "projects:read") else ""
         row = render_template("approvals/_row.html", ask=ask, home=True, at="", place=place)
-        partials += [live.partial("#needs-none", "delete"), live.partial("#needs-you", "upsert", row)]
+        more = render_template("approvals/_more.html", fresh=True)
+        partials += [
+            live.partial("#needs-you", "upsert", row),
+            live.partial("#inbox-more", "outerHTML", more),
+        ]
     return partials
 
 

@@ -40,6 +40,7 @@ def index() -> Response:
         chosen=chosen,
         open=bool(chosen and request.args.get("ask")),
         place=place,
+        directory=_directory(actor, chosen) if chosen else "",
         before=before.calls(actor, chosen) if chosen else [],
         answered=service.answered_today(actor, limit) if limit else [],
         next=url_for("approvals.index"),
@@ -109,6 +110,7 @@ def _show(actor: Actor, asked: Ask, status: int = 200, problem: str = "") -> Res
         status,
         ask=asked,
         place=_places(actor).get(asked.project, ""),
+        directory=_directory(actor, asked),
         before=before.calls(actor, asked),
         problem=problem or None,
         previous=urls[at - 1] if at else "",
@@ -141,6 +143,11 @@ def _groups(actor: Actor, asks: list[Ask], places: dict[str, str]) -> list[tuple
         (asked[0].session_title or "Untitled", _note(places.get(asked[0].project), about.get(key)), asked)
         for key, asked in found.items()
     ]
+
+
+def _directory(actor: Actor, ask: Ask) -> str:
+    session = sessions.get_many(actor, [ask.session_id]).get(ask.session_id)
+    return session.directory if session else ""
 
 
 def _note(place: str | None, session: Session | None) -> str:

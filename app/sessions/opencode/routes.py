@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Response
+from orjson import Fragment
 
 from app.actor import Actor
 from app.dialects import opencode
@@ -25,11 +26,12 @@ PROMPT_WAIT = 24 * 3600.0
 
 
 @door.get("/session", query=ListSessions)
-def index(actor: Actor, query: ListSessions) -> list[dict[str, Any]]:
+def index(actor: Actor, query: ListSessions) -> list[Fragment]:
     """Sessions of the directory, newest updated first."""
     place = projects.resolve(actor, opencode.directory())
-    found = service.find_page(
+    return service.spell_page(
         actor,
+        shapes.SESSIONS,
         project=place.project.id,
         directory=str(place.directory) if opencode.directory() else "",
         words=query.search or "",
@@ -37,7 +39,6 @@ def index(actor: Actor, query: ListSessions) -> list[dict[str, Any]]:
         limit=query.limit,
         parent_id=None if query.roots else "",
     )
-    return [shapes.session(session) for session in found]
 
 
 @door.get("/session/status")
@@ -100,12 +101,11 @@ def abort(actor: Actor, session_id: str) -> bool:
 
 
 @door.get("/session/<session_id>/message", query=ListMessages)
-def messages(actor: Actor, query: ListMessages, session_id: str) -> list[dict[str, Any]]:
+def messages(actor: Actor, query: ListMessages, session_id: str) -> list[Fragment]:
     """The transcript in order; with a limit its newest messages."""
-    found = service.transcript(actor, _id(session_id))
-    if query.before:
-        found = [message for message in found if message.id < query.before]
-    return [shapes.with_parts(message) for message in (found[-query.limit :] if query.limit else found)]
+    return service.spell_transcript(
+        actor, _id(session_id), shapes.MESSAGES, before=query.before or "", limit=query.limit
+    )
 
 
 @door.get("/session/<session_id>/message/<message_id>")

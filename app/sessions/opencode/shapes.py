@@ -8,6 +8,7 @@ from app.dialects import opencode
 from app.events.service import Fact
 from app.sessions import events
 from app.sessions.service import Message, Part, Session
+from app.spelling import Spelling
 
 _HIDDEN = ("by", "ready", "signature", "redacted")
 
@@ -74,6 +75,10 @@ def with_parts(row: Message) -> dict[str, Any]:
     return {"info": message(row), "parts": [part(one) for one in row.parts]}
 
 
+SESSIONS: Spelling[Session] = Spelling(session)
+MESSAGES: Spelling[Message] = Spelling(with_parts)
+
+
 def _tokens(tokens: dict[str, Any]) -> dict[str, Any]:
     cache = tokens.get("cache", {})
     shape: dict[str, Any] = {name: tokens.get(name, 0) for name in ("input", "output", "reasoning")}
@@ -125,6 +130,12 @@ def _message(fact: Fact) -> list[dict[str, Any]]:
 @opencode.encodes(events.MessageRemoved)
 def _removed(fact: Fact) -> list[dict[str, Any]]:
     return _event("message.removed", fact.event.session_id, messageID=fact.event.message_id)  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.PartRemoved)
+def _part_removed(fact: Fact) -> list[dict[str, Any]]:
+    event: events.PartRemoved = fact.event  # type: ignore[assignment]
+    return _event("message.part.removed", event.session_id, messageID=event.message_id, partID=event.part_id)
 
 
 @opencode.encodes(events.PartUpdated)

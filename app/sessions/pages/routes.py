@@ -9,7 +9,6 @@ from flask import Response, request, url_for
 from app import config, slots, web
 from app.actor import Actor
 from app.errors import Conflict, Invalid
-from app.events import service as log
 from app.projects import service as projects
 from app.sessions import bp, service
 from app.sessions.pages import rows
@@ -69,12 +68,9 @@ def index() -> Response:
 def show(session_id: str) -> Response:
     """One session: its transcript, what it asks, and the composer."""
     actor = web.actor()
-    # The cursor comes first: what commits meanwhile is then drawn twice, never missed.
-    cursor = log.latest()
     session = service.get(actor, session_id)
     messages = service.transcript(actor, session_id)
     part, earlier = _part(session, messages)
-    runs = service.live_runs(actor, [session_id]).get(session_id, [])
     offered = shown.composer(actor, session.directory)
     return web.page(
         "sessions/show.html",
@@ -82,9 +78,9 @@ def show(session_id: str) -> Response:
         **offered,
         messages=part,
         earlier=earlier,
-        queued=shown.queued(runs, messages),
-        cursor=cursor,
+        watch=shown.watch(session),
         side=_side(actor, session),
+        heads=rows.HEADS,
         tab="details" if request.args.get("tab") == "details" else "transcript",
     )
 
@@ -95,7 +91,13 @@ def changes(session_id: str) -> Response:
     actor = web.actor()
     session = service.get(actor, session_id)
     files = slots.gather("session.changes", actor, session).get("files", [])
-    return web.page("sessions/changes.html", **shown.context(actor, session), files=files, tab="changes")
+    return web.page(
+        "sessions/changes.html",
+        **shown.context(actor, session),
+        files=files,
+        watch=shown.watch(session, "changes"),
+        tab="changes",
+    )
 
 
 @bp.post("/sessions")
@@ -178,7 +180,7 @@ def _part(session: Session, messages: list[Message]) -> tuple[list[Message], str
     return part, url_for("sessions.show", session_id=session.id, before=part[0].id)
 
 
-def _side(actor: Actor, session: Session) -> list[tuple[str, list[rows.Row]]]:
+def _side(actor: Actor, session: Session) -> dict[str, list[rows.Row]]:
     found = service.find_page(actor, limit=BESIDE, archived=False)
     if session.id not in {one.id for one in found}:
         found.append(session)

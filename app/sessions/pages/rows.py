@@ -20,7 +20,7 @@ from app.sessions.service import Session
 FRESH = 3.0
 DAY = 86_400_000
 ON_HOME = 8
-HEADS = ("Needs you", "Running", "Today", "Yesterday", "Earlier")
+HEADS = {"needs": "Needs you", "running": "Running", "today": "Today", "yesterday": "Yesterday", "earlier": "Earlier"}
 _branches: dict[str, tuple[float, str]] = {}
 
 
@@ -55,10 +55,10 @@ def of(actor: Actor, found: Sequence[Session]) -> list[Row]:
 
 
 def act_of(session: Session, ask: Any) -> str:
-    """What a session did last, or the question that it waits with."""
-    if session.state == "waiting" and ask is not None and ask.kind == "question":
-        return str(ask.questions[0].get("question", ""))[:200]
-    return session.last_act
+    """What a session did last, or what it asks while it waits for this person."""
+    if session.state != "waiting" or ask is None:
+        return session.last_act
+    return str(ask.questions[0].get("question", "") if ask.kind == "question" else ask.title)[:200]
 
 
 def names(actor: Actor) -> dict[str, str]:
@@ -93,42 +93,77 @@ def branch_of(directory: str) -> str:
     return branch
 
 
-def grouped(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows under headings: who needs somebody, what runs, the rest by day (UTC)."""
+def grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows by the key of their heading in HEADS; a subagent's row follows that of its session."""
+    known = {row.session.id for row in rows}
+    below: dict[str, list[Row]] = {}
     heads: dict[str, list[Row]] = {head: [] for head in HEADS}
-    words = {"waiting": "Needs you", "running": "Running", "queued": "Running"}
-    today = ids.now() // DAY
-    days = {today: "Today", today - 1: "Yesterday"}
     for row in rows:
-        head = words.get(row.session.state) or days.get(row.session.updated // DAY, "Earlier")
-        heads[head].append(row)
-    return [(head, found) for head, found in heads.items() if found]
+        parent = row.session.parent_id
+        if parent in known:
+            below.setdefault(str(parent), []).append(row)
+        else:
+            heads[head_of(row.session)].append(row)
+    return {head: _with_children(found, below) for head, found in heads.items()}
+
+
+def head_of(session: Session) -> str:
+    """Under which heading a session stands: it needs somebody, it runs, or the day of its last event (UTC)."""
+    if session.state in ("waiting", "running", "queued"):
+        return "needs" if session.state == "waiting" else "running"
+    days = ids.now() // DAY - session.updated // DAY
+    return {0: "today", 1: "yesterday"}.get(max(days, 0), "earlier")
+
+
+def _with_children(rows: list[Row], below: dict[str, list[Row]]) -> list[Row]:
+    found = []
+    for row in rows:
+        found += [row, *_with_children(below.get(row.session.id, []), below)]
+    return found
 
 
 @slots.draws(events.SessionCreated, events.SessionUpdated)
 def draw_row(actor: Actor, fact: Any) -> list[str]:
     """The session's row in the table and at the left of a session, and how many run."""
-    row = of(actor, [Session(**fact.event.session)])[0]
-    # A session's own page says which row is its own.
-    side = render_template("sessions/_side_row.html", row=row, at=request.args.get("at", ""))
-    return [
-        live.partial(f"#row-{row.session.id}", "outerHTML", render_template("sessions/_row.html", row=row)),
-        live.partial(f"#side-{row.session.id}", "outerHTML", side),
-        draw_running(actor),
-    ]
+    session = Session(**fact.event.session)
+    row = of(actor, [session])[0]
+    places = [live.partial(f"#row-{session.id}", "outerHTML", render_template("sessions/_row.html", row=row))]
+    if session.archived:
+        places.append(live.partial(f"#side-{session.id}", "delete"))
+    else:
+        # A session's own page says which row is its own.
+        side = render_template("sessions/_side_row.html", row=row, at=request.args.get("at", ""))
+        places.append(live.partial(f"#side-{head_of(session)}", "into", side))
+    return [*places, *draw_on_home(actor, row), *draw_running(actor)]
+
+
+def draw_on_home(actor: Actor, row: Row) -> list[str]:
+    """The session among those that run on Home, or among the recent ones, or in neither."""
+    session = row.session
+    gone = [live.partial(f"#run-{session.id}", "delete"), live.partial(f"#recent-{session.id}", "delete")]
+    if session.state in ("running", "queued"):
+        runs = service.live_runs(actor, [session.id]).get(session.id, [])
+        drawn = render_template("sessions/_running.html", r=_running(session, runs))
+        return [gone[1], live.partial("#running", "into", drawn)]
+    if session.archived or session.parent_id or row.ask:
+        return gone
+    return [gone[0], live.partial("#recent", "into", render_template("sessions/_recent.html", row=row))]
 
 
 @slots.draws(events.SessionDeleted)
 def draw_gone(actor: Actor, fact: Any) -> list[str]:
     """The session's rows go."""
-    places = (f"#row-{fact.event.session_id}", f"#side-{fact.event.session_id}")
-    return [*(live.partial(place, "delete") for place in places), draw_running(actor)]
+    places = [f"#{kind}-{fact.event.session_id}" for kind in ("row", "side", "run", "recent")]
+    return [*(live.partial(place, "delete") for place in places), *draw_running(actor)]
 
 
-def draw_running(actor: Actor) -> str:
-    """How many sessions run, at the foot of the rail's entry."""
+def draw_running(actor: Actor) -> list[str]:
+    """How many sessions run, at the rail's entry and on Home."""
     running = count_running(service.count_by_state(actor))
-    return live.partial("#rail-running", "innerHTML", f"{running} running" if running else "")
+    return [
+        live.partial("#rail-running", "innerHTML", f"{running} running" if running else ""),
+        live.partial("#running-count", "innerHTML", str(running)),
+    ]
 
 
 def count_running(counts: dict[str, int]) -> int:
@@ -148,12 +183,14 @@ def fill_home(actor: Actor) -> dict[str, Any]:
     running = service.find_page(actor, state="queued,running", limit=ON_HOME)
     failed = service.find_page(actor, state="failed", since=ids.now() - DAY, limit=3, archived=False)
     rest = "idle,failed,waiting"
-    recent = service.find_page(actor, state=rest, limit=ON_HOME, archived=False, parent_id=None)
+    recent = of(actor, service.find_page(actor, state=rest, limit=ON_HOME, archived=False, parent_id=None))
+    told = {session.id for session in failed}
     runs = service.live_runs(actor, [session.id for session in running])
     return {
         "running": [_running(session, runs.get(session.id, [])) for session in running],
         "failed": [{"session": session, "words": _why(actor, session)} for session in failed],
-        "recent": of(actor, recent),
+        # What stands above, because it needs this person, does not stand here once more.
+        "recent": [row for row in recent if row.ask is None and row.session.id not in told],
     }
 
 

@@ -1,4 +1,4 @@
-"""What the page of one session and its stream show beside the transcript."""
+"""What the pages of one session and their stream show beside the transcript."""
 
 from __future__ import annotations
 
@@ -49,9 +49,21 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
         **given,
         "session": session,
         "run": runs[0] if runs else service.last_run(actor, session.id),
+        "queued": _queued(actor, session, runs),
         "figures": figures,
-        "person": people.get(session.owner, "Somebody"),
+        "person": figures.started_by,
     }
+
+
+def watch(session: Session, tab: str = "") -> dict[str, str]:
+    """What a page tells its stream: which session it shows on which tab, set back to which point, with which lines."""
+    return {"at": session.id, "tab": tab, "point": point_of(session), "lines": lines_of(session)}
+
+
+def point_of(session: Session) -> str:
+    """The point that a session is set back to, "" for none."""
+    revert = session.revert or {}
+    return f"{revert['messageID']}.{revert.get('partID') or ''}" if revert.get("messageID") else ""
 
 
 def composer(actor: Actor, directory: str) -> dict[str, Any]:
@@ -65,10 +77,15 @@ def with_model(session: Session, offered: dict[str, Any]) -> Session:
     return session if session.provider else replace(session, provider=provider, model=model)
 
 
-def queued(runs: list[Run], messages: list[Message]) -> list[dict[str, str]]:
+def lines_of(session: Session) -> str:
+    """How many lines and files of a session differ, as one word to compare."""
+    return f"{session.additions}.{session.deletions}.{session.files}"
+
+
+def _queued(actor: Actor, session: Session, runs: list[Run]) -> list[dict[str, str]]:
     """The prompts that wait behind the one that is worked on."""
-    said = {message.id: _text(message) for message in messages}
-    return [{"id": run.id, "text": said.get(run.message_id, "")} for run in runs[1:] if run.state == "queued"]
+    waiting = [run for run in runs[1:] if run.state == "queued"]
+    return [{"id": run.id, "text": _text(service.message(actor, session.id, run.message_id))} for run in waiting]
 
 
 def _text(message: Message) -> str:

@@ -1,52 +1,98 @@
-"""The stream of one session's page: every change of its transcript and figures as it is committed."""
+"""One session in its page's stream: every change of its transcript and figures as it is committed."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, render_template
+from flask import render_template
 
-from app import live, slots, web
+from app import live, slots
 from app.actor import Actor
-from app.events import service as log
-from app.sessions import bp, events, service
+from app.sessions import events, service
 from app.sessions.pages import session as shown
 from app.sessions.service import Message, Part, Session
 from app.web_filters import blocks
 
+# The fragments around the transcript, each in templates/sessions/_NAME.html with the id session-NAME.
+FIGURES = ("title", "lines", "stale", "todo", "panel", "strip", "stop", "queue", "send")
 _PLAIN = re.compile(r"[\w-]+")
 
 
-@bp.get("/sessions/<session_id>/stream")
-def stream(session_id: str) -> Response:
-    """What changes on this session's page; the page is told to load itself anew where pieces won't do."""
-    actor = web.actor()
-    session = service.get(actor, session_id)
-    subscription = log.subscribe(actor, live.after(), keep=lambda fact: is_about(fact.event, session_id))
-    return live.follow(subscription, Drawing(actor, session).draw)
+@slots.fill("stream")
+def fill_stream(actor: Actor, watch: Mapping[str, str]) -> dict[str, Any]:
+    """The session that the page shows, if it shows one."""
+    if not watch.get("at"):
+        return {}
+    session = service.get(actor, watch["at"])
+    return {"session": (Changes if watch.get("tab") == "changes" else Transcript)(actor, session, watch)}
 
 
-def is_about(event: Any, session_id: str) -> bool:
-    """Whether an event is of this session, or an ask of one of its subagents."""
-    if getattr(event, "session_id", "") == session_id:
-        return True
-    ask = getattr(event, "ask", None)
-    return ask is not None and f"/{session_id}/" in ask["above"]
+class Changes:
+    """Draws what stands around a session's changes for one open page; `watch` is what that page said it shows."""
 
-
-class Drawing:
-    """Draws the facts of one session for one open page, and knows what that page was sent already."""
-
-    def __init__(self, actor: Actor, session: Session) -> None:
+    def __init__(self, actor: Actor, session: Session, watch: Mapping[str, str]) -> None:
         self._actor = actor
         self._session = session
+        self._watch = watch
+
+    def keeps(self, fact: Any) -> bool:
+        """Whether a fact changes this page."""
+        return getattr(fact.event, "session_id", "") == self._session.id and type(fact.event) in _AROUND
+
+    def draw(self, fact: Any) -> list[str]:
+        """The partials of a fact."""
+        found: list[str] = _AROUND[type(fact.event)](self, fact) if self.keeps(fact) else []
+        return found
+
+    def session(self, fact: Any) -> list[str]:
+        """The figures, the stop and the send button; a step back or forth draws the whole page."""
+        return self._figures(Session(**fact.event.session))
+
+    def todos(self, _fact: Any) -> list[str]:
+        """The panel with its list."""
+        return self._figures(service.get(self._actor, self._session.id))
+
+    def gone(self, _fact: Any) -> list[str]:
+        """The session is deleted: its page will say so."""
+        raise live.LoadAnew
+
+    def _figures(self, session: Session) -> list[str]:
+        # What the page was drawn with counts, not what this stream found when it began: between the two lies time.
+        if shown.point_of(session) != self._watch.get("point", ""):
+            raise live.LoadAnew
+        self._session = session
+        context = shown.context(self._actor, session)
+        stale = shown.lines_of(session) != self._watch.get("lines", "")
+        return [
+            live.partial(
+                f"#session-{name}", "outerHTML", render_template(f"sessions/_{name}.html", **context, stale=stale)
+            )
+            for name in FIGURES
+        ]
+
+
+class Transcript(Changes):
+    """Draws every fact of a session for one open page, and knows what that page was sent already."""
+
+    def __init__(self, actor: Actor, session: Session, watch: Mapping[str, str]) -> None:
+        super().__init__(actor, session, watch)
         self._messages: dict[str, Message] = {}
         self._blocks: dict[str, int] = {}
+
+    def keeps(self, fact: Any) -> bool:
+        """Whether a fact is of this session, or an ask of one of its subagents."""
+        if getattr(fact.event, "session_id", "") == self._session.id:
+            return True
+        ask = getattr(fact.event, "ask", None)
+        return ask is not None and f"/{self._session.id}/" in ask["above"]
 
     def draw(self, fact: Any) -> list[str]:
         """The partials of a fact."""
         kind = type(fact.event)
+        if not self.keeps(fact):
+            return []
         if kind in _DRAWN:
             found: list[str] = _DRAWN[kind](self, fact)
             return found
@@ -98,32 +144,9 @@ class Drawing:
         )
         return [live.partial(f"#text-{event.part_id}", "upsert", drawn)] if drawn else []
 
-    def session(self, fact: Any) -> list[str]:
-        """The figures, the stop and the send button; a step back or forth draws the whole page."""
-        return self._panel(Session(**fact.event.session))
-
-    def todos(self, _fact: Any) -> list[str]:
-        """The panel with its list."""
-        return self._panel(service.get(self._actor, self._session.id))
-
-    def gone(self, _fact: Any) -> list[str]:
-        """The session is deleted: its page will say so."""
-        raise live.LoadAnew
-
     def nothing(self, _fact: Any) -> list[str]:
         """What other facts of the same moment show already."""
         return []
-
-    def _panel(self, session: Session) -> list[str]:
-        if session.revert != self._session.revert:
-            raise live.LoadAnew
-        self._session = session
-        context = shown.context(self._actor, session)
-        places = {"session-panel": "panel", "session-strip": "strip", "session-stop": "stop", "send": "send"}
-        return [
-            live.partial(f"#{place}", "outerHTML", render_template(f"sessions/_{name}.html", **context))
-            for place, name in places.items()
-        ]
 
     def _whole(self, message_id: str) -> list[str]:
         message = service.message(self._actor, self._session.id, message_id)
@@ -150,18 +173,21 @@ class Drawing:
         return found
 
 
+_AROUND = {
+    events.SessionUpdated: Changes.session,
+    events.SessionDeleted: Changes.gone,
+    events.TodosUpdated: Changes.todos,
+}
 _DRAWN = {
-    events.MessageUpdated: Drawing.message,
-    events.MessageRemoved: Drawing.removed,
-    events.PartUpdated: Drawing.part,
-    events.PartDelta: Drawing.delta,
-    events.SessionUpdated: Drawing.session,
-    events.SessionDeleted: Drawing.gone,
-    events.TodosUpdated: Drawing.todos,
-    events.SessionCreated: Drawing.nothing,
-    events.SessionIdle: Drawing.nothing,
-    events.SessionBusy: Drawing.nothing,
-    events.SessionFailed: Drawing.nothing,
-    events.RunEnded: Drawing.nothing,
-    events.AbortAsked: Drawing.nothing,
+    **_AROUND,
+    events.MessageUpdated: Transcript.message,
+    events.MessageRemoved: Transcript.removed,
+    events.PartUpdated: Transcript.part,
+    events.PartDelta: Transcript.delta,
+    events.SessionCreated: Transcript.nothing,
+    events.SessionIdle: Transcript.nothing,
+    events.SessionBusy: Transcript.nothing,
+    events.SessionFailed: Transcript.nothing,
+    events.RunEnded: Transcript.nothing,
+    events.AbortAsked: Transcript.nothing,
 }

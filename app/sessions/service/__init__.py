@@ -14,7 +14,8 @@ from app.sessions.service.journal import (
     set_todos,
     transcript_of,
 )
-from app.sessions.service.modes import register_modes
+from app.sessions.service.lists import busy_ids, find_page, spell_page
+from app.sessions.service.modes import register_default_model, register_modes
 from app.sessions.service.runs import (
     beat,
     end_dead_leases,
@@ -28,11 +29,10 @@ from app.sessions.service.runs import (
 )
 from app.sessions.service.transcript import (
     abort,
-    busy_ids,
     children,
     create,
     delete,
-    find_page,
+    directory_of,
     get,
     get_many,
     last_run,
@@ -40,6 +40,7 @@ from app.sessions.service.transcript import (
     send,
     set_figures,
     set_revert,
+    spell_transcript,
     text_of,
     transcript,
     update,
@@ -68,6 +69,7 @@ __all__ = [
     "count_by_state",
     "create",
     "delete",
+    "directory_of",
     "end_dead_leases",
     "end_lost_leases",
     "find_page",
@@ -79,6 +81,7 @@ __all__ = [
     "message",
     "queued",
     "refresh",
+    "register_default_model",
     "register_modes",
     "release",
     "requeue",
@@ -89,6 +92,8 @@ __all__ = [
     "set_figures",
     "set_revert",
     "set_todos",
+    "spell_page",
+    "spell_transcript",
     "take",
     "text_of",
     "transcript",

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from app import db
 from app.accounts import service as accounts
 from app.actor import Actor
+from app.sessions.service.lists import readable
 from app.sessions.service.rows import RUNS, SESSIONS
-from app.sessions.service.transcript import readable
 from app.sessions.things import Run, run_of
 
 BUSY = ("queued", "running")

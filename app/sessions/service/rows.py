@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,12 @@ _session_by_id = sa.select(SESSIONS).where(SESSIONS.c.id == sa.bindparam("id"))
 _session_locked = _session_by_id.with_for_update(key_share=True)
 _run_by_id = sa.select(RUNS).where(RUNS.c.id == sa.bindparam("id"))
 _run_locked = _run_by_id.with_for_update()
+SESSION_KEY = (SESSIONS.c.id + "@").concat(sa.cast(SESSIONS.c.version, sa.Text))
+_is_settled = sa.or_(MESSAGES.c.role == "user", MESSAGES.c.completed.is_not(None))
+_message_key = (MESSAGES.c.id + "@").concat(sa.case((_is_settled, sa.cast(MESSAGES.c.version, sa.Text)), else_=""))
+_message_keys = sa.select(_message_key).where(MESSAGES.c.session_id == sa.bindparam("session")).order_by(MESSAGES.c.id)
+_message_keys_before = _message_keys.where(MESSAGES.c.id < sa.bindparam("before"))
+_changed = MESSAGES.update().where(MESSAGES.c.id == sa.bindparam("changed")).values(version=MESSAGES.c.version + 1)
 
 
 def session(connection: sa.Connection, session_id: str, *, lock: bool = False) -> Session:
@@ -29,6 +36,12 @@ def session(connection: sa.Connection, session_id: str, *, lock: bool = False) -
     if row is None:
         raise NotFound("session", session_id)
     return session_of(row)
+
+
+def sessions(connection: sa.Connection, session_ids: list[str]) -> Iterator[tuple[str, Session]]:
+    """Those of the sessions that exist, each with its id."""
+    for row in connection.execute(sa.select(SESSIONS).where(SESSIONS.c.id.in_(session_ids))):
+        yield row.id, session_of(row)
 
 
 def run(connection: sa.Connection, run_id: str, *, lock: bool = False) -> Run | None:
@@ -44,11 +57,22 @@ def messages(connection: sa.Connection, session_id: str, *where: sa.ColumnElemen
     ).all()
     parts: dict[str, list[Part]] = defaultdict(list)
     query = sa.select(PARTS).where(PARTS.c.session_id == session_id)
-    if where:
-        query = query.where(PARTS.c.message_id.in_([row.id for row in rows]))
+    if where and rows:
+        query = query.where(PARTS.c.message_id.between(rows[0].id, rows[-1].id))
     for row in connection.execute(query.order_by(PARTS.c.message_id, PARTS.c.id)):
         parts[row.message_id].append(part_of(row))
     return [message_of(row, parts.get(row.id, [])) for row in rows]
+
+
+def message_keys(connection: sa.Connection, session_id: str, before: str = "") -> list[str]:
+    """The keys (see Spelling) of the session's messages in order; without a version while text may still grow."""
+    query = _message_keys_before if before else _message_keys
+    return db.fetch_words(connection, query, {"session": session_id, "before": before})
+
+
+def mark_changed(connection: sa.Connection, message_id: str) -> None:
+    """Let a message's version rise: its parts change."""
+    connection.execute(_changed, {"changed": message_id})
 
 
 def change(connection: sa.Connection, was: Session, *, touch: bool = True, **values: Any) -> Session:
@@ -56,7 +80,7 @@ def change(connection: sa.Connection, was: Session, *, touch: bool = True, **val
     if touch:
         values["updated"] = max(ids.now(), was.updated)
     connection.execute(SESSIONS.update().where(SESSIONS.c.id == was.id).values(**values))
-    now = replace(was, **values)
+    now = replace(was, **values, version=was.version + 1)
     record.event(connection, events.SessionUpdated(was.id, now.plain()), now)
     return now
 
@@ -66,17 +90,23 @@ def insert_message(connection: sa.Connection, new: Message, scope: Session) -> N
     connection.execute(MESSAGES.insert().inline(), new.plain())
     record.event(connection, events.MessageUpdated(scope.id, new.plain()), scope)
     for part in new.parts:
-        insert_part(connection, part, scope)
+        _insert_part(connection, part, scope)
 
 
 def insert_part(connection: sa.Connection, part: Part, scope: Session) -> None:
-    """Write a part and announce it."""
+    """Write a part of a message that is stored already, and announce it."""
+    mark_changed(connection, part.message_id)
+    _insert_part(connection, part, scope)
+
+
+def _insert_part(connection: sa.Connection, part: Part, scope: Session) -> None:
     connection.execute(PARTS.insert().inline(), {**part.plain(), **_columns(part)})
     record.event(connection, events.PartUpdated(scope.id, part.plain()), scope)
 
 
 def update_part(connection: sa.Connection, part: Part, scope: Session) -> None:
     """Write a part anew and announce it."""
+    mark_changed(connection, part.message_id)
     connection.execute(PARTS.update().where(PARTS.c.id == part.id).values(**_columns(part)))
     record.event(connection, events.PartUpdated(scope.id, part.plain()), scope)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from orjson import Fragment
 
 from app import db, ids, record
 from app.accounts import service as accounts
@@ -17,6 +19,7 @@ from app.sessions import events
 from app.sessions.service import modes, rows, runs
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
 from app.sessions.things import Message, Part, Run, Session, run_of, session_of
+from app.spelling import Spelling
 
 TITLE_LENGTH = 80
 LONGEST = {"mode": 64, "provider": 64, "model": 128, "preset": 32}
@@ -52,53 +55,6 @@ def get_many(actor: Actor, session_ids: list[str]) -> dict[str, Session]:
         found = connection.execute(sa.select(SESSIONS).where(SESSIONS.c.id.in_(session_ids)))
         sessions = [session_of(row) for row in found]
     return {s.id: s for s in sessions if accounts.may(actor, "sessions:read", s)}
-
-
-def find_page(
-    actor: Actor,
-    *,
-    words: str = "",
-    state: str = "",
-    project: str = "",
-    directory: str = "",
-    owner: str = "",
-    parent_id: str | None = "",
-    before: tuple[int, str] | None = None,
-    since: int = 0,
-    limit: int = 50,
-    archived: bool | None = None,
-    in_messages: bool = False,
-) -> list[Session]:
-    """Sessions newest first that the actor may read; `before` is the (updated, id) of the last row shown.
-
-    Words are sought in titles, with `in_messages` also in what was said and in the calls of tools.
-    """
-    accounts.require(actor, "sessions:read")
-    query = sa.select(SESSIONS).where(*readable(actor))
-    if words:
-        query = query.where(_holds(words, in_messages))
-    if archived is not None:
-        query = query.where(SESSIONS.c.archived.is_not(None) if archived else SESSIONS.c.archived.is_(None))
-    if state:
-        query = query.where(SESSIONS.c.state.in_(state.split(",")))
-    for column, value in ((SESSIONS.c.project, project), (SESSIONS.c.directory, directory), (SESSIONS.c.owner, owner)):
-        if value:
-            query = query.where(column == value)
-    if parent_id != "":
-        query = query.where(SESSIONS.c.parent_id.is_(None) if parent_id is None else SESSIONS.c.parent_id == parent_id)
-    if before:
-        query = query.where(sa.tuple_(SESSIONS.c.updated, SESSIONS.c.id) < sa.tuple_(*before))
-    if since:
-        query = query.where(SESSIONS.c.updated >= since)
-    query = query.order_by(SESSIONS.c.updated.desc(), SESSIONS.c.id.desc()).limit(limit)
-    with db.read() as connection:
-        return [session_of(row) for row in connection.execute(query)]
-
-
-def busy_ids(actor: Actor) -> dict[str, str]:
-    """The state of every session that isn't idle, by id."""
-    busy = find_page(actor, state="queued,running,waiting", limit=1000)
-    return {session.id: session.state for session in busy}
 
 
 def create(
@@ -175,17 +131,21 @@ def update(actor: Actor, session_id: str, **changes: Any) -> Session:
 
 
 def delete(actor: Actor, session_id: str) -> Session:
-    """Delete a session, its children and all their data; what runs is stopped."""
+    """Delete a session, its children and all their data, past facts too; what runs is stopped."""
     with db.transaction() as connection:
         session = rows.session(connection, session_id)
         accounts.require(actor, "sessions:write", session)
         for child in _children(connection, session_id):
             delete(actor, child.id)
         runs.abort_all(connection, session)
+        # Runs and session are locked by now: whatever they still write about themselves is in the log already.
+        session = rows.session(connection, session_id, lock=True)
         for table in (PARTS, MESSAGES, RUNS):
             connection.execute(table.delete().where(table.c.session_id == session_id))
         connection.execute(SESSIONS.delete().where(SESSIONS.c.id == session_id))
-        record.event(connection, events.SessionDeleted(session_id, session.plain()), session)
+        record.forget(connection, session_id, events.AbortAsked, events.RunEnded)
+        gone = replace(session, todos=[], revert=None, last_act="")
+        record.event(connection, events.SessionDeleted(session_id, gone.plain()), session)
         record.audit(connection, actor, "session.delete", session_id, {"title": session.title})
     return session
 
@@ -202,6 +162,25 @@ def transcript(actor: Actor, session_id: str) -> list[Message]:
     with db.read() as connection:
         accounts.require(actor, "sessions:read", rows.session(connection, session_id))
         return rows.messages(connection, session_id)
+
+
+def spell_transcript(
+    actor: Actor, session_id: str, spelling: Spelling[Message], *, before: str = "", limit: int | None = None
+) -> list[Fragment]:
+    """The same messages as `transcript`, in a spelling that keeps what has not changed.
+
+    Only those before a message's id, and of these only the newest `limit`.
+    """
+    with db.read() as connection:
+        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        keys = rows.message_keys(connection, session_id, before)
+        keys = keys[-limit:] if limit else keys
+
+        def load(ids: list[str]) -> Iterator[tuple[str, Message]]:
+            between = MESSAGES.c.id.between(ids[0], ids[-1])
+            return ((found.id, found) for found in rows.messages(connection, session_id, between))
+
+        return spelling.of(keys, load)
 
 
 def message(actor: Actor, session_id: str, message_id: str) -> Message:
@@ -235,6 +214,8 @@ def send(
         raise Invalid("A prompt needs at least one part.", "parts")
     _check(mode=mode, provider=provider, model=model)
     _check_ids(message_id, parts)
+    if not (provider and model):
+        provider, model = _model_for(actor, session_id, provider, model)
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
@@ -300,6 +281,12 @@ def text_of(connection: sa.Connection, part_id: str) -> str | None:
     return text
 
 
+def directory_of(connection: sa.Connection, session_id: str) -> str | None:
+    """The directory that a session works in; None if there is no such session."""
+    found: str | None = connection.scalar(sa.select(SESSIONS.c.directory).where(SESSIONS.c.id == session_id))
+    return found
+
+
 def title_from(message: Message) -> str:
     """A session's title from its first prompt: the first line with words, cut at a word."""
     text = " ".join(part.data.get("text", "") for part in message.parts if part.type == "text").strip()
@@ -338,27 +325,6 @@ def _check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
             raise Invalid(f"{value!r} is no id: one begins with {prefix} and has 40 letters and digits at most.", field)
 
 
-def readable(actor: Actor) -> list[sa.ColumnElement[bool]]:
-    """Which sessions the actor may read: the same rule as accounts.may, in SQL."""
-    accounts.require(actor, "sessions:read")
-    where: list[sa.ColumnElement[bool]] = []
-    if actor.project is not None:
-        where.append(SESSIONS.c.project == actor.project)
-    if "*" not in actor.grants:
-        where.append(sa.or_(SESSIONS.c.owner == actor.user, SESSIONS.c.visibility.in_(["team", "shared"])))
-    return where
-
-
-def _holds(words: str, in_messages: bool) -> sa.ColumnElement[bool]:
-    pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    in_title = SESSIONS.c.title.ilike(pattern, escape="\\")
-    if not in_messages:
-        return in_title
-    called = sa.and_(PARTS.c.type == "tool", sa.cast(PARTS.c.data, sa.Text).ilike(pattern, escape="\\"))
-    said = sa.or_(PARTS.c.text.ilike(pattern, escape="\\"), called)
-    return sa.or_(in_title, SESSIONS.c.id.in_(sa.select(PARTS.c.session_id).where(said)))
-
-
 def _children(connection: sa.Connection, session_id: str) -> list[Session]:
     query = sa.select(SESSIONS).where(SESSIONS.c.parent_id == session_id).order_by(SESSIONS.c.id)
     return [session_of(row) for row in connection.execute(query)]
@@ -367,6 +333,16 @@ def _children(connection: sa.Connection, session_id: str) -> list[Session]:
 def _part(message: Message, given: dict[str, Any]) -> Part:
     data = {key: value for key, value in given.items() if key not in ("id", "type", "sessionID", "messageID")}
     return Part(given.get("id") or ids.ascending("prt"), message.id, message.session_id, given["type"], data)
+
+
+def _model_for(actor: Actor, session_id: str, provider: str, model: str) -> tuple[str, str]:
+    """What answers a prompt that names no model: the session's, else the default one.
+
+    Looked up before the write begins: it may read files, or ask a server of this machine.
+    """
+    session = get(actor, session_id)
+    provider, model = provider or session.provider, model or session.model
+    return (provider, model) if provider and model else modes.default_model(session.directory)
 
 
 def _drop_reverted(connection: sa.Connection, session: Session) -> Session:
@@ -379,7 +355,12 @@ def _drop_reverted(connection: sa.Connection, session: Session) -> Session:
         kept = part_id is not None and old.id == first
         where = PARTS.c.message_id == old.id
         connection.execute(PARTS.delete().where(where, PARTS.c.id >= part_id) if kept else PARTS.delete().where(where))
-        if not kept:
+        if kept:
+            rows.mark_changed(connection, old.id)
+            for part in old.parts:
+                if part_id and part.id >= part_id:
+                    record.event(connection, events.PartRemoved(session.id, old.id, part.id), session)
+        else:
             connection.execute(MESSAGES.delete().where(MESSAGES.c.id == old.id))
             record.event(connection, events.MessageRemoved(session.id, old.id), session)
     return rows.change(connection, session, revert=None)

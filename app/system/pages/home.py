@@ -1,17 +1,13 @@
-"""Home, the demo, and what stands around every page: who is signed in, what waits, what runs."""
+"""Home, and the demo."""
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
-from flask import Response, g, request, url_for
+from flask import Response, request, url_for
 
 from app import __version__, config, ids, slots, web
-from app.accounts import service as accounts
 from app.actor import Actor
-from app.approvals import service as approvals
-from app.events import service as events
 from app.processes.spawn import sandbox_state
 from app.projects import service as projects
 from app.sessions import service as sessions
@@ -22,51 +18,6 @@ PROMPT = (
     "Customers who change their plan in the middle of a period are sometimes billed a cent too much. "
     "Find the cause, fix it, and run the tests."
 )
-
-
-class Shell:
-    """What base.html shows around a page; each figure is looked up when the template asks for it."""
-
-    kind = "user"
-    team = theme = density = ""
-    keys = True
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nobody has to sign in here."""
-        return config.current().auth == "none"
-
-    def __init__(self, actor: Actor, cursor: str) -> None:
-        self._actor = actor
-        self.person = actor.name
-        self.cursor = cursor
-
-    @cached_property
-    def waiting(self) -> int:
-        """How many asks wait for this person."""
-        return approvals.count_waiting(self._actor) if accounts.may(self._actor, "approvals:read") else 0
-
-    @cached_property
-    def running(self) -> int:
-        """How many sessions run or wait for their turn."""
-        if not accounts.may(self._actor, "sessions:read"):
-            return 0
-        counts = sessions.count_by_state(self._actor)
-        return counts.get("running", 0) + counts.get("queued", 0)
-
-
-@bp.before_app_request
-def note_cursor() -> None:
-    """Read the log's end before the page reads anything: its stream then misses nothing."""
-    if g.get("actor") is not None and web.dialect() == "" and request.method == "GET":
-        g.cursor = events.latest()
-
-
-@bp.app_context_processor
-def around() -> dict[str, Any]:
-    """The shell and the id of whoever is signed in."""
-    actor = g.get("actor")
-    return {"shell": Shell(actor, g.get("cursor", "")), "me": actor.id} if actor is not None else {}
 
 
 @bp.get("/")
@@ -83,7 +34,7 @@ def home() -> Response:
         "projects": [],
     }
     given |= slots.gather("home", actor)
-    has_worked = bool(given["recent"] or given["running"] or given["asks"])
+    has_worked = any(given[part] for part in ("recent", "running", "failed", "asks"))
     is_first = not given.get("connected") and not has_worked
     chosen, directory = _place(actor, given["projects"])
     composer = {"modes": [], "models": [], "presets": [], **slots.gather("composer", actor, directory)}
@@ -155,6 +106,6 @@ def _steps(actor: Actor, given: dict[str, Any], has_worked: bool) -> list[dict[s
             "note": own[0].project.name if own else "",
             "href": url_for("projects.index"),
         },
-        {"words": "First session", "done": has_worked, "note": "", "href": f"{url_for('system.home')}#new"},
+        {"words": "First session", "done": has_worked, "note": "", "href": f"{url_for('system.home')}#words"},
     ]
     return [] if all(step["done"] for step in steps) else steps

@@ -1,0 +1,38 @@
+"""Who may answer an ask, in words for somebody who may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import g
+
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.approvals import bp
+from app.approvals.service import Ask
+
+NAMED = 3
+
+
+@bp.app_context_processor
+def words() -> dict[str, Callable[[Ask], str]]:
+    """`who_answers(ask)` for the templates."""
+    return {"who_answers": lambda ask: who_answers(g.actor, ask)}
+
+
+def who_answers(actor: Actor, ask: Ask) -> str:
+    """A sentence with the names of those who may answer, the session's owner first."""
+    if not accounts.may(actor, "users:read"):
+        return "Whoever started the session answers."
+    people = sorted(accounts.list_users(actor), key=lambda user: user.id != ask.owner)
+    names = [user.name for user in people if user.revoked is None and _may_answer(user.id, ask)]
+    shown, rest = names[:NAMED], len(names) - NAMED
+    if rest > 0:
+        shown.append(f"{rest} more")
+    *firsts, last = shown or ["Nobody"]
+    return f"{', '.join(firsts)} or {last} can answer." if firsts else f"{last} can answer."
+
+
+def _may_answer(user_id: str, ask: Ask) -> bool:
+    person = accounts.acting_for(user_id, "system", project=ask.project)
+    return accounts.may(person, "approvals:answer", ask)

@@ -1,0 +1,47 @@
+"""The verbs of the room: decide a call, ask a human, answer, withdraw, list what waits, keep the rules.
+
+Agents decide and ask with their hold; only people and their tokens answer. An ask is bound to one exact call
+and is answered once; the answer is stored with it and puts the waiting run back into the queue.
+"""
+
+from app.approvals.presets import Limits
+from app.approvals.rules import Decision, Rule
+from app.approvals.service.answers import answer
+from app.approvals.service.asking import ask, is_unanswered, is_waiting, verdict, withdraw
+from app.approvals.service.deciding import decide, limits_of
+from app.approvals.service.keeping import add_rule, remove_rule, rules_of
+from app.approvals.service.lists import answered_today, count_waiting, get, of_session, waiting
+from app.approvals.service.questions import answer_question, question, reject_question
+from app.approvals.service.tidying import start, tidy
+from app.approvals.things import Ask, Call, StoredRule, is_legible
+
+__all__ = [
+    "Ask",
+    "Call",
+    "Decision",
+    "Limits",
+    "Rule",
+    "StoredRule",
+    "add_rule",
+    "answer",
+    "answer_question",
+    "answered_today",
+    "ask",
+    "count_waiting",
+    "decide",
+    "get",
+    "is_legible",
+    "is_unanswered",
+    "is_waiting",
+    "limits_of",
+    "of_session",
+    "question",
+    "reject_question",
+    "remove_rule",
+    "rules_of",
+    "start",
+    "tidy",
+    "verdict",
+    "waiting",
+    "withdraw",
+]

@@ -1,0 +1,48 @@
+"""Deciding whether a call may run: what its session, its mode and all rules say of it."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from app import config, db
+from app.approvals import rulebook, rules
+from app.approvals.presets import MODES, UNLIMITED, Limits
+from app.approvals.rules import Decision, Ground, Rule, Stance
+from app.approvals.things import Call
+from app.sessions.service import Hold, Session
+
+
+def decide(
+    hold: Hold,
+    call: Call,
+    *,
+    given: Sequence[Rule] = (),
+    ceiling: str = "auto",
+    limits: Limits | None = None,
+    roots: tuple[str, ...] = (),
+) -> Decision:
+    """Decide a call under preset, mode and all rules; `given` are further rules, from settings.
+
+    `limits` stand in for those that are built in for the mode, `roots` are further folders the agent may use.
+    """
+    with db.read() as connection:
+        stored = rulebook.holding(connection, hold.session)
+    stance = _stance(hold.session, hold.run.mode, ceiling, limits)
+    return rules.decide(call.tool, call.input, _ground(hold.session, roots), stance, [*given, *stored])
+
+
+def limits_of(mode: str, tools: Iterable[str] | None = None) -> Limits:
+    """What a mode permits at most: its built-in limits, and only these tools (None: all)."""
+    return replace(MODES.get(mode, UNLIMITED), tools=None if tools is None else frozenset(tools))
+
+
+def _stance(session: Session, mode: str, ceiling: str, limits: Limits | None) -> Stance:
+    return Stance(session.preset, ceiling, mode, limits or MODES.get(mode, UNLIMITED))
+
+
+def _ground(session: Session, roots: tuple[str, ...]) -> Ground:
+    data_dir = os.path.realpath(config.current().data_dir)
+    return Ground(session.directory, roots, data_dir, str(Path.home()), os.path.realpath)

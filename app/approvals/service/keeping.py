@@ -1,0 +1,61 @@
+"""The rules that people keep: for the server, a user, a project or a session."""
+
+from __future__ import annotations
+
+from app import db, record
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.approvals import models, rulebook
+from app.approvals.rules import Rule
+from app.approvals.things import StoredRule, plain_rule
+from app.errors import Invalid, NotFound
+from app.sessions import service as sessions
+
+SCOPES = ("session", "user", "project", "server")
+
+
+def rules_of(actor: Actor | None, layer: str, target: str = "") -> list[StoredRule]:
+    """The rules that people added at a layer: for the server, a user, a project, or a session."""
+    actor = accounts.require(actor, "approvals:read")
+    _require_rules(actor, layer, target, writes=False)
+    with db.read() as connection:
+        return rulebook.listed(connection, layer, target)
+
+
+def add_rule(actor: Actor | None, rule: Rule, target: str = "") -> None:
+    """Add a rule at its layer for a target."""
+    actor = accounts.require(actor, "approvals:answer")
+    _require_rules(actor, rule.layer, target, writes=True)
+    if not rule.tool or not rule.pattern or rule.action not in ("allow", "ask", "deny"):
+        raise Invalid("A rule has a tool, a pattern, and one of allow, ask, deny.", "rule")
+    with db.transaction() as connection:
+        rulebook.add(connection, [plain_rule(rule)], rule.layer, target, "", actor.id)
+        detail = {"rule": str(rule), "layer": rule.layer, "target": target}
+        record.audit(connection, actor, "approval.rule_add", target, detail)
+
+
+def remove_rule(actor: Actor | None, rule_id: str) -> None:
+    """Take a rule back; what it let pass has passed."""
+    actor = accounts.require(actor, "approvals:answer")
+    with db.transaction() as connection:
+        found = rulebook.find(connection, rule_id)
+        if found is None:
+            raise NotFound("rule", rule_id)
+        _require_rules(actor, found.layer, found.target, writes=True)
+        rulebook.remove(connection, models.rules.c.id == rule_id)
+        rule = f"{found.action} {found.tool} {found.pattern}"
+        detail = {"rule": rule, "layer": found.layer, "target": found.target}
+        record.audit(connection, actor, "approval.rule_remove", rule_id, detail)
+
+
+def _require_rules(actor: Actor, layer: str, target: str, *, writes: bool) -> None:
+    if layer == "session":
+        session = sessions.get(actor, target)
+        accounts.require(actor, "approvals:answer" if writes else "approvals:read", session)
+    elif layer == "user":
+        if target != actor.user:
+            accounts.require(actor, "users:write" if writes else "users:read")
+    elif layer in ("project", "server"):
+        accounts.require(actor, "settings:write" if writes else "settings:read")
+    else:
+        raise Invalid(f"layer is one of {', '.join(SCOPES)}.", "layer")

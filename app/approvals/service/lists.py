@@ -1,0 +1,56 @@
+"""What waits for a human and what was answered: only what the actor may read."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from app import db, ids
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.approvals import rows
+from app.approvals.rows import ASKS
+from app.approvals.things import Ask
+from app.errors import NotFound
+
+DAY = 86_400_000
+
+
+def waiting(actor: Actor | None, session_id: str | None = None) -> list[Ask]:
+    """What waits for a human and the actor may read, oldest first; of one session with its subagents."""
+    actor = accounts.require(actor, "approvals:read")
+    with db.read() as connection:
+        below = ASKS.c.above.contains(f"/{session_id}/", autoescape=True)
+        family = sa.or_(ASKS.c.session_id == session_id, below)
+        found = rows.many(connection, ASKS.c.state == "waiting", *([family] if session_id else []))
+        return rows.readable(actor, found)
+
+
+def of_session(actor: Actor | None, session_id: str) -> list[Ask]:
+    """Every ask of a session, answered ones too, and what its subagents wait for; oldest first."""
+    actor = accounts.require(actor, "approvals:read")
+    below = sa.and_(ASKS.c.above.contains(f"/{session_id}/", autoescape=True), ASKS.c.state == "waiting")
+    with db.read() as connection:
+        return rows.readable(actor, rows.many(connection, sa.or_(ASKS.c.session_id == session_id, below)))
+
+
+def count_waiting(actor: Actor | None) -> int:
+    """How many asks wait that the actor may answer."""
+    return sum(accounts.may(actor, "approvals:answer", found) for found in waiting(actor))
+
+
+def answered_today(actor: Actor | None, limit: int = 20) -> list[Ask]:
+    """What was answered within a day, the latest first."""
+    actor = accounts.require(actor, "approvals:read")
+    with db.read() as connection:
+        found = rows.many(connection, ASKS.c.state == "answered", ASKS.c.answered > ids.now() - DAY)
+        return sorted(rows.readable(actor, found), key=lambda each: (-(each.answered or 0), each.id))[:limit]
+
+
+def get(actor: Actor | None, ask_id: str) -> Ask:
+    """One ask, whatever its state."""
+    actor = accounts.require(actor, "approvals:read")
+    with db.read() as connection:
+        readable = rows.readable(actor, [rows.one(connection, ask_id)])
+    if not readable:
+        raise NotFound("ask", ask_id)
+    return readable[0]

@@ -1,0 +1,295 @@
+"""The command bar and the keys: every key that the list names does what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.system.pages.search import KEYS
+from tests.browser.conftest import Open, Shop
+
+pytestmark = pytest.mark.browser
+
+WAITS = "[[bash make paint]]"
+FAILS = "[[error 400]]"
+STALLS = "[[say Once upon a time]]&[[stall]]"
+QUESTION = '[[call question {"questions": [{"question": "Which one?", "options": [{"label": "This"}]}]}]]'
+
+
+@pytest.fixture
+def page(shop: Shop, open_page: Open) -> Page:
+    """The owner's page, on Home."""
+    opened = open_page(shop.running, storage_state=shop.state)
+    opened.goto("/")
+    return opened
+
+
+def begin(page: Page, words: str, until: str = ".said") -> str:
+    """Start a session from Home and wait for a sign of it; its path."""
+    page.goto("/")
+    page.get_by_label("What should be done?").fill(words)
+    page.get_by_role("button", name="Start session").click()
+    page.wait_for_url(re.compile(r"/sessions/ses_"))
+    page.locator(until).first.wait_for()
+    page.locator(".log").focus()
+    return page.url
+
+
+def test_the_bar_finds_what_waits_sessions_files_and_acts(page: Page) -> None:
+    session = begin(page, f"Paint the basket {WAITS}", "[data-ask]")
+    page.goto("/projects")
+    page.keyboard.press("Control+k")
+    bar = page.get_by_role("dialog", name="Search or jump")
+    expect(bar.get_by_role("heading")).to_contain_text(["Waiting for you", "Sessions", "Actions"])
+    page.keyboard.type("basket")
+    expect(bar.get_by_role("heading")).to_have_text(["Waiting for you", "Sessions", "Files in shop", "Actions"])
+    expect(bar.locator("a.hit mark").first).to_have_text(re.compile("basket", re.IGNORECASE))
+    expect(bar.locator("a.hit.at")).to_contain_text("make paint")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    expect(bar.locator("a.hit.at")).to_have_attribute("href", re.compile(r"/sessions/ses_"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(session)
+
+
+def test_the_bar_gives_the_focus_back(page: Page) -> None:
+    link = page.get_by_role("link", name="Projects").first
+    link.focus()
+    page.keyboard.press("Control+k")
+    field = page.get_by_role("combobox", name="Search or jump")
+    expect(field).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(field).to_be_hidden()
+    expect(link).to_be_focused()
+
+
+def test_a_file_comes_into_the_message_under_way(page: Page) -> None:
+    begin(page, STALLS, ".prose")
+    composer = page.get_by_label("Message to the agent")
+    composer.fill("Look at ")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("basket.py")
+    page.locator("a.hit[data-path='shop/basket.py']").click()
+    expect(composer).to_be_focused()
+    expect(composer).to_have_value("Look at shop/basket.py ")
+
+
+def test_without_a_script_the_bar_is_a_page(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, java_script_enabled=False)
+    page.goto("/")
+    page.get_by_role("link", name="Search or jump").click()
+    page.get_by_role("combobox", name="Search or jump").fill("basket")
+    page.get_by_role("combobox", name="Search or jump").press("Enter")
+    page.locator("a.hit[data-path='shop/basket.py']").click()
+    expect(page.get_by_label("What should be done?")).to_have_value("shop/basket.py: ")
+    page.goto("/keys")
+    expect(page.get_by_text("Go to the inbox")).to_be_visible()
+
+
+def test_a_single_key_in_a_field_is_a_letter(page: Page) -> None:
+    field = page.get_by_label("What should be done?")
+    field.press("g")
+    field.press("i")
+    field.press("?")
+    expect(field).to_have_value("gi?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+
+
+def opens_bar(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("dialog", name="Search or jump")).to_be_visible()
+
+
+def searches(page: Page) -> None:
+    page.keyboard.press("/")
+    expect(page.get_by_role("combobox", name="Search or jump")).to_be_focused()
+    page.goto("/sessions")
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox", name="Search sessions")).to_be_focused()
+
+
+def begins(page: Page) -> None:
+    page.goto("/sessions")
+    page.keyboard.press("c")
+    expect(page.get_by_label("What should be done?")).to_be_focused()
+    assert page.url.endswith("/#words")
+
+
+def moves(page: Page) -> None:
+    begin(page, FAILS)
+    begin(page, FAILS)
+    page.goto("/sessions")
+    titles = page.locator("#rows a.title")
+    page.keyboard.press("j")
+    expect(titles.first).to_be_focused()
+    page.keyboard.press("j")
+    expect(titles.nth(1)).to_be_focused()
+    page.keyboard.press("k")
+    expect(titles.first).to_be_focused()
+
+
+def opens_row(page: Page) -> None:
+    begin(page, FAILS)
+    page.goto("/sessions")
+    page.keyboard.press("j")
+    page.keyboard.press("o")
+    page.wait_for_url(re.compile(r"/sessions/ses_"))
+
+
+def goes(letter: str, path: str) -> Callable[[Page], None]:
+    def go(page: Page) -> None:
+        page.goto("/keys")
+        page.keyboard.press("g")
+        page.keyboard.press(letter)
+        page.wait_for_url(re.compile(f"{path}$"))
+
+    return go
+
+
+def shows_keys(page: Page) -> None:
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    expect(dialog.locator("dd")).to_have_count(sum(len(listed) for _heading, listed in KEYS))
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def leaves(page: Page) -> None:
+    field = page.get_by_label("What should be done?")
+    field.focus()
+    page.keyboard.press("Escape")
+    expect(field).not_to_be_focused()
+
+
+def acts(page: Page) -> None:
+    begin(page, WAITS, "[data-ask]")
+    page.keyboard.press("a")
+    expect(page.locator(".answered")).to_contain_text("You ran")
+
+
+def rejects(page: Page) -> None:
+    begin(page, WAITS, "[data-ask]")
+    page.keyboard.press("r")
+    word = page.get_by_label("A word to the agent")
+    expect(word).to_be_focused()
+    word.fill("not on a Friday")
+    word.press("Enter")
+    expect(page.locator(".answered")).to_contain_text("You rejected make paint")
+    expect(page.locator(".answered")).to_contain_text("not on a Friday")
+
+
+def shows_the_rule_first(page: Page) -> None:
+    begin(page, WAITS, "[data-ask]")
+    page.keyboard.press("Shift+A")
+    expect(page.locator(".more-answer.always[open]")).to_contain_text("allow bash make paint")
+    expect(page.locator(".answered")).to_have_count(0)
+
+
+def chooses(page: Page) -> None:
+    begin(page, QUESTION, "[data-ask]")
+    page.keyboard.press("1")
+    expect(page.get_by_role("radio", name="This")).to_be_checked()
+    page.keyboard.press("0")
+    expect(page.get_by_label("Your own answer")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.locator(".answered")).to_contain_text("“This”")
+
+
+def turns(page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 400})
+    begin(page, f"[[say {'Long. ' * 900}]]", ".prose")
+    expect(page.locator("#session-panel .badge")).to_have_text("Done")
+    page.get_by_label("Message to the agent").fill("[[say Again.]]")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".prose")).to_have_count(2)
+    page.locator(".log").focus()
+    page.keyboard.press("[")
+    expect(page.locator(".said").first).to_be_in_viewport()
+    page.keyboard.press("]")
+    expect(page.locator(".said").last).to_be_in_viewport()
+    expect(page.locator(".said").first).not_to_be_in_viewport()
+
+
+def finds_errors(page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 400})
+    begin(page, f"{'Long words. ' * 900} {FAILS}", ".ev.failed")
+    page.locator(".said").evaluate("(el) => el.scrollIntoView()")
+    expect(page.locator(".ev.failed")).not_to_be_in_viewport()
+    page.keyboard.press("e")
+    expect(page.locator(".ev.failed")).to_be_in_viewport()
+
+
+def shows_changes(page: Page) -> None:
+    begin(page, FAILS)
+    page.keyboard.press("d")
+    page.wait_for_url(re.compile(r"/changes$"))
+
+
+def stops(page: Page) -> None:
+    begin(page, STALLS, ".prose")
+    page.keyboard.press(".")
+    expect(page.locator("#session-stop button")).to_have_count(0)
+
+
+def sends(page: Page) -> None:
+    field = page.get_by_label("What should be done?")
+    field.fill(FAILS)
+    field.press("Control+Enter")
+    page.wait_for_url(re.compile(r"/sessions/ses_"))
+
+
+DOES: dict[str, Callable[[Page], None]] = {
+    "Ctrl K": opens_bar,
+    "/": searches,
+    "C": begins,
+    "J": moves,
+    "K": moves,
+    "O": opens_row,
+    "G H": goes("h", "/"),
+    "G I": goes("i", "/inbox"),
+    "G S": goes("s", "/sessions"),
+    "G P": goes("p", "/projects"),
+    "?": shows_keys,
+    "Esc": leaves,
+    "A": acts,
+    "R": rejects,
+    "⇧ A": shows_the_rule_first,
+    "1": chooses,
+    "]": turns,
+    "[": turns,
+    "E": finds_errors,
+    "D": shows_changes,
+    ".": stops,
+    "Ctrl ⏎": sends,
+}
+
+
+def test_every_key_of_the_list_is_tried_here() -> None:
+    assert {key for _heading, listed in KEYS for key, _words in listed} == set(DOES)
+
+
+@pytest.mark.parametrize("does", list(dict.fromkeys(DOES.values())), ids=lambda does: does.__name__)
+def test_a_key_does_what_the_list_says(page: Page, does: Callable[[Page], None]) -> None:
+    does(page)
+
+
+def test_always_in_the_inbox_shows_its_rule_before_it_adds_it(page: Page) -> None:
+    begin(page, WAITS, "[data-ask]")
+    ask = page.locator("[data-ask]").get_attribute("data-ask")
+    page.set_viewport_size({"width": 1440, "height": 320})
+    page.goto(f"/inbox/{ask}")
+    rule = page.locator(f"#rule-{ask}")
+    expect(rule).not_to_be_in_viewport()
+    page.keyboard.press("Shift+A")
+    expect(rule).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Run, always allow")).to_be_focused()
+    page.keyboard.press("Shift+A")
+    expect(page).not_to_have_url(re.compile(str(ask)))
+    page.goto(f"/inbox/{ask}")
+    expect(page.locator(".answered")).to_contain_text("allow bash make paint")

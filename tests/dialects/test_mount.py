@@ -1,0 +1,42 @@
+"""Who answers for a path that nobody has: a page for a browser, OpenCode's envelope for a program."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Caller
+from tests.dialects.opencode_schemas import check_refusal
+from tests.visitor import Browser
+
+UNKNOWN = ["/nowhere", "/experimental/nothing", "/favicon.txt", "/nowhere/at/all"]
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+@pytest.mark.parametrize("accept", ["application/json", "*/*", ""])
+def test_a_program_is_told_in_opencodes_words(call: Caller, path: str, accept: str) -> None:
+    answer = call.get(path, headers={"Accept": accept})
+    check_refusal(answer, 404, "NotFoundError")
+    assert answer.content_type == "application/json"
+    check_refusal(call.post(path, {}, headers={"Accept": accept}), 404, "NotFoundError")
+
+
+def test_a_stranger_learns_no_more(stranger: Caller) -> None:
+    check_refusal(stranger.get("/nowhere", headers={"Accept": "application/json"}), 404, "NotFoundError")
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_a_browser_sees_a_page(browser: Browser, path: str) -> None:
+    page = browser.get(path)
+    assert (page.status_code, page.mimetype) == (404, "text/html")
+
+
+def test_htmx_sees_a_fragment(browser: Browser) -> None:
+    answer = browser.client.get("/nowhere", headers={"Accept": "*/*", "HX-Request": "true"})
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+
+
+@pytest.mark.parametrize("path", ["/api/nowhere", "/api/v1/nowhere", "/static/nowhere.css"])
+def test_what_other_dialects_and_files_own_is_not_opencodes(call: Caller, path: str) -> None:
+    answer = call.get(path, headers={"Accept": "application/json"})
+    assert answer.status_code == 404
+    assert set(answer.json) == {"error", "code"}
