@@ -44,7 +44,7 @@ class Config:
     worker_threads: int = 8
     durability: str = "normal"
     model_waits: tuple[float, float, float] = (10, 60, 90)
-    model_pause: float = 1.0
+    model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
 
     @property

@@ -24,9 +24,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 JITTER = 0.2
 LONGEST_OBEYED = 300.0
 ALL_IN_ALL = 900.0
-
-
-spread = SystemRandom().uniform
+_between = SystemRandom().uniform
 
 
 class Patience:
@@ -36,11 +34,11 @@ class Patience:
         self,
         unit: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
-        spread: Callable[[float, float], float] = spread,
+        between: Callable[[float, float], float] = _between,
     ) -> None:
         self._unit = unit
         self._clock = clock
-        self._spread = spread
+        self._between = between
         self._end = clock() + ALL_IN_ALL
         self.tries = 0
 
@@ -52,7 +50,7 @@ class Patience:
         if failed.retry_after is not None:
             pause = min(failed.retry_after, LONGEST_OBEYED)
         else:
-            jitter = self._spread(1 - JITTER, 1 + JITTER)
+            jitter = self._between(1 - JITTER, 1 + JITTER)
             pause = self._unit * min(FIRST_PAUSE * 2 ** (self.tries - 1) * jitter, LONGEST_PAUSE)
         return pause if self._clock() + pause < self._end else None
 

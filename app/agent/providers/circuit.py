@@ -60,7 +60,9 @@ class Circuit:
     def fails(self, attempt: Attempt, failed: ProviderFailed) -> None:
         """Count a failure; one that opens the circuit is not to be tried again before it half-opens."""
         with self._lock:
-            is_probe, self._probe = attempt is self._probe, None if attempt is self._probe else self._probe
+            is_probe = attempt is self._probe
+            if is_probe:
+                self._probe = None
             if not failed.retryable or failed.status == RATE_LIMITED:
                 if is_probe:
                     self._open_until, self._failures = None, 0
