@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class Config:
     worker_threads: int = 8
     streams_per_user: int = 200
     durability: str = "normal"
+    model_waits: tuple[float, float, float] = (10, 60, 90)
+    model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
 
     @property
@@ -83,6 +86,7 @@ class Config:
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+            model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 
     def checked(self) -> Config:
@@ -104,6 +108,17 @@ def _number(name: str, text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) < 65536:
         raise Invalid(f"{PREFIX}{name} is a whole number, not {text!r}.", name)
     return int(text)
+
+
+def _waits(name: str, text: str) -> tuple[float, float, float]:
+    """Read `connect,first byte,between bytes`, in seconds."""
+    try:
+        connect, first_byte, between_bytes = (float(word) for word in _words(text))
+    except ValueError:
+        raise Invalid(f"{PREFIX}{name} is three numbers of seconds by comma, not {text!r}.", name) from None
+    if not all(0 < wait < math.inf for wait in (connect, first_byte, between_bytes)):
+        raise Invalid(f"{PREFIX}{name} is three numbers of seconds above 0, not {text!r}.", name)
+    return connect, first_byte, between_bytes
 
 
 def _one_of(name: str, text: str, choices: tuple[str, ...]) -> str:

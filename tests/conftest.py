@@ -74,6 +74,7 @@ def settings(tmp_path: Path, migrated: Path) -> Config:
         port=0,
         testing=True,
         allowed_hosts=("localhost",),
+        model_pause=0.01,
     )
 
 

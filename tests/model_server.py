@@ -1,7 +1,7 @@
-"""A real OpenAI-compatible streaming model server for tests and benches: real sockets, scripted answers.
+"""A real streaming model server for tests and benches, on all three wires: real sockets, scripted answers.
 
-An answer is a list of items (`Say`, `Think`, `Call`, `Delay`, `Gate`, `Fail`, `Stall`, `Cut`, `Finish`,
-`Raw`). Answers come from `server.script`, one per request, else from directives in the last user message, one
+An answer is a list of items (`Say`, `Think`, `Call`, `Delay`, `Gate`, `Fail`, `Stall`, `Cut`, `CutAfter`,
+`End`, `Typed`, `Finish`, `Raw`). Answers come from `server.script`, one per request, else from directives in the last user message, one
 per step: `[[bash echo hi]]`, `[[read a.py]]`, `[[call NAME {json}]]`, `[[say TEXT]]`, `[[think TEXT]]`,
 `[[words 100 10]]` (100 words, 10 ms apart), `[[error 429 2]]` (Retry-After 2), `[[stall]]`, `[[cut]]`;
 `[[a]]&[[b]]` is one step. When the directives are used up the answer is "Done."; without any it repeats what
@@ -23,6 +23,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from tests import model_wires
+from tests.model_wires import SPELLINGS, Spelling
+
 LONGEST_WAIT = 30.0
 
 
@@ -41,6 +44,7 @@ class Think:
 
     text: str
     field: str = "reasoning_content"
+    signature: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Call:
     id: str | None = None
     size: int = 0
     index: int | None = None
+    signature: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,38 +94,63 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class CutAfter:
+    """The connection is dropped after so many bytes of events, wherever this stands."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class End:
+    """The answer ends here, without the wire's own end."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """The answer's content type, wherever this stands."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
 class Raw:
-    """A chunk as it is: a dict becomes an SSE line, bytes go out untouched."""
+    """A chunk as it is: a dict becomes an event of the wire, bytes go out untouched."""
 
     chunk: Any
 
 
 @dataclass(frozen=True)
 class Finish:
-    """The finish reason and usage instead of the ones worked out."""
+    """The finish reason and usage, in the wire's words, instead of the ones worked out."""
 
     reason: str | None = None
     usage: dict[str, Any] | None = None
 
 
-Item = Say | Think | Call | Delay | Gate | Fail | Stall | Cut | Raw | Finish
+Item = Say | Think | Call | Delay | Gate | Fail | Stall | Cut | CutAfter | End | Typed | Raw | Finish
 DIRECTIVE = re.compile(r"\[\[(.+?)\]\](&)?", re.DOTALL)
 FIRST_FIELD = {"bash": "command", "read": "filePath", "list": "path", "glob": "pattern", "grep": "pattern"}
 
 
 class ModelServer:
-    """The server; use it as a context manager. `url` is the base URL, `requests` the bodies it was sent."""
+    """The server; use it as a context manager. `requests` are the bodies it was sent, `paths` where to.
+
+    `url` is the base URL of the OpenAI wire, `urls` those of all wires.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.script: list[Sequence[Item]] = []
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.connections = 0
         self.hung_up = threading.Semaphore(0)
         self.lock = threading.Lock()
         self._http = _Http(("127.0.0.1", port), _Handler)
         self._http.owner = self
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        origin = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self.url = f"{origin}/v1"
+        self.urls = {"openai": self.url, "anthropic": self.url, "google": f"{origin}/v1beta"}
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -143,14 +173,15 @@ class ModelServer:
         """Serve in this thread."""
         self._http.serve_forever()
 
-    def answer(self, body: dict[str, Any], headers: dict[str, str]) -> Sequence[Item]:
+    def answer(self, body: dict[str, Any], headers: dict[str, str], path: str) -> Sequence[Item]:
         """Record a request and give the answer to it."""
         with self.lock:
             self.requests.append(body)
             self.headers.append(headers)
+            self.paths.append(path)
             if self.script:
                 return self.script.pop(0)
-        return directed(body.get("messages") or [])
+        return directed(model_wires.said(body))
 
     def wait_for_requests(self, count: int, seconds: float = 5.0) -> None:
         """Return once so many requests have come; fail after the deadline."""
@@ -160,12 +191,12 @@ class ModelServer:
             threading.Event().wait(0.002)
 
 
-def directed(messages: list[dict[str, Any]]) -> Sequence[Item]:
+def directed(messages: list[dict[str, str]]) -> Sequence[Item]:
     """Work out the answer from the directives of the last user message and the steps made since."""
     users = [place for place, message in enumerate(messages) if message.get("role") == "user"]
     if not users:
         return [Say("Nobody said anything.")]
-    text = _text(messages[users[-1]])
+    text = messages[users[-1]]["content"]
     since = sum(1 for message in messages[users[-1] :] if message.get("role") == "assistant")
     steps = list(_steps(text))
     if not steps:
@@ -210,13 +241,6 @@ def _item(directive: str) -> Item:
     return Call(word, {FIRST_FIELD.get(word, "input"): rest})
 
 
-def _text(message: dict[str, Any]) -> str:
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return content
-    return "\n\n".join(part.get("text", "") for part in content)
-
-
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
@@ -246,6 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Http
+    _left: int | None = None
 
     def setup(self) -> None:
         super().setup()
@@ -260,26 +285,37 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
-        """Answer /v1/models and Ollama's /api/tags."""
+        """Answer the models of all wires and Ollama's /api/tags."""
         if self.path.endswith("/api/tags"):
             self._json(200, {"models": [{"name": "qwen3:8b", "model": "qwen3:8b"}]})
         elif self.path.endswith("/models"):
-            if self.headers.get("Authorization") == "Bearer wrong":
+            if self.headers.get("x-goog-api-key") == "wrong":
+                details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
+                self._json(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": details}})
+            elif self.headers.get("x-api-key") == "wrong":
+                self._json(401, {"error": {"type": "authentication_error", "message": "invalid x-api-key"}})
+            elif self.headers.get("Authorization") == "Bearer wrong":
                 self._json(401, {"error": {"message": "Incorrect API key", "code": "invalid_api_key"}})
-                return
-            self._json(200, {"object": "list", "data": [{"id": "scripted", "object": "model"}]})
+            elif "v1beta" in self.path:
+                methods = {"supportedGenerationMethods": ["generateContent"]}
+                embeds = {"name": "models/embeds", "supportedGenerationMethods": ["embedContent"]}
+                self._json(200, {"models": [{"name": "models/scripted", **methods}, embeds]})
+            else:
+                self._json(200, {"object": "list", "data": [{"id": "scripted", "object": "model"}]})
         else:
             self._json(404, {"error": {"message": "Not found"}})
 
     def do_POST(self) -> None:
-        """Answer /v1/chat/completions with the next answer."""
+        """Answer on the wire of the path with the next answer."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        items = self.server.owner.answer(body, dict(self.headers.items()))
+        items = self.server.owner.answer(body, dict(self.headers.items()), self.path)
+        wire = model_wires.wire_of(self.path)
         if items and isinstance(items[0], Fail):
-            self._json(items[0].status, _error(items[0]), items[0].headers)
+            said = model_wires.error(wire, items[0].status) if items[0].body is None else items[0].body
+            self._json(items[0].status, said, items[0].headers)
             return
         try:
-            self._stream(items, body)
+            self._stream(items, SPELLINGS[wire]())
         except (_Hungup, OSError):
             self.close_connection = True
             self.server.owner.hung_up.release()
@@ -293,40 +329,43 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _stream(self, items: Sequence[Item], body: dict[str, Any]) -> None:
+    def _stream(self, items: Sequence[Item], spelling: Spelling) -> None:
         if items and isinstance(items[0], Stall):
             self._wait(threading.Event(), LONGEST_WAIT)  # not even headers
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        self.send_header(
+            "Content-Type", next((one.kind for one in items if isinstance(one, Typed)), "text/event-stream")
+        )
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        reason, usage, calls, words = None, None, 0, 0
+        self._left = next((item.size for item in items if isinstance(item, CutAfter)), None)
+        self._bytes(spelling.begin())
+        finish, calls, words = Finish(), 0, 0
         for item in items:
             if isinstance(item, Finish):
-                reason, usage = item.reason, item.usage
+                finish = item
             elif isinstance(item, Cut):
-                self.connection.shutdown(socket.SHUT_RDWR)
-                raise _Hungup
+                self._hang_up()
+            elif isinstance(item, End):
+                self.wfile.write(b"0\r\n\r\n")
+                return
             elif isinstance(item, Call):
-                self._call(item, calls)
+                self._call(item, calls, spelling)
                 calls += 1
             else:
-                words += self._plain(item)
-        figures = {"prompt_tokens": len(json.dumps(body)) // 4, "completion_tokens": max(1, words // 4)}
-        self._chunk({"choices": [{"delta": {}, "finish_reason": reason or ("tool_calls" if calls else "stop")}]})
-        self._chunk({"choices": [], "usage": usage or figures})
-        self._bytes(b"data: [DONE]\n\n")
+                words += self._plain(item, spelling)
+        self._bytes(spelling.end(finish.reason, finish.usage, bool(calls), words))
         self.wfile.write(b"0\r\n\r\n")
 
-    def _plain(self, item: Item) -> int:
+    def _plain(self, item: Item, spelling: Spelling) -> int:
         if isinstance(item, Say):
             for piece in _pieces(item.text, item.size):
-                self._chunk({"choices": [{"delta": {"content": piece}}]})
+                self._bytes(spelling.text(piece))
                 if item.pause:
                     self._wait(threading.Event(), item.pause)
             return len(item.text)
         if isinstance(item, Think):
-            self._chunk({"choices": [{"delta": {item.field: item.text}}]})
+            self._bytes(spelling.thought(item.text, item.field, item.signature))
         elif isinstance(item, Delay):
             self._wait(threading.Event(), item.seconds)
         elif isinstance(item, Gate):
@@ -335,26 +374,28 @@ class _Handler(BaseHTTPRequestHandler):
         elif isinstance(item, Stall):
             self._wait(threading.Event(), LONGEST_WAIT)
         elif isinstance(item, Raw):
-            self._bytes(item.chunk) if isinstance(item.chunk, bytes) else self._chunk(item.chunk)
+            self._bytes(item.chunk if isinstance(item.chunk, bytes) else spelling.raw(item.chunk))
         return 0
 
-    def _call(self, call: Call, place: int) -> None:
-        index = place if call.index is None else call.index
+    def _call(self, call: Call, place: int, spelling: Spelling) -> None:
         raw = call.input if isinstance(call.input, str) else json.dumps(call.input)
-        head = {"index": index, "id": call.id or f"call_{time.time_ns():x}_{place}", "type": "function"}
-        self._tool({**head, "function": {"name": call.name, "arguments": ""}})
-        for piece in _pieces(raw, call.size):
-            self._tool({"index": index, "function": {"arguments": piece}})
-
-    def _tool(self, piece: dict[str, Any]) -> None:
-        self._chunk({"choices": [{"delta": {"tool_calls": [piece]}}]})
-
-    def _chunk(self, chunk: dict[str, Any]) -> None:
-        body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "scripted", **chunk}
-        self._bytes(b"data: " + json.dumps(body).encode() + b"\n\n")
+        index = place if call.index is None else call.index
+        call_id = call.id or f"call_{time.time_ns():x}_{place}"
+        for event in spelling.call(index, call_id, call.name, list(_pieces(raw, call.size)), call.signature):
+            self._bytes(event)
 
     def _bytes(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        if data:  # an empty chunk would end the answer
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        if self._left == 0:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+        raise _Hungup
 
     def _wait(self, event: threading.Event, seconds: float) -> None:
         """Wait for an event, and notice at once when the client hangs up."""
@@ -371,10 +412,6 @@ def _pieces(text: str, size: int) -> Iterator[str]:
         return
     for start in range(0, len(text), size):
         yield text[start : start + size]
-
-
-def _error(fail: Fail) -> Any:
-    return fail.body if fail.body is not None else {"error": {"message": f"Scripted error {fail.status}"}}
 
 
 def main() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.agent.providers import AssistantTurn, Image, Text, ToolCall, ToolResult, ToolResults, Turn, UserTurn
+from app.agent.providers import AssistantTurn, Image, Text, Thought, ToolCall, ToolResult, ToolResults, Turn, UserTurn
 from app.sessions.service import Message, Part
 
 INTERRUPTED = "Interrupted, outcome unknown: this call may or may not have taken effect. Look before you repeat it."
 
 
-def turns(messages: Iterable[Message]) -> list[Turn]:
-    """The turns of a transcript: each prompt followed by the steps that answered it."""
+def turns(messages: Iterable[Message], provider: str = "", model: str = "") -> list[Turn]:
+    """The turns of a transcript: each prompt followed by the steps that answered it.
+
+    Signatures go to the model that made them; to `model` of `provider` all others' thoughts are foreign.
+    """
     ordered = list(messages)
     answers: dict[str, list[Message]] = {}
     for message in ordered:
@@ -25,8 +28,14 @@ def turns(messages: Iterable[Message]) -> list[Turn]:
         if said.parts:
             result.append(said)
         for answer in answers.get(message.id, []):
-            result += _step(answer)
+            is_own = (answer.data.get("providerID"), answer.data.get("modelID")) == (provider, model)
+            result += _step(answer, is_own)
     return result
+
+
+def was_retried(part: Part) -> bool:
+    """Whether the part belongs to a try that failed: people see it, the model does not."""
+    return bool((part.data.get("metadata") or {}).get("retried"))
 
 
 def _said(message: Message) -> UserTurn:
@@ -41,16 +50,30 @@ def _said(message: Message) -> UserTurn:
     return UserTurn(tuple(parts))
 
 
-def _step(message: Message) -> list[Turn]:
-    text = "\n".join(part.data["text"] for part in message.parts if part.type == "text" and part.data.get("text"))
-    tools = [part for part in message.parts if part.type == "tool" and part.data["state"]["status"] != "pending"]
-    calls = tuple(ToolCall(p.data["callID"], p.data["tool"], _input(p)) for p in tools)
-    if not text and not calls:
+def _step(message: Message, is_own: bool) -> list[Turn]:
+    parts = [part for part in message.parts if _is_told(part) and not was_retried(part)]
+    if all(part.type == "reasoning" for part in parts):
         return []
-    step: list[Turn] = [AssistantTurn(text=text, calls=calls)]
-    if calls:
-        step.append(ToolResults(tuple(_result(part) for part in tools)))
+    step: list[Turn] = [AssistantTurn(tuple(_spoken(part, is_own) for part in parts))]
+    if calls := [part for part in parts if part.type == "tool"]:
+        step.append(ToolResults(tuple(_result(part) for part in calls)))
     return step
+
+
+def _is_told(part: Part) -> bool:
+    if part.type == "tool":
+        return bool(part.data["state"]["status"] != "pending")
+    return part.type == "reasoning" or (part.type == "text" and bool(part.data.get("text")))
+
+
+def _spoken(part: Part, is_own: bool) -> Text | Thought | ToolCall:
+    signature = part.data.get("signature", "") if is_own else ""
+    if part.type == "tool":
+        return ToolCall(part.data["callID"], part.data["tool"], _input(part), signature)
+    if part.type == "reasoning":
+        redacted = bool(part.data.get("redacted"))
+        return Thought(part.data.get("text", ""), signature, redacted, foreign=not is_own)
+    return Text(part.data["text"], signature)
 
 
 def _input(part: Part) -> dict[str, object]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.agent.conversation import was_retried
 from app.agent.providers import ProviderFailed, Usage
+from app.agent.writer import INVALID_JSON
+from app.sessions.service import Message
 
 Error = dict[str, Any]
 
@@ -41,6 +44,12 @@ def api_error(failed: ProviderFailed) -> Error:
     return {name: value for name, value in data.items() if value is not None}
 
 
+def has_invalid_call(step: Message) -> bool:
+    """Whether the model called a tool in this step with something that is not a JSON object."""
+    calls = [part for part in step.parts if part.type == "tool" and not was_retried(part)]
+    return any(part.data["state"].get("error") == INVALID_JSON for part in calls)
+
+
 def _overflow(failed: ProviderFailed) -> Error:
     """The conversation does not fit the model: what to do, and the provider's own words."""
     message = (
@@ -61,5 +70,11 @@ LENGTH: Error = {
     "name": "MessageOutputLengthError",
     "data": {"message": "The answer reached the model's length limit and breaks off. Ask for smaller steps."},
 }
+FILTERED: Error = {
+    "name": "ContentFilterError",
+    "data": {"message": "The model, or a filter at its provider, declined to answer this. Put it in other words."},
+}
+# How a model can stop without having come to an end. Its last call may be cut off as well: none of them is run.
+CUT_SHORT = {"length": LENGTH, "content-filter": FILTERED}
 ABORTED: Error = {"name": "MessageAbortedError", "data": {"message": "The run was stopped."}}
 BROKEN = unknown("Something broke on the server. The work is kept.")

@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app import db, ids
-from app.agent import calls, conversation, endings, modes, prompts, tools
-from app.agent.endings import ABORTED, BROKEN, LENGTH, Drained, Failed
-from app.agent.providers import Cancel, Cancelled, Done, Provider, ProviderFailed, Request, Usage, catalog
-from app.agent.writer import StepWriter
+from app import db
+from app.agent import asking, calls, conversation, endings, modes, prompts, tools
+from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed
+from app.agent.providers import Cancelled, Request, Usage, catalog
 from app.approvals import service as approvals
 from app.errors import Problem
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message
 
-TRIES = 6
+MOST_INVALID = 3
 _logger = logging.getLogger(__name__)
 
 
@@ -62,8 +61,9 @@ def _steps(hold: Hold) -> bool:
                 raise Drained
             if message is None:
                 message, transcript = _ask_model(hold, transcript)
-            if message.data["finish"] == "length":
-                raise Failed(LENGTH)  # its last call may be cut off as well: none of them is run
+                _raise_if_invalid_again(hold, [*transcript, message])
+            if error := CUT_SHORT.get(message.data["finish"]):
+                raise Failed(error)
             outcome = calls.run_all(hold, message, transcript)
             is_last = outcome.stopped or message.data["finish"] != "tool-calls"
             changed = calls.checkpoint(hold, message) if outcome.may_have_changed else None
@@ -105,18 +105,26 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
     request = Request(
         model=run.model,
         system=prompts.system(mode, directory, prompt.data.get("system")),
-        messages=conversation.turns(transcript),
+        messages=conversation.turns(transcript, run.provider, run.model),
         tools=tools.specs(mode.tools, prompt.data.get("tools")),
     )
     with db.transaction():
         message = _begin(hold)
         sessions.add_part(hold, message.id, "step-start", {})
-    done = _stream(hold, message, request)
+    done = asking.ask(hold, message, request)
     cost = catalog.cost(run.provider, run.model, done.usage, directory) or 0.0
     with db.transaction():
         message = sessions.save_message(hold, message, finish=done.finish, cost=cost, tokens=endings.tokens(done.usage))
         sessions.add_usage(hold, cost, endings.tokens(done.usage))
     return sessions.refresh(hold, message), transcript
+
+
+def _raise_if_invalid_again(hold: Hold, transcript: list[Message]) -> None:
+    """Arguments that are no JSON object go back to the model, but not for ever."""
+    steps = [m for m in transcript if m.data.get("parentID") == hold.run.message_id]
+    last = steps[-MOST_INVALID - 1 :]
+    if len(last) > MOST_INVALID and all(endings.has_invalid_call(step) for step in last):
+        raise Failed(endings.unknown(f"The model's tool calls were not valid JSON {len(last)} times in a row."))
 
 
 def _begin(hold: Hold) -> Message:
@@ -144,56 +152,6 @@ def _choose_model(hold: Hold) -> None:
     provider, model = catalog.default_model(Path(hold.session.directory))
     hold.run = replace(hold.run, provider=provider, model=model)
     hold.session = sessions.update(hold.actor, hold.session.id, provider=provider, model=model)
-
-
-def _stream(hold: Hold, message: Message, request: Request) -> Done:
-    """Read the model's answer; failures before its first word are tried again with growing pauses.
-
-    A conversation that is too long is none of them: it would be too long again.
-    """
-    try:
-        provider = catalog.resolve(hold.actor, hold.run.provider, hold.run.model, Path(hold.session.directory))
-    except ProviderFailed as failed:
-        raise Failed(endings.error_of(hold.run.provider, failed)) from failed
-    for attempt in range(1, TRIES + 1):
-        writer = StepWriter(hold, message)
-        try:
-            return _read(hold, writer, provider, request)
-        except ProviderFailed as failed:
-            if not failed.retryable or failed.overflow or writer.has_output or attempt == TRIES:
-                raise Failed(endings.error_of(hold.run.provider, failed)) from failed
-            _pause(hold, message, failed, attempt)
-    raise AssertionError("the last try returns or raises")
-
-
-def _read(hold: Hold, writer: StepWriter, provider: Provider, request: Request) -> Done:
-    cancel = Cancel()
-    forget = hold.on_cancel(cancel.set)
-    try:
-        for delta in provider.stream(request, cancel):
-            if isinstance(delta, Done):
-                return delta
-            writer.take(delta)
-            hold.raise_if_cancelled()
-    finally:
-        forget()
-        writer.close()
-    raise ProviderFailed("The model's answer broke off.", retryable=True)
-
-
-def _pause(hold: Hold, message: Message, failed: ProviderFailed, attempt: int) -> None:
-    seconds = min(failed.retry_after if failed.retry_after is not None else 2 ** (attempt - 1), 300)
-    now = ids.now()
-    error = {"name": "APIError", "data": endings.api_error(failed)}
-    sessions.add_part(
-        hold,
-        message.id,
-        "retry",
-        {"attempt": attempt, "error": error, "time": {"created": now}, "next": now + int(seconds * 1000)},
-    )
-    if not hold.pause(seconds):
-        hold.raise_if_cancelled()
-        raise Drained
 
 
 def _end(hold: Hold, state: str, error: dict[str, Any], word: str) -> None:

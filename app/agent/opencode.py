@@ -84,31 +84,32 @@ def _provider(one: ProviderInfo) -> dict[str, Any]:
 
 
 def _model(provider: ProviderInfo, model: ModelInfo) -> dict[str, Any]:
-    text = {"text": True, "audio": False, "image": False, "video": False, "pdf": False}
+    output = {"text": True, "audio": False, "image": False, "video": False, "pdf": False}
+    cache = {"read": model.price_cached or 0, "write": model.price_written or 0}
     return {
         "id": model.id,
         "providerID": provider.id,
         "name": model.name,
         "release_date": "",
-        "attachment": False,
+        "attachment": model.images,
         "reasoning": False,
         "temperature": True,
         "tool_call": model.tools,
         "status": "active",
         "options": {},
-        "cost": {"input": model.price_in or 0, "output": model.price_out or 0, "cache": {"read": 0, "write": 0}},
+        "cost": {"input": model.price_in or 0, "output": model.price_out or 0, "cache": cache},
         "limit": {"context": model.context or 0, "output": model.output or 0},
-        "modalities": {"input": ["text"], "output": ["text"]},
+        "modalities": {"input": ["text", "image"] if model.images else ["text"], "output": ["text"]},
         "headers": {},
         "variants": {},
         "api": {"id": model.id, "url": "", "npm": ""},
         "capabilities": {
             "temperature": True,
             "reasoning": False,
-            "attachment": False,
+            "attachment": model.images,
             "toolcall": model.tools,
-            "input": text,
-            "output": text,
+            "input": {**output, "image": model.images},
+            "output": output,
             "interleaved": False,
         },
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from app import db, ids
@@ -17,6 +18,7 @@ from app.sessions import service as sessions
 from app.sessions.service import Hold, Message, Part
 
 FLUSH = 0.05
+RETRIED = "Not run: the answer broke off, and the model was asked again."
 INVALID_JSON = "The arguments were not a JSON object, or held a NUL character. Send the call again with valid JSON."
 
 
@@ -27,16 +29,18 @@ class StepWriter:
         self._hold = hold
         self._message = message
         self._text: _Growing | None = None
+        self._blank = ""
         self._calls: dict[str, Part] = {}
-        self.has_output = False
+        self._closed: list[Part] = []
 
     def take(self, delta: Delta) -> None:
         """Store what came."""
-        self.has_output = True
         if isinstance(delta, TextDelta):
-            self._grow("text", delta.text)
+            self._grow("text", delta.text, delta.signature)
         elif isinstance(delta, ReasoningDelta):
-            self._grow("reasoning", delta.text)
+            self._grow("reasoning", delta.text, delta.signature, redacted=delta.redacted)
+            if delta.signature:
+                self.close()
         elif isinstance(delta, CallDelta):
             self._announce(delta.id, delta.name)
         elif isinstance(delta, CallDone):
@@ -44,18 +48,33 @@ class StepWriter:
 
     def close(self) -> None:
         """End the open text; raises what a write has failed with."""
+        self._blank = ""
         if self._text is not None:
             text, self._text = self._text, None
-            text.close()
+            self._closed.append(text.close())
 
-    def _grow(self, kind: str, piece: str) -> None:
-        if self._text is not None and self._text.part.type != kind:
+    def mark_retried(self) -> None:
+        """After a try that failed: mark what it wrote, for people to know and the model not to see."""
+        now = ids.now()
+        for part in (*self._closed, *self._calls.values()):
+            data = {**part.data, "metadata": {"retried": True}}
+            if part.type == "tool":
+                time = {"start": now, "end": now}
+                data["state"] = {"status": "error", "input": {}, "error": RETRIED, "time": time}
+            sessions.save_part(self._hold, replace(part, data=data))
+
+    def _grow(self, kind: str, piece: str, signature: str, *, redacted: bool = False) -> None:
+        if redacted or (self._text is not None and self._text.part.type != kind):
             self.close()
         if self._text is None:
-            if not piece.strip():
+            if not piece.strip() and not (signature and kind == "reasoning"):
+                self._blank += piece
                 return
-            self._text = _Growing(self._hold, self._message, kind)
-        self._text.add(piece)
+            self._text = _Growing(self._hold, self._message, kind, {"redacted": True} if redacted else {})
+            # A text begins with its first word; a thought may be signed, and then every blank counts.
+            piece = (self._blank if kind == "reasoning" else "") + piece
+        self._blank = ""
+        self._text.add(piece, signature)
 
     def _announce(self, call_id: str, name: str) -> None:
         """A call begins: seen as pending while its arguments still stream."""
@@ -88,9 +107,9 @@ class StepWriter:
                 "time": {"start": now, "end": now},
             }
         data = {**part.data, "state": state, "ready": True}
-        self._calls[call_id] = sessions.save_part(
-            self._hold, Part(part.id, part.message_id, part.session_id, part.type, data)
-        )
+        if done.signature:
+            data["signature"] = done.signature
+        self._calls[call_id] = sessions.save_part(self._hold, replace(part, data=data))
 
 
 def _has_nul(value: Any) -> bool:
@@ -105,7 +124,7 @@ def _has_nul(value: Any) -> bool:
 class _Growing:
     """A text or reasoning part while it streams."""
 
-    def __init__(self, hold: Hold, message: Message, kind: str) -> None:
+    def __init__(self, hold: Hold, message: Message, kind: str, more: dict[str, Any]) -> None:
         self._hold = hold
         self._lock = threading.Lock()
         self._all: list[str] = []
@@ -114,28 +133,31 @@ class _Growing:
         self._is_timed = False
         self._is_closed = False
         self._last: Future[None] | None = None
-        self.part = sessions.add_part(hold, message.id, kind, {"text": "", "time": {"start": ids.now()}})
+        self._signature = ""
+        self.part = sessions.add_part(hold, message.id, kind, {"text": "", "time": {"start": ids.now()}, **more})
 
-    def add(self, piece: str) -> None:
+    def add(self, piece: str, signature: str) -> None:
         """Queue a piece; the first goes out at once."""
         piece = db.storable(piece)
         with self._lock:
+            self._signature = signature or self._signature
             self._all.append(piece)
             self._pending += piece
             if not self._is_timed:
                 self._flush()
 
-    def close(self) -> None:
-        """Store the whole text, trimmed at its end, and its end time."""
+    def close(self) -> Part:
+        """Store the whole text and its end time: trimmed at its end, or with its signature and as it came."""
         with self._lock:
             self._is_closed = True
             self._flush()
         if self._last is not None:
             self._last.result(timeout=30)
-        time = {**self.part.data["time"], "end": ids.now()}
-        data = {**self.part.data, "text": "".join(self._all).rstrip(), "time": time}
-        part = self.part
-        sessions.save_part(self._hold, Part(part.id, part.message_id, part.session_id, part.type, data))
+        text, time = "".join(self._all), {**self.part.data["time"], "end": ids.now()}
+        data = {**self.part.data, "text": text if self._signature else text.rstrip(), "time": time}
+        if self._signature:
+            data["signature"] = self._signature
+        return sessions.save_part(self._hold, replace(self.part, data=data))
 
     def _flush(self) -> None:
         if self._pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.actor import Actor
 from app.agent.providers import (
     Cancel,
     Done,
+    Image,
     ProviderFailed,
     Request,
     Text,
@@ -24,7 +26,8 @@ from app.agent.providers import (
 from app.agent.providers.known import KNOWN
 from app.errors import Denied, Invalid, NotFound
 from app.secrets import service as secrets
-from tests.model_server import ModelServer, Say
+from tests.model_server import Fail, ModelServer, Say, Stall
+from tests.model_wires import wire_of
 
 ASKED = Request("scripted", "", (UserTurn((Text("hello"),)),))
 
@@ -33,8 +36,8 @@ ASKED = Request("scripted", "", (UserTurn((Text("hello"),)),))
 def bare(database: db.Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No keys, no home, no Ollama."""
     for known in KNOWN.values():
-        monkeypatch.delenv(known.key, raising=False)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+        for name in (*known.keys, known.base_url_key):
+            monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(catalog, "OLLAMA_URL", "http://127.0.0.1:1")
     catalog._fetched.clear()
@@ -75,6 +78,70 @@ def test_a_key_in_the_environment_brings_its_provider(alice: Actor, monkeypatch:
     assert model.context == 400_000
     assert model.price_in == pytest.approx(1.25)
     assert catalog.default_model()[0] == "openai"
+
+
+@pytest.mark.parametrize(
+    ("variable", "provider", "name", "model"),
+    [
+        ("ANTHROPIC_API_KEY", "anthropic", "Anthropic", "claude-opus-5-5"),
+        ("GOOGLE_GENERATIVE_AI_API_KEY", "google", "Google", "gemini-2.5-pro"),
+        ("GEMINI_API_KEY", "google", "Google", "gemini-2.5-pro"),
+    ],
+)
+def test_anthropic_and_google_are_there_by_their_keys(
+    alice: Actor, monkeypatch: pytest.MonkeyPatch, variable: str, provider: str, name: str, model: str
+) -> None:
+    monkeypatch.setenv(variable, "key-1")
+    found = listed(alice)[provider]
+    assert (found.name, found.source) == (name, "env")
+    info = next(one for one in found.models if one.id == model)
+    assert info.price_in is not None
+    assert info.price_cached is not None
+    assert info.price_cached < info.price_in
+    first, chosen = catalog.default_model()
+    assert first == provider
+    assert chosen in {one.id for one in found.models}
+    cost = catalog.cost(provider, model, Usage(input=1000, cache_read=1000, cache_write=1000, output=100))
+    assert cost is not None
+    assert cost > 0
+    assert {one.id.split("-")[0] for one in found.models} <= {"claude", "gemini", "gemma"}
+    assert provider == "anthropic" or "claude" not in str([one.id for one in found.models])
+
+
+@pytest.mark.parametrize(
+    ("variable", "provider", "wire", "key"),
+    [
+        ("ANTHROPIC_BASE_URL", "anthropic", "anthropic", "x-api-key"),
+        ("GOOGLE_GEMINI_BASE_URL", "google", "google", "x-goog-api-key"),
+    ],
+)
+@pytest.mark.parametrize("version", [True, False], ids=["with version", "without"])
+def test_base_urls_lead_elsewhere_with_their_version_or_without(
+    alice: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+    model_server: ModelServer,
+    variable: str,
+    provider: str,
+    wire: str,
+    key: str,
+    version: bool,
+) -> None:
+    url = model_server.urls[wire]
+    monkeypatch.setenv(variable, url if version else url.rpartition("/")[0] + "/")
+    assert [one.id for one in listed(alice)[provider].models] == ["scripted"]
+    ask(alice, provider)
+    assert key not in model_server.headers[0]
+    monkeypatch.setenv(KNOWN[provider].keys[0], "key-1")
+    ask(alice, provider)
+    assert model_server.headers[1][key] == "key-1"
+    assert catalog.cost(provider, "scripted", Usage(1000, 1000)) is None
+
+
+def test_the_own_base_url_written_out_is_no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
+    assert catalog.default_model() == ("demo", "walkthrough")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key-1")
+    assert catalog.cost("anthropic", "claude-opus-5-5", Usage(input=1_000_000)) == pytest.approx(4)
 
 
 def test_prices_are_those_of_the_provider_with_its_cache(alice: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,8 +270,29 @@ def test_a_project_s_address_is_checked(alice: Actor, tmp_path: Path, model_serv
     assert model_server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("npm", "wire"),
+    [("@ai-sdk/anthropic", "anthropic"), ("@ai-sdk/google", "google"), ("@ai-sdk/openai-compatible", "openai")],
+)
+def test_a_configuration_names_the_wire_and_what_a_model_takes(
+    alice: Actor, model_server: ModelServer, npm: str, wire: str
+) -> None:
+    cost = {"input": 1, "output": 2, "cache_read": 0.1, "cache_write": 4}
+    model = {"modalities": {"input": ["text"], "output": ["text"]}, "cost": cost}
+    given = {"npm": npm, "options": {"baseURL": model_server.urls[wire]}, "models": {"scripted": model}}
+    write(config.current().data_dir, {"provider": {"lab": given}})
+    assert not listed(alice)["lab"].models[0].images
+    usage = Usage(input=1_000_000, cache_read=1_000_000, cache_write=1_000_000)
+    assert catalog.cost("lab", "scripted", usage) == pytest.approx(5.1)
+    picture = Image("data:image/png;base64,AAAA", "image/png")
+    request = Request("scripted", "", (UserTurn((picture,)),))
+    assert isinstance(list(catalog.resolve(alice, "lab", "scripted").stream(request, Cancel()))[-1], Done)
+    assert wire_of(model_server.paths[0]) == wire
+    assert "cannot take" in str(model_server.requests[0])
+
+
 def test_wires_we_do_not_speak_are_left_out(alice: Actor, tmp_path: Path) -> None:
-    given = {"npm": "@ai-sdk/anthropic", "options": {"baseURL": "https://x.example"}}
+    given = {"npm": "@ai-sdk/amazon-bedrock", "options": {"baseURL": "https://x.example"}}
     project = write(tmp_path / "p", {"provider": {"claude": given, "odd": "text", "none": {}}})
     assert list(listed(alice, project)) == ["demo"]
 
@@ -218,6 +306,45 @@ def test_a_key_is_tested_before_it_is_kept(alice: Actor, model_server: ModelServ
     assert "cannot be reached" in gone.message
     with pytest.raises(Invalid):
         catalog.test_key(alice, "lab", "", "k")
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "google"])
+def test_keys_of_other_wires_are_tested_on_them(alice: Actor, model_server: ModelServer, provider: str) -> None:
+    good = catalog.test_key(alice, provider, model_server.urls[provider], "right")
+    assert (good.ok, good.models) == (True, ("scripted",))
+    assert catalog.test_key(alice, provider, model_server.urls[provider], "wrong").message == "The key was refused."
+    catalog.connect(alice, provider, "right", model_server.urls[provider])
+    ask(alice, provider)
+    assert "right" in model_server.headers[0].values()
+
+
+def test_a_model_that_fails_again_and_again_is_left_alone_by_all_who_ask(
+    alice: Actor, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", model_server.url)
+    model_server.script = [[Fail(503)]] * 5
+    for _ in range(5):
+        with pytest.raises(ProviderFailed, match="503"):
+            ask(alice, "openai")
+    with pytest.raises(ProviderFailed, match="left alone"):
+        ask(alice, "openai")
+    assert len(model_server.requests) == 5
+
+
+def test_the_waits_are_those_of_the_settings(
+    alice: Actor, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.use(replace(config.current(), model_waits=(1, 0.05, 1)))
+    monkeypatch.setenv("OPENAI_BASE_URL", model_server.url)
+    model_server.script = [[Stall()]]
+    with pytest.raises(ProviderFailed, match="silent"):
+        ask(alice, "openai")
+    given = config.Config.from_environ({"SIGNALCABIN_MODEL_WAITS": "1, 2.5, 3"})
+    assert given.model_waits == (1, 2.5, 3)
+    assert config.Config.from_environ({}).model_waits == (10, 60, 90)
+    for wrong in ("1,2", "1,2,x", "1,2,0", "1,2,inf"):
+        with pytest.raises(Invalid, match="MODEL_WAITS"):
+            config.Config.from_environ({"SIGNALCABIN_MODEL_WAITS": wrong})
 
 
 def test_a_local_ollama_is_found(alice: Actor, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:

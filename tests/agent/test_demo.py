@@ -75,7 +75,7 @@ class Walk:
         assert last.finish == ("tool-calls" if calls else "stop")
         assert last.usage.output > 0
         made = tuple(ToolCall(c.id, c.name, c.input) for c in calls if isinstance(c.input, dict))
-        self.turns.append(AssistantTurn(text, calls=made))
+        self.turns.append(AssistantTurn((Text(text), *made)))
         return calls
 
     def _result(self, call: CallDone) -> ToolResult:

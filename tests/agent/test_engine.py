@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from app.agent import modes
 from app.agent import service as agent
 from app.agent.conversation import INTERRUPTED
 from app.agent.providers import Cancel, Delta, ProviderFailed, Request, catalog
+from app.agent.providers.fitting import THOUGHTS_LEFT_OUT
+from app.agent.writer import RETRIED
 from app.approvals import service as approvals
 from app.approvals.events import Withdrawn
 from app.approvals.service import Rule
@@ -28,6 +31,7 @@ from app.projects import service as projects
 from app.sessions import events as told
 from app.sessions import models
 from app.sessions import service as sessions
+from app.sessions.opencode import shapes as opencode_shapes
 from tests import postgres
 from tests.agent.talk import Talk, text_of
 from tests.model_server import Call, Cut, Fail, Finish, Gate, ModelServer, Raw, Say, Stall, Think
@@ -433,6 +437,13 @@ def test_an_answer_cut_at_its_length_says_so_and_runs_none_of_its_calls(
     assert text_of(free.ask("[[say Better.]]")[0]) == "Better."
 
 
+def test_an_answer_that_is_filtered_says_so(free: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Finish("content_filter")]]
+    [message] = free.ask("Hi")
+    assert message.data["error"]["name"] == "ContentFilterError"
+    assert (free.state(), len(model_server.requests)) == ("failed", 1)
+
+
 @BOTH
 def test_a_prompt_that_names_no_model_says_which_one_answers(app: Cabin, alice: Actor) -> None:
     session = sessions.create(alice, projects.resolve(alice, None))
@@ -460,12 +471,47 @@ def test_a_refused_key_is_the_messages_error(talk: Talk, model_server: ModelServ
     assert text_of(talk.ask("[[say Better.]]")[0]) == "Better."
 
 
-def test_an_answer_that_breaks_off_keeps_what_came(talk: Talk, model_server: ModelServer) -> None:
-    model_server.script = [[Say("Half"), Cut()]]
+def test_an_answer_that_breaks_off_is_asked_again_and_what_came_stays_marked(
+    talk: Talk, model_server: ModelServer
+) -> None:
+    half = Call("read", '{"filePath": "READ', id="c1")
+    model_server.script = [[Think("Hm"), Say("Half"), half, Cut()], [Say("Whole")]]
     [message] = talk.ask("Hi")
-    assert text_of(message) == "Half"
+    assert [part.type for part in message.parts] == [
+        "step-start", "reasoning", "text", "tool", "retry", "text", "step-finish",
+    ]  # fmt: skip
+    assert [bool(part.data.get("metadata")) for part in message.parts[1:4]] == [True] * 3
+    assert [part.data["text"] for part in message.parts if part.type == "text"] == ["Half", "Whole"]
+    assert message.parts[3].data["state"]["error"] == RETRIED
+    assert message.parts[4].data["attempt"] == 1
+    assert "metadata" not in message.parts[5].data
+    talk.ask("And then?")
+    assert model_server.requests[0] == model_server.requests[1]
+    assert [one["content"] for one in model_server.requests[2]["messages"] if one["role"] == "assistant"] == ["Whole"]
+
+
+def test_an_answer_that_breaks_off_six_times_keeps_all_that_came(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Say(f"Half {number}"), Cut()] for number in range(6)]
+    [message] = talk.ask("Hi")
+    assert [part.data["text"] for part in message.parts if part.type == "text"] == [f"Half {n}" for n in range(6)]
+    assert [part.data["attempt"] for part in message.parts if part.type == "retry"] == [1, 2, 3, 4, 5]
     assert message.data["error"]["name"] == "APIError"
     assert talk.state() == "failed"
+
+
+def test_calls_that_are_no_json_go_back_to_the_model_three_times(talk: Talk, model_server: ModelServer) -> None:
+    model_server.script = [[Call("read", '{"filePath": ')] for _ in range(5)]
+    answers = talk.ask("Hi")
+    assert len(answers) == len(model_server.requests) == 4
+    assert all("valid JSON" in results(request)[-1] for request in model_server.requests[1:])
+    assert "4 times in a row" in answers[-1].data["error"]["data"]["message"]
+    assert talk.state() == "failed"
+
+
+def test_calls_that_are_no_json_now_and_then_do_not_end_the_turn(talk: Talk, model_server: ModelServer) -> None:
+    wrong, right = [Call("read", '{"filePath": ')], [Call("read", {"filePath": "README.md"})]
+    model_server.script = [wrong, wrong, right, wrong, wrong, [Say("Done.")]]
+    assert text_of(talk.ask("Hi")[-1]) == "Done."
 
 
 def test_a_mode_that_is_gone_is_told_in_an_answer(
@@ -493,7 +539,7 @@ def test_thoughts_are_parts_of_their_own(talk: Talk, model_server: ModelServer) 
     model_server.script = [[Think("Hm. "), Say("Yes."), Raw({"choices": [{"delta": {"content": "  "}}]})]]
     [message] = talk.ask("Hi")
     assert [part.type for part in message.parts] == ["step-start", "reasoning", "text", "step-finish"]
-    assert [part.data["text"] for part in message.parts[1:3]] == ["Hm.", "Yes."]
+    assert [part.data["text"] for part in message.parts[1:3]] == ["Hm. ", "Yes."]
 
 
 @BOTH
@@ -621,3 +667,52 @@ def test_an_answer_beside_the_wait_wakes_the_run_on_postgresql(
     run = sessions.last_run(alice, session.id)
     assert run is not None
     assert run.state == "completed"
+
+
+@pytest.fixture
+def wire(request: pytest.FixtureRequest, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A provider on a wire of its own, pointed to the model server."""
+    name: str = request.param
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", model_server.urls["anthropic"])
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", model_server.urls["google"])
+    return name
+
+
+@pytest.mark.parametrize("wire", ["anthropic", "google"], indirect=True)
+def test_a_thought_goes_back_to_its_model_as_it_came_and_to_no_other(
+    talk: Talk, model_server: ModelServer, wire: str
+) -> None:
+    model = {"anthropic": "claude-opus-5-5", "google": "gemini-3.8-flash"}[wire]
+    call = Call("read", {"filePath": "README.md"}, "c1", signature="sig-call")
+    model_server.script = [[Think("hm \n", signature="sig-thought"), Say("I look."), call], [Say("Seen.")]]
+    prompt = talk.say("Hi", provider=wire, model=model)
+    talk.until_idle()
+    first, second = talk.answers(prompt)
+    assert [part.type for part in first.parts[:4]] == ["step-start", "reasoning", "text", "tool"]
+    assert text_of(second) == "Seen."
+    said = str(model_server.requests[1])
+    assert "'hm \\n'" in said
+    assert ("sig-thought" in said, "sig-call" in said) == (True, wire == "google")
+    talk.ask("And you?", provider="openai", model="scripted")
+    assert "sig-" not in str(model_server.requests[2])
+    told_in_place = f"{THOUGHTS_LEFT_OUT}\nI look."
+    assert [one["content"] for one in model_server.requests[2]["messages"] if one["role"] == "assistant"] == [
+        told_in_place, "Seen.",
+    ]  # fmt: skip
+    shown = [event.part for event in talk.seen if isinstance(event, told.PartUpdated)]
+    assert all("signature" not in opencode_shapes.part(one) for one in shown)
+
+
+@pytest.mark.parametrize("wire", ["openai", "anthropic", "google"], indirect=True)
+def test_pictures_of_prompts_and_tools_reach_the_model(
+    talk: Talk, model_server: ModelServer, workspace: Path, wire: str
+) -> None:
+    png = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
+    (workspace / "a.png").write_bytes(png)
+    url = "data:image/png;base64,UFJPTVBU"
+    model_server.script = [[Call("read", {"filePath": "a.png"}, "c1")], [Say("Seen.")]]
+    parts = [{"type": "text", "text": "look"}, {"type": "file", "mime": "image/png", "url": url}]
+    sessions.send(talk.actor, talk.id, parts, provider=wire, model="scripted")
+    talk.until_idle()
+    assert "UFJPTVBU" in str(model_server.requests[0])
+    assert base64.b64encode(png).decode() in str(model_server.requests[1])

@@ -34,6 +34,20 @@ def test_providers_come_with_their_models(call: Caller, scripted: ModelServer) -
         assert model in names[provider]["models"]
 
 
+@pytest.mark.parametrize(("provider", "key"), [("anthropic", "ANTHROPIC_API_KEY"), ("google", "GEMINI_API_KEY")])
+def test_other_wires_are_listed_once_they_are_connected(
+    call: Caller, monkeypatch: pytest.MonkeyPatch, provider: str, key: str
+) -> None:
+    assert provider not in {one["id"] for one in call.get("/opencode/config/providers").json["providers"]}
+    monkeypatch.setenv(key, "test-key")
+    found = call.get("/opencode/config/providers").json
+    [one] = [one for one in found["providers"] if one["id"] == provider]
+    model = one["models"][found["default"][provider]]
+    assert model["cost"]["cache"]["read"] < model["cost"]["input"]
+    assert model["modalities"]["input"] == ["text", "image"]
+    assert provider in call.get("/opencode/provider").json["connected"]
+
+
 def test_the_newer_form_says_the_same(call: Caller, scripted: ModelServer) -> None:
     older, newer = call.get("/opencode/config/providers").json, call.get("/opencode/provider").json
     assert newer["all"] == older["providers"]

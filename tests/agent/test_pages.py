@@ -63,6 +63,12 @@ def test_a_key_is_tested_and_then_saved_without_typing_it_again(browser: Browser
     assert '<option value="other/tiny" selected>' in browser.get(saved.headers["Location"]).text
 
 
+def test_the_providers_we_know_are_offered(browser: Browser) -> None:
+    page = browser.get("/?connect=1")
+    for name in ("OpenAI", "Anthropic", "Google", "Other, by base URL"):
+        assert f">{name}</option>" in page.text
+
+
 def test_htmx_gets_the_door_alone(browser: Browser, base_url: str) -> None:
     data = {"provider": "other", "base_url": base_url, "key": KEY}
     answer = browser.htmx("/providers/test", data)

@@ -12,7 +12,7 @@ from app import db, dispatch, record
 from app.actor import Actor
 from app.agent import writer as writing
 from app.agent.providers import CallDelta, CallDone, ReasoningDelta, TextDelta
-from app.agent.writer import FLUSH, INVALID_JSON, StepWriter
+from app.agent.writer import FLUSH, INVALID_JSON, RETRIED, StepWriter
 from app.sessions import service as sessions
 from app.sessions.service import Fenced, Hold, Message
 
@@ -138,6 +138,47 @@ def test_thinking_and_speaking_take_turns(writer: StepWriter, hold: Hold, messag
     found = [(part.type, part.data["text"]) for part in parts(hold, message)]
     assert found == [("reasoning", "Hm."), ("text", "Yes"), ("reasoning", "But")]
     assert all("end" in part.data["time"] for part in parts(hold, message))
+
+
+def test_a_signed_thought_is_kept_as_it_came(writer: StepWriter, hold: Hold, message: Message) -> None:
+    for delta in (ReasoningDelta("\n"), ReasoningDelta(" Hm. \n"), ReasoningDelta("", "sig1"), ReasoningDelta("More")):
+        writer.take(delta)
+    writer.take(ReasoningDelta("", "sig2", redacted=True))
+    writer.take(ReasoningDelta("", "sig3"))
+    writer.close()
+    assert [(part.data["text"], part.data.get("signature")) for part in parts(hold, message)] == [
+        ("\n Hm. \n", "sig1"),
+        ("More", None),
+        ("", "sig2"),
+        ("", "sig3"),
+    ]
+    assert [bool(part.data.get("redacted")) for part in parts(hold, message)] == [False, False, True, False]
+
+
+def test_signatures_of_texts_and_calls_are_kept(writer: StepWriter, hold: Hold, message: Message) -> None:
+    writer.take(TextDelta("", "of nothing"))
+    for delta in (TextDelta("Yes. "), TextDelta("", "sig1"), CallDone("c1", "read", {}, "sig2")):
+        writer.take(delta)
+    writer.close()
+    text, call = parts(hold, message)
+    assert (text.data["text"], text.data["signature"]) == ("Yes. ", "sig1")
+    assert call.data["signature"] == "sig2"
+
+
+def test_what_a_failed_try_wrote_is_marked(writer: StepWriter, hold: Hold, message: Message) -> None:
+    for delta in (
+        ReasoningDelta("Hm"),
+        TextDelta("Half"),
+        CallDelta(0, "c1", "read", '{"file'),
+        CallDone("c2", "read", {}),
+    ):
+        writer.take(delta)
+    writer.close()
+    writer.mark_retried()
+    found = parts(hold, message)
+    assert [part.data["metadata"] for part in found] == [{"retried": True}] * 4
+    assert [part.data["text"] for part in found[:2]] == ["Hm", "Half"]
+    assert [part.data["state"]["error"] for part in found[2:]] == [RETRIED] * 2
 
 
 def test_a_call_is_seen_before_its_arguments(writer: StepWriter, hold: Hold, message: Message) -> None:

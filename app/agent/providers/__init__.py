@@ -1,4 +1,7 @@
-"""What a model provider is: neutral turns go in, an iterator of deltas comes out, one file per wire.
+"""What a model provider is: neutral turns go in, an iterator of deltas comes out.
+
+A wire is three files: NAME_messages (what goes out), NAME_answer (what comes back) and NAME_wire (where to, and with
+which key); what they do alike is in wire, fitting, answers and refusal.
 
 Nothing here knows sessions, the database or the web. A stream is read in the engine's own thread and may be
 cancelled from any other.
@@ -15,9 +18,10 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of what the user wrote."""
+    """A piece of what was said; `signature` is what a model's own server wants back beside it, unchanged."""
 
     text: str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,26 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """What a model thought; `foreign`: not the model that is asked, so its signature counts for nothing.
+
+    A `redacted` one has no words, only the signature that stands for them.
+    """
+
+    text: str
+    signature: str = ""
+    redacted: bool = False
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call the model asked for; `input` is the decoded JSON object."""
 
     id: str
     name: str
     input: dict[str, Any]
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +75,24 @@ class UserTurn:
 
 @dataclass(frozen=True, slots=True)
 class AssistantTurn:
-    """What the model said, thought and asked for in one step."""
+    """What the model said, thought and asked for in one step, in its order."""
 
-    text: str = ""
-    reasoning: str = ""
-    calls: tuple[ToolCall, ...] = ()
+    parts: tuple[Text | Thought | ToolCall, ...]
+
+    @property
+    def text(self) -> str:
+        """What it said."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def thoughts(self) -> tuple[Thought, ...]:
+        """What it thought."""
+        return tuple(part for part in self.parts if isinstance(part, Thought))
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """What it asked for."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +116,17 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call of a model; `options` are sampling options by their wire names (temperature, max_tokens …)."""
+    """One call of a model; `options` are sampling options by their wire names (temperature, max_tokens …).
+
+    Without `think` no thoughts go back to the model and none are asked for.
+    """
 
     model: str
     system: str
     messages: Sequence[Turn]
     tools: Sequence[ToolSpec] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    think: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +147,19 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A further piece of the answer."""
+    """A further piece of the answer; a signature (see Text) is of all of it so far."""
 
     text: str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A further piece of the model's thinking."""
+    """A further piece of the model's thinking; a signature ends the thought it is of."""
 
     text: str
+    signature: str = ""
+    redacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +179,7 @@ class CallDone:
     id: str
     name: str
     input: dict[str, Any] | str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,16 @@ import orjson
 from app import config, outbound
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
-from app.agent.providers import Provider, ProviderFailed, Usage, opencode_config, prices
+from app.agent.providers import Provider, ProviderFailed, Usage, circuit, opencode_config, prices
+from app.agent.providers.anthropic_wire import Anthropic
 from app.agent.providers.demo import ID as DEMO
 from app.agent.providers.demo import MODEL as WALKTHROUGH
 from app.agent.providers.demo import Demo
-from app.agent.providers.known import KNOWN, Entry, ModelInfo, Source, from_environ
-from app.agent.providers.openai_compatible import OpenAICompatible
+from app.agent.providers.google_wire import Google
+from app.agent.providers.known import KNOWN, Entry, ModelInfo, Source, WireName, based, from_environ
+from app.agent.providers.openai_wire import OpenAICompatible
+from app.agent.providers.refusal import refusal
+from app.agent.providers.wire import Wire
 from app.errors import Invalid, NotFound
 from app.secrets import service as secrets
 
@@ -42,7 +46,8 @@ OLLAMA_URL = "http://127.0.0.1:11434"
 KEPT_FOR = 60.0
 PROBE = outbound.Bounds(connect=0.3, first_byte=1.0, between_bytes=1.0, total=None, size=None)
 TEST = outbound.Bounds(connect=5, first_byte=10, between_bytes=10, total=None, size=None)
-DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0)
+DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0, images=False)
+WIRES: dict[WireName, type[Wire]] = {"openai": OpenAICompatible, "anthropic": Anthropic, "google": Google}
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _fetched: dict[tuple[str, str | None], tuple[float, tuple[ModelInfo, ...]]] = {}
 
@@ -74,11 +79,21 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
     entry = _find(provider, directory)
     if entry is None:
         known = KNOWN.get(provider)
-        hint = f"Set {known.key} or connect a key." if known else "Connect it, or name it in opencode.json."
+        hint = f"Set {known.keys[0]} or connect a key." if known else "Connect it, or name it in opencode.json."
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
-    info = next((one for one in entry.models if one.id == model), None)
-    options = info.options if info else {}
-    return OpenAICompatible(entry.id, entry.base_url, entry.key, entry.headers, entry.trusted, options=options)
+    info = next((one for one in entry.models if one.id == model), ModelInfo(model, model))
+    settings = config.current()
+    return WIRES[entry.wire](
+        entry.id,
+        entry.base_url,
+        entry.key,
+        entry.headers,
+        entry.trusted,
+        bounds=_bounds(settings.model_waits),
+        options=info.options,
+        pictures=info.images,
+        circuit=circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * settings.model_pause),
+    )
 
 
 def list_providers(actor: Actor | None, directory: Path | None = None) -> list[ProviderInfo]:
@@ -148,20 +163,21 @@ def test_key(actor: Actor | None, provider: str, base_url: str, key: str) -> Tes
     """Ask a provider for its models with a key, before it is kept."""
     accounts.require(actor, "secrets:write")
     known = KNOWN.get(provider)
-    url = (base_url or (known.base_url if known else "")).rstrip("/")
+    wire: WireName = known.wire if known else "openai"
+    url = based(base_url or (known.base_url if known else ""), wire)
     if not url:
         raise Invalid(f"The base URL of {provider} is not known; give it.", "base_url")
     outbound.check(url)
     try:
         with outbound.trusted(bounds=TEST) as client:
-            response = client.get(f"{url}/models", headers=_authorization(key))
+            response = client.get(f"{url}/models", headers=WIRES[wire].authorization(key))
     except outbound.Failed as broken:
         return Tested(False, f"{url} cannot be reached: {broken}")
-    if response.status_code in (401, 403):
-        return Tested(False, "The key was refused.")
     if response.status_code != 200:
+        if refusal(response.status_code, _decoded(response)).auth:
+            return Tested(False, "The key was refused.")
         return Tested(False, f"The server answered {response.status_code}.")
-    names = tuple(_names(response))
+    names = tuple(_names(response, wire))
     return Tested(True, f"The key works; {len(names)} models.", names)
 
 
@@ -176,6 +192,11 @@ def find_ollama() -> tuple[ModelInfo, ...] | None:
         return tuple(ModelInfo(one["name"], one["name"]) for one in answer["models"])
     except (outbound.Failed, orjson.JSONDecodeError, KeyError, TypeError):
         return None
+
+
+def _bounds(waits: tuple[float, float, float]) -> outbound.Bounds:
+    connect, first_byte, between_bytes = waits
+    return replace(outbound.MODEL, connect=connect, first_byte=first_byte, between_bytes=between_bytes)
 
 
 def _find(provider: str, directory: Path | None) -> Entry | None:
@@ -205,7 +226,7 @@ def _all(directory: Path | None) -> dict[str, Entry]:
 def _keyed(entry: Entry | None) -> Entry | None:
     """A provider written without a key takes the environment's, but only to its own address."""
     if entry and entry.key is None and (known := entry.known):
-        key = os.environ.get(known.key, "").strip()
+        key = known.key_in(os.environ)
         return replace(entry, key=key) if key else None
     return entry
 
@@ -229,8 +250,10 @@ def _with_vault(provider: str, kept: Mapping[str, Any], below: Entry | None) -> 
     if not base_url:
         return below
     name = kept.get("name") or (below.name if below else "") or (known.name if known else provider)
-    empty = Entry(provider, name, "vault", base_url)
-    return replace(below or empty, name=name, source="vault", base_url=base_url, key=kept.get("key") or None)
+    empty = Entry(provider, name, "vault", base_url, wire=known.wire if known else "openai")
+    entry = below or empty
+    url = based(base_url, entry.wire)
+    return replace(entry, name=name, source="vault", base_url=url, key=kept.get("key") or None)
 
 
 def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]]:
@@ -271,23 +294,20 @@ def _asked(entry: Entry) -> tuple[ModelInfo, ...]:
     if not when or time.monotonic() - when > KEPT_FOR:
         try:
             with outbound.trusted(bounds=PROBE) as client:
-                response = client.get(f"{entry.base_url}/models", headers=_authorization(entry.key))
-            models = tuple(ModelInfo(name, name) for name in _names(response))
+                response = client.get(f"{entry.base_url}/models", headers=WIRES[entry.wire].authorization(entry.key))
+            models = tuple(ModelInfo(name, name) for name in _names(response, entry.wire))
         except outbound.Failed:
             models = ()
         _fetched[at] = time.monotonic(), models
     return models
 
 
-def _names(response: outbound.Response) -> Iterator[str]:
+def _names(response: outbound.Response, wire: WireName) -> Iterator[str]:
+    return WIRES[wire].model_names(_decoded(response))
+
+
+def _decoded(response: outbound.Response) -> Any:
     try:
-        answer = orjson.loads(response.content)
+        return orjson.loads(response.content)
     except orjson.JSONDecodeError:
-        return
-    for one in (answer.get("data") if isinstance(answer, dict) else None) or ():
-        if isinstance(one, dict) and isinstance(one.get("id"), str):
-            yield one["id"]
-
-
-def _authorization(key: str | None) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"} if key else {}
+        return None

@@ -12,11 +12,11 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from app import outbound
-from app.agent.providers import Cancel, Cancelled
+from app.agent.providers import Cancel, Cancelled, ProviderFailed
 from app.agent.ticks import ticks
 
 MOST_IDLE = 16
@@ -34,13 +34,18 @@ class Line:
     def __init__(self, trusted: bool, bounds: outbound.Bounds) -> None:
         make = outbound.trusted if trusted else outbound.client
         self._client = make(bounds=bounds)
+        # What bounds leaves open: a look-up of a name takes as long as it likes, and many addresses are many waits.
+        self._longest = bounds.connect + bounds.first_byte + bounds.between_bytes
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._is_asking = False
         self.is_cut = False
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], cancel: Cancel) -> outbound.Response:
-        """Send the request and wait for the headers of its answer; raises Cancelled as soon as it is."""
+        """Send the request and wait for the headers of its answer; raises Cancelled as soon as it is.
+
+        Raises ProviderFailed after all the waits that a request may have, however it spends them.
+        """
         inbox: SimpleQueue[outbound.Response | Exception] = SimpleQueue()
         request = self._client.build_request(
             "POST", url, content=body, headers=headers, extensions={"trace": self._trace}
@@ -57,7 +62,10 @@ class Line:
         self._is_asking = True
         threading.Thread(target=ask, name="model-request", daemon=True).start()
         with cancel.calling(lambda: inbox.put(Cancelled())):
-            answer = inbox.get()
+            try:
+                answer = inbox.get(timeout=self._longest)
+            except Empty:
+                raise ProviderFailed("The model's server could not be reached in time", retryable=True) from None
         if isinstance(answer, Exception):
             raise answer
         return answer

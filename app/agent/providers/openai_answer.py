@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from app import ids
 from app.agent.providers import (
     CallDelta,
     CallDone,
     Delta,
     Done,
-    ProviderFailed,
     ReasoningDelta,
     TextDelta,
     Usage,
 )
+from app.agent.providers.answers import decoded, finish
+from app.agent.providers.refusal import refusal
 
 FINISHES = {
     "stop": "stop",
@@ -27,10 +28,8 @@ FINISHES = {
     "function_call": "tool-calls",
     "content_filter": "content-filter",
 }
-OVERFLOW = re.compile(
-    r"context.{0,20}(length|window)|maximum context|too many tokens|prompt is too long", re.IGNORECASE
-)
-NOT_WORTH_RETRYING = {"insufficient_quota", "billing_hard_limit_reached", "model_not_found"}
+# Servers differ in where a thought stands.
+THOUGHTS = ("reasoning_content", "reasoning")
 
 
 @dataclass
@@ -42,23 +41,25 @@ class _Call:
 
     def done(self) -> CallDone:
         raw = "".join(self.arguments)
-        return CallDone(self.id, self.name, _object(raw))
+        return CallDone(self.id, self.name, decoded(raw))
 
 
-class Answer:
+class OpenAIAnswer:
     """Takes the chunks of one answer in order and tells what each brought."""
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._by_wire_index: dict[int, _Call] = {}
+        self._thought_in = ""
         self._finish: str | None = None
         self._usage = Usage()
         self.finished = False
+        self.over = False  # [DONE] is the wire's last event, and no chunk
 
     def take(self, chunk: dict[str, Any]) -> Iterator[Delta]:
         """Yield what a chunk brings; an error object inside the stream raises `ProviderFailed`."""
         if chunk.get("error"):
-            raise failure(None, chunk)
+            raise refusal(None, chunk)
         if usage := chunk.get("usage"):
             self._usage = _usage(usage)
         for choice in (chunk.get("choices") or ())[:1]:
@@ -69,21 +70,30 @@ class Answer:
 
     def end(self) -> Iterator[Delta]:
         """Yield the complete calls and `Done`."""
+        yield from self._thought_out()
         for call in self._calls:
             yield call.done()
-        finish = self._finish or "other"
-        if self._calls and finish in ("stop", "other"):
-            # Several servers say "stop" under an answer that asks for tools.
-            finish = "tool-calls"
-        yield Done(finish, self._usage)
+        yield Done(finish(self._finish, bool(self._calls)), self._usage)
 
     def _delta(self, delta: dict[str, Any]) -> Iterator[Delta]:
-        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-            yield ReasoningDelta(reasoning)
+        for name in THOUGHTS:
+            if thought := delta.get(name):
+                if thought.strip():
+                    self._thought_in = name
+                yield ReasoningDelta(thought)
+                break
         if text := delta.get("content") or delta.get("refusal"):
+            yield from self._thought_out()
             yield TextDelta(text)
         for position, piece in enumerate(delta.get("tool_calls") or ()):
+            yield from self._thought_out()
             yield self._call(piece, position)
+
+    def _thought_out(self) -> Iterator[Delta]:
+        """A thought ends; the name it came under is its signature: there its server wants it back."""
+        name, self._thought_in = self._thought_in, ""
+        if name:
+            yield ReasoningDelta("", name)
 
     def _call(self, piece: dict[str, Any], position: int) -> CallDelta:
         wire_index = piece.get("index")
@@ -102,47 +112,10 @@ class Answer:
 
     def _open(self, wire_index: int, id: str, name: str) -> _Call:
         place = len(self._calls)
-        call = _Call(place, id or f"call_{place}", name)
+        call = _Call(place, id or ids.random("call"), name)
         self._calls.append(call)
         self._by_wire_index[wire_index] = call
         return call
-
-
-def failure(status: int | None, answer: Any, raw: str = "", retry_after: float | None = None) -> ProviderFailed:
-    """Tell from a status and an error answer what went wrong and whether asking again may help."""
-    error = answer.get("error") if isinstance(answer, dict) else None
-    error = error if isinstance(error, dict) else {"message": error if isinstance(error, str) else ""}
-    message = str(error.get("message") or _message_of(answer) or f"The model's server answered {status}")
-    code = str(error.get("code") or error.get("type") or "")
-    overflow = code == "context_length_exceeded" or bool(status in (None, 400, 413) and OVERFLOW.search(message))
-    auth = status in (401, 403) or code == "invalid_api_key"
-    worth = status is None or status in (408, 409, 425, 429) or status >= 500
-    return ProviderFailed(
-        message=message[:2000],
-        status=status,
-        retryable=worth and not overflow and not auth and code not in NOT_WORTH_RETRYING,
-        retry_after=retry_after,
-        auth=auth,
-        overflow=overflow,
-        body=raw[:20_000],
-    )
-
-
-def _message_of(answer: Any) -> str:
-    if not isinstance(answer, dict):
-        return ""
-    said = answer.get("message") or answer.get("detail")
-    return said if isinstance(said, str) else ""
-
-
-def _object(raw: str) -> dict[str, Any] | str:
-    if not raw.strip():
-        return {}
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return raw
-    return value if isinstance(value, dict) else raw
 
 
 def _usage(usage: dict[str, Any]) -> Usage:

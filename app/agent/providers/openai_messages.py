@@ -7,7 +7,19 @@ from typing import Any
 
 import orjson
 
-from app.agent.providers import AssistantTurn, Image, Request, Text, ToolResults, ToolSpec, Turn, UserTurn
+from app.agent.providers import (
+    AssistantTurn,
+    Image,
+    Request,
+    Text,
+    Thought,
+    ToolResults,
+    ToolSpec,
+    Turn,
+    UserTurn,
+    fitting,
+)
+from app.agent.providers.openai_answer import THOUGHTS
 
 OUR_OPTIONS = frozenset({"reasoning_field"})
 
@@ -29,34 +41,46 @@ def messages(request: Request) -> Iterator[dict[str, Any]]:
     """Yield the wire's messages, the system prompt first."""
     if request.system:
         yield {"role": "system", "content": request.system}
-    reasoning_field = str(request.options.get("reasoning_field") or "")
     for turn in request.messages:
-        yield from _turn(turn, reasoning_field)
+        yield from _turn(turn, request)
 
 
-def _turn(turn: Turn, reasoning_field: str) -> Iterator[dict[str, Any]]:
+def _turn(turn: Turn, request: Request) -> Iterator[dict[str, Any]]:
     if isinstance(turn, UserTurn):
         yield {"role": "user", "content": _content(turn.parts)}
     elif isinstance(turn, ToolResults):
         yield from _results(turn)
-    elif turn.text or turn.calls:
-        yield _assistant(turn, reasoning_field)
+    else:
+        told = AssistantTurn(tuple(fitting.told(turn, lambda thought: bool(_field(thought, request)))))
+        if told.text or told.calls:
+            yield _assistant(told, request)
 
 
-def _assistant(turn: AssistantTurn, reasoning_field: str) -> dict[str, Any]:
+def _field(thought: Thought, request: Request) -> str:
+    """Where a thought goes back: as the options say, else under the name that its server gave it; nothing if nowhere.
+
+    Some thinking models refuse a history whose calls come without the thoughts that led to them, so they all go back.
+    """
+    if not request.think:
+        return ""
+    own = thought.signature if thought.signature in THOUGHTS and not thought.foreign else ""
+    return str(request.options.get("reasoning_field") or own)
+
+
+def _assistant(turn: AssistantTurn, request: Request) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": turn.text or None}
     if turn.calls:
         message["tool_calls"] = [
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": orjson.dumps(call.input).decode()},
+                "function": {"name": fitting.plain(call.name), "arguments": orjson.dumps(call.input).decode()},
             }
             for call in turn.calls
         ]
-    if reasoning_field and turn.reasoning:
-        # Some thinking models refuse a history whose calls come without the thoughts that led to them.
-        message[reasoning_field] = turn.reasoning
+    for thought in turn.thoughts:
+        field = _field(thought, request)
+        message[field] = f"{message[field]}\n{thought.text}" if field in message else thought.text
     return message
 
 
@@ -66,7 +90,7 @@ def _results(turn: ToolResults) -> Iterator[dict[str, Any]]:
         yield {"role": "tool", "tool_call_id": result.call_id, "content": text}
     pictures = [image for result in turn.results for image in result.images]
     if pictures:
-        yield {"role": "user", "content": _content((Text("The pictures the tools gave:"), *pictures))}
+        yield {"role": "user", "content": _content((Text(fitting.TOOL_PICTURES), *pictures))}
 
 
 def _content(parts: tuple[Text | Image, ...]) -> str | list[dict[str, Any]]:

@@ -16,12 +16,17 @@ from typing import Any, TypeVar
 
 import orjson
 
-from app.agent.providers.known import KNOWN, Entry, ModelInfo
+from app.agent.providers.known import KNOWN, Entry, ModelInfo, WireName, based
 
 N = TypeVar("N", int, float)
 NAMES = ("opencode.json", "opencode.jsonc")
 LARGEST = 1024 * 1024
-OPENAI_WIRES = ("@ai-sdk/openai-compatible", "@ai-sdk/openai")
+WIRES: dict[str, WireName] = {
+    "@ai-sdk/openai-compatible": "openai",
+    "@ai-sdk/openai": "openai",
+    "@ai-sdk/anthropic": "anthropic",
+    "@ai-sdk/google": "google",
+}
 _TOKEN = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 _PLACE = re.compile(r"\{(env|file):([^}]+)\}")
@@ -62,14 +67,15 @@ def entries(config: Mapping[str, Any], trusted: bool) -> dict[str, Entry]:
         options = _dict(given, "options")
         known = KNOWN.get(provider)
         base_url = _text(options, "baseURL") or (known.base_url if known else "")
-        npm = given.get("npm")
-        if not base_url or (npm and npm not in OPENAI_WIRES):
+        npm = _text(given, "npm")
+        wire = WIRES.get(npm) if npm else (known.wire if known else "openai")
+        if not base_url or wire is None:
             continue
         headers = {name: value for name, value in _dict(options, "headers").items() if isinstance(value, str)}
         models = tuple(_model(model_id, model) for model_id, model in _dicts(given.get("models")))
         name = _text(given, "name") or (known.name if known else provider)
         key = _text(options, "apiKey") or None
-        found[provider] = Entry(provider, name, "config", base_url.rstrip("/"), key, trusted, models, headers)
+        found[provider] = Entry(provider, name, "config", based(base_url, wire), key, trusted, models, headers, wire)
     return found
 
 
@@ -89,8 +95,16 @@ def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:
         price_out=_number(cost, "output", float),
         tools=given.get("tool_call") is not False,
         price_cached=_number(cost, "cache_read", float),
+        price_written=_number(cost, "cache_write", float),
+        images=_takes_images(given),
         options=_dict(given, "options"),
     )
+
+
+def _takes_images(model: Mapping[str, Any]) -> bool:
+    """Unless a model says what it takes, and it is not pictures, they are sent."""
+    inputs = _dict(model, "modalities").get("input")
+    return "image" in inputs if isinstance(inputs, list) else model.get("attachment") is not False
 
 
 def _filled(place: re.Match[str], directory: Path) -> str:

@@ -8,10 +8,15 @@ from functools import cache
 from app.agent.providers import Usage
 from app.agent.providers.known import ModelInfo
 
-# Models of these names answer no chat with tools.
+# genai-prices lists what Google's cloud sells of others under the same name; the Gemini API serves these.
+SERVED = {"google": ("gemini", "gemma")}
+# Long prompts, from 200,000 tokens on, cost more at some; the price we show is that of the others.
+SAMPLE = 100_000
+# Models of these names answer no chat with tools, or are not on offer any more.
 _OTHER = re.compile(
     r"image|audio|tts|whisper|embed|realtime|transcribe|moderation|dall-e|search|sora|babbage|davinci|curie|ada\b|"
-    r"instruct|decision|ocr|guard|live|chatgpt|-3\.5|gpt-4$|gpt-4-|deep-research|cyber|voice",
+    r"instruct|decision|ocr|guard|live|chatgpt|-3\.5|gpt-4$|gpt-4-|deep-research|cyber|voice|"
+    r"claude-(v1|2|3)|gemini-(1|pro|flash-1)|omni|banana|robotics|gemma-?\d?n?-2",
     re.IGNORECASE,
 )
 
@@ -45,17 +50,25 @@ def models(provider: str) -> tuple[ModelInfo, ...]:
     found = next((one for one in data_snapshot.get_snapshot().providers if one.id == provider), None)
     if found is None:
         return ()
-    chats = [one for one in found.models if not one.deprecated and not _OTHER.search(one.id)]
+    ours = tuple(one for one in found.models if one.id.startswith(SERVED.get(provider, "")))
+    chats = [one for one in ours if not one.deprecated and not _OTHER.search(one.id)]
     return tuple(
         ModelInfo(
             id=one.id,
             name=one.name or one.id,
             context=one.context_window,
-            price_in=cost(provider, one.id, Usage(input=1_000_000)),
-            price_out=cost(provider, one.id, Usage(output=1_000_000)),
+            price_in=_price(provider, one.id, Usage(input=SAMPLE)),
+            price_out=_price(provider, one.id, Usage(output=SAMPLE)),
+            price_cached=_price(provider, one.id, Usage(cache_read=SAMPLE)),
+            price_written=_price(provider, one.id, Usage(cache_write=SAMPLE)),
         )
         for one in sorted(chats, key=lambda one: one.id)
     )
+
+
+def _price(provider: str, model: str, sample: Usage) -> float | None:
+    found = cost(provider, model, sample)
+    return None if found is None else round(found * 1_000_000 / SAMPLE, 6)
 
 
 def model_cost(info: ModelInfo, usage: Usage) -> float | None:
@@ -63,5 +76,6 @@ def model_cost(info: ModelInfo, usage: Usage) -> float | None:
     if info.price_in is None or info.price_out is None:
         return None
     cached = info.price_in if info.price_cached is None else info.price_cached
-    spent = (usage.input + usage.cache_write) * info.price_in + usage.cache_read * cached
+    written = info.price_in if info.price_written is None else info.price_written
+    spent = usage.input * info.price_in + usage.cache_write * written + usage.cache_read * cached
     return (spent + (usage.output + usage.reasoning) * info.price_out) / 1_000_000

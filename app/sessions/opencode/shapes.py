@@ -10,7 +10,7 @@ from app.sessions import events
 from app.sessions.service import Message, Part, Session
 from app.spelling import Spelling
 
-_HIDDEN = ("by", "ready")
+_HIDDEN = ("by", "ready", "signature", "redacted")
 
 
 @opencode.shapes("session")

@@ -25,6 +25,7 @@ from app.agent.providers import (
     Request,
     Text,
     TextDelta,
+    Thought,
     ToolCall,
     ToolResult,
     ToolResults,
@@ -33,7 +34,7 @@ from app.agent.providers import (
     UserTurn,
 )  # fmt: skip
 from app.agent.providers.line import close_all
-from app.agent.providers.openai_compatible import OpenAICompatible
+from app.agent.providers.openai_wire import OpenAICompatible
 from app.config import Config
 from tests.model_server import Call, Cut, Fail, Finish, Gate, ModelServer, Raw, Say, Stall, Think
 
@@ -93,7 +94,7 @@ def test_it_sends_calls_results_and_pictures_of_earlier_turns(server: ModelServe
     picture = Image("data:image/png;base64,AAAA", "image/png")
     turns = (
         UserTurn((Text("look"), picture)),
-        AssistantTurn("", "hmm", (ToolCall("c1", "read", {"path": "a"}), ToolCall("c2", "read", {"path": "b"}))),
+        AssistantTurn((Thought("hmm"), ToolCall("c1", "read", {"path": "a"}), ToolCall("c2", "read", {"path": "b"}))),
         ToolResults((ToolResult("c1", "read", "A", images=(picture,)), ToolResult("c2", "read", "gone", True))),
     )
     answer(server, asked(messages=turns, options={"reasoning_field": "reasoning_content"}))
@@ -107,10 +108,16 @@ def test_it_sends_calls_results_and_pictures_of_earlier_turns(server: ModelServe
     assert len(pictures["content"]) == 2
 
 
+def test_a_thought_goes_back_under_the_name_it_came_by(server: ModelServer) -> None:
+    turn = AssistantTurn((Thought("hm", "reasoning"), Text("yes"), Thought("more", "reasoning")))
+    answer(server, asked(messages=(turn,)))
+    assert server.requests[0]["messages"][1] == {"role": "assistant", "content": "yes", "reasoning": "hm\nmore"}
+
+
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 def test_it_tells_reasoning_from_text(server: ModelServer, field: str) -> None:
     server.script.append([Think("let me see", field), Say("yes")])
-    assert answer(server)[:2] == [ReasoningDelta("let me see"), TextDelta("yes")]
+    assert answer(server)[:3] == [ReasoningDelta("let me see"), ReasoningDelta("", field), TextDelta("yes")]
 
 
 def test_it_puts_parallel_calls_together_from_pieces(server: ModelServer) -> None:
@@ -142,7 +149,9 @@ def test_a_call_without_id_and_arguments_gets_an_id_and_an_empty_object(server: 
     piece = {"function": {"name": "todoread"}}
     server.script.append([Raw({"choices": [{"delta": {"tool_calls": [piece]}}]}), Finish("stop")])
     deltas = answer(server)
-    assert CallDone("call_0", "todoread", {}) in deltas
+    [done] = [one for one in deltas if isinstance(one, CallDone)]
+    assert (done.name, done.input) == ("todoread", {})
+    assert done.id
     assert isinstance(deltas[-1], Done)
     assert deltas[-1].finish == "tool-calls"
 
@@ -201,12 +210,12 @@ def test_cancelling_closes_the_stream_at_once(server: ModelServer) -> None:
 def test_cancelling_before_the_first_byte_works_too(server: ModelServer) -> None:
     cancel = Cancel()
     server.script.append([Stall()])
-    timer = threading.Timer(0.02, cancel.set)
-    timer.start()
+    canceller = threading.Thread(target=lambda: (server.wait_for_requests(1), cancel.set()))
+    canceller.start()
     with pytest.raises(Cancelled):
         list(provider(server).stream(asked("hello"), cancel))
     assert server.hung_up.acquire(timeout=5)
-    timer.join()
+    canceller.join()
 
 
 def test_cancelling_while_the_connection_is_made_works_too() -> None:
