@@ -84,7 +84,9 @@ def approve_in_inbox(page: Page) -> None:
     page.get_by_role("link", name="Inbox").first.click()
     expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
     decision = page.locator("form.decision")
-    expect(decision.locator(".diff .plus").first).to_contain_text("Round once")
+    added = decision.locator(".diff .plus").first
+    expect(added).to_contain_text("Round once")
+    expect(added).to_be_visible()
     decision.get_by_role("button", name="Save edit").click()
     expect(page.locator(".ask-row.past")).to_contain_text(CODE)
 
