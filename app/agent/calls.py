@@ -7,6 +7,7 @@ completed or error. A call found running by whoever takes the run over has an un
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from app.sessions.service import Aborted, Fenced, Hold, Message, Part
 
 CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch"})
 REJECTED = "The person rejected this call."
+STALE = "Not run: the files changed after this was approved, and it would do something else now. Look at them again."
 _logger = logging.getLogger(__name__)
 
 
@@ -54,7 +56,7 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
         if status == "pending":
             _decide_and_run(hold, context, limits, part, outcome)
         else:
-            outcome.may_have_changed |= part.data["tool"] in CHANGING
+            outcome.may_have_changed |= tools.named(part.data["tool"]) in CHANGING
             # A step that is gone on with after its last rejection must not forget that it stops the turn.
             outcome.stopped |= part.data["state"].get("error") == REJECTED
         if status == "running":
@@ -100,7 +102,10 @@ def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part
     if outcome.stopped:
         _fail(hold, part, "Not run: an earlier call of this step was rejected.")
         return
-    name, given = part.data["tool"], part.data["state"]["input"]
+    name, given = tools.named(part.data["tool"]), part.data["state"]["input"]
+    if tools.find(name) is None:
+        _tell_invalid(hold, part, limits.tools or ())
+        return
     try:
         prepared = tools.prepare(name, context, given)
     except ToolError as wrong:
@@ -118,6 +123,9 @@ def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part
         if not asked.is_allowed:
             outcome.stopped = _refuse(hold, part, asked)
             return
+        if asked.metadata.get("diff") != prepared.metadata.get("diff"):
+            _fail(hold, part, STALE)
+            return
         context = replace(context, answers=asked.answers or None)
     outcome.may_have_changed |= name in CHANGING
     _run(hold, context, part, prepared)
@@ -125,7 +133,7 @@ def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part
 
 def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: Prepared) -> Any:
     """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
-    decision = approvals.decide(hold, call, limits=limits)
+    decision = approvals.decide(hold, call, limits=limits, roots=tools.roots(call.tool))
     if decision.action == "deny":
         _fail(hold, part, f"Not allowed here: {decision.why}")
         return "denied"
@@ -153,7 +161,7 @@ def _refuse(hold: Hold, part: Part, asked: Any) -> bool:
 
 
 def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> None:
-    name, given = part.data["tool"], part.data["state"]["input"]
+    name, given = tools.named(part.data["tool"]), part.data["state"]["input"]
     if name in CHANGING:
         checkpoints.before(hold, part.message_id, part.id)
     started = ids.now()
@@ -203,6 +211,21 @@ def _complete(hold: Hold, part: Part, result: Result, started: int) -> None:
             hold.check(connection)
             for file in result.files_changed:
                 record.event(connection, FileEdited(hold.session.id, file), hold.session)
+
+
+def _tell_invalid(hold: Hold, part: Part, offered: Collection[str]) -> None:
+    """A tool that does not exist: as in OpenCode, the part becomes a call of `invalid` that tells what there is."""
+    now = ids.now()
+    wrong = f"There is no tool {part.data['tool']!r}; there are {', '.join(sorted(offered)) or 'none'}."
+    state = {
+        "status": "completed",
+        "input": {"tool": part.data["tool"], "error": wrong},
+        "output": wrong,
+        "title": "Invalid Tool",
+        "metadata": {},
+        "time": {"start": now, "end": now},
+    }
+    sessions.save_part(hold, replace(part, data={**part.data, "tool": "invalid", "state": state}))
 
 
 def _fail(hold: Hold, part: Part, why: str) -> None:

@@ -17,7 +17,7 @@ class Mode:
     tools: tuple[str, ...] | None = None
 
 
-READING = ("read", "grep", "glob", "list", "bash", "todowrite", "todoread", "question")
+READING = ("read", "grep", "glob", "list", "bash", "webfetch", "todowrite", "todoread", "question", "skill")
 
 MODES = {
     "build": Mode(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from app.approvals.presets import EDITS
 
 _PATH_KEYS = ("filePath", "file_path", "path", "directory")
+_PATCH_KEYS = ("patchText", "patch_text", "input", "patch")
 _PATCHED = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
 _DIFFED = re.compile(r"^(?:\+\+\+|---) (?!/dev/null)(?:[ab]/)?([^\t\n]+)|^rename (?:from|to) (.+)$", re.MULTILINE)
 
@@ -35,7 +36,8 @@ def command_of(given: dict[str, Any]) -> str:
 def paths_of(tool: str, given: dict[str, Any]) -> list[str]:
     """The paths that a call reads or writes; none if they cannot be read from the input."""
     if tool in ("patch", "apply_patch"):
-        return _patched(text_of(given, "patchText") or text_of(given, "patch") or text_of(given, "input"))
+        # Whichever of them the tool reads: what any of them names counts.
+        return list(dict.fromkeys(path for key in _PATCH_KEYS for path in _patched(text_of(given, key))))
     named = [text_of(given, key) for key in _PATH_KEYS if text_of(given, key)]
     if tool in EDITS or tool == "read":
         return [path for path in named if "\0" not in path]
@@ -57,7 +59,7 @@ def host_of(url: str) -> str:
 
 def _patched(text: str) -> list[str]:
     pattern = _PATCHED if "*** Begin Patch" in text else _DIFFED
-    return list(dict.fromkeys((one or other).strip() for one, other in pattern.findall(text)))
+    return [(one or other).strip() for one, other in pattern.findall(text)]
 
 
 def _globbed(pattern: str, named: list[str]) -> list[str]:

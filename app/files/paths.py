@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from app.errors import Conflict, Denied, Invalid, NoSpace, NotFound, Problem, TooLarge
@@ -28,6 +28,7 @@ READ_LIMIT = 64 * 1024 * 1024
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # file systems without hard links
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -207,20 +208,44 @@ class Root:
         Makes the folders on the way. A file that was there keeps its mode and owner unless mode is given.
         """
         with self._parent(name, self.parts(name), make=True) as (folder, leaf):
-            before = self._replaceable(name, folder, leaf)
-            draft = TEMPORARY + secrets.token_hex(12)
-            with _told(name):
-                fd = os.open(draft, NEW, 0o666, dir_fd=folder)
-            try:
+            put = lambda draft: os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)  # noqa: E731
+            with self._drafted(name, folder, leaf, mode, put) as file:
+                yield file
+
+    def swap(self, name: str, before: bytes | None, after: bytes | None, mode: int | None = None) -> None:
+        """Put `after` in the place of `before`, None being no file; Conflict if something else lies there by now.
+
+        What lies there is looked at again just before it goes, and a new file never takes the place of another.
+        """
+        with self._parent(name, self.parts(name), make=after is not None) as (folder, leaf):
+            if after is None:
                 with _told(name):
-                    with os.fdopen(fd, "wb") as file:
-                        _take_after(fd, before, mode)
-                        yield file
-                    os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(draft, dir_fd=folder)
-                raise
+                    _refuse_changed(name, folder, leaf, before)
+                    os.unlink(leaf, dir_fd=folder)
+                return
+            put = lambda draft: _put_instead(name, folder, draft, leaf, before)  # noqa: E731
+            with self._drafted(name, folder, leaf, mode, put) as file:
+                file.write(after)
+
+    @contextlib.contextmanager
+    def _drafted(
+        self, name: str, folder: int, leaf: str, mode: int | None, put: Callable[[str], None]
+    ) -> Iterator[BinaryIO]:
+        """A new file beside the leaf, handed to `put` by its name when the block ends well."""
+        before = self._replaceable(name, folder, leaf)
+        draft = TEMPORARY + secrets.token_hex(12)
+        with _told(name):
+            fd = os.open(draft, NEW, 0o666, dir_fd=folder)
+        try:
+            with _told(name):
+                with os.fdopen(fd, "wb") as file:
+                    _take_after(fd, before, mode)
+                    yield file
+                put(draft)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
+            raise
 
     def mkdir(self, name: str, *, exist_ok: bool = True) -> bool:
         """Make the folder and those on the way; True if it is new, Conflict if it had to be and is not."""
@@ -341,6 +366,34 @@ def _take_after(fd: int, before: os.stat_result | None, mode: int | None) -> Non
             os.fchown(fd, before.st_uid, before.st_gid)
     if (wanted := before.st_mode if before and mode is None else mode) is not None:
         os.fchmod(fd, wanted & 0o777)
+
+
+def _put_instead(name: str, folder: int, draft: str, leaf: str, before: bytes | None) -> None:
+    """Give the draft its place if `before` still lies there; the draft's own name is gone afterwards."""
+    if before is None:
+        try:
+            os.link(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        except OSError as problem:
+            if problem.errno not in NO_LINKS:
+                raise
+        else:
+            os.unlink(draft, dir_fd=folder)
+            return
+    _refuse_changed(name, folder, leaf, before)
+    os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _refuse_changed(name: str, folder: int, leaf: str, before: bytes | None) -> None:
+    try:
+        fd = os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        now = None
+    else:
+        with os.fdopen(fd, "rb") as file:
+            _refuse_special(name, os.fstat(fd).st_mode)
+            now = file.read(len(before or b"") + 1)
+    if now != before:
+        raise Conflict(f"{_shown(name)} was changed by somebody else meanwhile.")
 
 
 def _make(name: str, folder: int, leaf: str) -> bool:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from app.agent.providers import ToolSpec
-from app.agent.tools import bash, edit, glob, grep, question, read, todoread, todowrite, write
+from app.agent.tools import (
+    bash,
+    edit,
+    glob,
+    grep,
+    multiedit,
+    patch,
+    question,
+    read,
+    skill,
+    spill,
+    todoread,
+    todowrite,
+    webfetch,
+    write,
+)
 from app.agent.tools import list as list_
-from app.agent.tools.tool import Prepared, Result, Tool, ToolContext, ToolError, stamps_of
+from app.agent.tools.tool import SCRATCH, Prepared, Result, Tool, ToolContext, ToolError, stamps_of
 from app.errors import Problem
 
 __all__ = [
@@ -21,14 +38,19 @@ __all__ = [
     "ToolError",
     "all_tools",
     "find",
+    "named",
     "prepare",
+    "roots",
     "run",
     "specs",
     "stamps_of",
 ]
 
-_MODULES = (read, edit, write, bash, grep, glob, list_, todowrite, todoread, question)
+_MODULES = (
+    read, edit, multiedit, write, patch, bash, grep, glob, list_, webfetch, todowrite, todoread, question, skill,
+)  # fmt: skip
 _TOOLS: dict[str, Tool[Any]] = {module.TOOL.name: module.TOOL for module in _MODULES}
+_ALSO = {name: tool.name for tool in _TOOLS.values() for name in tool.also_called}
 
 
 def all_tools() -> tuple[Tool[Any], ...]:
@@ -36,19 +58,34 @@ def all_tools() -> tuple[Tool[Any], ...]:
     return tuple(_TOOLS.values())
 
 
+def named(name: str) -> str:
+    """The name that we have for a tool that a model may call otherwise: `apply_patch` is `patch`."""
+    return _ALSO.get(name, name)
+
+
 def find(name: str) -> Tool[Any] | None:
     """The tool of this name, if there is one."""
-    return _TOOLS.get(name)
+    return _TOOLS.get(named(name))
 
 
-def specs(names: Collection[str] | None = None, switches: Mapping[str, bool] | None = None) -> tuple[ToolSpec, ...]:
+def roots(name: str) -> tuple[str, ...]:
+    """The folders beside the project in which a tool reads without being asked about: the scratch directory."""
+    tool = find(name)
+    return (SCRATCH,) if tool and tool.reads_scratch else ()
+
+
+def specs(
+    names: Collection[str] | None = None,
+    switches: Mapping[str, bool] | None = None,
+    directory: Path | None = None,
+) -> tuple[ToolSpec, ...]:
     """The tools as a model sees them: those named (None: all), less those that a switch turns off.
 
-    A switch is a name or a pattern like `*`; the last that fits counts.
+    A switch is a name or a pattern like `*`; the last that fits counts. For a directory the skills there are named
+    too, and without any there is no such tool.
     """
-    return tuple(
-        spec for spec in _specs() if (names is None or spec.name in names) and _is_on(spec.name, switches or {})
-    )
+    chosen = (spec for spec in _specs() if (names is None or spec.name in names) and _is_on(spec.name, switches or {}))
+    return tuple(chosen if directory is None else _with_skills(chosen, directory))
 
 
 def prepare(name: str, ctx: ToolContext, given: Mapping[str, Any]) -> Prepared:
@@ -61,10 +98,10 @@ def prepare(name: str, ctx: ToolContext, given: Mapping[str, Any]) -> Prepared:
 
 
 def run(name: str, ctx: ToolContext, given: Mapping[str, Any]) -> Result:
-    """Run a call; raises ToolError for whatever the model should be told."""
+    """Run a call; raises ToolError for whatever the model should be told. Too long an output lies in a file then."""
     tool = _known(name)
     try:
-        return tool.run(ctx, tool.parse(given))
+        return spill.fitting(ctx, tool.run(ctx, tool.parse(given)))
     except Problem as problem:
         raise ToolError(problem.message) from problem
 
@@ -79,9 +116,17 @@ def _known(name: str) -> Tool[Any]:
 def _is_on(name: str, switches: Mapping[str, bool]) -> bool:
     is_on = True
     for pattern, value in switches.items():
-        if fnmatchcase(name, pattern):
+        if any(fnmatchcase(one, pattern) for one in (name, *_TOOLS[name].also_called)):
             is_on = value
     return is_on
+
+
+def _with_skills(chosen: Iterable[ToolSpec], directory: Path) -> Iterator[ToolSpec]:
+    for spec in chosen:
+        if spec.name != skill.TOOL.name:
+            yield spec
+        elif description := skill.described(directory):
+            yield replace(spec, description=description)
 
 
 @cache

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import Field
 
-from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
+from app.agent.tools.spill import HOW
+from app.agent.tools.tool import SCRATCH, Given, Prepared, Result, Tool, ToolContext, ToolError
 from app.processes.spawn import Finished, spawn
 
 SECONDS = 120
@@ -65,6 +66,7 @@ def run(ctx: ToolContext, given: Input) -> Result:
         "description": given.description,
         "truncated": ended.truncated,
         "duration": round(ended.duration, 3),
+        **({"outputPath": f"{SCRATCH}/{ended.spilled.name}"} if ended.spilled else {}),
     }
     return Result(output.strip("\n") or "(no output)", _title(given), metadata)
 
@@ -76,7 +78,7 @@ def _notes(ended: Finished, seconds: float) -> list[str]:
     elif ended.exit_code:
         notes.append(f"Exit code {ended.exit_code}")
     if ended.spilled is not None:
-        notes.append(f"The whole output is in /tmp/{ended.spilled.name}")
+        notes.append(f"The whole output is in {SCRATCH}/{ended.spilled.name}: {HOW}")
     return notes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
@@ -12,35 +13,54 @@ CONTEXT = 3
 
 @dataclass(frozen=True)
 class Change:
-    """A change of one file; `path` is relative."""
+    """A change of one file: its path relative to the root, its text before and after (None: no file), the diff.
+
+    `to` is the path it is moved to, if it is.
+    """
 
     path: str
-    before: str
-    after: str
+    before: str | None
+    after: str | None
     diff: str
     additions: int
     deletions: int
+    to: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What happens to the file: add, update, delete or move."""
+        if self.before is None or self.after is None:
+            return "add" if self.before is None else "delete"
+        return "move" if self.to else "update"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that it touches."""
+        return (self.path, self.to) if self.to else (self.path,)
 
     def metadata(self) -> dict[str, Any]:
         """The change in OpenCode's form; the whole texts only while they are small."""
-        filediff: dict[str, Any] = {
-            "file": self.path,
-            "additions": self.additions,
-            "deletions": self.deletions,
-        }
-        if len(self.before) + len(self.after) <= WHOLE_LIMIT:
-            filediff |= {"before": self.before, "after": self.after}
+        before, after = self.before or "", self.after or ""
+        filediff: dict[str, Any] = {"file": self.path, "additions": self.additions, "deletions": self.deletions}
+        if len(before) + len(after) <= WHOLE_LIMIT:
+            filediff |= {"before": before, "after": after}
         return {"diff": self.diff, "filediff": filediff, "diagnostics": {}}
 
 
-def change(path: str, before: str, after: str) -> Change:
+def change(path: str, before: str | None, after: str | None, to: str = "") -> Change:
     """Compare two texts of a file."""
-    lines = list(unified_diff(_lines(before), _lines(after), f"a/{path}", f"b/{path}", n=CONTEXT, lineterm="\n"))
+    names = f"a/{path}", f"b/{to or path}"
+    lines = list(unified_diff(_lines(before or ""), _lines(after or ""), *names, n=CONTEXT, lineterm="\n"))
     body = lines[2:]
     additions = sum(line.startswith("+") for line in body)
     deletions = sum(line.startswith("-") for line in body)
     shown = "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
-    return Change(path, before, after, shown, additions, deletions)
+    return Change(path, before, after, shown, additions, deletions, to)
+
+
+def figures(changes: Sequence[Change]) -> tuple[int, int]:
+    """The lines that all of them add and remove."""
+    return sum(one.additions for one in changes), sum(one.deletions for one in changes)
 
 
 def _lines(text: str) -> list[str]:

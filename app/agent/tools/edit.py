@@ -6,10 +6,11 @@ import re
 
 from pydantic import Field
 
+from app.agent.tools import known
 from app.agent.tools.changes import Change, change
-from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError, stamp_of
-from app.errors import NotFound
+from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
 
+LARGEST = 16 * 1024 * 1024
 DESCRIPTION = """\
 Replace text in a file you have read. `oldString` must be exactly what is in the file, with its indentation \
 and without the line numbers of read, and must occur once; give more lines around it, or `replaceAll` to \
@@ -33,64 +34,54 @@ def prepare(ctx: ToolContext, given: Input) -> Prepared:
 
 def run(ctx: ToolContext, given: Input) -> Result:
     """Make the change, on the file as it is now."""
-    found = _change(ctx, given)
-    data = found.after.encode()
-    ctx.root.write_bytes(found.path, data)
-    ctx.stamps[found.path] = stamp_of(data)
-    metadata = {**found.metadata(), "stamps": {found.path: stamp_of(data)}}
+    return saved(ctx, _change(ctx, given))
+
+
+def saved(ctx: ToolContext, found: Change) -> Result:
+    """Make one file's change and tell it."""
+    stamps = known.save(ctx, [found])
     told = f"Changed {found.path} (+{found.additions} -{found.deletions})."
-    return Result(told, found.path, metadata, (ctx.root.absolute(found.path),))
+    return Result(told, found.path, {**found.metadata(), "stamps": stamps}, known.absolute(ctx, [found]))
 
 
-def seen(ctx: ToolContext, path: str) -> str:
-    """The text of a file as it is now; ToolError unless the model has read just this content."""
-    try:
-        data = ctx.root.read_bytes(path)
-    except NotFound:
-        raise ToolError(f"There is no file {path}. Use write to make it.") from None
-    known = ctx.stamps.get(path)
-    if known is None:
-        raise ToolError(f"Read {path} first; it was not read in this session.")
-    if known != stamp_of(data):
-        raise ToolError(f"{path} has changed since you read it. Read it again and then change it.")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise ToolError(f"{path} is not UTF-8 text.") from None
-
-
-def _change(ctx: ToolContext, given: Input) -> Change:
-    path = ctx.relative(given.file_path)
-    if given.old_string == given.new_string:
+def replaced(path: str, text: str, old: str, new: str, every: bool) -> str:
+    """The text with one exact piece replaced; ToolError says why it can't be."""
+    if old == new:
         raise ToolError("oldString and newString are the same; there is nothing to change.")
-    if not given.old_string:
+    if not old:
         raise ToolError("oldString is empty. Use write to make a file or to replace all of it.")
-    text = seen(ctx, path)
-    old, new = _line_ends(text, given)
+    old, new = _line_ends(text, old, new)
     count = text.count(old)
     if count == 0:
-        raise ToolError(f"oldString is not in {path}.{_near(text, old)}")
-    if count > 1 and not given.replace_all:
+        raise ToolError(f"oldString is not in {path}.{near(text, old)}")
+    if count > 1 and not every:
         raise ToolError(f"oldString occurs {count} times in {path}. Give more lines around it, or set replaceAll.")
-    return change(path, text, text.replace(old, new))
+    if len(text) + count * (len(new) - len(old)) > LARGEST:
+        raise ToolError(f"{path} would have more than {LARGEST:,} characters.")
+    return text.replace(old, new)
 
 
-def _line_ends(text: str, given: Input) -> tuple[str, str]:
-    """Models write line feeds; a file with CRLF keeps its own."""
-    old, new = given.old_string, given.new_string
-    if "\r\n" in text and old not in text:
-        return tuple(re.sub(r"\r?\n", "\r\n", one) for one in (old, new))  # type: ignore[return-value]
-    return old, new
-
-
-def _near(text: str, old: str) -> str:
-    """Say where the same words stand with other blanks."""
+def near(text: str, old: str) -> str:
+    """Say where the same words stand with other blanks; nothing if they don't."""
     wanted = [line.strip() for line in old.strip().splitlines()]
     lines = [line.strip() for line in text.splitlines()]
     for start in range(len(lines) - len(wanted) + 1):
         if lines[start : start + len(wanted)] == wanted:
             return f" The same words stand at line {start + 1} with other blanks; copy them exactly."
     return ""
+
+
+def _change(ctx: ToolContext, given: Input) -> Change:
+    path = ctx.relative(given.file_path)
+    text = known.text_of(ctx, path)
+    return change(path, text, replaced(path, text, given.old_string, given.new_string, given.replace_all))
+
+
+def _line_ends(text: str, old: str, new: str) -> tuple[str, str]:
+    """Models write line feeds; a file with CRLF keeps its own."""
+    if "\r\n" in text and old not in text:
+        return tuple(re.sub(r"\r?\n", "\r\n", one) for one in (old, new))  # type: ignore[return-value]
+    return old, new
 
 
 TOOL = Tool("edit", DESCRIPTION, Input, prepare, run)

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from app.agent.tools.tool import LINE_LIMIT, NEVER_SEARCHED, Given, Prepared, Result, Tool, ToolContext, shortened
+from app.agent.tools.tool import LINE_LIMIT, NEVER_SEARCHED, SCRATCH, Given, Prepared, Result, Tool, ToolContext
 
 MATCHES = 100
 DESCRIPTION = """\
@@ -24,41 +24,36 @@ class Input(Given):
 
 def prepare(ctx: ToolContext, given: Input) -> Prepared:
     """Only the pattern is shown."""
-    ctx.relative(given.path or ".")
+    ctx.locate(given.path or ".")
     return Prepared(given.pattern)
 
 
 def run(ctx: ToolContext, given: Input) -> Result:
     """Search, grouped by file."""
-    start = ctx.root.stat(ctx.name(given.path or "."))
+    root, path = ctx.locate(given.path or ".")
+    start = root.stat(path)
     include = ["-g", given.include] if given.include else []
     arguments = ["-nH", "--null", "--no-heading", *include, *NEVER_SEARCHED, "-e", given.pattern, "--"]
-    cwd = Path(ctx.root.path)
-    found = ctx.search([*arguments, f"./{start.path}"], cwd, MATCHES)
-    by_file = _by_file(found.records)
+    found = ctx.search([*arguments, f"./{start.path}"], Path(root.path), MATCHES)
+    by_file = _by_file(found.records, "" if root is ctx.root else SCRATCH)
     rows = [row for path, lines in sorted(by_file.items()) for row in (f"{path}:", *lines, "")]
     count = sum(map(len, by_file.values()))
     head = f"Found {count} {'match' if count == 1 else 'matches'}" if count else "Nothing matches"
     notes = [f"(The first {MATCHES} only; narrow the search.)"] if found.is_cut else []
     notes += ["(The search took longer than 5 s and was ended; narrow it.)"] if found.is_late else []
-    output, is_short = shortened("\n".join([head, *rows, *notes]).rstrip())
-    metadata = {
-        "matches": count,
-        "files": len(by_file),
-        "truncated": found.is_cut or found.is_late or is_short,
-    }
-    return Result(output, given.pattern, metadata)
+    metadata = {"matches": count, "files": len(by_file), "truncated": found.is_cut or found.is_late}
+    return Result("\n".join([head, *rows, *notes]).rstrip(), given.pattern, metadata)
 
 
-def _by_file(records: list[bytes]) -> dict[str, list[str]]:
-    """Records are `path NUL number:line`."""
+def _by_file(records: list[bytes], base: str) -> dict[str, list[str]]:
+    """Records are `path NUL number:line`; the paths get what they are relative to, if it is to be shown."""
     by_file: dict[str, list[str]] = {}
     for record in records:
         path, _, rest = record.decode("utf-8", "replace").partition("\0")
         number, _, line = rest.partition(":")
         shown = line.rstrip("\r") if len(line) <= LINE_LIMIT else f"{line[:LINE_LIMIT]} [... cut]"
-        by_file.setdefault(str(PurePosixPath(path)), []).append(f"  {number}: {shown}")
+        by_file.setdefault(str(PurePosixPath(base, path)), []).append(f"  {number}: {shown}")
     return by_file
 
 
-TOOL = Tool("grep", DESCRIPTION, Input, prepare, run)
+TOOL = Tool("grep", DESCRIPTION, Input, prepare, run, reads_scratch=True)

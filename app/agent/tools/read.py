@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app.agent.tools.tool import LINE_LIMIT, Given, Prepared, Result, Tool, ToolContext, ToolError, stamp_of
 from app.errors import NotFound
+from app.files.paths import Root
 
 LINES = 2_000
 BYTES = 50_000
@@ -38,34 +39,35 @@ class Input(Given):
 
 def prepare(ctx: ToolContext, given: Input) -> Prepared:
     """Only the path is shown."""
-    return Prepared(ctx.relative(given.file_path) or ".")
+    _root, path = ctx.locate(given.file_path)
+    return Prepared(path or ".")
 
 
 def run(ctx: ToolContext, given: Input) -> Result:
     """Read the lines, or the picture."""
-    path = ctx.relative(given.file_path)
-    _refuse_folder(ctx, path)
-    data = ctx.root.read_bytes(path, LARGEST)
+    root, path = ctx.locate(given.file_path)
+    _refuse_folder(root, path)
+    data = root.read_bytes(path, LARGEST)
     mime = PICTURES.get(PurePosixPath(path).suffix.lower())
     if mime:
         return _picture(path, mime, data)
     return _lines(path, _text(path, data), given, stamp_of(data))
 
 
-def _refuse_folder(ctx: ToolContext, path: str) -> None:
+def _refuse_folder(root: Root, path: str) -> None:
     try:
-        entry = ctx.root.stat(path)
+        entry = root.stat(path)
     except NotFound:
-        raise ToolError(f"There is no file {path}.{_similar(ctx, path)}") from None
+        raise ToolError(f"There is no file {path}.{_similar(root, path)}") from None
     if entry.is_dir:
         raise ToolError(f"{path or '.'} is a folder. Use list to see what is in it.")
 
 
-def _similar(ctx: ToolContext, path: str) -> str:
+def _similar(root: Root, path: str) -> str:
     """Name files beside it whose names look alike."""
     wanted = PurePosixPath(path)
     try:
-        names = [entry.name for entry in ctx.root.scan(str(wanted.parent)) if not entry.is_dir]
+        names = [entry.name for entry in root.scan(str(wanted.parent)) if not entry.is_dir]
     except NotFound:
         return ""
     stem = wanted.stem.lower()
@@ -125,4 +127,4 @@ def _end(lines: list[str], last: int, more: bool) -> str:
     return f"\n(End of file, {len(lines)} lines)" if lines else "(The file is empty)"
 
 
-TOOL = Tool("read", DESCRIPTION, Input, prepare, run)
+TOOL = Tool("read", DESCRIPTION, Input, prepare, run, reads_scratch=True)

@@ -12,11 +12,13 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from app.errors import Denied
 from app.files import service as files
 from app.files.paths import Root
 from app.files.service import Found
+from app.processes.spawn import Place
 
-OUTPUT_LIMIT = 50_000
+SCRATCH = "/tmp"  # noqa: S108 - what agents call their scratch directory
 LINE_LIMIT = 2_000
 # Rules of approvals speak of paths: a search from above must not open what would have to be asked for.
 NEVER_SEARCHED = ("--iglob", "!.env*", "--iglob", "!.git")
@@ -75,6 +77,16 @@ class ToolContext:
     network: bool = False
     sandbox: bool | None = None
 
+    @property
+    def scratch(self) -> Root:
+        """The workspace's scratch directory, which agents and their commands know as /tmp."""
+        return Root(Place(Path(self.root.path), self.private, self.also).scratch, aliases=(SCRATCH,))
+
+    def make_scratch(self) -> Root:
+        """The scratch directory, made if no command has run yet."""
+        Path(self.scratch.path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.scratch
+
     def name(self, path: str) -> str:
         """A path as the root takes it: relative ones start in the session's directory."""
         if path.startswith(("/", "~")):
@@ -85,6 +97,17 @@ class ToolContext:
     def relative(self, path: str) -> str:
         """A path relative to the root; Denied if it leads out."""
         return self.root.relative(self.name(path))
+
+    def locate(self, path: str) -> tuple[Root, str]:
+        """The root in which a path to read lies, and the path as it is shown: in /tmp it stays absolute."""
+        name = self.name(path)
+        if name == SCRATCH or name.startswith(f"{SCRATCH}/"):
+            try:
+                self.root.parts(name)
+            except Denied:
+                below = self.scratch.relative(name)
+                return self.scratch, f"{SCRATCH}/{below}" if below else SCRATCH
+        return self.root, self.root.relative(name)
 
     def search(self, arguments: Sequence[str], cwd: Path, limit: int, separator: bytes = b"\n") -> Found:
         """Run ripgrep until it has given so many records; ToolError once the run is stopped, or Invalid."""
@@ -103,13 +126,18 @@ I = TypeVar("I", bound=Given)  # noqa: E741 - the input
 
 @dataclass(frozen=True)
 class Tool(Generic[I]):
-    """A tool; `prepare` says what `run` would do, and both raise `ToolError` or a Problem."""
+    """A tool; `prepare` says what `run` would do, and both raise `ToolError` or a Problem.
+
+    `also_called` are names under which models know it too; `reads_scratch`: its paths may lie in /tmp.
+    """
 
     name: str
     description: str
     input: type[I]
     prepare: Callable[[ToolContext, I], Prepared]
     run: Callable[[ToolContext, I], Result]
+    also_called: tuple[str, ...] = ()
+    reads_scratch: bool = False
 
     def parse(self, given: Mapping[str, Any]) -> I:
         """The typed input; ToolError names what is wrong with it."""
@@ -138,15 +166,6 @@ def stamps_of(states: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         if state.get("status") == "completed":
             stamps.update((state.get("metadata") or {}).get("stamps") or {})
     return stamps
-
-
-def shortened(text: str, limit: int = OUTPUT_LIMIT) -> tuple[str, bool]:
-    """The text, its middle left out if it is longer than the limit, and whether it was."""
-    if len(text) <= limit:
-        return text, False
-    half = limit // 2
-    left_out = len(text) - 2 * half
-    return f"{text[:half]}\n[... {left_out} characters left out ...]\n{text[-half:]}", True
 
 
 def _untitled(schema: Any) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from app.agent.tools import known
 from app.agent.tools.changes import Change, change
-from app.agent.tools.edit import seen
-from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError, stamp_of
+from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
 
 DESCRIPTION = """\
 Write a whole file; folders on the way are made. A file that exists must have been read before and is \
@@ -22,31 +22,29 @@ class Input(Given):
 
 def prepare(ctx: ToolContext, given: Input) -> Prepared:
     """Work the change out, so that the diff can be shown before it is decided."""
-    found, exists = _change(ctx, given)
-    return Prepared(found.path, _metadata(ctx, found, exists))
+    found = _change(ctx, given)
+    return Prepared(found.path, _metadata(ctx, found))
 
 
 def run(ctx: ToolContext, given: Input) -> Result:
     """Write the file."""
-    found, exists = _change(ctx, given)
-    data = found.after.encode()
-    ctx.root.write_bytes(found.path, data)
-    ctx.stamps[found.path] = stamp_of(data)
-    metadata = {**_metadata(ctx, found, exists), "stamps": {found.path: stamp_of(data)}}
-    told = f"{'Replaced' if exists else 'Made'} {found.path} (+{found.additions} -{found.deletions})."
-    return Result(told, found.path, metadata, (ctx.root.absolute(found.path),))
+    found = _change(ctx, given)
+    stamps = known.save(ctx, [found])
+    done = "Made" if found.before is None else "Replaced"
+    told = f"{done} {found.path} (+{found.additions} -{found.deletions})."
+    return Result(told, found.path, {**_metadata(ctx, found), "stamps": stamps}, known.absolute(ctx, [found]))
 
 
-def _change(ctx: ToolContext, given: Input) -> tuple[Change, bool]:
+def _change(ctx: ToolContext, given: Input) -> Change:
     path = ctx.relative(given.file_path)
     exists = ctx.root.exists(path)
     if exists and ctx.root.stat(path).is_dir:
         raise ToolError(f"{path or '.'} is a folder.")
-    return change(path, seen(ctx, path) if exists else "", given.content), exists
+    return change(path, known.text_of(ctx, path) if exists else None, given.content)
 
 
-def _metadata(ctx: ToolContext, found: Change, exists: bool) -> dict[str, object]:
-    return {**found.metadata(), "filepath": ctx.root.absolute(found.path), "exists": exists}
+def _metadata(ctx: ToolContext, found: Change) -> dict[str, object]:
+    return {**found.metadata(), "filepath": ctx.root.absolute(found.path), "exists": found.before is not None}
 
 
 TOOL = Tool("write", DESCRIPTION, Input, prepare, run)
