@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,8 @@ from typing import Any
 import pytest
 
 from app.agent import tools
-from app.agent.tools import ToolContext, ToolError
-
-
-def read(context: ToolContext, path: str, **given: int) -> tools.Result:
-    """Read a file and remember it, as the engine does from the transcript."""
-    result = tools.run("read", context, {"filePath": path, **given})
-    context.stamps.update(result.metadata["stamps"])
-    return result
-
-
-def refusal(tool: str, context: ToolContext, **given: object) -> str:
-    with pytest.raises(ToolError) as caught:
-        tools.run(tool, context, given)
-    return str(caught.value)
+from app.agent.tools import ToolContext
+from tests.agent.reading import read, refusal
 
 
 def test_read_numbers_the_lines(context: ToolContext) -> None:
@@ -143,6 +132,43 @@ def test_a_file_that_changed_since_is_read_again_first(context: ToolContext, wor
     (workspace / "shop/tax.py").write_text("RATE = 19  # changed by hand\n")
     assert "has changed since you read it" in refusal("edit", context, **EDIT)
     assert "has changed since you read it" in refusal("write", context, filePath="shop/tax.py", content="x")
+
+
+@pytest.mark.parametrize("tool", ["edit", "multiedit", "patch", "write"])
+def test_a_file_that_a_command_of_the_agent_changed_is_read_again_first(
+    context: ToolContext, workspace: Path, tool: str
+) -> None:
+    read(context, "shop/tax.py")
+    tools.run("bash", context, {"command": "sed -i s/19/16/ shop/tax.py"})
+    given = {
+        "edit": EDIT,
+        "multiedit": {"filePath": "shop/tax.py", "edits": [EDIT]},
+        "patch": {"patchText": "*** Begin Patch\n*** Delete File: shop/tax.py\n*** End Patch"},
+        "write": {"filePath": "shop/tax.py", "content": "x"},
+    }[tool]
+    assert "has changed since you read it" in refusal(tool, context, **given)
+    assert (workspace / "shop/tax.py").read_text().startswith("RATE = 16")
+
+
+@pytest.mark.parametrize("tool", ["edit", "write"])
+def test_a_file_that_changes_while_it_is_written_keeps_that_change(
+    context: ToolContext, workspace: Path, tool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody saves between the look at the file and the moment that puts the new one in its place."""
+    read(context, "shop/tax.py")
+    fchmod = os.fchmod
+
+    def save_meanwhile(fd: int, mode: int) -> None:
+        fchmod(fd, mode)
+        (workspace / "shop/tax.py").write_text("theirs\n")
+
+    monkeypatch.setattr(os, "fchmod", save_meanwhile)
+    given = EDIT if tool == "edit" else {"filePath": "shop/tax.py", "content": "x"}
+    why = refusal(tool, context, **given)
+    assert "changed by somebody else meanwhile" in why
+    assert "Nothing was changed" in why
+    assert (workspace / "shop/tax.py").read_text() == "theirs\n"
+    assert sorted(path.name for path in (workspace / "shop").iterdir()) == ["cart.py", "tax.py"]
 
 
 def test_what_was_seen_is_known_again_from_the_transcript(context: ToolContext) -> None:

@@ -51,19 +51,10 @@ def test_answers_come_back_in_words(context: ToolContext) -> None:
 
 
 def test_every_tool_has_words_and_a_schema_for_the_model() -> None:
-    names = [spec.name for spec in tools.specs()]
-    assert names == [
-        "read",
-        "edit",
-        "write",
-        "bash",
-        "grep",
-        "glob",
-        "list",
-        "todowrite",
-        "todoread",
-        "question",
-    ]
+    names = " ".join(spec.name for spec in tools.specs())
+    assert names == (
+        "read edit multiedit write patch bash grep glob list webfetch todowrite todoread question skill"
+    )
     for spec in tools.specs():
         assert spec.description
         assert spec.schema["type"] == "object"
@@ -74,6 +65,16 @@ def test_field_names_are_opencode_s() -> None:
     edit = next(spec for spec in tools.specs() if spec.name == "edit")
     assert list(edit.schema["properties"]) == ["filePath", "oldString", "newString", "replaceAll"]
     assert edit.schema["required"] == ["filePath", "oldString", "newString"]
+
+
+def test_a_patch_has_one_field_whatever_other_names_it_is_understood_by() -> None:
+    patch = next(spec for spec in tools.specs() if spec.name == "patch")
+    assert (list(patch.schema["properties"]), patch.schema["required"]) == (["patchText"], ["patchText"])
+
+
+def test_a_switch_of_a_tool_s_other_name_counts_too() -> None:
+    assert "patch" not in [spec.name for spec in tools.specs(None, {"apply_patch": False})]
+    assert tools.find("apply_patch") is tools.find("patch")
 
 
 def test_a_mode_and_switches_choose_tools() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import itertools
 import os
 import socket
@@ -391,3 +392,58 @@ def test_a_racing_link_lists_nothing_outside(root: Root, outside: Path, flipping
         except (Denied, NotFound):
             continue
         assert sizes == [len(b"mine")]
+
+
+def test_swap_puts_one_content_in_the_place_of_another(tmp_path: Path, walk: bool) -> None:
+    root = Root(tmp_path, walk=walk)
+    root.swap("a/b", None, b"one")
+    (tmp_path / "a/b").chmod(0o640)
+    root.swap("a/b", b"one", b"two")
+    assert (tmp_path / "a/b").read_bytes() == b"two"
+    assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o640
+    root.swap("a/b", b"two", None)
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "before", "after"),
+    [
+        (b"theirs", b"mine", b"new"),
+        (b"mine and more", b"mine", b"new"),
+        (b"", b"mine", b"new"),
+        (None, b"mine", b"new"),
+        (b"theirs", None, b"new"),
+        (b"", None, b"new"),
+        (b"theirs", b"mine", None),
+    ],
+)
+def test_swap_leaves_what_it_was_not_told_of(
+    tmp_path: Path, there: bytes | None, before: bytes | None, after: bytes | None
+) -> None:
+    if there is not None:
+        (tmp_path / "a").write_bytes(there)
+    with pytest.raises(Conflict):
+        Root(tmp_path).swap("a", before, after)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == ([("a", there)] if there is not None else [])
+
+
+def test_swap_makes_a_file_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_given: object, **_more: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    Root(tmp_path).swap("a", None, b"one")
+    with pytest.raises(Conflict):
+        Root(tmp_path).swap("a", None, b"two")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"one")]
+
+
+def test_swap_refuses_links_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "folder"):
+        for after in (b"y", None):
+            with pytest.raises(Problem):
+                Root(tmp_path).swap(name, b"x", after)
+    assert (tmp_path / "file").read_bytes() == b"x"
