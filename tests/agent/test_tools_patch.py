@@ -57,9 +57,7 @@ def test_multiedit_makes_all_edits_each_on_what_the_last_one_made(context: ToolC
         ({"filePath": "shop/tax.py", "edits": "all"}, "edits"),
     ],
 )
-def test_multiedit_refuses_as_a_whole(
-    context: ToolContext, workspace: Path, given: dict[str, Any], why: str
-) -> None:
+def test_multiedit_refuses_as_a_whole(context: ToolContext, workspace: Path, given: dict[str, Any], why: str) -> None:
     read(context, "shop/tax.py")
     before = (workspace / "shop/tax.py").read_text()
     assert why in refusal("multiedit", context, **given)

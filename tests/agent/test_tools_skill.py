@@ -20,7 +20,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
-def put(top: Path, folder: str, name: str = "release", description: str = "Cuts a release.", body: str = "Do it.") -> Path:
+def put(
+    top: Path, folder: str, name: str = "release", description: str = "Cuts a release.", body: str = "Do it."
+) -> Path:
     path = top / folder
     path.mkdir(parents=True)
     (path / "SKILL.md").write_text(f"---\nname: {name}\ndescription: {description}\n---\n\n{body}\n")

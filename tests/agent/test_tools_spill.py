@@ -55,7 +55,10 @@ def test_long_matches_of_grep_are_kept(context: ToolContext, workspace: Path) ->
     (workspace / "wide.txt").write_text(("needle " + "x" * 1_500 + "\n") * 90)
     result = tools.run("grep", context, {"pattern": "needle"})
     assert result.metadata["truncated"] is True
-    assert "90: needle" in tools.run("grep", context, {"pattern": " 90: needle", "path": result.metadata["outputPath"]}).output
+    assert (
+        "90: needle"
+        in tools.run("grep", context, {"pattern": " 90: needle", "path": result.metadata["outputPath"]}).output
+    )
 
 
 def test_no_read_is_so_long_that_it_spills(context: ToolContext, workspace: Path) -> None:

@@ -424,7 +424,9 @@ def test_swap_leaves_what_it_was_not_told_of(
         (tmp_path / "a").write_bytes(there)
     with pytest.raises(Conflict):
         Root(tmp_path).swap("a", before, after)
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == ([("a", there)] if there is not None else [])
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == (
+        [("a", there)] if there is not None else []
+    )
 
 
 def test_swap_makes_a_file_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

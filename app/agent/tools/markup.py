@@ -12,6 +12,7 @@ HEADINGS = {f"h{level}": level for level in range(1, 7)}
 MARKS = {"strong": "**", "b": "**", "em": "*", "i": "*", "del": "~~", "s": "~~", "strike": "~~"}
 CODE = frozenset(("code", "kbd", "samp", "tt"))
 LISTS = frozenset(("ul", "ol", "menu", "dir"))
+MOST_QUOTES = 8
 SCHEMES = ("http", "https", "mailto")
 BLANKS = re.compile(r"[ \t\n\r\f]+")
 LANGUAGE = re.compile(r"(?:language|lang|highlight-source)-([\w+#.-]+)")
@@ -33,6 +34,7 @@ class _Writer:
     def __init__(self, base: str, *, marks: bool) -> None:
         self._base = base
         self._marks = marks
+        self._quotes = 0
 
     def page(self, root: Node) -> str:
         """The whole page; its title goes on top where it has no heading of its own."""
@@ -66,12 +68,18 @@ class _Writer:
             return [self._list(node)]
         if node.tag == "table" and not node.holds_table:
             return self._table(node)
+        if node.tag == "blockquote" and self._marks and self._quotes < MOST_QUOTES:
+            return [self._quote(node)]
         inner = self._blocks(node.children)
-        if node.tag == "blockquote" and self._marks:
-            return ["\n".join(f"> {line}".rstrip() for line in "\n\n".join(inner).split("\n"))]
         if node.tag == "dd" and self._marks and inner:
             return [f": {inner[0]}", *inner[1:]]
         return inner
+
+    def _quote(self, node: Node) -> str:
+        self._quotes += 1
+        inner = "\n\n".join(self._blocks(node.children))
+        self._quotes -= 1
+        return "\n".join(f"> {line}".rstrip() for line in inner.split("\n"))
 
     def _heading(self, node: Node, level: int) -> str:
         words = BLANKS.sub(" ", self._inline(node.children)).strip()

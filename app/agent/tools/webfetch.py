@@ -71,6 +71,7 @@ def prepare(_ctx: ToolContext, given: Input) -> Prepared:
 
 def run(ctx: ToolContext, given: Input) -> Result:
     """Fetch it."""
+    outbound.check(given.url)
     answer = _waited(ctx, given)
     metadata = {
         "url": answer.url,
