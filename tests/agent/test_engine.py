@@ -268,7 +268,6 @@ def test_an_unanswered_question_goes_on(talk: Talk, model_server: ModelServer) -
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (Call("fly", {}), "There is no tool 'fly'"),
         (Call("read", '{"filePath": '), "valid JSON"),
         (Call("read", "[1]"), "valid JSON"),
         (Call("read", {"filePath": "a\0b"}), "NUL"),
