@@ -375,6 +375,8 @@ def test_rules_from_settings_count_below_those_of_people(hold: Hold, alice: Acto
         (Call("write", {"filePath": "a"}, "c", "m"), False),
         (Call("read", {"filePath": "/etc/x"}, "c", "m"), True),
         (Call("webfetch", {"url": "https://x.org"}, "c", "m"), True),
+        (Call("webfetch", {"url": "https://x.org", "format": "text", "timeout": 9}, "c", "m"), True),
+        (Call("webfetch", {"url": "https://x.org", "headers": {}}, "c", "m"), False),
         (Call("crm", {"a": 1}, "c", "m"), False),
     ],
 )

@@ -110,10 +110,11 @@ def _metadata(ctx: ToolContext, changes: list[Change]) -> dict[str, Any]:
 
 
 def _file(ctx: ToolContext, one: Change) -> dict[str, Any]:
-    moved = {"movePath": ctx.root.absolute(one.to)} if one.to else {}
+    moved = {"movePath": ctx.root.absolute(one.to), "to": one.to} if one.to else {}
     return {
         "filePath": ctx.root.absolute(one.path),
         "relativePath": one.to or one.path,
+        "path": one.path,
         "type": one.kind,
         "diff": one.diff,
         "additions": one.additions,
