@@ -114,6 +114,11 @@ class Crowded(ToolContext):
         return FullDisk(super().make_scratch().path)
 
 
+def test_no_rule_is_loosened_for_tools_that_see_the_machine_s_own_tmp() -> None:
+    assert {tool.name for tool in tools.all_tools() if tools.roots(tool.name)} == {"read", "grep"}
+    assert tools.roots("crm_read") == ()
+
+
 def test_output_that_cannot_be_kept_is_told_as_far_as_it_fits(context: ToolContext) -> None:
     result = spilled(Crowded(context.root, context.directory, context.private))
     assert "could not be kept: The disk is full" in result.output
