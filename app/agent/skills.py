@@ -61,7 +61,7 @@ def _read(root: Root, folder: str, *, of_project: bool) -> Skill | None:
         absolute = root.absolute(folder)
     except Problem:
         return None
-    name, description = head.get("name", ""), " ".join(head.get("description", "").split())
+    name, description = front_matter.text_of(head, "name"), " ".join(front_matter.text_of(head, "description").split())
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME or not description:
         return None
     return Skill(name, description[:LONGEST_DESCRIPTION], absolute, of_project, body)

@@ -32,6 +32,7 @@ __all__ = [
     "ModelInfo",
     "ProviderInfo",
     "Tested",
+    "configs",
     "connect",
     "cost",
     "default_model",
@@ -108,7 +109,7 @@ def list_providers(actor: Actor | None, directory: Path | None = None) -> list[P
 def default_model(directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a new session starts with."""
     named = [config.current().model or ""]
-    named += [opencode_config.default_model(found) for found in _configs(directory)]
+    named += [opencode_config.default_model(found) for found in configs(directory)]
     for name in named:
         provider, slash, model = name.partition("/")
         if slash and (provider == DEMO or _find(provider, directory)):
@@ -258,14 +259,14 @@ def _with_vault(provider: str, kept: Mapping[str, Any], below: Entry | None) -> 
 
 def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """The providers of the server's own opencode.json, and those of the project's."""
-    *own, project = _configs(directory)
+    *own, project = configs(directory)
     trusted: dict[str, Entry] = {}
     for found in own:
         trusted = {**opencode_config.entries(found, trusted=True), **trusted}
     return trusted, opencode_config.entries(project, trusted=False)
 
 
-def _configs(directory: Path | None) -> Iterator[dict[str, Any]]:
+def configs(directory: Path | None) -> Iterator[dict[str, Any]]:
     """The data directory's, the server's user's, the project's."""
     yield opencode_config.read(config.current().data_dir, trusted=True)
     yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)

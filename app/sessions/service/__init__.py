@@ -7,20 +7,23 @@ from app.sessions.service.journal import (
     add_usage,
     append_text,
     close_message,
+    outcome_of,
     refresh,
     save_message,
     save_part,
     say_busy,
     set_todos,
+    stop_children,
     transcript_of,
 )
 from app.sessions.service.lists import busy_ids, find_page, find_words, spell_page
-from app.sessions.service.modes import register_default_model, register_modes
+from app.sessions.service.modes import register_models, register_modes
 from app.sessions.service.runs import (
     beat,
     end_dead_leases,
     end_lost_leases,
     finish,
+    has_live_child,
     queued,
     release,
     requeue,
@@ -36,6 +39,7 @@ from app.sessions.service.transcript import (
     get,
     get_many,
     last_run,
+    lineage,
     message,
     send,
     set_figures,
@@ -45,13 +49,14 @@ from app.sessions.service.transcript import (
     transcript,
     update,
 )
-from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session
+from app.sessions.things import Aborted, Fenced, Hold, Message, Outcome, Part, Run, Session
 
 __all__ = [
     "Aborted",
     "Fenced",
     "Hold",
     "Message",
+    "Outcome",
     "Part",
     "Run",
     "Session",
@@ -77,12 +82,15 @@ __all__ = [
     "finish",
     "get",
     "get_many",
+    "has_live_child",
     "last_run",
+    "lineage",
     "live_runs",
     "message",
+    "outcome_of",
     "queued",
     "refresh",
-    "register_default_model",
+    "register_models",
     "register_modes",
     "release",
     "requeue",
@@ -95,6 +103,7 @@ __all__ = [
     "set_todos",
     "spell_page",
     "spell_transcript",
+    "stop_children",
     "take",
     "text_of",
     "transcript",

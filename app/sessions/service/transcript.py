@@ -22,6 +22,7 @@ from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 from app.spelling import Spelling
 
 TITLE_LENGTH = 80
+MOST_ABOVE = 16
 LONGEST = {"mode": 64, "provider": 64, "model": 128, "preset": 32}
 _ID = re.compile(r"[A-Za-z0-9_-]{4,40}")
 VISIBILITIES = ("private", "team", "shared")
@@ -71,13 +72,16 @@ def create(
 ) -> Session:
     """Begin a session in a project's directory; idle until the first prompt."""
     _require_place(actor, place.project)
-    _check(title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset)
+    directory = str(place.directory)
+    _check(
+        directory, title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset
+    )
     now = ids.now()
     kind = "Child" if parent_id else "New"
     session = Session(
         id=ids.descending("ses"),
         project=place.project.id,
-        directory=str(place.directory),
+        directory=directory,
         parent_id=parent_id,
         title=db.storable(title) or f"{kind} session - {_iso(now)}",
         mode=mode,
@@ -115,7 +119,7 @@ def update(actor: Actor, session_id: str, **changes: Any) -> Session:
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:write", session)
-        _check(**changes)
+        _check(session.directory, **changes)
         if "title" in changes:
             changes["title"] = db.storable(changes["title"])
         if "archived" in changes:
@@ -138,6 +142,7 @@ def delete(actor: Actor, session_id: str) -> Session:
         for child in _children(connection, session_id):
             delete(actor, child.id)
         runs.abort_all(connection, session)
+        runs.release_parents(connection, session_id)
         # Runs and session are locked by now: whatever they still write about themselves is in the log already.
         session = rows.session(connection, session_id, lock=True)
         for table in (PARTS, MESSAGES, RUNS):
@@ -155,6 +160,16 @@ def children(actor: Actor, session_id: str) -> list[Session]:
     accounts.require(actor, "sessions:read", get(actor, session_id))
     with db.read() as connection:
         return [s for s in _children(connection, session_id) if accounts.may(actor, "sessions:read", s)]
+
+
+def lineage(connection: sa.Connection, session: Session) -> list[str]:
+    """The ids of the sessions above a subagent's, the nearest first."""
+    found: list[str] = []
+    above = session.parent_id
+    while above and above not in found and len(found) < MOST_ABOVE:
+        found.append(above)
+        above = connection.scalar(sa.select(SESSIONS.c.parent_id).where(SESSIONS.c.id == above))
+    return found
 
 
 def transcript(actor: Actor, session_id: str) -> list[Message]:
@@ -205,17 +220,19 @@ def send(
     system: str | None = None,
     tools: dict[str, bool] | None = None,
     no_reply: bool = False,
+    parent_run: str | None = None,
 ) -> tuple[Message, str | None]:
     """Put a prompt into the session and queue a run for it; returns the message and the run's id.
 
     `parts` are neutral: {type: text|file|agent, …, id?}. While a run is busy the prompt waits its turn.
+    `parent_run` is the run of another session that waits for this one.
     """
     if not parts:
         raise Invalid("A prompt needs at least one part.", "parts")
-    _check(mode=mode, provider=provider, model=model)
+    _check(get(actor, session_id).directory if mode else "", mode=mode, provider=provider, model=model)
     _check_ids(message_id, parts)
     if not (provider and model):
-        provider, model = _model_for(actor, session_id, provider, model)
+        provider, model = _model_for(actor, session_id, mode, provider, model)
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
@@ -235,7 +252,7 @@ def send(
         if no_reply:
             rows.change(connection, session, **changes)
             return new, None
-        run_id = runs.queue(connection, session, new, mode, provider, model)
+        run_id = runs.queue(connection, session, new, mode, provider, model, parent_run)
         rows.change(connection, session, state=session.state if session.is_busy else "queued", **changes)
     return new, run_id
 
@@ -303,8 +320,8 @@ def _require_place(actor: Actor, project: Any) -> None:
         accounts.require(actor, "sessions:write", project)
 
 
-def _check(**values: Any) -> None:
-    """Raise Invalid for a value that a session cannot hold; names that have no rule pass."""
+def _check(directory: str, **values: Any) -> None:
+    """Raise Invalid for a value that a session in this directory cannot hold; names that have no rule pass."""
     if not values.get("title", "x").strip():
         raise Invalid("A title needs at least one character.", "title")
     if values.get("visibility", "team") not in VISIBILITIES:
@@ -314,7 +331,7 @@ def _check(**values: Any) -> None:
         if len(value) > most or "\0" in value:
             raise Invalid(f"{name} has at most {most} characters.", name)
     if values.get("mode"):
-        modes.check_mode(values["mode"])
+        modes.check_mode(values["mode"], directory)
 
 
 def _check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
@@ -335,14 +352,16 @@ def _part(message: Message, given: dict[str, Any]) -> Part:
     return Part(given.get("id") or ids.ascending("prt"), message.id, message.session_id, given["type"], data)
 
 
-def _model_for(actor: Actor, session_id: str, provider: str, model: str) -> tuple[str, str]:
-    """What answers a prompt that names no model: the session's, else the default one.
+def _model_for(actor: Actor, session_id: str, mode: str, provider: str, model: str) -> tuple[str, str]:
+    """What answers a prompt that names no model, or only half of one: the mode's, the session's, or the default one.
 
     Looked up before the write begins: it may read files, or ask a server of this machine.
     """
     session = get(actor, session_id)
-    provider, model = provider or session.provider, model or session.model
-    return (provider, model) if provider and model else modes.default_model(session.directory)
+    if provider or model:
+        provider, model = provider or session.provider, model or session.model
+        return (provider, model) if provider and model else modes.choose_model(session.directory, "", ("", ""))
+    return modes.choose_model(session.directory, mode or session.mode, (session.provider, session.model))
 
 
 def _drop_reverted(connection: sa.Connection, session: Session) -> Session:
