@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import modes, tools
+from app.agent import modes, network, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError
@@ -58,7 +58,7 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
             # A step that is gone on with after its last rejection must not forget that it stops the turn.
             outcome.stopped |= part.data["state"].get("error") == REJECTED
         if status == "running":
-            _fail(hold, part, INTERRUPTED)
+            _interrupt(hold, part)
     return outcome
 
 
@@ -170,8 +170,10 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
         state = {**running, "metadata": redact.data({**prepared.metadata, **metadata})}
         sessions.save_part(hold, replace(part, data={**part.data, "state": state}))
 
+    asker = network.Asker(hold, part) if name == "bash" and network.is_on() else None
+    context = replace(context, progress=show, permit=asker.permit if asker else None)
     try:
-        result = tools.run(name, replace(context, progress=show), given)
+        result = tools.run(name, context, given)
     except ToolError as wrong:
         _fail(hold, part, redact.text(str(wrong)))
         if hold.cancelled.is_set():
@@ -183,6 +185,9 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
         _logger.exception("the tool %s broke", name)
         _fail(hold, part, "The tool broke on the server; its outcome is unknown.")
         return
+    finally:
+        if asker is not None:
+            asker.close()
     _complete(hold, part, result, started)
 
 
@@ -203,6 +208,14 @@ def _complete(hold: Hold, part: Part, result: Result, started: int) -> None:
             hold.check(connection)
             for file in result.files_changed:
                 record.event(connection, FileEdited(hold.session.id, file), hold.session)
+
+
+def _interrupt(hold: Hold, part: Part) -> None:
+    """A call that ran when its process died: what it asked meanwhile goes first, and nobody knows what it did."""
+    with db.transaction() as connection:
+        hold.check(connection)
+        approvals.withdraw(connection, part_id=part.id)
+    _fail(hold, part, INTERRUPTED)
 
 
 def _fail(hold: Hold, part: Part, why: str) -> None:

@@ -137,6 +137,7 @@ class Egress:
             self._note(target, "waiting")
             if why := self._permit(target):
                 raise Refused(403, why)
+            self._note(target, "failed", "The connection was not made.")
             return self._gate.addresses(target.scheme, target.host, target.port)
         except NotAllowed as refused:
             raise Refused(403, f"{target} can't be reached from here: {refused.why}.") from None

@@ -136,5 +136,16 @@ def _count(actor: Actor) -> str:
     return live.partial(".inbox-count", "innerHTML", str(number) if number else "")
 
 
-def _by_call(found: list[Ask], session: Session) -> dict[str, Ask]:
-    return {ask.call_id: ask for ask in found if ask.session_id == session.id}
+class _ByCall(dict[str, Ask]):
+    """The asks of a session by call; those of running commands about hosts are in `hosts`, several for a call."""
+
+    def __init__(self, own: list[Ask]) -> None:
+        super().__init__({ask.call_id: ask for ask in own if ask.tool != "network"})
+        self.hosts: dict[str, list[Ask]] = {}
+        for ask in own:
+            if ask.tool == "network":
+                self.hosts.setdefault(ask.call_id, []).append(ask)
+
+
+def _by_call(found: list[Ask], session: Session) -> _ByCall:
+    return _ByCall([ask for ask in found if ask.session_id == session.id])
