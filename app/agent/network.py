@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 def word(preset: str) -> str:
     """What commands of a session with this preset may do on the network, in a few words for its page."""
     if not sandbox_state().on:
-        return "this machine’s own, as there is no sandbox"
+        return "the machine's own, without a sandbox"
     if not is_on() or preset == "read-only":
         return "off"
     return "on, without asking" if preset == "auto" else "asks for each host"

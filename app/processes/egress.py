@@ -60,7 +60,7 @@ class Egress:
 
     def environment(self) -> dict[str, str]:
         """What tells tools to use the proxy."""
-        names = {name: ADDRESS for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")} | {"NO_PROXY": DIRECT}
+        names = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), ADDRESS) | {"NO_PROXY": DIRECT}
         both = {spelled: value for name, value in names.items() for spelled in (name, name.lower())}
         return {**both, "NODE_USE_ENV_PROXY": "1"}
 

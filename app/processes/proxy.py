@@ -179,23 +179,24 @@ def _head(first: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
 
 def _exchange(client: socket.socket, server: socket.socket, request: bytes) -> None:
     """Carry one request and its answer, which tells the client that no other follows."""
-    server.sendall(request)
     upwards = threading.Thread(target=_copy, args=(client, server), daemon=True)
-    upwards.start()
     try:
+        server.sendall(request)
+        upwards.start()
         head, rest = read_head(server, ANSWER_HEAD_BYTES, None)
         while head.startswith((b"HTTP/1.0 1", b"HTTP/1.1 1")):
             client.sendall(head)
             head, rest = read_head(server, ANSWER_HEAD_BYTES, None, rest)
         if not head:
-            raise Refused(502, "The host hung up without an answer.")
+            raise Refused(502, "The host hung up.")
         client.sendall(_last(head) + rest)
         _copy(server, client)
-    except Refused:
-        _refuse(client, Refused(502, "The host's answer can't be read."))
+    except (Refused, OSError):
+        _refuse(client, Refused(502, "The host gave no answer that can be read."))
     finally:
         _end(client, server)
-        upwards.join()
+        if upwards.ident is not None:
+            upwards.join()
 
 
 def _last(head: bytes) -> bytes:
