@@ -55,8 +55,8 @@ def of(actor: Actor, found: Sequence[Session]) -> list[Row]:
 
 
 def act_of(session: Session, ask: Any) -> str:
-    """What a session did last, or what it asks while it waits for this person."""
-    if session.state != "waiting" or ask is None:
+    """What a session did last, or what it asks this person, also while it runs."""
+    if not session.is_busy or ask is None:
         return session.last_act
     return str(ask.questions[0].get("question", "") if ask.kind == "question" else ask.title)[:200]
 
