@@ -19,7 +19,7 @@ from app.processes.spawn import Target, sandbox_state
 from app.sessions.service import Fenced, Hold, Part
 
 MOST_ASKS = 20
-ENDED = "The command has ended."
+ENDED = "the command has ended"
 _logger = logging.getLogger(__name__)
 
 
@@ -108,18 +108,18 @@ class Asker:
             if decision.action == "ask":
                 self._ask(call, decision, word)
             else:
-                word.say("" if decision.action == "allow" else f"Not allowed: {decision.parts[0].why}.")
+                word.say("" if decision.action == "allow" else decision.parts[0].why)
         except Fenced:
-            word.say("The run was taken over by another process.")
+            word.say("the run was taken over by another process")
         except Exception:
             _logger.exception("the way to %s could not be decided", target)
-            word.say("Something broke on the server.")
+            word.say("something broke on the server")
 
     def _ask(self, call: Call, decision: approvals.Decision, word: Word) -> None:
         """Ask, then look: an answer that came before anybody listened for it is in the row."""
         with self._lock:
             if self._closed or len(self._asked) >= MOST_ASKS:
-                word.say(ENDED if self._closed else f"A command asks for {MOST_ASKS} hosts at most.")
+                word.say(ENDED if self._closed else f"a command asks for {MOST_ASKS} hosts at most")
                 return
             asked = approvals.ask(self._hold, call, decision)
             self._asked.append(asked.id)
@@ -148,4 +148,4 @@ def _settle(ask: Ask) -> None:
 def _refusal(ask: Ask) -> str:
     if ask.state == "withdrawn":
         return ENDED
-    return f"{ask.answered_name} rejected it: {ask.word}" if ask.word else f"{ask.answered_name} rejected it."
+    return f"{ask.answered_name} rejected it: {ask.word}" if ask.word else f"{ask.answered_name} rejected it"

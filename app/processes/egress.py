@@ -26,6 +26,7 @@ PORT = 63128  # above the ports that Linux hands out by itself
 CONNECTIONS = 64
 CONNECT_SECONDS = 10.0
 NOTED = 50
+NO_ANSWER, NOT_MADE = "it does not answer", "the connection was not made"
 ADDRESS = f"http://127.0.0.1:{PORT}"
 DIRECT = "localhost,127.0.0.1,::1"
 State = Literal["waiting", "reached", "refused", "failed"]
@@ -45,8 +46,8 @@ class Reach:
 class Egress:
     """The proxy of one command.
 
-    `permit` is asked about each connection's target and may wait for a person; it answers with an empty string, or a
-    sentence that says why not. The gate is asked before it, as far as it can tell without the DNS, and after it.
+    `permit` is asked about each connection's target and may wait for a person; it answers with an empty string, or with
+    a clause that says why not. The gate is asked before it, as far as it can tell without the DNS, and after it.
     """
 
     def __init__(self, permit: Permit, allow: tuple[str, ...] | None = None, resolve: Resolve | None = None) -> None:
@@ -120,12 +121,11 @@ class Egress:
             addresses = self._judged(target)
         except Refused as refused:
             self._note(target, "refused", refused.why)
-            raise
+            raise Refused(refused.status, f"{target}: {refused.why}.") from None
         made = proxy.dial(addresses, target.port, CONNECT_SECONDS)
         if made is None:
-            why = f"{target} does not answer."
-            self._note(target, "failed", why)
-            raise Refused(502, why)
+            self._note(target, "failed", NO_ANSWER)
+            raise Refused(502, f"{target}: {NO_ANSWER}.")
         self._note(target, "reached")
         with self._kept(made):
             yield made
@@ -137,10 +137,10 @@ class Egress:
             self._note(target, "waiting")
             if why := self._permit(target):
                 raise Refused(403, why)
-            self._note(target, "failed", "The connection was not made.")
+            self._note(target, "failed", NOT_MADE)
             return self._gate.addresses(target.scheme, target.host, target.port)
         except NotAllowed as refused:
-            raise Refused(403, f"{target} can't be reached from here: {refused.why}.") from None
+            raise Refused(403, refused.why) from None
 
     @contextmanager
     def _kept(self, one: socket.socket) -> Iterator[None]:

@@ -34,7 +34,7 @@ Connect = Callable[["Target"], AbstractContextManager[socket.socket]]
 
 
 class Refused(Exception):
-    """The proxy doesn't do this; `why` is a sentence for who reads the answer."""
+    """The proxy doesn't do this; `why` says it to who reads the answer."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)

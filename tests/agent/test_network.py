@@ -174,7 +174,7 @@ def test_a_rejection_reaches_command_and_model_with_its_word(
         {"host": place, "state": "refused", "why": "Owner rejected it: use the mirror"}
     ]
     told = state_of(talk)["output"]
-    assert "HTTP Error 403: Not Allowed Here Owner rejected it: use the mirror" in told
+    assert f"HTTP Error 403: Not Allowed Here {place}: Owner rejected it: use the mirror." in told
     assert told.endswith(f"({place}: Owner rejected it: use the mirror)")
     assert text_of(sessions.transcript(talk.actor, talk.id)[-1]) == "Understood."
     assert shop.hits == []
@@ -202,7 +202,7 @@ def test_an_answer_to_one_host_opens_no_other(talk: Talk, shop: Peer, url: Calla
 def test_a_rule_that_denies_asks_nobody(talk: Talk, shop: Peer, url: Callable[..., str]) -> None:
     approvals.add_rule(talk.actor, Rule("network", "*.test", "deny"), talk.id)
     talk.ask(f"[[bash python3 fetch.py {url()}]]")
-    assert state_of(talk)["metadata"]["hosts"][0]["why"] == "Not allowed: session rule: deny *.test."
+    assert state_of(talk)["metadata"]["hosts"][0]["why"] == "session rule: deny *.test"
     assert (shop.hits, talk.kinds().count("asked")) == ([], 0)
 
 
@@ -211,7 +211,8 @@ def test_the_preset_auto_asks_nobody_and_still_reaches_nothing_inside(
 ) -> None:
     free = Talk(alice, preset="auto")
     free.ask(f"[[bash python3 fetch.py {url()} http://inner.test:{shop.server_port}/ http://10.0.0.1/]]")
-    assert [one["state"] for one in state_of(free)["metadata"]["hosts"]] == ["reached", "refused", "refused"]
+    states = {one["host"].partition(":")[0]: one["state"] for one in state_of(free)["metadata"]["hosts"]}
+    assert states == {"shop.test": "reached", "inner.test": "refused", "10.0.0.1": "refused"}
     assert (len(shop.hits), free.kinds().count("asked")) == (1, 0)
 
 
@@ -234,7 +235,7 @@ def test_a_command_waits_no_longer_than_its_own_time(talk: Talk, shop: Peer, url
     talk.until(Withdrawn)
     talk.until_idle()
     place = f"shop.test:{shop.server_port}"
-    assert f"({place}: nobody has answered whether it may be reached.)" in state_of(talk)["output"]
+    assert f"({place}: nobody has answered whether it may be reached)" in state_of(talk)["output"]
     assert state_of(talk)["metadata"]["hosts"] == [{"host": place, "state": "waiting", "why": ""}]
 
 
@@ -264,7 +265,7 @@ def test_a_command_asks_for_so_many_hosts_at_most(
     talk.until_idle()
     hosts = state_of(talk)["metadata"]["hosts"]
     assert sorted(one["state"] for one in hosts) == ["reached", "reached", "refused", "refused"]
-    assert {one["why"] for one in hosts} == {"", "A command asks for 2 hosts at most."}
+    assert {one["why"] for one in hosts} == {"", "a command asks for 2 hosts at most"}
 
 
 def test_an_answer_that_came_before_anybody_listened_counts(

@@ -90,7 +90,7 @@ def _notes(ended: Finished, seconds: float) -> list[str]:
 def _missed(hosts: list[Reach]) -> list[str]:
     """What the model should know about hosts that were not reached, the first few of them."""
     missed = [reach for reach in hosts if reach.state != "reached"]
-    notes = [f"{reach.host}: {reach.why or 'nobody has answered whether it may be reached.'}" for reach in missed]
+    notes = [f"{reach.host}: {reach.why or 'nobody has answered whether it may be reached'}" for reach in missed]
     more = len(notes) - MISSED_SHOWN
     return [*notes[:MISSED_SHOWN], *([f"and {more} more hosts were not reached"] if more > 0 else [])]
 
