@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import os
+import random
+import re
 import shutil
 import socket
 import subprocess
@@ -18,7 +20,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -609,3 +611,30 @@ def test_the_gate_foresees_what_needs_no_look_up() -> None:
         with pytest.raises(gate.NotAllowed):
             outer.foresee(scheme, host, port)
     assert names.asked == []
+
+
+def parsed(head: bytes) -> Target | None:
+    """The target of a request, None if it is refused as none."""
+    try:
+        return proxy.parse(head).target
+    except proxy.Refused as refused:
+        return None if refused.status == 400 else Target("", "", 0)
+
+
+def test_whatever_is_sent_is_a_request_or_is_refused() -> None:
+    dice = random.Random(1)
+    plain = [b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET http://example.com:80/a?b HTTP/1.1\r\nA: b\r\n\r\n",
+             b"CONNECT [2606:2800:21f::1]:443 HTTP/1.1\r\n\r\n"]  # fmt: skip
+    pieces = [b"@", b"[", b"]", b"::", b"%", b"0x7f", b"/", b"\\", b"\0", b"\xff", b" ", b"\t", b".", b":", b"9" * 6,
+              b"\r\n", b"\n", b"a" * 300, b"#", b"?", b""]  # fmt: skip
+    targets = []
+    for _ in range(20_000):
+        head = dice.choice(plain)
+        at = dice.randrange(len(head))
+        targets.append(parsed(head[:at] + dice.choice(pieces) + head[at + dice.randint(0, 3) :]))
+    found = [target for target in targets if target is not None]
+    assert 1_000 < len(found) < 19_000
+    for target in found:
+        assert re.fullmatch(r"([a-z0-9_.-]+|[0-9a-f:.]+)", target.host)
+        assert 0 < target.port < 65536
+        assert parsed(f"CONNECT {target} HTTP/1.1\r\n\r\n".encode()) == replace(target, scheme="https")
