@@ -374,3 +374,18 @@ def test_a_page_that_is_open_gets_the_ask_where_the_command_runs(
     assert "“not now”" in line
     talk.until_idle()
     assert "Not reached" in browser.get(f"/sessions/{talk.id}").text
+
+
+def test_lists_that_are_open_show_that_a_running_session_needs_somebody(
+    app: Cabin, alice: Actor, talk: Talk, url: Callable[..., str]
+) -> None:
+    browser = Browser(app, alice)
+    talk.say(f"[[bash python3 fetch.py {url()}]]")
+    ask, side = asked(talk), f'id="side-{talk.id}"'
+    streamed = frames(browser.get("/live?lastEventId=0", buffered=False))
+    row = next(data_of(frame) for frame in streamed if side in frame and ask["title"] in frame)
+    assert "#state-needs" in row
+    approvals.answer(alice, ask["id"], "reject")
+    row = next(data_of(frame) for frame in streamed if side in frame and ask["title"] not in frame)
+    streamed.close()
+    assert "#state-needs" not in row

@@ -112,7 +112,7 @@ def draw_asked(actor: Actor, fact: Any) -> list[str]:
             live.partial("#needs-you", "upsert", row),
             live.partial("#inbox-more", "outerHTML", more),
         ]
-    return partials
+    return [*partials, *_session_row(actor, ask)]
 
 
 @slots.draws(events.Answered, events.Withdrawn)
@@ -121,7 +121,7 @@ def draw_answered(actor: Actor, fact: Any) -> list[str]:
     ask = Ask(**fact.event.ask)
     if not accounts.may(actor, "approvals:answer", ask):
         return []
-    return [_count(actor), live.partial(f"#ask-row-{ask.id}", "delete")]
+    return [_count(actor), live.partial(f"#ask-row-{ask.id}", "delete"), *_session_row(actor, ask)]
 
 
 def _mine(actor: Actor) -> list[Ask]:
@@ -129,6 +129,14 @@ def _mine(actor: Actor) -> list[Ask]:
     if not accounts.may(actor, "approvals:read"):
         return []
     return [ask for ask in service.waiting(actor) if accounts.may(actor, "approvals:answer", ask)]
+
+
+def _session_row(actor: Actor, ask: Ask) -> list[str]:
+    """The session in lists: other asks change its state, which draws it; one for a host leaves it running."""
+    if ask.tool != "network":
+        return []
+    partials: list[str] = slots.gather("session.row", actor, ask.session_id)["partials"]
+    return partials
 
 
 def _count(actor: Actor) -> str:
