@@ -41,6 +41,7 @@ class Config:
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     outbound_allow: tuple[str, ...] = ()
+    egress: str = ""  # ask | off | "" for what suits: ask with one person, off in a team
     worker_threads: int = 8
     streams_per_user: int = 200
     durability: str = "normal"
@@ -83,6 +84,7 @@ class Config:
             allowed_hosts=_words(get("ALLOWED_HOSTS")),
             cors_origins=_words(get("CORS_ORIGINS")),
             outbound_allow=_words(get("OUTBOUND_ALLOW")),
+            egress=_one_of("EGRESS", get("EGRESS"), ("", "ask", "off")),
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
@@ -123,7 +125,7 @@ def _waits(name: str, text: str) -> tuple[float, float, float]:
 
 def _one_of(name: str, text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
-        raise Invalid(f"{PREFIX}{name} is one of {', '.join(choices)}, not {text!r}.", name)
+        raise Invalid(f"{PREFIX}{name} is one of {', '.join(filter(None, choices))}, not {text!r}.", name)
     return text
 
 

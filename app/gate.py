@@ -47,6 +47,8 @@ DISGUISES = tuple(
 )
 LOOPBACK = ipaddress.IPv6Address("::1")
 UNICAST = ipaddress.IPv6Network("2000::/3")
+# Names that mean something only inside.
+INNER = (".localhost", ".local", ".internal", ".home.arpa", ".localdomain")
 # What ipaddress calls global in Python 3.11 though it is not.
 NOT_GLOBAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 
@@ -58,6 +60,7 @@ class NotAllowed(Invalid):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"This URL is not allowed: {why}.", "url")
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,25 @@ class Gate:
             raise NotAllowed("its host has no address")
         self._judge(scheme, host, port, found)
         return [str(address) for address in found]
+
+    def foresee(self, scheme: str, host: str, port: int) -> None:
+        """Refuse what no look-up is needed for; asking the DNS for a name would already tell it to others."""
+        try:
+            literal = ipaddress.ip_address(host)
+        except ValueError:
+            self._foresee_name(scheme, _plain(host), port)
+        else:
+            self._judge(scheme, host, port, [literal])
+
+    def _foresee_name(self, scheme: str, name: str, port: int) -> None:
+        if (name, port) in self.allowed.hosts or self.allowed.networks:
+            return  # a name may lie in an opened network: its addresses tell
+        if "." not in name or name.endswith(INNER):
+            raise NotAllowed("its host is not on the open internet")
+        if scheme != "https" and not self.http:
+            raise NotAllowed("only https is called")
+        if port not in PORTS:
+            raise NotAllowed("only the ports 80, 443 and 8443 are called")
 
     def _judge(self, scheme: str, host: str, port: int, found: list[Address]) -> None:
         if any(map(is_forbidden, found)):

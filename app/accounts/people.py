@@ -122,6 +122,12 @@ def is_team(conn: sa.Connection) -> bool:
     return _count(conn, sa.true()) > 1
 
 
+def has_team() -> bool:
+    """Whether the server is in team mode."""
+    with db.read() as conn:
+        return is_team(conn)
+
+
 def limits(conn: sa.Connection) -> tuple[int, int]:
     """How long a browser session may lie idle and live at all, in ms: 12 h and 7 d, for one person 30 d."""
     return (TEAM_IDLE, TEAM_LIFE) if is_team(conn) else (LOCAL_LIFE, LOCAL_LIFE)

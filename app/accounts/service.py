@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.accounts.authority import may, require
 from app.accounts.identity import Identity, authenticate, identify
-from app.accounts.people import User, acting_for, create_user, list_users, local_owner, revoke_user
+from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, revoke_user
 from app.accounts.signin import (
     Device,
     first_start,
@@ -27,6 +27,7 @@ __all__ = [
     "create_user",
     "csrf_token",
     "first_start",
+    "has_team",
     "identify",
     "list_devices",
     "list_tokens",

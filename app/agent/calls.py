@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import config, db, ids, record, redact
-from app.agent import modes, subagents, tools
+from app.agent import modes, network, subagents, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError
@@ -68,7 +68,7 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
         if subagents.is_begun(part):
             outcome.awaits |= not _collect(hold, part)
         elif status == "running":
-            _fail(hold, part, INTERRUPTED)
+            _interrupt(hold, part)
     if outcome.awaits:
         if outcome.stopped:
             sessions.stop_children(hold)
@@ -224,8 +224,10 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
         state = {**running, "metadata": redact.data({**prepared.metadata, **metadata})}
         sessions.save_part(hold, replace(part, data={**part.data, "state": state}))
 
+    asker = network.Asker(hold, part) if name == "bash" and network.is_on() else None
+    context = replace(context, progress=show, permit=asker.permit if asker else None)
     try:
-        result = tools.run(name, replace(context, progress=show), given)
+        result = tools.run(name, context, given)
     except ToolError as wrong:
         _fail(hold, part, redact.text(str(wrong)))
         if hold.cancelled.is_set():
@@ -237,6 +239,9 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
         _logger.exception("the tool %s broke", name)
         _fail(hold, part, "The tool broke on the server; its outcome is unknown.")
         return
+    finally:
+        if asker is not None:
+            asker.close()
     _complete(hold, part, result, started)
 
 
@@ -272,6 +277,14 @@ def _tell_invalid(hold: Hold, part: Part, offered: Collection[str]) -> None:
         "time": {"start": now, "end": now},
     }
     sessions.save_part(hold, replace(part, data={**part.data, "tool": "invalid", "state": state}))
+
+
+def _interrupt(hold: Hold, part: Part) -> None:
+    """A call that ran when its process died: what it asked meanwhile goes first, and nobody knows what it did."""
+    with db.transaction() as connection:
+        hold.check(connection)
+        approvals.withdraw(connection, part_id=part.id)
+    _fail(hold, part, INTERRUPTED)
 
 
 def _fail(hold: Hold, part: Part, why: str) -> None:

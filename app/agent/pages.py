@@ -12,7 +12,7 @@ from flask import Response, url_for
 from app import slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import bp, service
+from app.agent import bp, network, service
 from app.agent.providers import catalog
 from app.agent.providers.catalog import ProviderInfo
 from app.agent.providers.known import KNOWN
@@ -115,9 +115,9 @@ def fill_composer(actor: Actor, directory: str) -> dict[str, Any]:
 
 @slots.fill("session")
 def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
-    """The model's window in tokens, and whether commands run in a sandbox."""
+    """The model's window in tokens, and what commands run in and may reach."""
     state = sandbox_state()
-    shown = {"sandbox": "on" if state.on else f"off: {state.why}"}
+    shown = {"sandbox": "on" if state.on else f"off: {state.why}", "network": network.word(session.preset)}
     if not accounts.may(actor, "settings:read"):
         return shown
     window = catalog.window(session.provider, session.model, Path(session.directory))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import engine, modes
+from app.agent import engine, modes, network
 from app.agent.modes import Mode
 from app.agent.providers import catalog
 from app.agent.providers.catalog import ProviderInfo
@@ -70,6 +70,7 @@ def start(*, hears_of_work: bool = False) -> None:
     sessions.register_modes(lambda name, directory: modes.get(name, Path(directory)))
     sessions.register_models(_choose_model)
     events.listen(AbortAsked, _on_abort)
+    network.start()
     if hears_of_work:
         events.listen(SessionUpdated, _on_queued)
     sessions.end_dead_leases()

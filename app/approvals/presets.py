@@ -70,9 +70,13 @@ def base_of(stance: Stance, tool: str, *, subject: str = "", only_reads: bool = 
     if tool in QUIET or tool in READS:
         return Base("allow", "reading is always allowed" if tool in READS else "changes nothing")
     if preset == "read-only":
+        if tool == "network":
+            return Base("deny", "the preset read-only reaches no host", final=True)
         if tool == "edit" or (tool == "bash" and not only_reads):
             return Base("deny", "the preset read-only changes nothing", final=True)
         return Base("allow", "only reads") if tool == "bash" else Base("ask", "no rule matches")
+    if tool == "network" and stance.limits.commands != "all":
+        return Base("ask", f"the mode {stance.mode} only reads")
     if preset == "auto" or (preset == "accept-edits" and tool == "edit"):
         return Base("allow", f"the preset {preset}")
     if tool == "bash" and only_reads and stance.limits.commands == "readers":

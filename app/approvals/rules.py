@@ -29,6 +29,8 @@ def decide(tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rul
         parts = _paths(kind, subjects.paths_of(tool, given), ground, stance, rules)
     elif kind == "webfetch":
         parts = [_fetch(subjects.text_of(given, "url"), stance, rules)]
+    elif kind == "network":
+        parts = [_reach(subjects.target_of(given), stance, rules)]
     else:
         parts = [_plain(kind, given, stance, rules)]
     return conclude(parts)
@@ -55,6 +57,18 @@ def _fetch(url: str, stance: Stance, rules: Sequence[Rule]) -> PartDecision:
 
 def _fits_url(rule: Rule, url: str) -> bool:
     return "://" in rule.pattern and patterns.match_name(rule.pattern, url)
+
+
+def _reach(target: str, stance: Stance, rules: Sequence[Rule]) -> PartDecision:
+    """A running command's way to a host: `pypi.org:443` is one port of it, `pypi.org` any, `*.pypi.org` those below."""
+    host = target.rpartition(":")[0]
+    floor = "" if host else "its host cannot be read"
+
+    def test(rule: Rule) -> patterns.Match:
+        return "yes" if any(patterns.match_name(rule.pattern, name) for name in (target, host)) else "no"
+
+    suggest = Rule("network", target, "allow") if host else None
+    return weigh("network", target, base_of(stance, "network"), rules, test, floor=floor, suggest=suggest)
 
 
 def _plain(tool: str, given: dict[str, Any], stance: Stance, rules: Sequence[Rule]) -> PartDecision:

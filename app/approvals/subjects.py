@@ -57,6 +57,12 @@ def host_of(url: str) -> str:
     return host if parts.scheme in ("http", "https") and "@" not in parts.netloc else ""
 
 
+def target_of(given: dict[str, Any]) -> str:
+    """The `host:port` that a command wants to reach; empty if there is none."""
+    host, port = text_of(given, "host"), given.get("port")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if host and isinstance(port, int) else ""
+
+
 def _patched(text: str) -> list[str]:
     pattern = _PATCHED if "*** Begin Patch" in text else _DIFFED
     return [(one or other).strip() for one, other in pattern.findall(text)]

@@ -115,6 +115,8 @@ def is_legible(ask: Ask) -> bool:
         return _is_short(subjects.command_of(ask.input)) and set(ask.input) <= known
     if kind in READS:
         return _is_short(" ".join(str(value) for value in ask.input.values()))
+    if kind == "network":
+        return _is_short(subjects.target_of(ask.input))
     known = {"url", "format", "timeout"}
     return kind == "webfetch" and _is_short(subjects.text_of(ask.input, "url")) and set(ask.input) <= known
 

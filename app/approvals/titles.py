@@ -31,6 +31,8 @@ def title(call: Call) -> str:
         return subjects.command_of(call.input)
     if kind == "webfetch":
         return f"Fetch {subjects.text_of(call.input, 'url')}"
+    if kind == "network":
+        return f"Reach {subjects.target_of(call.input)}"
     if call.tool in _VERBS:
         return f"{_VERBS[call.tool]} {', '.join(subjects.paths_of(call.tool, call.input))}".rstrip()
     return call.tool

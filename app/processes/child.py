@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,7 @@ import psutil
 from app.errors import Invalid
 from app.processes import orphans, seccomp
 from app.processes import sandbox as walls
+from app.processes.egress import Egress
 
 FILES = 256
 FILE_BYTES = 1 << 30
@@ -33,7 +35,9 @@ NPROC_PER_NAMESPACE = (5, 14)
 class Child:
     """A started command with its pipes (bytes) and its whole group; safe to use from any thread."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], sandboxed: bool, mark: str) -> None:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], sandboxed: bool, mark: str, egress: Egress | None = None
+    ) -> None:
         self.pid = popen.pid
         self.sandboxed = sandboxed
         self.stdin: IO[bytes] | None = popen.stdin
@@ -41,6 +45,7 @@ class Child:
         self.stderr: IO[bytes] | None = popen.stderr
         self._popen = popen
         self._mark = mark
+        self._egress = egress
         self._ended = False
 
     def exited(self) -> bool:
@@ -86,6 +91,8 @@ class Child:
             self._kill_group(signal.SIGKILL)
             if not self.sandboxed:
                 orphans.kill(self._mark)
+            if self._egress is not None:
+                self._egress.close()
             self._ended = True
         code = self._popen.wait()
         return 128 - code if code < 0 else code
@@ -150,9 +157,11 @@ def start(
     also: Sequence[Path] = (),
     stdin: bool = False,
     tty: int | None = None,
+    egress: Egress | None = None,
 ) -> Child:
     """Start a command; `tty` is a terminal's descriptor for its three streams, else they are pipes.
 
+    `egress` is this command's own way out of a sandbox without `network`; outside there is nothing to open.
     `sandbox`: None takes it where it works, True raises Unavailable where it doesn't, False not.
     Raises Invalid for a directory outside the workspace, FileNotFoundError for a command that isn't there.
     """
@@ -164,9 +173,10 @@ def start(
         raise Invalid(f"There is no directory {cwd}.", "cwd")
     sandboxed = walls.sandbox_state().on if sandbox is None else sandbox
     path = walls.visible_path(place) if sandboxed else walls.search_path()
-    whole = {**environment(place.home, path), **(env or {})}
+    way = egress if sandboxed and not network and walls.interpreter() else None
+    whole = {**environment(place.home, path), **(way.environment() if way else {}), **(env or {})}
     if sandboxed:
-        return _on_spawner(lambda: _start_inside(place, cwd, argv, whole, network, stdin, tty))
+        return _on_spawner(lambda: _start_inside(place, cwd, argv, whole, network, stdin, tty, way))
     return _on_spawner(lambda: _start_outside(directory, argv, whole, stdin, tty))
 
 
@@ -194,16 +204,21 @@ def _start_inside(
     network: bool,
     stdin: bool,
     tty: int | None,
+    egress: Egress | None,
 ) -> Child:
-    filter_fd = seccomp.descriptor()
-    try:
+    with ExitStack() as ours:
+        passed = []
+        if (filter_fd := seccomp.descriptor()) is not None:
+            ours.callback(os.close, filter_fd)
+            passed.append(filter_fd)
         wall = walls.command(place, cwd, network=network, tty=tty is not None, filter_fd=filter_fd)
-        passed = () if filter_fd is None else (filter_fd,)
-        whole = [*_terminal(tty), *wall, *_limits(PROCESSES), *argv]
-        return Child(_popen(whole, Path("/"), env, stdin, tty, passed), sandboxed=True, mark="")
-    finally:
-        if filter_fd is not None:
-            os.close(filter_fd)
+        way: list[str] = []
+        if egress is not None and (interpreter := walls.interpreter()) is not None:
+            channel = ours.enter_context(egress.channel())
+            passed.append(channel.fileno())
+            way = egress.prefix(interpreter, channel.fileno())
+        whole = [*_terminal(tty), *wall, *way, *_limits(PROCESSES), *argv]
+        return Child(_popen(whole, Path("/"), env, stdin, tty, tuple(passed)), True, "", egress)
 
 
 def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:

@@ -111,6 +111,11 @@ def visible_path(place: Place) -> str:
     return _toolchains().path(place.roots)
 
 
+def interpreter() -> Path | None:
+    """Our own interpreter as commands see it, without being able to change it; None where they don't."""
+    return _toolchains().interpreter()
+
+
 def explain(place: Place, output: str) -> str:
     """Why a command isn't there, when the sandbox hides it: a sentence, or an empty string."""
     return _toolchains().explain(output, place.roots)

@@ -15,15 +15,20 @@ from typing import IO, Literal
 
 from app import ids
 from app.processes.child import GRACE, Child, start
+from app.processes.egress import Egress, Permit, Reach, Target
 from app.processes.sandbox import Place, SandboxState, explain, sandbox_state
 
 __all__ = [
     "OUTPUT_BYTES",
     "SPILL_BYTES",
     "Child",
+    "Egress",
     "Finished",
+    "Permit",
     "Place",
+    "Reach",
     "SandboxState",
+    "Target",
     "sandbox_state",
     "spawn",
     "start",
@@ -76,17 +81,18 @@ def spawn(
     sandbox: bool | None = None,
     also: Sequence[Path] = (),
     grace: float = GRACE,
+    egress: Egress | None = None,
 ) -> Finished:
     """Run a command in a workspace and wait for it and all it started; timeout and grace in seconds.
 
     `private` is the project's own directory for HOME and /tmp, `also` further directories it may write (a
-    worktree's repository). `sandbox` as in `start`. Raises Invalid for a cwd outside, Unavailable
+    worktree's repository). `sandbox` and `egress` as in `start`. Raises Invalid for a cwd outside, Unavailable
     SANDBOX_UNAVAILABLE; a command that isn't there is exit code 127.
     """
     began = time.monotonic()
     try:
         child = start(argv, cwd=cwd, workspace=workspace, private=private, env=env, network=network,
-                      sandbox=sandbox, also=also, stdin=stdin is not None)  # fmt: skip
+                      sandbox=sandbox, also=also, stdin=stdin is not None, egress=egress)  # fmt: skip
     except (FileNotFoundError, PermissionError) as failure:
         code = 127 if isinstance(failure, FileNotFoundError) else 126
         text = f"{argv[0]}: {failure.strerror}\n"

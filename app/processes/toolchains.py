@@ -58,6 +58,11 @@ class Toolchains:
         kept = (real for real in self.entries.values() if _is_in(real, seen) and real not in roots)
         return os.pathsep.join(dict.fromkeys(map(str, kept)))
 
+    def interpreter(self) -> Path | None:
+        """Our own interpreter, if it is shown; wherever it lies, commands can't change it."""
+        real = Path(os.path.realpath(sys.executable))
+        return real if _is_in(real, (*_system(), *self.ours)) else None
+
     def private(self) -> Iterator[Path]:
         """What lies beside commands but is for its owner: keys, tokens, notes. Read anew at each call."""
         for entry, real in self.entries.items():

@@ -884,3 +884,51 @@ def test_long_and_deep_lines_are_answered_soon() -> None:
 def test_a_hostile_glob_is_answered_soon() -> None:
     assert patterns.match_command("*a" * 30 + "b", [("a" * 5_000, True)], wide=False) == "no"
     assert not patterns.match_path("**a" * 30 + "b", "a" * 3_000, wide=True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "port", "action"),
+    [
+        ("pypi.example:443", "pypi.example", 443, "allow"),
+        ("pypi.example:443", "pypi.example", 8443, "ask"),
+        ("pypi.example", "pypi.example", 8443, "allow"),
+        ("*.pypi.example", "files.pypi.example", 443, "allow"),
+        ("*.pypi.example", "evil-pypi.example", 443, "ask"),
+        ("*.pypi.example", "pypi.example.evil.test", 443, "ask"),
+        ("pypi.example:443", "PyPI.example", 443, "allow"),
+        ("[2606:2800:21f::1]:443", "2606:2800:21f::1", 443, "allow"),
+        ("2606:*", "2606:2800:21f::1", 443, "ask"),
+    ],
+)
+def test_a_host_goes_by_name_and_port(pattern: str, host: str, port: int, action: str) -> None:
+    given = {"host": host, "port": port, "command": "pip install x"}
+    assert tool("network", given, allow(pattern, tool="network")).action == action
+
+
+def test_always_names_just_the_host_and_port_that_were_asked_for() -> None:
+    given = {"host": "pypi.example", "port": 443, "command": "pip install x"}
+    decision = tool("network", given)
+    assert [str(rule) for rule in decision.always] == ["allow network pypi.example:443"]
+    assert tool("network", given, *decision.always).action == "allow"
+    assert tool("network", {**given, "port": 80}, *decision.always).action == "ask"
+    assert tool("webfetch", {"url": "https://pypi.example/"}, *decision.always).action == "ask"
+    assert tool("network", {"host": "", "port": 443}, allow("*", tool="network"), stance=AUTO).action == "ask"
+
+
+@pytest.mark.parametrize(
+    ("stance", "action", "ruled"),
+    [
+        (Stance("read-only"), "deny", "deny"),
+        (ASK, "ask", "allow"),
+        (EDITS, "ask", "allow"),
+        (AUTO, "allow", "allow"),
+        (Stance("auto", ceiling="ask"), "ask", "allow"),
+        (Stance("auto", ceiling="read-only"), "deny", "deny"),
+        (Stance("auto", mode="plan", limits=MODES["plan"]), "ask", "allow"),
+    ],
+)
+def test_presets_and_modes_say_what_a_command_may_reach(stance: Stance, action: str, ruled: str) -> None:
+    given = {"host": "pypi.example", "port": 443, "command": "pip install x"}
+    assert tool("network", given, stance=stance).action == action
+    assert tool("network", given, allow("pypi.example", tool="network"), stance=stance).action == ruled
+    assert tool("network", given, deny("*", "server", tool="network"), stance=stance).action == "deny"

@@ -16,7 +16,7 @@ from app.errors import Denied
 from app.files import service as files
 from app.files.paths import Root
 from app.files.service import Found
-from app.processes.spawn import Place
+from app.processes.spawn import Permit, Place
 
 SCRATCH = "/tmp"  # noqa: S108 - what agents call their scratch directory
 LINE_LIMIT = 2_000
@@ -61,7 +61,8 @@ class ToolContext:
 
     `directory` is the session's, in `root`; `private` holds HOME and the scratch directory of commands;
     `stamps` say which content of a file was last seen, by path relative to the root (see `stamps_of`);
-    `answers` are those to the tool's questions, a list of chosen labels for each.
+    `answers` are those to the tool's questions, a list of chosen labels for each; `permit` is asked about each host
+    that a command wants to reach, None for no network.
     """
 
     root: Root
@@ -75,6 +76,7 @@ class ToolContext:
     answers: list[list[str]] | None = None
     also: tuple[Path, ...] = ()
     network: bool = False
+    permit: Permit | None = None
     sandbox: bool | None = None
 
     @property

@@ -112,7 +112,7 @@ def draw_asked(actor: Actor, fact: Any) -> list[str]:
             live.partial("#needs-you", "upsert", row),
             live.partial("#inbox-more", "outerHTML", more),
         ]
-    return partials
+    return [*partials, *_session_row(actor, ask)]
 
 
 @slots.draws(events.Answered, events.Withdrawn)
@@ -121,7 +121,7 @@ def draw_answered(actor: Actor, fact: Any) -> list[str]:
     ask = Ask(**fact.event.ask)
     if not accounts.may(actor, "approvals:answer", ask):
         return []
-    return [_count(actor), live.partial(f"#ask-row-{ask.id}", "delete")]
+    return [_count(actor), live.partial(f"#ask-row-{ask.id}", "delete"), *_session_row(actor, ask)]
 
 
 def _mine(actor: Actor) -> list[Ask]:
@@ -131,10 +131,29 @@ def _mine(actor: Actor) -> list[Ask]:
     return [ask for ask in service.waiting(actor) if accounts.may(actor, "approvals:answer", ask)]
 
 
+def _session_row(actor: Actor, ask: Ask) -> list[str]:
+    """The session in lists: other asks change its state, which draws it; one for a host leaves it running."""
+    if ask.tool != "network":
+        return []
+    partials: list[str] = slots.gather("session.row", actor, ask.session_id)["partials"]
+    return partials
+
+
 def _count(actor: Actor) -> str:
     number = service.count_waiting(actor)
     return live.partial(".inbox-count", "innerHTML", str(number) if number else "")
 
 
-def _by_call(found: list[Ask], session: Session) -> dict[str, Ask]:
-    return {ask.call_id: ask for ask in found if ask.session_id == session.id}
+class _ByCall(dict[str, Ask]):
+    """The asks of a session by call; those of running commands about hosts are in `hosts`, several for a call."""
+
+    def __init__(self, own: list[Ask]) -> None:
+        super().__init__({ask.call_id: ask for ask in own if ask.tool != "network"})
+        self.hosts: dict[str, list[Ask]] = {}
+        for ask in own:
+            if ask.tool == "network":
+                self.hosts.setdefault(ask.call_id, []).append(ask)
+
+
+def _by_call(found: list[Ask], session: Session) -> _ByCall:
+    return _ByCall([ask for ask in found if ask.session_id == session.id])

@@ -51,12 +51,14 @@ def is_waiting(connection: sa.Connection, run_id: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def withdraw(connection: sa.Connection, *, session_id: str = "", run_id: str = "") -> int:
-    """Nobody needs to answer any more what a run or a session asked; returns how many asks that were.
+def withdraw(connection: sa.Connection, *, session_id: str = "", run_id: str = "", part_id: str = "") -> int:
+    """Nobody needs to answer any more what a session, a run or one call asked; returns how many asks that were.
 
     The fact names the ask and says nothing of what was asked, because it may outlive a deleted session.
     """
-    which = ASKS.c.run_id == run_id if run_id else ASKS.c.session_id == session_id
+    whose = (ASKS.c.part_id, part_id) if part_id else (ASKS.c.run_id, run_id) if run_id else None
+    column, value = whose or (ASKS.c.session_id, session_id)
+    which = column == value
     rows.lock_waiting(connection, which)
     found = rows.many(connection, which, ASKS.c.state == "waiting")
     for each in found:

@@ -68,6 +68,7 @@ def go_on(connection: sa.Connection, run_ids: Iterable[str]) -> None:
 
 def _too_late(found: Ask) -> str:
     if found.state == "withdrawn":
-        return "Nobody needs to answer this any more: the run was stopped."
+        why = "the command has ended" if found.tool == "network" else "the run was stopped"
+        return f"Nobody needs to answer this any more: {why}."
     seconds = max(0, (ids.now() - (found.answered or 0)) // 1000)
     return f"Answered by {found.answered_name} {seconds} s before you: {SAID.get(found.reply, found.reply)}."

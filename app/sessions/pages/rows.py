@@ -55,8 +55,8 @@ def of(actor: Actor, found: Sequence[Session]) -> list[Row]:
 
 
 def act_of(session: Session, ask: Any) -> str:
-    """What a session did last, or what it asks while it waits for this person."""
-    if session.state != "waiting" or ask is None:
+    """What a session did last, or what it asks this person, also while it runs."""
+    if not session.is_busy or ask is None:
         return session.last_act
     return str(ask.questions[0].get("question", "") if ask.kind == "question" else ask.title)[:200]
 
@@ -125,7 +125,17 @@ def _with_children(rows: list[Row], below: dict[str, list[Row]]) -> list[Row]:
 @slots.draws(events.SessionCreated, events.SessionUpdated)
 def draw_row(actor: Actor, fact: Any) -> list[str]:
     """The session's row in the table and at the left of a session, and how many run."""
-    session = Session(**fact.event.session)
+    return _drawn(actor, Session(**fact.event.session))
+
+
+@slots.fill("session.row")
+def fill_row(actor: Actor, session_id: str) -> dict[str, Any]:
+    """The same partials for a room above that has changed what the row shows; none for a session that is gone."""
+    session = service.get_many(actor, [session_id]).get(session_id)
+    return {"partials": _drawn(actor, session) if session else []}
+
+
+def _drawn(actor: Actor, session: Session) -> list[str]:
     row = of(actor, [session])[0]
     places = [live.partial(f"#row-{session.id}", "outerHTML", render_template("sessions/_row.html", row=row))]
     if session.archived:

@@ -25,6 +25,7 @@ class Figures:
     window: int | None = None
     cap: float | None = None
     sandbox: str = ""
+    network: str = ""
     changed: list[Any] = field(default_factory=list)
 
 
@@ -43,6 +44,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
         context=(session.tokens or {}).get("context", 0),
         window=given.pop("window", None),
         sandbox=given.pop("sandbox", ""),
+        network=given.pop("network", ""),
         changed=given.pop("changed", []),
     )
     return {
