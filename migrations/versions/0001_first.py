@@ -105,10 +105,13 @@ def upgrade() -> None:
     sa.Column('files', Json, nullable=False),
     sa.Column('skipped', Json, nullable=False),
     sa.Column('note', sa.String(length=500), nullable=False),
+    sa.Column('lost', sa.String(length=200), nullable=False),
+    sa.Column('talk', Json, nullable=True),
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('session_id', 'number')
     )
+    op.create_index('checkpoint_created', 'checkpoint', ['created'], unique=False)
     op.create_index('checkpoint_message', 'checkpoint', ['session_id', 'message_id'], unique=False)
     op.create_table('directory_refusal',
     sa.Column('path', sa.String(length=1024), nullable=False),
@@ -389,6 +392,7 @@ def downgrade() -> None:
     op.drop_table('event')
     op.drop_table('directory_refusal')
     op.drop_index('checkpoint_message', table_name='checkpoint')
+    op.drop_index('checkpoint_created', table_name='checkpoint')
     op.drop_table('checkpoint')
     op.drop_table('audit_seal')
     op.drop_table('audit')
