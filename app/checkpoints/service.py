@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app import config, db
 from app.accounts import service as accounts
-from app.actor import Actor, Scope
+from app.actor import SYSTEM, Actor, Scope
 from app.checkpoints import rows
 from app.checkpoints.compare import FileDiff
 from app.checkpoints.going import (
@@ -29,7 +29,9 @@ from app.checkpoints.rows import Checkpoint
 from app.checkpoints.shadow import Shadow, Skipped
 from app.checkpoints.taking import after, before, settle
 from app.events import service as events
+from app.projects import service as projects
 from app.sessions import events as session_events
+from app.sessions import service as sessions
 
 __all__ = [
     "Checkpoint",
@@ -94,8 +96,11 @@ def start() -> None:
 
 
 def _forget(fact: session_events.SessionDeleted) -> None:
-    """Delete a session's checkpoints and let their trees go."""
+    """Delete a session's checkpoints and let their trees go; its worktree too, if nobody loses anything with it."""
     with db.transaction() as conn:
         gone = rows.delete_of(conn, fact.session_id)
     for project in {one.project for one in gone}:
         Shadow.of(project).forget(one.id for one in gone if one.project == project)
+    directory = fact.session["directory"]
+    if not sessions.find_page(SYSTEM, directory=directory, limit=1):
+        projects.release(directory)

@@ -192,6 +192,22 @@ def upgrade() -> None:
     sa.Column('master_id', sa.String(length=16), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
+    op.create_table('worktree',
+    sa.Column('id', sa.String(length=40), nullable=False),
+    sa.Column('project', sa.String(length=40), nullable=False),
+    sa.Column('name', sa.String(length=100), nullable=False),
+    sa.Column('directory', sa.String(length=4096), nullable=False),
+    sa.Column('branch', sa.String(length=255), nullable=False),
+    sa.Column('repository', sa.String(length=4096), nullable=False),
+    sa.Column('git_dir', sa.String(length=4096), nullable=False),
+    sa.Column('admin', sa.String(length=4096), nullable=False),
+    sa.Column('owner', sa.String(length=40), nullable=False),
+    sa.Column('created', sa.BigInteger(), nullable=False),
+    sa.Column('missing', sa.BigInteger(), nullable=True),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('directory')
+    )
+    op.create_index(op.f('ix_worktree_project'), 'worktree', ['project'], unique=False)
     op.create_table('session',
     sa.Column('id', sa.String(length=40), nullable=False),
     sa.Column('project', sa.String(length=40), nullable=False),
@@ -381,6 +397,8 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_session_updated'), table_name='session')
     op.drop_index(op.f('ix_session_parent_id'), table_name='session')
     op.drop_table('session')
+    op.drop_index(op.f('ix_worktree_project'), table_name='worktree')
+    op.drop_table('worktree')
     op.drop_table('secret_master')
     op.drop_table('secret_key')
     op.drop_table('secret')

@@ -69,7 +69,7 @@ def index() -> Response:
     if request.args.get("from") is not None or "compare" in request.args:
         context |= _comparison(actor, session, rows)
     else:
-        context |= _chosen(actor, session, rows)
+        context |= _chosen(actor, rows)
     if web.is_htmx():
         return web.fragment("checkpoints/index.html", "difference", **context)
     return web.page("checkpoints/index.html", **context)
@@ -176,7 +176,7 @@ def _number(name: str) -> int | None:
     return int(text)
 
 
-def _chosen(actor: Actor, session: Session, rows: list[timeline.Row]) -> dict[str, Any]:
+def _chosen(actor: Actor, rows: list[timeline.Row]) -> dict[str, Any]:
     """The checkpoint that is looked at, and what is shown of it."""
     number = _number("at")
     usable = [row for row in rows if not row.one.lost]
