@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -16,80 +13,14 @@ from app.checkpoints import figures as counting
 from app.checkpoints import service as checkpoints
 from app.checkpoints import taking
 from app.errors import Conflict, NoSpace, NotFound, Unavailable
-from app.projects import service as projects
 from app.sessions import service as sessions
-from app.sessions.service import Hold, Session
-from tests.checkpoints.conftest import write
-
-Act = Callable[[], object]
-
-
-@dataclass
-class Agent:
-    """Drives runs of one session by hand: a prompt, then steps that change files."""
-
-    actor: Actor
-    session: Session
-    hold: Hold | None = None
-    prompt: str = ""
-
-    @property
-    def place(self) -> Path:
-        return Path(self.session.directory)
-
-    def ask(self, text: str) -> str:
-        """Send a prompt and take its run; returns the message's id."""
-        message, run_id = sessions.send(self.actor, self.session.id, [{"type": "text", "text": text}])
-        assert run_id is not None
-        self.hold, self.prompt = sessions.take(run_id), message.id
-        return message.id
-
-    def step(self, *acts: Act, paths: tuple[str, ...] = ()) -> list[str]:
-        """One assistant message with a tool part for each act; returns the ids of message and parts."""
-        assert self.hold is not None
-        message = sessions.add_message(self.hold, {"parentID": self.prompt})
-        found = [message.id]
-        for act in acts:
-            part = sessions.add_part(self.hold, message.id, "tool", {"tool": "edit", "state": {}})
-            checkpoints.before(self.hold, message.id, part.id, paths=paths)
-            act()
-            checkpoints.after(self.hold, message.id, part.id, paths=paths)
-            found.append(part.id)
-        return found
-
-    def rest(self) -> None:
-        """End the run."""
-        assert self.hold is not None
-        sessions.finish(self.hold, "completed")
-
-    def turn(self, text: str, *acts: Act) -> str:
-        """A prompt, one step, and idle; returns the prompt's id."""
-        asked = self.ask(text)
-        self.step(*acts)
-        self.rest()
-        return asked
-
-    def writes(self, path: str, content: str) -> Act:
-        return lambda: write(self.place, path, content)
-
-    def content(self, path: str) -> str | None:
-        file = self.place / path
-        return file.read_text() if file.exists() else None
-
-    def now(self) -> Session:
-        return sessions.get(self.actor, self.session.id)
+from tests.checkpoints.conftest import Agent, write
 
 
 @pytest.fixture(autouse=True)
 def _engine_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are driven by the tests."""
     monkeypatch.setitem(dispatch._works, "agent.advance", lambda *args: None)
-
-
-@pytest.fixture
-def agent(alice: Actor, repository: Path) -> Agent:
-    projects.add(alice, str(repository))
-    return Agent(alice, sessions.create(alice, projects.resolve(alice, str(repository)), title="Fix"))
 
 
 def kinds(agent: Agent) -> list[tuple[int, str]]:
