@@ -267,8 +267,10 @@ def _go_back(
             record.audit(conn, actor, "checkpoint.restore", session.id, {"number": new.number, "note": note})
         try:
             done = putback.carry_out(shadow, Path(session.directory), planned)
-        except (git.GitFailed, OSError) as error:
-            raise taking.problem_of(error) from error
+        except git.GitFailed as error:
+            raise taking.unreadable(error) from error
+        except OSError as error:
+            raise taking.problem_of(error, "Not all files could be put back") from error
     with db.transaction() as conn:
         fact = FilesRestored(session.id, new.number, list(done.restored), list(done.removed))
         record.event(conn, fact, Scope(session.owner, session.project, session.visibility))

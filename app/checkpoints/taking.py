@@ -199,10 +199,10 @@ def _is_older(path: Path, moment: int) -> bool:
         return False
 
 
-def problem_of(error: git.GitFailed | OSError) -> Problem:
+def problem_of(error: git.GitFailed | OSError, what: str = "No checkpoint could be made") -> Problem:
     """Return what to tell people about a snapshot or restore that failed."""
     text = error.stderr if isinstance(error, git.GitFailed) else str(error)
     if "No space left" in text or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpace("No checkpoint could be made: the disk is full.")
+        return NoSpace(f"{what}: the disk is full.")
     reason = error.reason if isinstance(error, git.GitFailed) else error.strerror or "the disk refused"
-    return Unavailable(f"No checkpoint could be made: {reason.rstrip('.')}.")
+    return Unavailable(f"{what}: {reason.rstrip('.')}.")

@@ -1,5 +1,6 @@
 """The tables of projects: the registered roots, our worktrees of them, and the directories that were
-refused."""
+refused.
+"""
 
 from __future__ import annotations
 
