@@ -243,10 +243,11 @@ def _remove(actor: Actor, one: Worktree, standing: Standing) -> None:
     """Remove the directory, what the repository knows of it, and a branch with nothing of its own."""
     repository = Path(one.repository)
     try:
+        # By ourselves: git would first read what an agent may have made of the worktree's .git.
+        if one.path.exists():
+            shutil.rmtree(one.path)
         if repository.is_dir() and one.path in git.list_worktrees(repository):
             git.remove_worktree(repository, one.path)
-        elif one.path.exists():
-            shutil.rmtree(one.path)
         if not standing.own and not standing.problem and git.has_branch(repository, one.branch):
             git.remove_branch(repository, one.branch)
     except (git.GitFailed, OSError) as error:
