@@ -204,7 +204,7 @@ def _workspace(place: Place) -> Iterator[str]:
     for link, target in known.links:
         yield from ("--symlink", target, str(link))
     for root in sorted({*place.roots, *place.keep}, key=_depth):
-        yield from _show("--ro-bind" if root in place.keep else "--bind", root, root)
+        yield from _show("--ro-bind-try" if root in place.keep else "--bind", root, root)
     if _alias_is_free(place):
         yield from _show("--bind", place.workspace, HOME_ALIAS)
     yield from ("--bind", str(place.home), str(place.home))

@@ -23,6 +23,7 @@ from app.projects.trees import Standing, Worktree
 from app.projects.worktrees import (
     Beside,
     beside,
+    directories_of,
     get_worktree,
     list_worktrees,
     reconcile,
@@ -44,6 +45,7 @@ __all__ = [
     "cancel",
     "describe",
     "describe_directory",
+    "directories_of",
     "ensure_defaults",
     "get",
     "get_worktree",

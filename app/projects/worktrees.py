@@ -86,6 +86,13 @@ def list_worktrees(actor: Actor, project: Project) -> list[tuple[Worktree, Stand
     return [(one, trees.look(one)) for one in found]
 
 
+def directories_of(actor: Actor, project: Project) -> list[str]:
+    """Return where a project's worktrees are, oldest first, without asking git how they stand."""
+    accounts.require(actor, "projects:read", project)
+    with db.read() as conn:
+        return [one.directory for one in trees.select(conn, table.c.project == project.id)]
+
+
 def get_worktree(actor: Actor, worktree_id: str) -> Worktree:
     """Return one worktree; raises NotFound."""
     with db.read() as conn:
