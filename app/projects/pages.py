@@ -124,7 +124,8 @@ def _index(
     rows = [_row(project, figures, service.list_worktrees(actor, project)) for project in service.list_all(actor)]
     refused = service.list_refusals(actor)[:REFUSED] if accounts.may(actor, "projects:write") else []
     wanted = next((row for row in rows if row.project.id == chosen), None)
-    shown = wanted or next((row for row in rows if row.project.state == "ready"), None)
+    ready = sorted((row for row in rows if row.project.state == "ready"), key=lambda row: -(row.updated or 0))
+    shown = wanted or next(iter(ready), None)
     places = [one.directory for one, _standing in shown.worktrees] if shown else []
     return web.page(
         "projects/index.html",
