@@ -142,6 +142,6 @@ def test_a_worktree_is_begun_at_home_and_removed_by_its_name(shop: Shop, open_pa
     expect(row).to_contain_text("1 file not committed")
     row.locator("summary").click()
     row.get_by_label(f"Type {name} to remove it").fill(name)
-    row.get_by_role("button", name=f"Remove {name}").click()
+    row.get_by_role("button", name="Remove worktree").click()
     expect(page.locator(".trees > li", has_text=f"signalcabin/{name}")).to_have_count(0)
     assert not place.exists()
