@@ -17,6 +17,7 @@ SWEEP = 3600.0
 _logger = logging.getLogger(__name__)
 
 
+@dispatch.actor("checkpoints.tidy")
 @dispatch.every(SWEEP)
 def tidy() -> None:
     """Drop the checkpoints that are too old, and free their space; nothing while the days are set to 0."""

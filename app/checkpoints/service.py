@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app import config, db
+from app import config, db, dispatch
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor, Scope
 from app.checkpoints import rows
@@ -91,8 +91,9 @@ def size_of(actor: Actor, project_id: str) -> int:
 
 
 def start() -> None:
-    """At start: forget the checkpoints of sessions that are deleted."""
+    """At start: forget the checkpoints of sessions that are deleted, and those that became too old meanwhile."""
     events.listen(session_events.SessionDeleted, _forget)
+    dispatch.wake("checkpoints.tidy")
 
 
 def _forget(fact: session_events.SessionDeleted) -> None:

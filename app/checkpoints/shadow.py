@@ -240,7 +240,7 @@ class Shadow:
 
     def size(self) -> int:
         """Return how many bytes the shadow takes on disk."""
-        return sum(file.stat().st_blocks * 512 for file in self.git_dir.rglob("*") if file.is_file())
+        return sum(_blocks(file) for file in self.git_dir.rglob("*"))
 
     @property
     def _alternates(self) -> Path:
@@ -342,6 +342,15 @@ class Shadow:
         fresh.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)), "utf-8", "surrogateescape")
         fresh.replace(self._alternates)
         return True
+
+
+def _blocks(path: Path) -> int:
+    """Return the bytes that a file takes on disk, 0 for one that a repack removed meanwhile."""
+    try:
+        info = path.lstat()
+    except FileNotFoundError:
+        return 0
+    return info.st_blocks * 512 if stat.S_ISREG(info.st_mode) else 0
 
 
 def _layout(directory: Path) -> git.Layout | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,28 +56,14 @@ def add_worktree(actor: Actor, project: Project, toplevel: Path, words: str) -> 
     accounts.require(actor, "projects:read", project)
     accounts.require(actor, "sessions:write", Scope(actor.user, project.id))
     git_dir = _shared(project, toplevel)
-    for name in _names(words):
+    with _alone(project):
+        name = _free_name(toplevel, above() / project.id, words)
         target, branch = above() / project.id / name, f"{PREFIX}{name}"
-        if target.exists() or git.has_branch(toplevel, branch):
-            continue
         admin = _make(toplevel, target, branch)
-        new = Worktree(
-            id=ids.random("wtr"),
-            project=project.id,
-            name=name,
-            directory=str(target),
-            branch=branch,
-            repository=str(toplevel),
-            git_dir=str(git_dir),
-            admin=str(admin),
-            owner=actor.user,
-            created=ids.now(),
-            missing=None,
-        )
+        new = _fresh(project, target, branch, toplevel, git_dir, admin, actor.user)
         with db.transaction() as conn:
             record.audit(conn, actor, "worktree.add", new.id, {"project": project.id, "branch": branch})
             return trees.insert(conn, new)
-    raise Conflict("There are too many worktrees of this name.")
 
 
 def list_worktrees(actor: Actor, project: Project) -> list[tuple[Worktree, Standing]]:
@@ -157,6 +145,7 @@ def reconcile() -> None:
             continue
         if not is_there:
             _logger.warning("the worktree %s is missing: %s", one.name, one.directory)
+            _let_go(Path(one.repository), one.path)
         with db.transaction() as conn:
             trees.update(conn, one, missing=None if is_there else ids.now())
     for project in rows.listed():
@@ -173,34 +162,77 @@ def _reconcile(project: Project, known: set[str]) -> None:
         _logger.warning("the worktrees of %s can't be listed: %s", project.name, error.reason)
         return
     for path in listed:
-        try:
-            if not path.exists():
-                # Only this one: a prune would also drop other people's worktrees on disks that are not mounted.
-                git.remove_worktree(project.path, path)
-            elif str(path) not in known and git.is_toplevel(path):
+        if not path.exists():
+            _let_go(project.path, path)
+        elif str(path) not in known and git.is_toplevel(path):
+            with _alone(project):
                 _take_in(project, path)
-        except git.GitFailed as error:
-            _logger.warning("the worktree %s is left as it is: %s", path.name, error.reason)
+
+
+def _let_go(repository: Path, path: Path) -> None:
+    """Let a repository forget a worktree that is missing; its branch stays.
+
+    Only this one: a prune would also drop other people's worktrees, on disks that are not mounted now.
+    """
+    try:
+        if repository.is_dir() and path in git.list_worktrees(repository):
+            git.remove_worktree(repository, path)
+    except git.GitFailed as error:
+        _logger.warning("the worktree %s is left as it is: %s", path.name, error.reason)
 
 
 def _take_in(project: Project, path: Path) -> None:
-    """Store a worktree that a start which was killed had made."""
-    git_dir, admin = _shared(project, project.path), git.own_dir(path)
-    new = Worktree(
+    """Store a worktree that a start which was killed had made, unless it was being made just now."""
+    with db.read() as conn:
+        if trees.select(conn, table.c.directory == str(path)):
+            return
+    try:
+        git_dir, admin = _shared(project, project.path), git.own_dir(path)
+    except (Problem, git.GitFailed) as error:
+        _logger.warning("the worktree %s is left as it is: %s", path.name, error)
+        return
+    branch = git.branch(path) or f"{PREFIX}{path.name}"
+    with db.transaction() as conn:
+        trees.insert(conn, _fresh(project, path, branch, project.path, git_dir, admin, project.owner))
+
+
+@contextmanager
+def _alone(project: Project) -> Iterator[None]:
+    """Make or take in worktrees of a project one at a time, among the threads and processes of this machine."""
+    above().mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(above() / f"{project.id}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _free_name(toplevel: Path, place: Path, words: str) -> str:
+    """Return the first name made of the words that neither a directory nor a branch has."""
+    for name in _names(words):
+        if not (place / name).exists() and not git.has_branch(toplevel, f"{PREFIX}{name}"):
+            return name
+    raise Conflict("There are too many worktrees of this name.")
+
+
+def _fresh(
+    project: Project, path: Path, branch: str, repository: Path, git_dir: Path, admin: Path, owner: str
+) -> Worktree:
+    """Return a worktree that is not stored yet."""
+    return Worktree(
         id=ids.random("wtr"),
         project=project.id,
         name=path.name,
         directory=str(path),
-        branch=git.branch(path) or f"{PREFIX}{path.name}",
-        repository=project.root,
+        branch=branch,
+        repository=str(repository),
         git_dir=str(git_dir),
         admin=str(admin),
-        owner=project.owner,
+        owner=owner,
         created=ids.now(),
         missing=None,
     )
-    with db.transaction() as conn:
-        trees.insert(conn, new)
 
 
 def _shared(project: Project, toplevel: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,14 @@ def test_a_git_directory_outside_the_project_is_not_opened(owner: Actor, billing
     (billing.path / ".git").write_text(f"gitdir: {secret}/.git\n")
     with pytest.raises(Invalid, match="outside the project"):
         make(owner, billing)
+
+
+def test_many_at_once_get_names_of_their_own(owner: Actor, billing: Project) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _number: make(owner, billing).directory, range(4)))
+    assert len({path.name for path in made}) == 4
+    assert all((path / "a.txt").exists() for path in made)
+    assert len(projects.list_worktrees(owner, billing)) == 4
 
 
 def test_one_that_fails_half_way_leaves_nothing(
@@ -268,6 +277,19 @@ def test_a_start_tells_which_are_missing_and_its_repository_forgets_them(owner: 
     projects.remove_worktree(owner, one.id)
     assert projects.list_worktrees(owner, billing) == []
     assert git.find_blob(billing.path, one.branch, "b.txt") == b"x\n"
+
+
+def test_a_start_lets_a_nested_repository_forget_too(owner: Actor, billing: Project) -> None:
+    inner = billing.path / "vendored"
+    inner.mkdir()
+    (inner / "x.txt").write_text("x\n")
+    git.commit_all(inner, "Theirs", "2026-01-05T09:00:00Z")
+    place = projects.resolve(owner, str(inner))
+    made = projects.with_worktree(owner, place.project, place.directory, "Inner").directory
+    assert (made / "x.txt").exists()
+    shutil.rmtree(made)
+    projects.reconcile()
+    assert git.list_worktrees(inner) == [inner]
 
 
 def test_a_start_leaves_other_peoples_worktrees_alone(owner: Actor, billing: Project, tmp_path: Path) -> None:
