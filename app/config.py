@@ -45,6 +45,8 @@ class Config:
     worker_threads: int = 8
     streams_per_user: int = 200
     durability: str = "normal"
+    checkpoint_days: int = 30
+    checkpoint_keep: int = 20
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -88,6 +90,8 @@ class Config:
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+            checkpoint_days=_number("CHECKPOINT_DAYS", get("CHECKPOINT_DAYS") or "30"),
+            checkpoint_keep=_number("CHECKPOINT_KEEP", get("CHECKPOINT_KEEP") or "20"),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 

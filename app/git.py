@@ -24,6 +24,7 @@ from pathlib import Path
 from app import config
 
 TIMEOUT = 20.0
+CHECKOUT = 600.0
 _KEPT = ("PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _ALWAYS = {
     "LC_ALL": "C.UTF-8",
@@ -328,6 +329,59 @@ def find_blob(directory: Path, revision: str, path: str, limit: int = 10_000_000
         return run(["cat-file", "blob", name], directory) if size <= limit else None
     except (GitFailed, ValueError):
         return None
+
+
+def common_dir(directory: Path) -> Path:
+    """Return the git directory that all worktrees of a repository share."""
+    return Path(text(["rev-parse", "--path-format=absolute", "--git-common-dir"], directory))
+
+
+def own_dir(directory: Path) -> Path:
+    """Return the git directory of this checkout alone, which for a worktree lies within the shared one."""
+    return Path(text(["rev-parse", "--absolute-git-dir"], directory))
+
+
+def has_branch(directory: Path, name: str) -> bool:
+    """Tell whether a local branch of this name is there."""
+    return bool(text(["for-each-ref", "--format=x", f"refs/heads/{name}"], directory))
+
+
+def add_worktree(toplevel: Path, target: Path, branch: str) -> None:
+    """Make a worktree on a new branch that begins at HEAD; nothing of the repository's own runs meanwhile."""
+    made = ["worktree", "add", "-q", "--no-checkout", "--no-track", "-b", branch, "--", str(target), "HEAD"]
+    run(made, toplevel)
+    place = layout(target)
+    run(["read-tree", "--reset", "-u", place.head], target, env=_private_view(place), timeout=CHECKOUT)
+
+
+def list_worktrees(toplevel: Path) -> list[Path]:
+    """Return where the worktrees are that a repository knows, its own checkout first; missing ones too."""
+    fields = run(["worktree", "list", "--porcelain", "-z"], toplevel).split(b"\0")
+    return [Path(os.fsdecode(field[9:])) for field in fields if field.startswith(b"worktree ")]
+
+
+def remove_worktree(toplevel: Path, target: Path) -> None:
+    """Remove a worktree with all that is in it, or what the repository still knows of a missing one."""
+    run(["worktree", "remove", "--force", "--", str(target)], toplevel, timeout=CHECKOUT)
+
+
+def remove_branch(toplevel: Path, name: str) -> None:
+    """Remove a local branch, whatever it holds."""
+    run(["branch", "-q", "-D", "--", name], toplevel)
+
+
+def count_own(directory: Path, branches: Sequence[str]) -> int:
+    """Return how many commits HEAD and these branches hold that no remote and no other branch has."""
+    mine = [f"refs/heads/{name}" for name in branches if has_branch(directory, name)]
+    without = [f"--exclude={name}" for name in branches]
+    return int(text(["rev-list", "--count", "HEAD", *mine, "--not", "--remotes", *without, "--branches"], directory))
+
+
+def apart(directory: Path, base: str) -> tuple[int, int]:
+    """Return how many commits HEAD is ahead of and behind a branch."""
+    counted = text(["rev-list", "--left-right", "--count", f"refs/heads/{base}...HEAD"], directory)
+    behind, ahead = counted.split()
+    return int(ahead), int(behind)
 
 
 def commit_all(directory: Path, message: str, date: str) -> None:

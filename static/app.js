@@ -350,6 +350,20 @@
     if (event.target.matches(".pick-other")) one(".other", event.target.closest("label"))?.focus();
   });
 
+  /* A select that sends its form by itself needs no button beside it. */
+  all("[data-sent]").forEach((button) => { button.hidden = true; });
+  on("change", (event) => { if (event.target.matches("[data-send]")) event.target.form.requestSubmit(); });
+
+  /* A restore's button says how many files are chosen. */
+  on("change", (event) => {
+    const form = event.target.closest("form[data-restore]");
+    if (!form) return;
+    const count = all("[name=path]:checked", form).length;
+    const only = one(".for-code-only", form);
+    all("[data-chosen]", form).forEach((el) => { el.textContent = `${count} ${count === 1 ? "file" : "files"}`; });
+    if (only) only.disabled = !count;
+  });
+
   /* Toasts: one sentence and at most one act, 6 s, held while hovered or focused. */
   function toast(words, act) {
     const box = one("#toasts");

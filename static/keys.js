@@ -87,7 +87,7 @@
   });
 
   /* Single keys: only outside of fields, and only if the person has not switched them off. */
-  const go = { H: "Home", I: "Inbox", S: "Sessions", P: "Projects" };
+  const go = { H: "Home", I: "Inbox", S: "Sessions", P: "Projects", C: "Checkpoints" };
   const page = (letter) => one(`.rail a[title="${go[letter]}"]`).href;
   let goUntil = 0;
   function isSeen(el) {

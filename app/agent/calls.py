@@ -24,6 +24,7 @@ from app.approvals.service import Limits
 from app.checkpoints import service as checkpoints
 from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
+from app.projects import service as projects
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message, Part
 
@@ -306,6 +307,8 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
     states = [part.data["state"] for message in transcript for part in message.parts if part.type == "tool"]
     known = list(session.todos)
 
+    beside = projects.beside(session.directory)
+
     def set_todos(todos: list[dict[str, Any]]) -> None:
         sessions.set_todos(hold, todos)
         known[:] = todos
@@ -318,4 +321,6 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         stamps=tools.stamps_of(states),
         todos=known,
         set_todos=set_todos,
+        also=beside.also,
+        keep=beside.keep,
     )

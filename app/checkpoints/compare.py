@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app import git
 from app.checkpoints.shadow import Shadow, shown
 
 MAX_FILE = 512 * 1024
@@ -69,7 +70,7 @@ def diff(
         for entry in changed(shadow, tree_a, tree_b, renames=renames)
         if wanted is None or shown(entry.path) in wanted
     ]
-    sizes = _sizes(shadow, {name for entry in entries for name in (entry.old, entry.new)})
+    sizes = sizes_of(shadow, {name for entry in entries for name in (entry.old, entry.new)})
     fitting = _fitting(entries, sizes)
     contents = dict(blobs(shadow, {n for e in fitting for n in (e.old, e.new) if n in sizes}, sizes))
     patches = _patches(shadow, tree_a, tree_b, fitting, renames) if fitting else {}
@@ -99,7 +100,7 @@ def read(shadow: Shadow, tree: str, path: str, limit: int = MAX_FILE) -> bytes |
     if not listed:
         return None
     name = listed.split(b"\t")[0].split(b" ")[2].decode()
-    sizes = _sizes(shadow, {name})
+    sizes = sizes_of(shadow, {name})
     if sizes.get(name, limit + 1) > limit:
         return None
     return dict(blobs(shadow, {name}, sizes))[name]
@@ -108,7 +109,7 @@ def read(shadow: Shadow, tree: str, path: str, limit: int = MAX_FILE) -> bytes |
 def blobs(shadow: Shadow, names: Iterable[str], sizes: dict[str, int] | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield the named blobs with their content, reading no more than some 16 MB (or one blob) at a time."""
     names = [name for name in names if name.strip("0")]
-    known = _sizes(shadow, names) if sizes is None else sizes
+    known = sizes_of(shadow, names) if sizes is None else sizes
     batch: list[str] = []
     total = 0
     for name in names:
@@ -132,13 +133,16 @@ def _read(shadow: Shadow, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         at = end + size + 2
 
 
-def _sizes(shadow: Shadow, names: Iterable[str]) -> dict[str, int]:
-    """Return the size of each named blob; zeros are left out."""
+def sizes_of(shadow: Shadow, names: Iterable[str]) -> dict[str, int]:
+    """Return the size of each named blob, zeros left out; raise git.GitFailed when one is not there."""
     data = "".join(f"{name}\n" for name in names if name.strip("0")).encode()
     if not data:
         return {}
     lines = shadow.run(["cat-file", "--batch-check"], data=data).decode().splitlines()
-    return {words[0]: int(words[2]) for words in (line.split() for line in lines)}
+    found = [line.split() for line in lines]
+    if any(len(words) != 3 for words in found):
+        raise git.GitFailed(["cat-file"], 128, "what it held is not there any more")
+    return {words[0]: int(words[2]) for words in found}
 
 
 def _changed(shadow: Shadow, tree_a: str, tree_b: str, renames: bool, paths: Sequence[str]) -> list[Entry]:

@@ -22,7 +22,10 @@ checkpoint = sa.Table(
     sa.Column("files", db.Json, nullable=False),
     sa.Column("skipped", db.Json, nullable=False),
     sa.Column("note", sa.String(500), nullable=False),
+    sa.Column("lost", sa.String(200), nullable=False),
+    sa.Column("talk", db.Json, nullable=True),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("session_id", "number"),
     sa.Index("checkpoint_message", "session_id", "message_id"),
+    sa.Index("checkpoint_created", "created"),
 )

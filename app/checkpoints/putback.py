@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from app.checkpoints.compare import Entry, blobs, changed
+from app.checkpoints.compare import Entry, blobs, changed, sizes_of
 from app.checkpoints.shadow import Shadow, Skipped, beneath, shown
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -81,14 +81,16 @@ _WHY = {
 
 
 def carry_out(shadow: Shadow, directory: Path, planned: Plan) -> Outcome:
-    """Do what a plan says, removals first; raises OSError when the disk is full."""
+    """Do what a plan says, removals first; raises OSError when the disk is full, git.GitFailed when a file is lost."""
+    # Before anything changes: whatever can't be read any more must not leave half a restore.
+    sizes = sizes_of(shadow, {entry.new for entry in planned.put_back})
     kept: list[Skipped] = []
     removed = _each(planned.removed, kept, partial(_remove, directory))
     waiting: dict[str, list[Entry]] = {}
     for entry in planned.put_back:
         waiting.setdefault(entry.new, []).append(entry)
     restored: list[str] = []
-    for name, content in blobs(shadow, waiting):
+    for name, content in blobs(shadow, waiting, sizes):
         restored += _each(waiting[name], kept, partial(_put, directory, content))
     return Outcome(tuple(sorted(restored)), tuple(removed), (*planned.kept, *kept))
 

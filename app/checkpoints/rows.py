@@ -23,7 +23,8 @@ class Checkpoint:
     kind: before or after a changing step, restore (made by itself before a restore), or failed (see note).
     base is the tree that files were counted against: what the step found, for a restore the tree itself.
     files: {path, status, additions, deletions}, and kept: true where the agent can't have written it.
-    skipped: {path, reason} of what was left out.
+    skipped: {path, reason} of what was left out. lost: why it can't be gone back to any more, or "".
+    talk: the session's revert mark before and after a restore that moved it ({was, now}), else None.
     """
 
     id: str
@@ -39,6 +40,8 @@ class Checkpoint:
     files: list[dict[str, Any]]
     skipped: list[dict[str, str]]
     note: str
+    lost: str
+    talk: dict[str, Any] | None
     created: int
 
     @property
@@ -76,9 +79,18 @@ def get(conn: sa.Connection, checkpoint_id: str) -> Checkpoint:
     return Checkpoint(**row._asdict())
 
 
+def find_number(conn: sa.Connection, session_id: str, number: int) -> Checkpoint:
+    """Return a session's checkpoint by its number; raise NotFound."""
+    query = sa.select(*_columns).where(table.c.session_id == session_id, table.c.number == number)
+    row = conn.execute(query).first()
+    if row is None:
+        raise NotFound("checkpoint", f"#{number}")
+    return Checkpoint(**row._asdict())
+
+
 def find_last(conn: sa.Connection, session_id: str) -> Checkpoint | None:
-    """Return the newest checkpoint that has a tree."""
-    mine = sa.select(*_columns).where(table.c.session_id == session_id, table.c.tree != "")
+    """Return the newest checkpoint that has a tree, and has it still."""
+    mine = sa.select(*_columns).where(table.c.session_id == session_id, table.c.tree != "", table.c.lost == "")
     row = conn.execute(mine.order_by(table.c.number.desc()).limit(1)).first()
     return Checkpoint(**row._asdict()) if row else None
 
@@ -99,3 +111,24 @@ def delete_of(conn: sa.Connection, session_id: str) -> list[Checkpoint]:
     gone = of_session(conn, session_id)
     conn.execute(table.delete().where(table.c.session_id == session_id))
     return gone
+
+
+def count(conn: sa.Connection, project: str) -> int:
+    """Return how many checkpoints a project has."""
+    made = sa.select(sa.func.count()).where(table.c.project == project, table.c.kind != "failed")
+    return conn.scalar(made) or 0
+
+
+def sessions_before(conn: sa.Connection, moment: int) -> list[str]:
+    """Return the sessions that have checkpoints from before a moment."""
+    return list(conn.scalars(sa.select(table.c.session_id).where(table.c.created < moment).distinct()))
+
+
+def delete_below(conn: sa.Connection, session_id: str, number: int) -> None:
+    """Delete a session's checkpoints below a number."""
+    conn.execute(table.delete().where(table.c.session_id == session_id, table.c.number < number))
+
+
+def mark_lost(conn: sa.Connection, checkpoint_ids: list[str], why: str) -> None:
+    """Note that what these held is gone."""
+    conn.execute(table.update().where(table.c.id.in_(checkpoint_ids), table.c.lost == "").values(lost=why[:200]))

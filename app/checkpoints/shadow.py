@@ -35,6 +35,7 @@ _SETTINGS = """
 [index]
 \tskipHash = true
 """
+_REPACK = ("repack", "-a", "-d", "-q", "--no-write-bitmap-index")
 # The tree holds bytes as they are on disk: no line ends, keywords, encodings or filters (such as lfs) in
 # between.
 _ATTRIBUTES = "* -text !eol !crlf !filter !ident !working-tree-encoding\n"
@@ -99,6 +100,11 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def base_of(name: str) -> str:
+    """Return the name under which the base of a snapshot is kept, once nothing else keeps it."""
+    return f"{name}-base"
+
+
 class Shadow:
     """The shadow repository of one project; opening it does no I/O."""
 
@@ -148,6 +154,9 @@ class Shadow:
             is_first = not self._index(directory).exists()
             try:
                 tree, skipped = self._store(directory, also)
+                if self._alternates.exists() and not is_first:
+                    # What is borrowed and has gone since is taken from the disk again, while it is there.
+                    self._insist(tree)
             except git.GitFailed:
                 # An index that lost its objects, or that git can't read, is made again; nothing else is
                 # lost with it.
@@ -158,30 +167,58 @@ class Shadow:
             return Snapshot(tree, tuple(skipped), is_first, self._alternates.exists())
 
     def has(self, tree: str) -> bool:
-        """Tell whether a tree is still here."""
+        """Tell whether a tree is still here, with everything in it."""
         try:
-            self.run(["cat-file", "-e", f"{tree}^{{tree}}"])
+            self._insist(tree)
         except git.GitFailed:
             return False
         return True
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Let go of snapshots kept under these names; `settle` then frees what only they needed."""
-        lines = "".join(f"delete refs/keep/{name}\n" for name in names)
+    def kept(self) -> dict[str, str]:
+        """Return the tree of each snapshot that is kept, by its name."""
+        if not self.git_dir.exists():
+            return {}
+        lines = self.run(["for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/keep"]).decode()
+        return dict(line.split(" ") for line in lines.splitlines() if " " in line)
+
+    def keep(self, name: str, tree: str) -> None:
+        """Keep a tree that is here already under a further name."""
         with self.locked():
-            if self.git_dir.exists():
+            self.run(["update-ref", f"refs/keep/{name}", tree])
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let go of snapshots kept under these names, and of their bases; `free` then frees what only they needed."""
+        with self.locked():
+            known = self.kept()
+            gone = [kept for name in names for kept in (name, base_of(name)) if kept in known]
+            if gone:
+                lines = "".join(f"delete refs/keep/{name}\n" for name in gone)
                 self.run(["update-ref", "--stdin"], data=lines.encode())
+
+    def lost(self) -> list[str]:
+        """Return the names of the snapshots that miss something they borrowed."""
+        return [name for name, tree in self.kept().items() if not self.has(tree)]
+
+    def free(self) -> None:
+        """Give back the space of what was let go; copies what is borrowed first, and holds the lock at its end."""
+        if not self.git_dir.exists():
+            return
+        self.settle()
+        with self.locked():
+            self.run(_REPACK)
+            self.run(["prune", "--expire=now"])
+            self.run(["pack-refs", "--all"])
 
     def settle(self) -> None:
         """Copy all borrowed objects into the shadow and borrow no more; long, but holds the lock only at its
         end.
         """
-        repack = ["repack", "-a", "-d", "-q", "--no-write-bitmap-index"]
-        self.run(repack)
+        # A snapshot under way beside us may need what no name leads to yet.
+        self.run([*_REPACK, "--keep-unreachable"])
         with self.locked():
             if not self._alternates.exists():
                 return
-            self.run(repack)
+            self.run([*_REPACK, "--keep-unreachable"])
             borrowed = self._alternates.with_suffix(".borrowed")
             self._alternates.replace(borrowed)
             try:
@@ -191,6 +228,10 @@ class Shadow:
                 raise
             borrowed.unlink()
 
+    def _insist(self, tree: str) -> None:
+        """Raise git.GitFailed unless a tree is here with everything in it."""
+        self.run(["rev-list", "--objects", "--quiet", tree])
+
     def ignored(self, directory: Path, limit: int = 20) -> list[str]:
         """Return up to `limit` ignored files and whole directories (these end with a slash)."""
         args = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"]
@@ -199,7 +240,7 @@ class Shadow:
 
     def size(self) -> int:
         """Return how many bytes the shadow takes on disk."""
-        return sum(file.stat().st_blocks * 512 for file in self.git_dir.rglob("*") if file.is_file())
+        return sum(_blocks(file) for file in self.git_dir.rglob("*"))
 
     @property
     def _alternates(self) -> Path:
@@ -301,6 +342,15 @@ class Shadow:
         fresh.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)), "utf-8", "surrogateescape")
         fresh.replace(self._alternates)
         return True
+
+
+def _blocks(path: Path) -> int:
+    """Return the bytes that a file takes on disk, 0 for one that a repack removed meanwhile."""
+    try:
+        info = path.lstat()
+    except FileNotFoundError:
+        return 0
+    return info.st_blocks * 512 if stat.S_ISREG(info.st_mode) else 0
 
 
 def _layout(directory: Path) -> git.Layout | None:

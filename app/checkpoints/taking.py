@@ -17,6 +17,8 @@ from app.checkpoints.shadow import Shadow, Snapshot
 from app.errors import NoSpace, Problem, Unavailable
 from app.sessions.service import Hold, Session
 
+LOST = "The project's git dropped what it borrowed (git gc --prune) before it was copied."
+_logger = logging.getLogger(__name__)
 # A file system's clock may lag behind ours by a tick.
 LAG = 1000
 
@@ -40,8 +42,10 @@ def before(hold: Hold, message_id: str, part_id: str, *, paths: Iterable[str] = 
         raise
     if last and last.tree == found.tree:
         return last
-    files = compare.summary(shadow_of(session), last.tree, found.tree) if last else []
-    return _store(hold, new, found, last.tree if last else found.tree, files)
+    files = _since(session, last, found) if last else None
+    if last is None or files is None:
+        return _store(hold, new, found, found.tree, [])
+    return _store(hold, new, found, last.tree, files)
 
 
 def after(hold: Hold, message_id: str, part_id: str, *, paths: Iterable[str] = ()) -> Checkpoint | None:
@@ -56,12 +60,19 @@ def after(hold: Hold, message_id: str, part_id: str, *, paths: Iterable[str] = (
     found = snapshot(session, new.id, also=paths, unless=last.tree)
     if found.tree == last.tree:
         return None
-    files = compare.summary(shadow_of(session), last.tree, found.tree)
+    files = _since(session, last, found)
+    if files is None:
+        _store(hold, dataclasses.replace(new, kind="before"), found, found.tree, [])
+        return None
     for file in files:
         if file["status"] == "added" and _is_older(Path(session.directory) / file["path"], last.created):
             file["kept"] = True
     stored = _store(hold, new, found, last.tree, files)
-    figures.set_in_run(hold, stored.tree)
+    try:
+        figures.set_in_run(hold, stored.tree)
+    except git.GitFailed:
+        # What the session began with is lost: its figures stay as they were.
+        _logger.exception("the figures of session %s could not be counted", session.id)
     return stored
 
 
@@ -101,6 +112,8 @@ def blank(session: Session, kind: str, message_id: str = "", part_id: str = "", 
         files=[],
         skipped=[],
         note=note[:500],
+        lost="",
+        talk=None,
         created=ids.now(),
     )
 
@@ -124,10 +137,44 @@ def relative(directory: Path, paths: Iterable[str]) -> list[str]:
 @dispatch.actor("checkpoints.settle")
 def settle(project_id: str) -> None:
     """Copy what a project's shadow borrowed, so that the project's own clean-up can't take it away."""
+    shadow = Shadow.of(project_id)
     try:
-        Shadow.of(project_id).settle()
+        try:
+            shadow.settle()
+        except git.GitFailed:
+            if not note_lost(shadow):
+                raise
+            shadow.settle()
     except git.GitFailed as error:
-        logging.getLogger(__name__).warning("checkpoints of %s still borrow: %s", project_id, error.reason)
+        _logger.warning("checkpoints of %s still borrow: %s", project_id, error.reason)
+
+
+def note_lost(shadow: Shadow) -> bool:
+    """Write down which checkpoints of a shadow miss something, and let go of them; False if none does."""
+    lost = shadow.lost()
+    if not lost:
+        return False
+    _logger.warning("%s checkpoints are lost: the project's git dropped what they borrowed", len(lost))
+    with db.transaction() as conn:
+        rows.mark_lost(conn, lost, LOST)
+    shadow.forget(lost)
+    return True
+
+
+def unreadable(error: git.GitFailed) -> Problem:
+    """Return what to tell people about a checkpoint that can't be read."""
+    return Unavailable(f"A checkpoint can't be read: {error.reason.rstrip('.')}.")
+
+
+def _since(session: Session, last: Checkpoint, found: Snapshot) -> list[dict[str, Any]] | None:
+    """Return the files that differ from the last checkpoint; None if what that one held is lost."""
+    shadow = shadow_of(session)
+    try:
+        return compare.summary(shadow, last.tree, found.tree)
+    except git.GitFailed as error:
+        if not note_lost(shadow):
+            raise unreadable(error) from error
+        return None
 
 
 def _store(hold: Hold, new: Checkpoint, found: Snapshot, base: str, files: list[dict[str, Any]]) -> Checkpoint:
@@ -152,10 +199,10 @@ def _is_older(path: Path, moment: int) -> bool:
         return False
 
 
-def problem_of(error: git.GitFailed | OSError) -> Problem:
+def problem_of(error: git.GitFailed | OSError, what: str = "No checkpoint could be made") -> Problem:
     """Return what to tell people about a snapshot or restore that failed."""
     text = error.stderr if isinstance(error, git.GitFailed) else str(error)
     if "No space left" in text or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpace("No checkpoint could be made: the disk is full.")
+        return NoSpace(f"{what}: the disk is full.")
     reason = error.reason if isinstance(error, git.GitFailed) else error.strerror or "the disk refused"
-    return Unavailable(f"No checkpoint could be made: {reason.rstrip('.')}.")
+    return Unavailable(f"{what}: {reason.rstrip('.')}.")

@@ -155,6 +155,7 @@ def start(
     network: bool = False,
     sandbox: bool | None = None,
     also: Sequence[Path] = (),
+    keep: Sequence[Path] = (),
     stdin: bool = False,
     tty: int | None = None,
     egress: Egress | None = None,
@@ -166,7 +167,7 @@ def start(
     Raises Invalid for a directory outside the workspace, FileNotFoundError for a command that isn't there.
     """
     _check(argv, env)
-    place = walls.Place(workspace, private, tuple(also))
+    place = walls.Place(workspace, private, tuple(also), tuple(keep))
     place.prepare()
     directory = place.host_path(cwd)
     if not directory.is_dir():

@@ -44,11 +44,14 @@ class SandboxState:
 
 @dataclass(frozen=True)
 class Place:
-    """Where commands run: a workspace, the project's private directory, other directories they may write."""
+    """Where commands run: a workspace, the project's private directory, other directories they may write, and what
+    in those stays as it is.
+    """
 
     workspace: Path
     private: Path
     also: tuple[Path, ...] = ()
+    keep: tuple[Path, ...] = ()
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -205,8 +208,8 @@ def _workspace(place: Place) -> Iterator[str]:
     yield from _cover(known.private(), tools)
     for link, target in known.links:
         yield from ("--symlink", target, str(link))
-    for root in place.roots:
-        yield from _show("--bind", root, root)
+    for root in sorted({*place.roots, *place.keep}, key=_depth):
+        yield from _show("--ro-bind-try" if root in place.keep else "--bind", root, root)
     if _alias_is_free(place):
         yield from _show("--bind", place.workspace, HOME_ALIAS)
     yield from ("--bind", str(place.home), str(place.home))

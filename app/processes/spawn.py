@@ -80,24 +80,25 @@ def spawn(
     stdin: bytes | None = None,
     sandbox: bool | None = None,
     also: Sequence[Path] = (),
+    keep: Sequence[Path] = (),
     grace: float = GRACE,
     egress: Egress | None = None,
 ) -> Finished:
     """Run a command in a workspace and wait for it and all it started; timeout and grace in seconds.
 
     `private` is the project's own directory for HOME and /tmp, `also` further directories it may write (a
-    worktree's repository). `sandbox` and `egress` as in `start`. Raises Invalid for a cwd outside, Unavailable
-    SANDBOX_UNAVAILABLE; a command that isn't there is exit code 127.
+    worktree's repository), `keep` what in those it may not. `sandbox` and `egress` as in `start`. Raises
+    Invalid for a cwd outside, Unavailable SANDBOX_UNAVAILABLE; a command that isn't there is exit code 127.
     """
     began = time.monotonic()
     try:
         child = start(argv, cwd=cwd, workspace=workspace, private=private, env=env, network=network,
-                      sandbox=sandbox, also=also, stdin=stdin is not None, egress=egress)  # fmt: skip
+                      sandbox=sandbox, also=also, keep=keep, stdin=stdin is not None, egress=egress)  # fmt: skip
     except (FileNotFoundError, PermissionError) as failure:
         code = 127 if isinstance(failure, FileNotFoundError) else 126
         text = f"{argv[0]}: {failure.strerror}\n"
         return Finished(code, text, text, time.monotonic() - began, False, False, False, None)
-    place = Place(workspace, private, tuple(also))
+    place = Place(workspace, private, tuple(also), tuple(keep))
     spill = place.scratch / f"{ids.random('output')}.txt"
     done = _Run(child, _Capture(output_limit, spill), _Capture(output_limit, None), on_output).finish(
         began, stdin or b"", timeout, cancel, grace)  # fmt: skip

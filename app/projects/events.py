@@ -30,6 +30,21 @@ class ProjectRemoved(record.Event, kind="projects.removed"):
 
 
 @dataclass(frozen=True)
+class WorktreeAdded(record.Event, kind="projects.worktree_added"):
+    """A worktree was made; `worktree` holds its columns."""
+
+    worktree: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WorktreeRemoved(record.Event, kind="projects.worktree_removed"):
+    """A worktree was removed."""
+
+    worktree_id: str
+    project_id: str
+
+
+@dataclass(frozen=True)
 class DirectoryRefused(record.Event, kind="projects.directory_refused"):
     """A client asked for a directory that is no project; told at most once a minute per directory."""
 

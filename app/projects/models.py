@@ -1,4 +1,6 @@
-"""The tables of projects: the registered roots, and the directories that were asked for and refused."""
+"""The tables of projects: the registered roots, our worktrees of them, and the directories that were
+refused.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,24 @@ project = sa.Table(
     sa.Column("initialized", sa.BigInteger),
     # When the process that clones last said so; another one takes over when it has been silent.
     sa.Column("beat", sa.BigInteger, nullable=False),
+)
+
+worktree = sa.Table(
+    "worktree",
+    db.metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("project", sa.String(40), nullable=False, index=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("directory", sa.String(4096), nullable=False, unique=True),
+    sa.Column("branch", sa.String(255), nullable=False),
+    # Where its repository is, the git directory they share, and the part of it that is this worktree's own.
+    sa.Column("repository", sa.String(4096), nullable=False),
+    sa.Column("git_dir", sa.String(4096), nullable=False),
+    sa.Column("admin", sa.String(4096), nullable=False),
+    sa.Column("owner", sa.String(40), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    # When a start found that the directory is gone.
+    sa.Column("missing", sa.BigInteger, nullable=True),
 )
 
 refusal = sa.Table(

@@ -17,14 +17,14 @@ door = opencode.door(bp)
 @door.get("/project", answer=list[dict[str, Any]])
 def index(actor: Actor) -> list[dict[str, Any]]:
     """Every project the caller may see."""
-    return [_project(one, one.root) for one in service.list_all(actor) if one.state == "ready"]
+    return [_project(actor, one, one.root) for one in service.list_all(actor) if one.state == "ready"]
 
 
 @door.get("/project/current", answer=dict[str, Any])
 def current(actor: Actor) -> dict[str, Any]:
     """The project of the request's directory."""
     place = service.resolve(actor, opencode.directory())
-    return _project(place.project, str(place.directory))
+    return _project(actor, place.project, str(place.directory))
 
 
 @door.get("/path", answer=dict[str, str])
@@ -54,7 +54,7 @@ def vcs(actor: Actor) -> dict[str, str]:
     return {name: _shown(branch) for name, branch in names.items() if branch}
 
 
-def _project(project: Project, worktree: str) -> dict[str, Any]:
+def _project(actor: Actor, project: Project, worktree: str) -> dict[str, Any]:
     time = {"created": project.created, "updated": project.initialized or project.created}
     if project.initialized:
         time["initialized"] = project.initialized
@@ -63,7 +63,7 @@ def _project(project: Project, worktree: str) -> dict[str, Any]:
         "name": project.name,
         "worktree": _shown(worktree),
         "time": time,
-        "sandboxes": [],
+        "sandboxes": [_shown(directory) for directory in service.directories_of(actor, project)],
     }
     return {**shape, "vcs": "git"} if project.vcs else shape
 

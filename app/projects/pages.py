@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, render_template, url_for
+from flask import Response, render_template, request, url_for
 
 from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import Denied, Invalid
+from app.errors import Conflict, Denied, Invalid
 from app.projects import bp, events, sample, service
-from app.projects.service import Condition, Project
+from app.projects.service import Condition, Project, Standing, Worktree
 
 REFUSED = 5
 
@@ -29,12 +30,18 @@ class Row:
     sessions: int
     updated: int | None
     sample: bool
+    worktrees: Sequence[tuple[Worktree, Standing]] = ()
+
+    @property
+    def unpushed(self) -> int:
+        """How many of its worktrees hold work that is nowhere else."""
+        return sum(1 for _one, standing in self.worktrees if standing.would_lose)
 
 
 @bp.get("/projects")
 def index() -> Response:
-    """The projects, and the directories that clients asked for in vain."""
-    return _index(web.actor())
+    """The projects, the chosen one's worktrees, and the directories that clients asked for in vain."""
+    return _index(web.actor(), chosen=request.args.get("project", ""))
 
 
 @bp.post("/projects")
@@ -62,12 +69,23 @@ def cancel(project_id: str) -> Response:
     return web.back(url_for("projects.index"))
 
 
+@bp.post("/projects/<project_id>/worktrees/<worktree_id>/remove")
+def remove_worktree(project_id: str, worktree_id: str) -> Response:
+    """Remove a worktree; one with work of its own only if its name was typed."""
+    actor = web.actor()
+    try:
+        service.remove_worktree(actor, worktree_id, web.form("typed"))
+    except Conflict as problem:
+        return _index(actor, problem.status, chosen=project_id, refused_tree=(worktree_id, problem.message))
+    return web.back(url_for("projects.index", project=project_id))
+
+
 @slots.draws(events.ProjectUpdated)
 def draw_row(actor: Actor, fact: Any) -> list[str]:
     """The row of a project while it is cloned, and after."""
     project = service.get(actor, fact.event.project["id"])
-    row = render_template("projects/_row.html", row=_row(project, _figures(actor)))
-    return [live.partial(f"#project-{project.id}", "outerHTML", row)]
+    row = _row(project, _figures(actor), service.list_worktrees(actor, project))
+    return [live.partial(f"#project-{project.id}", "outerHTML", render_template("projects/_row.html", row=row))]
 
 
 @slots.draws(events.ProjectAdded)
@@ -93,11 +111,34 @@ def fill_home(actor: Actor) -> dict[str, Any]:
     return {"project_rows": [_row(project, figures) for project in found], "projects": ready}
 
 
-def _index(actor: Actor, status: int = 200, *, source: str = "", problem: str | None = None) -> Response:
+def _index(
+    actor: Actor,
+    status: int = 200,
+    *,
+    source: str = "",
+    problem: str | None = None,
+    chosen: str = "",
+    refused_tree: tuple[str, str] = ("", ""),
+) -> Response:
     figures = _figures(actor)
-    rows = [_row(project, figures) for project in service.list_all(actor)]
+    rows = [_row(project, figures, service.list_worktrees(actor, project)) for project in service.list_all(actor)]
     refused = service.list_refusals(actor)[:REFUSED] if accounts.may(actor, "projects:write") else []
-    return web.page("projects/index.html", status, rows=rows, source=source, problem=problem, refused=refused)
+    wanted = next((row for row in rows if row.project.id == chosen), None)
+    ready = sorted((row for row in rows if row.project.state == "ready"), key=lambda row: -(row.updated or 0))
+    shown = wanted or next(iter(ready), None)
+    places = [one.directory for one, _standing in shown.worktrees] if shown else []
+    return web.page(
+        "projects/index.html",
+        status,
+        rows=rows,
+        source=source,
+        problem=problem,
+        refused=refused,
+        chosen=shown,
+        open=wanted is not None,
+        refused_tree=refused_tree,
+        sessions_in=slots.gather("worktrees", actor, places).get("sessions_in", {}),
+    )
 
 
 def _figures(actor: Actor) -> dict[str, Any]:
@@ -105,7 +146,7 @@ def _figures(actor: Actor) -> dict[str, Any]:
     return found
 
 
-def _row(project: Project, figures: dict[str, Any]) -> Row:
+def _row(project: Project, figures: dict[str, Any], trees: Sequence[tuple[Worktree, Standing]] = ()) -> Row:
     standing = figures.get(project.id)
     condition = service.describe(project) if project.state == "ready" else Condition()
     return Row(
@@ -117,4 +158,5 @@ def _row(project: Project, figures: dict[str, Any]) -> Row:
         sessions=standing.sessions if standing else 0,
         updated=standing.updated if standing else None,
         sample=project.root == str(sample.root()),
+        worktrees=trees,
     )

@@ -15,27 +15,51 @@ from app import config, db, dispatch, git, ids, record
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
 from app.errors import Conflict, Denied, Invalid, NotFound
-from app.projects import clones, refusals, rows, sample
+from app.projects import clones, refusals, rows, sample, worktrees
 from app.projects.models import project as table
 from app.projects.refusals import Refusal
 from app.projects.rows import Project
+from app.projects.trees import Standing, Worktree
+from app.projects.worktrees import (
+    Beside,
+    beside,
+    directories_of,
+    get_worktree,
+    list_worktrees,
+    reconcile,
+    register_busy,
+    release,
+    remove_worktree,
+)
 
 __all__ = [
+    "Beside",
     "Condition",
     "Place",
     "Project",
     "Refusal",
+    "Standing",
+    "Worktree",
     "add",
+    "beside",
     "cancel",
     "describe",
     "describe_directory",
+    "directories_of",
     "ensure_defaults",
     "get",
+    "get_worktree",
     "list_all",
     "list_refusals",
+    "list_worktrees",
+    "reconcile",
+    "register_busy",
+    "release",
     "remove",
+    "remove_worktree",
     "resolve",
     "set_initialized",
+    "with_worktree",
     "worktrees_of",
 ]
 FRESH = 3.0
@@ -154,9 +178,19 @@ def describe_directory(directory: Path) -> Condition:
     return condition
 
 
+def with_worktree(actor: Actor, project: Project, directory: Path, words: str) -> Place:
+    """Return a place of its own in a project: a new worktree of the directory's repository, named after the words.
+
+    Raises Invalid where there can be none: without git, without a commit, or below the top of a repository.
+    """
+    accounts.require(actor, "projects:read", project)
+    made = worktrees.add_worktree(actor, project, directory, words)
+    return Place(project, made.path, made.path)
+
+
 def worktrees_of(project: Project) -> Path:
     """Return the directory that holds a project's worktrees; it may not exist yet."""
-    return _worktrees() / project.id
+    return worktrees.above() / project.id
 
 
 def ensure_defaults() -> None:
@@ -169,17 +203,13 @@ def ensure_defaults() -> None:
             logging.getLogger(__name__).error("SIGNALCABIN_PROJECT is left out: %s", error.message)
     if sample.create() or not _is_any():
         _register(SYSTEM, sample.root(), SYSTEM.user)
+    dispatch.wake("projects.reconcile")
 
 
 def _is_any() -> bool:
     """Tell whether a project was ever registered."""
     with db.read() as conn:
         return conn.execute(sa.select(table.c.id).limit(1)).first() is not None
-
-
-def _worktrees() -> Path:
-    """Return the directory that holds the worktrees of all projects."""
-    return Path(os.path.realpath(config.current().data_dir)) / "worktrees"
 
 
 _conditions: dict[Path, tuple[float, Condition]] = {}
@@ -314,7 +344,7 @@ def _below(found: list[Project], path: Path) -> Place | None:
 
 def _worktree(found: list[Project], path: Path) -> Place | None:
     """Return the place of one of our worktrees, or of a directory in it."""
-    above = _worktrees()
+    above = worktrees.above()
     parts = path.relative_to(above).parts if path.is_relative_to(above) else ()
     if len(parts) < 2 or not git.is_toplevel(above / parts[0] / parts[1]):
         return None

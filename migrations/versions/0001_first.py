@@ -105,10 +105,13 @@ def upgrade() -> None:
     sa.Column('files', Json, nullable=False),
     sa.Column('skipped', Json, nullable=False),
     sa.Column('note', sa.String(length=500), nullable=False),
+    sa.Column('lost', sa.String(length=200), nullable=False),
+    sa.Column('talk', Json, nullable=True),
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('session_id', 'number')
     )
+    op.create_index('checkpoint_created', 'checkpoint', ['created'], unique=False)
     op.create_index('checkpoint_message', 'checkpoint', ['session_id', 'message_id'], unique=False)
     op.create_table('directory_refusal',
     sa.Column('path', sa.String(length=1024), nullable=False),
@@ -189,6 +192,22 @@ def upgrade() -> None:
     sa.Column('master_id', sa.String(length=16), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
+    op.create_table('worktree',
+    sa.Column('id', sa.String(length=40), nullable=False),
+    sa.Column('project', sa.String(length=40), nullable=False),
+    sa.Column('name', sa.String(length=100), nullable=False),
+    sa.Column('directory', sa.String(length=4096), nullable=False),
+    sa.Column('branch', sa.String(length=255), nullable=False),
+    sa.Column('repository', sa.String(length=4096), nullable=False),
+    sa.Column('git_dir', sa.String(length=4096), nullable=False),
+    sa.Column('admin', sa.String(length=4096), nullable=False),
+    sa.Column('owner', sa.String(length=40), nullable=False),
+    sa.Column('created', sa.BigInteger(), nullable=False),
+    sa.Column('missing', sa.BigInteger(), nullable=True),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('directory')
+    )
+    op.create_index(op.f('ix_worktree_project'), 'worktree', ['project'], unique=False)
     op.create_table('session',
     sa.Column('id', sa.String(length=40), nullable=False),
     sa.Column('project', sa.String(length=40), nullable=False),
@@ -381,6 +400,8 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_session_updated'), table_name='session')
     op.drop_index(op.f('ix_session_parent_id'), table_name='session')
     op.drop_table('session')
+    op.drop_index(op.f('ix_worktree_project'), table_name='worktree')
+    op.drop_table('worktree')
     op.drop_table('secret_master')
     op.drop_table('secret_key')
     op.drop_table('secret')
@@ -392,6 +413,7 @@ def downgrade() -> None:
     op.drop_table('event')
     op.drop_table('directory_refusal')
     op.drop_index('checkpoint_message', table_name='checkpoint')
+    op.drop_index('checkpoint_created', table_name='checkpoint')
     op.drop_table('checkpoint')
     op.drop_table('audit_seal')
     op.drop_table('audit')

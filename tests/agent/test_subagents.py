@@ -10,22 +10,15 @@ from typing import Any
 
 import pytest
 
-from app import create_app, db, ids, migrate, server
+from app import ids, migrate
 from app.actor import Actor
-from app.agent import modes
-from app.agent import service as agent
-from app.agent.subagents import GONE, MOST_DEEP
 from app.approvals import service as approvals
-from app.approvals.events import Asked
-from app.checkpoints import service as checkpoints
 from app.config import Config
 from app.dialects.mount import Cabin
-from app.sessions import events as told
-from app.sessions import models
 from app.sessions import service as sessions
 from tests import postgres
 from tests.agent.talk import Talk, text_of
-from tests.model_server import Call, Fail, Gate, ModelServer, Say
+from tests.model_server import Call, Gate, ModelServer, Say
 
 BOTH = pytest.mark.parametrize("store", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,78 +16,13 @@ from app.checkpoints import taking
 from app.errors import Conflict, NoSpace, NotFound, Unavailable
 from app.projects import service as projects
 from app.sessions import service as sessions
-from app.sessions.service import Hold, Session
-from tests.checkpoints.conftest import write
-
-Act = Callable[[], object]
-
-
-@dataclass
-class Agent:
-    """Drives runs of one session by hand: a prompt, then steps that change files."""
-
-    actor: Actor
-    session: Session
-    hold: Hold | None = None
-    prompt: str = ""
-
-    @property
-    def place(self) -> Path:
-        return Path(self.session.directory)
-
-    def ask(self, text: str) -> str:
-        """Send a prompt and take its run; returns the message's id."""
-        message, run_id = sessions.send(self.actor, self.session.id, [{"type": "text", "text": text}])
-        assert run_id is not None
-        self.hold, self.prompt = sessions.take(run_id), message.id
-        return message.id
-
-    def step(self, *acts: Act, paths: tuple[str, ...] = ()) -> list[str]:
-        """One assistant message with a tool part for each act; returns the ids of message and parts."""
-        assert self.hold is not None
-        message = sessions.add_message(self.hold, {"parentID": self.prompt})
-        found = [message.id]
-        for act in acts:
-            part = sessions.add_part(self.hold, message.id, "tool", {"tool": "edit", "state": {}})
-            checkpoints.before(self.hold, message.id, part.id, paths=paths)
-            act()
-            checkpoints.after(self.hold, message.id, part.id, paths=paths)
-            found.append(part.id)
-        return found
-
-    def rest(self) -> None:
-        """End the run."""
-        assert self.hold is not None
-        sessions.finish(self.hold, "completed")
-
-    def turn(self, text: str, *acts: Act) -> str:
-        """A prompt, one step, and idle; returns the prompt's id."""
-        asked = self.ask(text)
-        self.step(*acts)
-        self.rest()
-        return asked
-
-    def writes(self, path: str, content: str) -> Act:
-        return lambda: write(self.place, path, content)
-
-    def content(self, path: str) -> str | None:
-        file = self.place / path
-        return file.read_text() if file.exists() else None
-
-    def now(self) -> Session:
-        return sessions.get(self.actor, self.session.id)
+from tests.checkpoints.conftest import Agent, write
 
 
 @pytest.fixture(autouse=True)
 def _engine_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are driven by the tests."""
     monkeypatch.setitem(dispatch._works, "agent.advance", lambda *args: None)
-
-
-@pytest.fixture
-def agent(alice: Actor, repository: Path) -> Agent:
-    projects.add(alice, str(repository))
-    return Agent(alice, sessions.create(alice, projects.resolve(alice, str(repository)), title="Fix"))
 
 
 def kinds(agent: Agent) -> list[tuple[int, str]]:
@@ -443,3 +376,108 @@ def test_every_change_is_announced(agent: Agent) -> None:
     with db.read() as conn:
         found = [row.kind for row in conn.execute(record.events.select()) if row.kind.startswith("checkpoints.")]
     assert found == ["checkpoints.added"] * 3 + ["checkpoints.restored"]
+
+
+def drop_and_prune(agent: Agent) -> None:
+    """The project drops its last commit for good, as `git commit --amend` and `git gc --prune=now` do."""
+    git.run(["reset", "-q", "--mixed", "HEAD~"], agent.place)
+    git.run(["reflog", "expire", "--expire=now", "--all"], agent.place)
+    git.run(["gc", "--prune=now", "-q"], agent.place)
+
+
+@pytest.fixture
+def borrowing(either_agent: Agent) -> Agent:
+    """The agent's first checkpoint borrows a file from a commit that is dropped; nothing has been copied yet."""
+    write(either_agent.place, "a.txt", "amended away\n")
+    git.run(["commit", "-q", "-am", "Soon gone"], either_agent.place)
+    write(either_agent.place, "ours.txt", "so that the tree is not borrowed\n")
+    return either_agent
+
+
+def test_a_prune_before_anything_was_copied_is_told_and_work_goes_on(borrowing: Agent) -> None:
+    agent = borrowing
+    agent.ask("go")
+
+    def prunes() -> None:
+        drop_and_prune(agent)
+        write(agent.place, "a.txt", "by the agent\n")
+
+    agent.step(prunes)
+    agent.step(agent.writes("b.txt", "b\n"))
+    agent.rest()
+    lost, anew, step = checkpoints.of_session(agent.actor, agent.session.id)
+    assert (lost.kind, lost.lost) == ("before", taking.LOST)
+    assert (anew.kind, anew.lost, anew.files) == ("before", "", [])
+    assert [file["path"] for file in step.files] == ["b.txt"]
+    for act in (checkpoints.preview, checkpoints.restore):
+        with pytest.raises(Conflict, match="git gc"):
+            act(agent.actor, lost.id)
+    checkpoints.restore(agent.actor, anew.id)
+    assert (agent.content("a.txt"), agent.content("b.txt")) == ("by the agent\n", None)
+
+
+def test_settling_lets_go_of_what_is_lost_and_says_so(borrowing: Agent) -> None:
+    agent = borrowing
+    agent.turn("one", agent.writes("a.txt", "1\n"))
+    drop_and_prune(agent)
+    checkpoints.settle(agent.session.project)
+    first, step = checkpoints.of_session(agent.actor, agent.session.id)
+    assert (first.lost, step.lost) == (taking.LOST, "")
+    assert not taking.shadow_of(agent.session).snapshot(agent.place).is_borrowing
+    with pytest.raises(Unavailable, match="can't be read"):
+        checkpoints.diff(agent.actor, agent.session.id)
+    agent.turn("two", agent.writes("a.txt", "2\n"))
+    checkpoints.restore(agent.actor, step.id)
+    assert agent.content("a.txt") == "1\n"
+
+
+def test_a_file_that_is_lost_stops_a_restore_before_it_changes_anything(borrowing: Agent) -> None:
+    agent = borrowing
+    agent.turn("one", agent.writes("a.txt", "1\n"), agent.writes("new.txt", "1\n"))
+    drop_and_prune(agent)
+    asked = checkpoints.of_session(agent.actor, agent.session.id)[1].message_id
+    with pytest.raises(Unavailable, match="can't be read"):
+        checkpoints.revert(agent.actor, agent.session.id, asked)
+    assert (agent.content("a.txt"), agent.content("new.txt")) == ("1\n", "1\n")
+    assert agent.now().revert is None
+
+
+def test_a_prune_after_settling_costs_nothing(borrowing: Agent) -> None:
+    agent = borrowing
+    agent.turn("one", agent.writes("a.txt", "1\n"))
+    checkpoints.settle(agent.session.project)
+    drop_and_prune(agent)
+    first, _step = checkpoints.of_session(agent.actor, agent.session.id)
+    checkpoints.restore(agent.actor, first.id)
+    assert agent.content("a.txt") == "amended away\n"
+
+
+@pytest.fixture
+def plain_agent(alice: Actor, plain: Path) -> Agent:
+    """The agent in a directory without git."""
+    projects.add(alice, str(plain))
+    return Agent(alice, sessions.create(alice, projects.resolve(alice, str(plain)), title="Notes"))
+
+
+def test_a_directory_without_git_has_checkpoints_too(plain_agent: Agent) -> None:
+    agent = plain_agent
+    agent.turn("one", agent.writes("a.txt", "1\n"), agent.writes("new.txt", "1\n"))
+    first = checkpoints.of_session(agent.actor, agent.session.id)[0]
+    shown = checkpoints.preview(agent.actor, first.id)
+    assert ([f.path for f in shown.put_back], [f.path for f in shown.removed]) == (["a.txt"], ["new.txt"])
+    made = checkpoints.restore(agent.actor, first.id)
+    assert (agent.content("a.txt"), agent.content("new.txt")) == ("one\ntwo\n", None)
+    checkpoints.undo(agent.actor, made.id)
+    assert (agent.content("a.txt"), agent.content("new.txt")) == ("1\n", "1\n")
+
+
+def test_a_nested_repository_is_kept_and_its_reason_is_told(agent: Agent) -> None:
+    write(agent.place, "vendored/x.py", "x\n")
+    git.commit_all(agent.place / "vendored", "Theirs", "2026-01-05T09:00:00Z")
+    agent.turn("one", agent.writes("vendored/x.py", "by the agent\n"), agent.writes("a.txt", "1\n"))
+    first = checkpoints.of_session(agent.actor, agent.session.id)[0]
+    assert first.skipped == [{"path": "vendored", "reason": "a repository of its own"}]
+    kept = {one.path: one.reason for one in checkpoints.preview(agent.actor, first.id).kept}
+    assert kept == {"vendored": "a repository of its own"}
+    checkpoints.restore(agent.actor, first.id)
+    assert (agent.content("a.txt"), agent.content("vendored/x.py")) == ("one\ntwo\n", "by the agent\n")

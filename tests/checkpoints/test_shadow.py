@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import git
-from app.checkpoints import compare
+from app.checkpoints import compare, putback
 from app.checkpoints.shadow import LARGE, Shadow
 from tests.checkpoints.conftest import write
 
@@ -301,6 +301,106 @@ def test_a_pruned_project_before_settling_costs_only_what_is_gone(shadow: Shadow
     assert not shadow.has(first) or compare.changed(shadow, first, first) == []
     later = shadow.snapshot(repository).tree
     assert compare.read(shadow, later, "a.txt") == b"one\ntwo\n"
+
+
+def committed_then_dropped(repository: Path, shadow: Shadow) -> str:
+    """A snapshot that borrows a blob which the project then drops; the file is on disk as it was snapped."""
+    write(repository, "a.txt", "amended away\n")
+    git.run(["commit", "-q", "-am", "Soon gone"], repository)
+    write(repository, "ours.txt", "so that the tree itself is not borrowed\n")
+    tree = shadow.snapshot(repository, "chk_1").tree
+    git.run(["reset", "-q", "--mixed", "HEAD~"], repository)
+    prune(repository)
+    return tree
+
+
+def test_what_was_pruned_is_taken_from_the_disk_again_while_it_is_there(shadow: Shadow, repository: Path) -> None:
+    tree = committed_then_dropped(repository, shadow)
+    assert not shadow.has(tree)
+    assert shadow.lost() == ["chk_1"]
+    assert shadow.snapshot(repository, "chk_2").tree == tree
+    assert shadow.has(tree)
+    assert compare.read(shadow, tree, "a.txt") == b"amended away\n"
+    shadow.settle()
+    assert shadow.lost() == []
+
+
+def test_settling_refuses_while_something_is_lost_and_works_once_that_is_let_go(
+    shadow: Shadow, repository: Path
+) -> None:
+    tree = committed_then_dropped(repository, shadow)
+    write(repository, "a.txt", "else\n")
+    later = shadow.snapshot(repository, "chk_2").tree
+    with pytest.raises(git.GitFailed):
+        shadow.settle()
+    assert shadow.snapshot(repository, "chk_3").is_borrowing
+    assert shadow.lost() == ["chk_1"]
+    shadow.forget(["chk_1"])
+    shadow.settle()
+    assert not shadow.snapshot(repository).is_borrowing
+    assert (shadow.has(tree), shadow.has(later)) == (False, True)
+
+
+def test_files_are_put_back_from_borrowed_objects(shadow: Shadow, repository: Path) -> None:
+    before = shadow.snapshot(repository, "chk_1")
+    assert before.is_borrowing
+    write(repository, "a.txt", "changed\n")
+    (repository / "deep/b.txt").unlink()
+    now = shadow.snapshot(repository, "chk_2").tree
+    plan = putback.plan(shadow, now, {before.tree: ["a.txt", "deep/b.txt"]})
+    done = putback.carry_out(shadow, repository, plan)
+    assert done.restored == ("a.txt", "deep/b.txt")
+    assert (repository / "a.txt").read_text() == "one\ntwo\n"
+    assert (repository / "deep/b.txt").read_text() == "b\n"
+
+
+def test_what_is_let_go_frees_its_space_and_nothing_else(shadow: Shadow, repository: Path) -> None:
+    write(repository, "big.bin", random.Random(1).randbytes(2_000_000))
+    first = shadow.snapshot(repository, "chk_1").tree
+    (repository / "big.bin").unlink()
+    second = shadow.snapshot(repository, "chk_2").tree
+    shadow.free()
+    full = shadow.size()
+    assert (shadow.has(first), full > 2_000_000) == (True, True)
+    shadow.forget(["chk_1", "chk_never"])
+    shadow.free()
+    assert shadow.size() < full - 1_500_000
+    assert (shadow.has(first), shadow.has(second)) == (False, True)
+    prune(repository)
+    assert compare.read(shadow, second, "a.txt") == b"one\ntwo\n"
+    assert shadow.snapshot(repository).tree == second
+
+
+def test_a_shadow_that_was_never_made_has_nothing_to_free(shadow: Shadow) -> None:
+    shadow.forget(["chk_1"])
+    shadow.free()
+    assert (shadow.kept(), shadow.lost()) == ({}, [])
+
+
+def test_a_submodule_is_left_alone_and_told(shadow: Shadow, repository: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    write(theirs, "lib.py", "x = 1\n")
+    git.commit_all(theirs, "Theirs", "2026-01-05T09:00:00Z")
+    add = ["submodule", "--quiet", "add", str(theirs), "vendor/lib"]
+    git.run(add, repository, settings=("protocol.file.allow=always",), env={"GIT_ALLOW_PROTOCOL": "file"})
+    git.run(["commit", "-q", "-m", "With a submodule"], repository)
+    before = shadow.snapshot(repository)
+    assert [(s.path, s.reason) for s in before.skipped] == [("vendor/lib", "a repository of its own")]
+    write(repository, "vendor/lib/lib.py", "x = 2\n")
+    write(repository, "a.txt", "x\n")
+    after = shadow.snapshot(repository)
+    assert statuses(shadow, before.tree, after.tree) == {"a.txt": "modified"}
+    assert git.find_blob(repository / "vendor/lib", "HEAD", "lib.py") == b"x = 1\n"
+
+
+def test_a_submodule_that_was_never_fetched_disturbs_nothing(shadow: Shadow, repository: Path) -> None:
+    commit = git.layout(repository).head
+    git.run(["update-index", "--add", "--cacheinfo", f"160000,{commit},vendor"], repository)
+    (repository / "vendor").mkdir()
+    found = shadow.snapshot(repository)
+    assert compare.read(shadow, found.tree, "a.txt") == b"one\ntwo\n"
+    assert "vendor" not in shadow.run(["ls-tree", "--name-only", found.tree]).decode()
 
 
 def test_a_worktree_has_an_index_of_its_own(shadow: Shadow, repository: Path, tmp_path: Path) -> None:

@@ -335,6 +335,24 @@ def test_it_writes_other_directories_it_is_given(world: World, tmp_path: Path) -
     assert (repository / "x").exists()
 
 
+def test_what_is_kept_in_a_further_directory_stays_as_it_is(world: World, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    for name in ("hooks", "trees/own", "trees/other"):
+        (shared / name).mkdir(parents=True)
+    (shared / "config").write_text("[core]\n")
+    given = {
+        "also": [shared, shared / "trees/own"],
+        "keep": [shared / "config", shared / "hooks", shared / "trees", shared / "never-there"],
+    }
+    for name in ("objects", "trees/own/index"):
+        assert world.run("touch", str(shared / name), **given).exit_code == 0
+    for script in ("> config", "> hooks/pre-commit", "> trees/other/x", "mv hooks gone", "rm config", "mv x config"):
+        done = world.sh(f"cd {shared}; touch x; {script.replace('>', 'echo evil >')}", **given)
+        assert done.exit_code != 0, script
+    assert (shared / "config").read_text() == "[core]\n"
+    assert sorted(path.name for path in shared.iterdir()) == ["config", "hooks", "objects", "trees", "x"]
+
+
 def test_it_keeps_home_and_tmp_from_one_command_to_the_next(world: World) -> None:
     world.sh("echo home > $HOME/note; echo tmp > /tmp/note")
     assert world.sh("cat $HOME/note /tmp/note").output == "home\ntmp\n"

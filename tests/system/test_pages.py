@@ -45,7 +45,7 @@ def test_the_demo_runs_to_its_end(browser: Browser, alice: Actor) -> None:
     page = browser.get(f"/sessions/{session_id}").text
     assert "The key" not in page
     assert "<strong>Cause</strong>" in page
-    assert "Checkpoints" not in page
+    assert "Schedules" not in page
 
 
 def test_with_work_home_shows_it_and_keeps_the_doors_near(browser: Browser, alice: Actor) -> None:

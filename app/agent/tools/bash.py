@@ -54,6 +54,7 @@ def run(ctx: ToolContext, given: Input) -> Result:
         workspace=Path(ctx.root.path),
         private=ctx.private,
         also=ctx.also,
+        keep=ctx.keep,
         network=ctx.network,
         sandbox=ctx.sandbox,
         timeout=seconds,

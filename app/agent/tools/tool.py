@@ -61,6 +61,7 @@ class ToolContext:
 
     `directory` is the session's, in `root`; `private` holds HOME and the scratch directory of commands;
     `stamps` say which content of a file was last seen, by path relative to the root (see `stamps_of`);
+    `also` are directories outside that commands may write, `keep` what in those they may not;
     `answers` are those to the tool's questions, a list of chosen labels for each; `permit` is asked about each host
     that a command wants to reach, None for no network.
     """
@@ -75,6 +76,7 @@ class ToolContext:
     set_todos: Callable[[list[dict[str, Any]]], None] = lambda _todos: None
     answers: list[list[str]] | None = None
     also: tuple[Path, ...] = ()
+    keep: tuple[Path, ...] = ()
     network: bool = False
     permit: Permit | None = None
     sandbox: bool | None = None

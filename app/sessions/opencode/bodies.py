@@ -20,11 +20,12 @@ class Body(BaseModel):
 
 
 class CreateSession(Body):
-    """POST /session."""
+    """POST /session; `worktree` is ours: the session gets a git worktree of its own."""
 
     parentID: SessionId | None = None
     title: Annotated[str, StringConstraints(max_length=2000)] | None = None
     agent: Name | None = None
+    worktree: bool = False
 
 
 class UpdateTime(Body):

@@ -59,6 +59,7 @@ def create(actor: Actor, body: CreateSession) -> dict[str, Any]:
             title=body.title or "",
             parent_id=body.parentID,
             mode=body.agent or "build",
+            worktree=(body.title or "") if body.worktree else None,
         )
     return shapes.session(session)
 

@@ -108,7 +108,8 @@ def create() -> Response:
     project = projects.get(actor, web.form("project")) if web.form("project") else None
     place = projects.resolve(actor, project.root if project else None)
     chosen = _chosen(actor, str(place.directory))
-    session = service.create(actor, place, **chosen)
+    worktree = text[:200].splitlines()[0] if web.form("where") == "worktree" else None
+    session = service.create(actor, place, **chosen, worktree=worktree)
     service.send(actor, session.id, [{"type": "text", "text": text}])
     return web.back(url_for("sessions.show", session_id=session.id))
 

@@ -160,6 +160,15 @@ def draw_on_home(actor: Actor, row: Row) -> list[str]:
     return [gone[0], live.partial("#recent", "into", render_template("sessions/_recent.html", row=row))]
 
 
+@slots.fill("worktrees")
+def fill_worktrees(actor: Actor, directories: list[str]) -> dict[str, Any]:
+    """The newest session that works in each of these directories, and the glyph of its state's name."""
+    if not accounts.may(actor, "sessions:read"):
+        return {}
+    found = {one: service.find_page(actor, directory=one, limit=1) for one in directories}
+    return {"sessions_in": {directory: page[0] for directory, page in found.items() if page}}
+
+
 @slots.draws(events.SessionDeleted)
 def draw_gone(actor: Actor, fact: Any) -> list[str]:
     """The session's rows go."""

@@ -1,6 +1,6 @@
 """The verbs of the room: for people (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
-from app.sessions.service.counts import Standing, count_by_project, count_by_state, live_runs
+from app.sessions.service.counts import Standing, count_busy_in, count_by_project, count_by_state, live_runs
 from app.sessions.service.journal import (
     add_message,
     add_part,
@@ -70,6 +70,7 @@ __all__ = [
     "busy_ids",
     "children",
     "close_message",
+    "count_busy_in",
     "count_by_project",
     "count_by_state",
     "create",

@@ -48,6 +48,15 @@ def count_by_project(actor: Actor) -> dict[str, Standing]:
         return {project: Standing(*found) for project, *found in connection.execute(query)}
 
 
+def count_busy_in(directory: str) -> int:
+    """How many sessions are at work in a directory, whoever they belong to: for the server's own caution."""
+    query = sa.select(sa.func.count()).where(
+        SESSIONS.c.directory == directory, SESSIONS.c.state.in_((*BUSY, "waiting"))
+    )
+    with db.read() as connection:
+        return connection.scalar(query) or 0
+
+
 def live_runs(actor: Actor, session_ids: list[str]) -> dict[str, list[Run]]:
     """The runs of these sessions that have not ended, by session, oldest first."""
     accounts.require(actor, "sessions:read")

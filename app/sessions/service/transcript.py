@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -14,7 +15,8 @@ from orjson import Fragment
 from app import db, ids, record
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.errors import Conflict, Denied, Invalid, NotFound
+from app.errors import Conflict, Denied, Invalid, NotFound, Problem
+from app.projects import service as projects
 from app.sessions import events
 from app.sessions.service import modes, rows, runs
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
@@ -69,13 +71,20 @@ def create(
     model: str = "",
     preset: str = "ask",
     visibility: str = "team",
+    worktree: str | None = None,
 ) -> Session:
-    """Begin a session in a project's directory; idle until the first prompt."""
+    """Begin a session in a project's directory; idle until the first prompt.
+
+    With `worktree` it gets a git worktree of its own, on a branch named after those words.
+    """
     _require_place(actor, place.project)
     directory = str(place.directory)
     _check(
         directory, title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset
     )
+    if worktree is not None:
+        place = projects.with_worktree(actor, place.project, Path(place.directory), worktree)
+        directory = str(place.directory)
     now = ids.now()
     kind = "Child" if parent_id else "New"
     session = Session(
@@ -104,12 +113,12 @@ def create(
         updated=now,
         archived=None,
     )
-    with db.transaction() as connection:
-        if parent_id:
-            accounts.require(actor, "sessions:write", rows.session(connection, parent_id))
-        connection.execute(SESSIONS.insert().inline(), session.plain())
-        record.event(connection, events.SessionCreated(session.id, session.plain()), session)
-        record.event(connection, events.SessionUpdated(session.id, session.plain()), session)
+    try:
+        _store(actor, session)
+    except Problem:
+        if worktree is not None:
+            projects.release(session.directory)
+        raise
     return session
 
 
@@ -311,6 +320,16 @@ def title_from(message: Message) -> str:
     if len(line) <= TITLE_LENGTH:
         return line
     return line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+
+
+def _store(actor: Actor, session: Session) -> None:
+    """Write a new session and announce it."""
+    with db.transaction() as connection:
+        if session.parent_id:
+            accounts.require(actor, "sessions:write", rows.session(connection, session.parent_id))
+        connection.execute(SESSIONS.insert().inline(), session.plain())
+        record.event(connection, events.SessionCreated(session.id, session.plain()), session)
+        record.event(connection, events.SessionUpdated(session.id, session.plain()), session)
 
 
 def _require_place(actor: Actor, project: Any) -> None:

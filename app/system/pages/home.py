@@ -14,6 +14,7 @@ from app.sessions import service as sessions
 from app.system import bp
 
 DEMO = ("demo", "walkthrough")
+PLACES = ({"id": "", "name": "in place"}, {"id": "worktree", "name": "own worktree"})
 PROMPT = (
     "Customers who change their plan in the middle of a period are sometimes billed a cent too much. "
     "Find the cause, fix it, and run the tests."
@@ -46,6 +47,8 @@ def home() -> Response:
         first=is_first or "connect" in request.args,
         today=ids.now(),
         project=chosen,
+        places=PLACES if any(row.project.vcs for row in given["project_rows"]) else (),
+        where=request.args.get("where", ""),
         text=request.args.get("text", ""),
         problem=None,
         server=_server(),

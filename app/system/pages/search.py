@@ -27,6 +27,7 @@ PAGES = (
     ("Inbox", "approvals.index", "inbox", "G I"),
     ("Sessions", "sessions.index", "messages-square", "G S"),
     ("Projects", "projects.index", "folder-git-2", "G P"),
+    ("Checkpoints", "checkpoints.index", "history", "G C"),
     ("All keys", "system.keys", "info", "?"),
 )
 # Every key that the pages obey, as the list shows them; static/keys.js holds what each of them does.
@@ -44,6 +45,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("G I", "Go to the inbox"),
             ("G S", "Go to Sessions"),
             ("G P", "Go to Projects"),
+            ("G C", "Go to Checkpoints"),
             ("?", "These keys"),
             ("Esc", "Close what is open, leave a field"),
         ),
