@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app import db
-from app.agent import asking, calls, conversation, endings, modes, prompts, tools
+from app.agent import asking, calls, conversation, endings, instructions, modes, prompts, tools
 from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed
 from app.agent.providers import Cancelled, Request, Usage, catalog
 from app.approvals import service as approvals
@@ -104,7 +104,7 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
     directory = Path(session.directory)
     request = Request(
         model=run.model,
-        system=prompts.system(mode, directory, prompt.data.get("system")),
+        system=prompts.system(mode, directory, prompt.data.get("system"), instructions.of(hold.actor, session, mode.name)),
         messages=conversation.turns(transcript, run.provider, run.model),
         tools=tools.specs(mode.tools, prompt.data.get("tools")),
     )

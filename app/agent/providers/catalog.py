@@ -32,11 +32,13 @@ __all__ = [
     "ModelInfo",
     "ProviderInfo",
     "Tested",
+    "configs",
     "connect",
     "cost",
     "default_model",
     "disconnect",
     "find_ollama",
+    "limits",
     "list_providers",
     "resolve",
     "test_key",
@@ -108,7 +110,7 @@ def list_providers(actor: Actor | None, directory: Path | None = None) -> list[P
 def default_model(directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a new session starts with."""
     named = [config.current().model or ""]
-    named += [opencode_config.default_model(found) for found in _configs(directory)]
+    named += [opencode_config.default_model(found) for found in configs(directory)]
     for name in named:
         provider, slash, model = name.partition("/")
         if slash and (provider == DEMO or _find(provider, directory)):
@@ -135,11 +137,25 @@ def cost(provider: str, model: str, usage: Usage, directory: Path | None = None)
 
 def window(provider: str, model: str, directory: Path | None = None) -> int | None:
     """How many tokens a model can hold; None where nobody knows."""
+    return limits(provider, model, directory)[0]
+
+
+def limits(provider: str, model: str, directory: Path | None = None) -> tuple[int | None, int | None]:
+    """How many tokens a model can hold, and how many of them its answer may take; None where nobody knows."""
     entry = _find(provider, directory) if provider and provider != DEMO else None
     if entry is None:
-        return None
-    written = next((one.context for one in entry.models if one.id == model), None)
-    return written or (prices.window(entry.known.prices, model) if entry.known else None)
+        return None, None
+    written = next((one for one in entry.models if one.id == model), None)
+    known = written.context if written else None
+    known = known or (prices.window(entry.known.prices, model) if entry.known else None)
+    return known, written.output if written else None
+
+
+def configs(directory: Path | None) -> Iterator[dict[str, Any]]:
+    """Every opencode.json as plain data: the data directory's, the server's user's, the project's; {} for none."""
+    yield opencode_config.read(config.current().data_dir, trusted=True)
+    yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)
+    yield opencode_config.read(directory, trusted=False) if directory else {}
 
 
 def connect(actor: Actor | None, provider: str, key: str, base_url: str = "", name: str = "") -> None:
@@ -258,18 +274,11 @@ def _with_vault(provider: str, kept: Mapping[str, Any], below: Entry | None) -> 
 
 def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """The providers of the server's own opencode.json, and those of the project's."""
-    *own, project = _configs(directory)
+    *own, project = configs(directory)
     trusted: dict[str, Entry] = {}
     for found in own:
         trusted = {**opencode_config.entries(found, trusted=True), **trusted}
     return trusted, opencode_config.entries(project, trusted=False)
-
-
-def _configs(directory: Path | None) -> Iterator[dict[str, Any]]:
-    """The data directory's, the server's user's, the project's."""
-    yield opencode_config.read(config.current().data_dir, trusted=True)
-    yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)
-    yield opencode_config.read(directory, trusted=False) if directory else {}
 
 
 def _models(entry: Entry) -> tuple[ModelInfo, ...]:

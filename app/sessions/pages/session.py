@@ -14,7 +14,10 @@ from app.sessions.service import Message, Run, Session
 
 @dataclass(frozen=True)
 class Figures:
-    """The facts at the right of a session; context and window in tokens, cap in dollars."""
+    """The facts at the right of a session; context and window in tokens, cap in dollars.
+
+    `instructions` are (path, what is wrong with it or "") of the files that the agent is told to follow.
+    """
 
     note: str
     project: str
@@ -25,6 +28,7 @@ class Figures:
     window: int | None = None
     cap: float | None = None
     sandbox: str = ""
+    instructions: list[tuple[str, str]] = field(default_factory=list)
     changed: list[Any] = field(default_factory=list)
 
 
@@ -43,6 +47,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
         context=(session.tokens or {}).get("context", 0),
         window=given.pop("window", None),
         sandbox=given.pop("sandbox", ""),
+        instructions=given.pop("instructions", []),
         changed=given.pop("changed", []),
     )
     return {
