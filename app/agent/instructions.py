@@ -77,9 +77,7 @@ def words(found: list[Instruction]) -> str:
     return "\n\n".join(f"# Instructions from {one.path}\n{one.told}" for one in found if one.text)
 
 
-def _named(
-    directory: Path, root: Path, mode: str, own: list[str], theirs: list[str]
-) -> Iterator[tuple[Root, str]]:
+def _named(directory: Path, root: Path, mode: str, own: list[str], theirs: list[str]) -> Iterator[tuple[Root, str]]:
     """Where instructions may be, in order: a root and a name beneath it; not all of them are there."""
     yield Root(Path.home() / ".config" / "opencode"), NAMES[0]
     project = Root(root)
@@ -226,4 +224,3 @@ def _is_file(place: Root, name: str) -> bool:
 
 def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,11 @@ def test_every_agents_md_on_the_way_counts_the_nearest_last(tmp_path: Path, put:
     put("AGENTS.md", "Of all.\n")
     put("shop/AGENTS.md", "Of the shop.")
     put("other/AGENTS.md", "Of others.")
-    told = [(str(home / ".config/opencode/AGENTS.md"), "Mine."), ("AGENTS.md", "Of all."), ("shop/AGENTS.md", "Of the shop.")]
+    told = [
+        (str(home / ".config/opencode/AGENTS.md"), "Mine."),
+        ("AGENTS.md", "Of all."),
+        ("shop/AGENTS.md", "Of the shop."),
+    ]
     assert found(tmp_path, "shop") == told
     assert found(tmp_path) == told[:2]
 
@@ -77,7 +82,11 @@ def test_roo_s_rules_of_the_mode_come_before_those_of_all(tmp_path: Path, put: P
     put(".roo/rules/a.md", "A")
     put(".roo/rules-plan/p.md", "P")
     put(".roorules", "old")
-    assert found(tmp_path, mode="plan") == [(".roo/rules-plan/p.md", "P"), (".roo/rules/a.md", "A"), (".roo/rules/b.md", "B")]
+    assert found(tmp_path, mode="plan") == [
+        (".roo/rules-plan/p.md", "P"),
+        (".roo/rules/a.md", "A"),
+        (".roo/rules/b.md", "B"),
+    ]
     assert [path for path, _text in found(tmp_path)] == [".roo/rules/a.md", ".roo/rules/b.md"]
 
 
@@ -94,7 +103,7 @@ def test_a_project_s_file_names_nothing_outside_of_it(tmp_path: Path, put: Put, 
     (home / "secret.md").write_text("topsecret")
     (tmp_path / "project/link.md").symlink_to(tmp_path / "secret.md")
     (tmp_path / "project/AGENTS.md").symlink_to(tmp_path / "secret.md")
-    put("opencode.json", '{"instructions": ["%s"]}' % named.format(outside=tmp_path / "secret.md"))
+    put("opencode.json", json.dumps({"instructions": [named.format(outside=tmp_path / "secret.md")]}))
     assert found(tmp_path) == []
 
 

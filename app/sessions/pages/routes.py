@@ -127,6 +127,22 @@ def send(session_id: str) -> Response:
     return _done(session_id)
 
 
+@bp.post("/sessions/<session_id>/summarize")
+def summarize(session_id: str) -> Response:
+    """Let the model go on from a summary of what was said so far."""
+    actor = web.actor()
+    session = shown.with_model(service.get(actor, session_id), shown.composer(actor, ""))
+    service.summarize(actor, session_id, session.provider, session.model)
+    return _done(session_id)
+
+
+@bp.post("/sessions/<session_id>/summary")
+def summary(session_id: str) -> Response:
+    """Put a summary aside, so that the model sees the whole conversation again, or take it up again."""
+    service.put_summary_aside(web.actor(), session_id, web.form("messageID"), aside=web.form("aside") == "yes")
+    return _done(session_id)
+
+
 @bp.post("/sessions/<session_id>/abort")
 def abort(session_id: str) -> Response:
     """Stop what runs, waits or is queued."""

@@ -94,4 +94,9 @@ def _queued(actor: Actor, session: Session, runs: list[Run]) -> list[dict[str, s
 
 
 def _text(message: Message) -> str:
-    return " ".join(part.data.get("text", "") for part in message.parts if part.type == "text")
+    if any(part.type == "compaction" for part in message.parts):
+        return "Sum up the conversation"
+    said = (
+        part.data.get("text", "") for part in message.parts if part.type == "text" and not part.data.get("synthetic")
+    )
+    return " ".join(said)

@@ -219,7 +219,7 @@ def send(
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
-        session = _drop_reverted(connection, session)
+        session = drop_reverted(connection, session)
         mode, provider, model = mode or session.mode, provider or session.provider, model or session.model
         data: dict[str, Any] = {"agent": mode, "model": {"providerID": provider, "modelID": model}, "by": actor.name}
         data |= {name: value for name, value in (("system", system), ("tools", tools)) if value}
@@ -345,7 +345,7 @@ def _model_for(actor: Actor, session_id: str, provider: str, model: str) -> tupl
     return (provider, model) if provider and model else modes.default_model(session.directory)
 
 
-def _drop_reverted(connection: sa.Connection, session: Session) -> Session:
+def drop_reverted(connection: sa.Connection, session: Session) -> Session:
     """A new prompt makes a revert final: what was reverted leaves the transcript."""
     if not session.revert:
         return session
