@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import modes, tools
+from app.agent import loops, modes, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError
@@ -48,11 +48,12 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
     if not pending:
         return outcome
     context, limits = _context(hold, [*transcript, message]), _limits(hold, transcript)
+    looping = loops.found(hold.run.message_id, [*transcript, message])
     for part in pending:
         hold.raise_if_cancelled()
         status = part.data["state"]["status"]
         if status == "pending":
-            _decide_and_run(hold, context, limits, part, outcome)
+            _decide_and_run(hold, context, limits, part, outcome, is_loop=part.id in looping)
         else:
             outcome.may_have_changed |= part.data["tool"] in CHANGING
             # A step that is gone on with after its last rejection must not forget that it stops the turn.
@@ -95,7 +96,9 @@ def _limits(hold: Hold, transcript: list[Message]) -> Limits:
     return approvals.limits_of(mode.name, [spec.name for spec in offered])
 
 
-def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part, outcome: Outcome) -> None:
+def _decide_and_run(
+    hold: Hold, context: ToolContext, limits: Limits, part: Part, outcome: Outcome, *, is_loop: bool
+) -> None:
     """One pending call: refused, waited for, or run."""
     if outcome.stopped:
         _fail(hold, part, "Not run: an earlier call of this step was rejected.")
@@ -109,7 +112,7 @@ def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part
     call = approvals.Call(name, given, part.data["callID"], part.message_id, part.id, prepared.metadata)
     asked = approvals.verdict(hold, call)
     if asked is None:
-        asked = _ask_if_needed(hold, limits, part, call, prepared)
+        asked = _ask_if_needed(hold, limits, part, call, prepared, is_loop=is_loop)
         if asked == "denied":
             return
     if asked is not None:
@@ -123,7 +126,7 @@ def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part
     _run(hold, context, part, prepared)
 
 
-def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: Prepared) -> Any:
+def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: Prepared, *, is_loop: bool) -> Any:
     """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
     decision = approvals.decide(hold, call, limits=limits)
     if decision.action == "deny":
@@ -131,6 +134,12 @@ def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: 
         return "denied"
     if prepared.questions:
         return approvals.question(hold, call, [dict(question) for question in prepared.questions])
+    if decision.action == "allow" and is_loop:
+        # Nobody would see this call before it is made, as nobody saw the same ones before it.
+        again = approvals.repeated(call)
+        if asked := approvals.verdict(hold, again):
+            return asked
+        return _ask_if_needed(hold, approvals.limits_of(""), part, again, prepared, is_loop=False)
     if decision.action == "allow":
         return None
     _show_pending(hold, part, prepared)
