@@ -227,10 +227,17 @@ def _fail(hold: Hold, part: Part, why: str) -> None:
     sessions.save_part(hold, replace(part, data={**part.data, "state": error}))
 
 
+def _state_of(part: Part) -> dict[str, Any] | None:
+    """The state of a call; a file that went with a prompt is as good as read."""
+    if part.type == "file" and part.data.get("stamps"):
+        return {"status": "completed", "metadata": {"stamps": part.data["stamps"]}}
+    return part.data["state"] if part.type == "tool" else None
+
+
 def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
     session = sessions.get(hold.actor, hold.session.id)
     directory = Path(session.directory)
-    states = [part.data["state"] for message in transcript for part in message.parts if part.type == "tool"]
+    read = [state for message in transcript for part in message.parts if (state := _state_of(part))]
     known = list(session.todos)
 
     def set_todos(todos: list[dict[str, Any]]) -> None:
@@ -242,7 +249,7 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         directory=directory,
         private=config.current().data_dir / "private" / session.project,
         cancel=hold.cancelled,
-        stamps=tools.stamps_of(states),
+        stamps=tools.stamps_of(read),
         todos=known,
         set_todos=set_todos,
     )

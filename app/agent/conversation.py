@@ -13,6 +13,9 @@ INTERRUPTED = "Interrupted, outcome unknown: this call may or may not have taken
 SUMMED_UP = "[To save room, the conversation before this point was summed up. Go on from this summary.]"
 BEGUN = "[You have begun on this already: the summary above says how far you got. Go on from there.]"
 
+# What such a file holds is told by the parts before it.
+TOLD_BEFORE = ("text/plain", "application/x-directory")
+
 
 def turns(messages: Iterable[Message], provider: str = "", model: str = "") -> list[Turn]:
     """The turns of a transcript: each prompt followed by the steps that answered it.
@@ -57,7 +60,7 @@ def _said(message: Message, *, is_begun: bool = False) -> UserTurn:
             parts.append(Text(part.data["text"]))
         elif part.type == "file" and str(part.data.get("mime", "")).startswith("image/"):
             parts.append(Image(part.data["url"], part.data["mime"]))
-        elif part.type == "file":
+        elif part.type == "file" and part.data.get("mime") not in TOLD_BEFORE:
             parts.append(Text(f"[file attached: {part.data.get('filename') or part.data.get('url', '')}]"))
     if is_begun:
         parts.append(Text(BEGUN))

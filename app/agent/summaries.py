@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 
 from app.agent.providers import Image, Text, Thought, ToolCall, ToolResult, ToolResults, Turn, UserTurn
-from app.agent.tools.tool import shortened
 from app.sessions.service import Message, Part
 
 PART = "compaction"
@@ -101,7 +100,7 @@ def script(turns: Sequence[Turn], most: int) -> str:
         told = "\n\n".join(line for turn in turns for line in _lines(turn, texts, outputs))
         if len(told) <= most:
             return told
-    return shortened(told, most)[0]
+    return _cut(told, most)
 
 
 def _covered(messages: Sequence[Message], summary: Message, part: Part) -> frozenset[str]:
@@ -135,15 +134,20 @@ def _lines(turn: Turn, texts: int, outputs: int) -> list[str]:
 
 def _said(part: Text | Image | Thought | ToolCall, texts: int, outputs: int) -> str:
     if isinstance(part, Text):
-        return shortened(part.text, texts)[0]
+        return _cut(part.text, texts)
     if isinstance(part, ToolCall):
-        return f"[calls {part.name} {shortened(_json(part.input), outputs)[0]}]"
+        return f"[calls {part.name} {_cut(_json(part.input), outputs)}]"
     return f"[a picture, {part.mime}]" if isinstance(part, Image) else ""
 
 
 def _result(result: ToolResult, outputs: int) -> str:
     word = "failed" if result.is_error else "answered"
-    return f"[{result.name} {word}: {shortened(result.output, outputs)[0]}]"
+    return f"[{result.name} {word}: {_cut(result.output, outputs)}]"
+
+
+def _cut(text: str, most: int) -> str:
+    """A text without its middle, if it is longer."""
+    return text if len(text) <= most else f"{text[: most // 2]}\n[... left out ...]\n{text[-(most // 2) :]}"
 
 
 def _json(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from flask import Response, request, url_for
@@ -109,7 +110,7 @@ def create() -> Response:
     place = projects.resolve(actor, project.root if project else None)
     chosen = _chosen(actor, str(place.directory))
     session = service.create(actor, place, **chosen)
-    service.send(actor, session.id, [{"type": "text", "text": text}])
+    service.send(actor, session.id, _parts(text), mentions=True)
     return web.back(url_for("sessions.show", session_id=session.id))
 
 
@@ -155,7 +156,19 @@ def _prompt(actor: Actor, session: Session, text: str) -> None:
     preset = chosen.pop("preset", "")
     if preset and preset != session.preset:
         service.update(actor, session.id, preset=preset)
-    service.send(actor, session.id, [{"type": "text", "text": text}], **chosen)
+    service.send(actor, session.id, _parts(text), mentions=True, **chosen)
+
+
+def _parts(text: str) -> list[dict[str, Any]]:
+    """The text of the form and the files that were chosen or pasted with it."""
+    parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
+    for file in request.files.getlist("files"):
+        if file.filename:
+            data = base64.b64encode(file.stream.read()).decode()
+            mime = file.mimetype or "application/octet-stream"
+            name = file.filename[-200:]
+            parts.append({"type": "file", "mime": mime, "filename": name, "url": f"data:{mime};base64,{data}"})
+    return parts
 
 
 def _words() -> str:

@@ -16,7 +16,7 @@ from app.accounts import service as accounts
 from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.sessions import events
-from app.sessions.service import modes, rows, runs
+from app.sessions.service import attachments, modes, rows, runs
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
 from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 from app.spelling import Spelling
@@ -205,15 +205,19 @@ def send(
     system: str | None = None,
     tools: dict[str, bool] | None = None,
     no_reply: bool = False,
+    mentions: bool = False,
 ) -> tuple[Message, str | None]:
     """Put a prompt into the session and queue a run for it; returns the message and the run's id.
 
-    `parts` are neutral: {type: text|file|agent, …, id?}. While a run is busy the prompt waits its turn.
+    `parts` are neutral: {type: text|file|agent, …, id?}; with `mentions` a text's `@path` attaches that file. While
+    a run is busy the prompt waits its turn.
     """
     if not parts:
         raise Invalid("A prompt needs at least one part.", "parts")
     _check(mode=mode, provider=provider, model=model)
     _check_ids(message_id, parts)
+    if mentions or any(part["type"] == "file" for part in parts):
+        parts = attachments.expand(actor, get(actor, session_id).directory, parts, mentions=mentions)
     if not (provider and model):
         provider, model = _model_for(actor, session_id, provider, model)
     with db.transaction() as connection:
@@ -289,7 +293,8 @@ def directory_of(connection: sa.Connection, session_id: str) -> str | None:
 
 def title_from(message: Message) -> str:
     """A session's title from its first prompt: the first line with words, cut at a word."""
-    text = " ".join(part.data.get("text", "") for part in message.parts if part.type == "text").strip()
+    own = (part for part in message.parts if part.type == "text" and not part.data.get("synthetic"))
+    text = " ".join(part.data.get("text", "") for part in own).strip()
     line = next((line.strip() for line in db.storable(text).splitlines() if line.strip()), "") or "Untitled"
     if len(line) <= TITLE_LENGTH:
         return line
