@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app import db
-from app.agent import asking, calls, compaction, conversation, endings, instructions, modes, prompts, tools
+from app.agent import asking, calls, compaction, conversation, endings, instructions, modes, prompts, titles, tools
 from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed, Overflowed
 from app.agent.providers import Cancelled, Request, Usage, catalog
 from app.approvals import service as approvals
@@ -61,6 +61,7 @@ def _steps(hold: Hold) -> bool:
             compaction.answer(hold, transcript, prompt)
             sessions.finish(hold, "completed")
             return True
+        titles.begin(hold, transcript)
         while True:
             hold.raise_if_cancelled()
             if hold.draining.is_set():

@@ -1,11 +1,11 @@
 """The verbs of the room: for people (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
+from app.sessions.service.beside import add_usage_beside, retitle
 from app.sessions.service.counts import Standing, count_by_project, count_by_state, live_runs
 from app.sessions.service.journal import (
     add_message,
     add_part,
     add_usage,
-    add_usage_beside,
     append_text,
     close_message,
     drop_message,
@@ -53,6 +53,7 @@ from app.sessions.service.transcript import (
     set_revert,
     spell_transcript,
     text_of,
+    title_from,
     transcript,
     update,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "register_modes",
     "release",
     "requeue",
+    "retitle",
     "save_message",
     "save_part",
     "say_busy",
@@ -117,6 +119,7 @@ __all__ = [
     "summarize",
     "take",
     "text_of",
+    "title_from",
     "transcript",
     "transcript_of",
     "update",

@@ -127,22 +127,6 @@ def add_usage(hold: Hold, cost: float, tokens: dict[str, Any]) -> None:
         rows.change(connection, session, cost=session.cost + cost, tokens=total)
 
 
-def add_usage_beside(hold: Hold, cost: float, tokens: dict[str, Any]) -> None:
-    """Add what a title or a summary took: to the session's cost, but to the tokens beside the task's own."""
-    with db.transaction() as connection:
-        hold.check(connection)
-        session = rows.session(connection, hold.session.id, lock=True)
-        was, cache = session.tokens.get("beside", {}), tokens.get("cache", {})
-        read = tokens.get("input", 0) + cache.get("read", 0) + cache.get("write", 0)
-        written = tokens.get("output", 0) + tokens.get("reasoning", 0)
-        beside = {
-            "input": was.get("input", 0) + read,
-            "output": was.get("output", 0) + written,
-            "cost": was.get("cost", 0.0) + cost,
-        }
-        rows.change(connection, session, cost=session.cost + cost, tokens={**session.tokens, "beside": beside})
-
-
 def drop_message(hold: Hold, message: Message) -> None:
     """Take a message of this run away again: what it was begun for was never said."""
     with db.transaction() as connection:
