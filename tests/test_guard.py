@@ -36,7 +36,7 @@ class Inner:
 
 
 def ask(
-    path: str = "/sessions", *, inner: Inner | None = None, **more: Any
+    path: str = "/inbox", *, inner: Inner | None = None, **more: Any
 ) -> tuple[int, dict[str, str], bytes, Inner]:
     """Ask the guard; `more` goes to the environ (lower-case names are those of EnvironBuilder)."""
     reached = inner or Inner()
