@@ -17,7 +17,7 @@ _PREFIX = r"(?:/(?:opencode|roo|codebuddy|rootcx|e2b))?"
 _BY_PATH: tuple[tuple[str, int], ...] = (
     # Messages with parts, pasted images and files as data URLs.
     (r"/session/[^/]+/(?:message|prompt_async|command|shell)", MESSAGE),
-    (r"/sessions/[^/]+/(?:message|messages|send)", MESSAGE),
+    (r"/sessions(?:/[^/]+/(?:message|messages|send))?", MESSAGE),
     (r"/api/(?:tasks|messages)(?:/.*)?", MESSAGE),
     (r"/api/v1/(?:runs|acp|sessions)(?:/.*)?", MESSAGE),
     (r"/api/v1/apps/[^/]+/agent/.*", MESSAGE),

@@ -232,6 +232,19 @@ def branch(directory: Path) -> str:
         return ""
 
 
+def read_branch(toplevel: Path) -> str:
+    """Return the branch checked out as HEAD tells it, without starting git: "" when detached or unreadable."""
+    mark = toplevel / ".git"
+    try:
+        if mark.is_file():
+            mark = toplevel / mark.read_text()[:4096].removeprefix("gitdir:").strip()
+        head = (mark / "HEAD").read_text()[:4096].strip()
+    except (OSError, ValueError):
+        return ""
+    name = head.removeprefix("ref: refs/heads/")
+    return name if name != head and name.isprintable() else ""
+
+
 def default_branch(directory: Path) -> str:
     """Return the branch others merge into: origin's, else main or master, else the present one."""
     known = text(["for-each-ref", "--format=%(refname)", "refs/heads/main", "refs/heads/master"], directory)

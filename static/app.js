@@ -285,6 +285,24 @@
     area.rows = Math.min(8, Math.max(1, area.value.split("\n").length));
   }
   on("input", (event) => { if (event.target.matches(".composer textarea")) grow(event.target); });
+  /* Attached files: how many, and pictures from the clipboard among them. */
+  const countFiles = (form) => {
+    const input = one("input[type=file]", form);
+    const number = input ? input.files.length : 0;
+    if (input) one(".attached", form).textContent = number ? `${number} attached` : "";
+  };
+  on("change", (event) => { if (event.target.matches(".attach input")) countFiles(event.target.form); });
+  on("reset", (event) => { setTimeout(countFiles, 0, event.target); });
+  on("paste", (event) => {
+    const input = event.target.closest?.(".composer") && one(".attach input", event.target.closest(".composer"));
+    const pasted = [...event.clipboardData?.files ?? []];
+    if (!input || input.disabled || !pasted.length) return;
+    event.preventDefault();
+    const kept = new DataTransfer();
+    for (const file of [...input.files, ...pasted]) kept.items.add(file);
+    input.files = kept.files;
+    countFiles(input.form);
+  });
   on("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     const form = event.target.closest("form.composer, form[data-question]");

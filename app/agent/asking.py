@@ -13,7 +13,7 @@ from secrets import SystemRandom
 
 from app import config, ids
 from app.agent import endings
-from app.agent.endings import Drained, Failed
+from app.agent.endings import Drained
 from app.agent.providers import Cancel, Done, Provider, ProviderFailed, Request, catalog
 from app.agent.writer import StepWriter
 from app.sessions import service as sessions
@@ -60,7 +60,7 @@ def ask(hold: Hold, message: Message, request: Request) -> Done:
     try:
         provider = catalog.resolve(hold.actor, hold.run.provider, hold.run.model, Path(hold.session.directory))
     except ProviderFailed as failed:
-        raise Failed(endings.error_of(hold.run.provider, failed)) from failed
+        raise endings.failed(hold.run.provider, failed) from failed
     patience = Patience(config.current().model_pause)
     while True:
         writer = StepWriter(hold, message)
@@ -69,7 +69,7 @@ def ask(hold: Hold, message: Message, request: Request) -> Done:
         except ProviderFailed as failed:
             seconds = patience.pause(failed)
             if seconds is None:
-                raise Failed(endings.error_of(hold.run.provider, failed)) from failed
+                raise endings.failed(hold.run.provider, failed) from failed
             writer.mark_retried()
             _wait(hold, message, failed, patience.tries, seconds)
 

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import config, db, ids, record, redact
-from app.agent import modes, network, subagents, tools
+from app.agent import loops, modes, network, subagents, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError
@@ -57,11 +57,12 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
     if not pending:
         return outcome
     context, limits = _context(hold, [*transcript, message]), _limits(hold, transcript)
+    looping = loops.found(hold.run.message_id, [*transcript, message])
     for part in pending:
         hold.raise_if_cancelled()
         status = part.data["state"]["status"]
         if status == "pending":
-            _decide_and_run(hold, context, limits, part, outcome)
+            _decide_and_run(hold, context, limits, part, outcome, is_loop=part.id in looping)
         else:
             outcome.may_have_changed |= tools.named(part.data["tool"]) in CHANGING
             # A step that is gone on with after its last rejection must not forget that it stops the turn.
@@ -116,7 +117,9 @@ def _limits(hold: Hold, transcript: list[Message]) -> Limits:
     return approvals.limits_of(mode.name, [spec.name for spec in offered])
 
 
-def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part, outcome: Outcome) -> None:
+def _decide_and_run(
+    hold: Hold, context: ToolContext, limits: Limits, part: Part, outcome: Outcome, *, is_loop: bool
+) -> None:
     """One pending call: refused, waited for, or run."""
     if outcome.stopped:
         _fail(hold, part, "Not run: an earlier call of this step was rejected.")
@@ -133,7 +136,7 @@ def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part
     call = approvals.Call(name, given, part.data["callID"], part.message_id, part.id, prepared.metadata)
     asked = approvals.verdict(hold, call)
     if asked is None:
-        asked = _ask_if_needed(hold, limits, part, call, prepared)
+        asked = _ask_if_needed(hold, limits, part, call, prepared, is_loop=is_loop)
         if asked == "denied":
             return
     if asked is not None:
@@ -153,7 +156,7 @@ def _decide_and_run(hold: Hold, context: ToolContext, limits: Limits, part: Part
     _run(hold, context, part, prepared)
 
 
-def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: Prepared) -> Any:
+def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: Prepared, *, is_loop: bool) -> Any:
     """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
     rules = modes.get(hold.run.mode, Path(hold.session.directory)).rules
     decision = approvals.decide(hold, call, given=rules, limits=limits, roots=tools.roots(call.tool))
@@ -162,6 +165,12 @@ def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: 
         return "denied"
     if prepared.questions:
         return approvals.question(hold, call, [dict(question) for question in prepared.questions])
+    if decision.action == "allow" and is_loop:
+        # Nobody would see this call before it is made, as nobody saw the same ones before it.
+        again = approvals.repeated(call)
+        if asked := approvals.verdict(hold, again):
+            return asked
+        return _ask_if_needed(hold, approvals.limits_of(""), part, again, prepared, is_loop=False)
     if decision.action == "allow":
         return None
     _show_pending(hold, part, prepared)
@@ -301,10 +310,17 @@ def _fail(hold: Hold, part: Part, why: str) -> None:
     sessions.save_part(hold, replace(part, data={**part.data, "state": error}))
 
 
+def _state_of(part: Part) -> dict[str, Any] | None:
+    """The state of a call; a file that went with a prompt is as good as read."""
+    if part.type == "file" and part.data.get("stamps"):
+        return {"status": "completed", "metadata": {"stamps": part.data["stamps"]}}
+    return part.data["state"] if part.type == "tool" else None
+
+
 def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
     session = sessions.get(hold.actor, hold.session.id)
     directory = Path(session.directory)
-    states = [part.data["state"] for message in transcript for part in message.parts if part.type == "tool"]
+    read = [state for message in transcript for part in message.parts if (state := _state_of(part))]
     known = list(session.todos)
 
     beside = projects.beside(session.directory)
@@ -318,7 +334,7 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         directory=directory,
         private=config.current().data_dir / "private" / session.project,
         cancel=hold.cancelled,
-        stamps=tools.stamps_of(states),
+        stamps=tools.stamps_of(read),
         todos=known,
         set_todos=set_todos,
         also=beside.also,

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from app.agent import summaries
 from app.agent.providers import AssistantTurn, Image, Text, Thought, ToolCall, ToolResult, ToolResults, Turn, UserTurn
 from app.sessions.service import Message, Part
 
 INTERRUPTED = "Interrupted, outcome unknown: this call may or may not have taken effect. Look before you repeat it."
 
+SUMMED_UP = "[To save room, the conversation before this point was summed up. Go on from this summary.]"
+BEGUN = "[You have begun on this already: the summary above says how far you got. Go on from there.]"
+
+# What such a file holds is told by the parts before it.
+TOLD_BEFORE = ("text/plain", "application/x-directory")
+
 
 def turns(messages: Iterable[Message], provider: str = "", model: str = "") -> list[Turn]:
     """The turns of a transcript: each prompt followed by the steps that answered it.
 
+    What a summary in force covers is told by the summary alone.
     Signatures go to the model that made them; to `model` of `provider` all others' thoughts are foreign.
     """
-    ordered = list(messages)
+    transcript = list(messages)
+    summary = summaries.in_force(transcript)
+    covered = summary.covered if summary else frozenset()
+    ordered = summaries.plain(transcript)
     answers: dict[str, list[Message]] = {}
     for message in ordered:
         if message.role == "assistant":
             answers.setdefault(message.data.get("parentID", ""), []).append(message)
-    result: list[Turn] = []
+    result: list[Turn] = [UserTurn((Text(f"{SUMMED_UP}\n\n{summary.text}"),))] if summary else []
     for message in ordered:
         if message.role != "user":
             continue
-        said = _said(message)
+        every = answers.get(message.id, [])
+        told = [answer for answer in every if answer.id not in covered]
+        if message.id in covered and not told:
+            continue
+        said = _said(message, is_begun=len(told) < len(every))
         if said.parts:
             result.append(said)
-        for answer in answers.get(message.id, []):
+        for answer in told:
             is_own = (answer.data.get("providerID"), answer.data.get("modelID")) == (provider, model)
             result += _step(answer, is_own)
     return result
@@ -38,7 +53,7 @@ def was_retried(part: Part) -> bool:
     return bool((part.data.get("metadata") or {}).get("retried"))
 
 
-def _said(message: Message) -> UserTurn:
+def _said(message: Message, *, is_begun: bool = False) -> UserTurn:
     parts: list[Text | Image] = []
     for part in message.parts:
         if part.type == "text" and part.data.get("text") and not part.data.get("ignored"):
@@ -47,8 +62,10 @@ def _said(message: Message) -> UserTurn:
             parts.append(Text(f"Use the task tool with the subagent {part.data['name']!r} for this."))
         elif part.type == "file" and str(part.data.get("mime", "")).startswith("image/"):
             parts.append(Image(part.data["url"], part.data["mime"]))
-        elif part.type == "file":
+        elif part.type == "file" and part.data.get("mime") not in TOLD_BEFORE:
             parts.append(Text(f"[file attached: {part.data.get('filename') or part.data.get('url', '')}]"))
+    if is_begun:
+        parts.append(Text(BEGUN))
     return UserTurn(tuple(parts))
 
 

@@ -24,6 +24,15 @@ class Failed(Exception):
         self.error = error
 
 
+class Overflowed(Failed):
+    """The model's server refused a request as too long."""
+
+
+def failed(provider: str, why: ProviderFailed) -> Failed:
+    """How a turn ends with a provider's failure."""
+    return (Overflowed if why.overflow else Failed)(error_of(provider, why))
+
+
 def unknown(message: str) -> Error:
     """An error that has no name of its own."""
     return {"name": "UnknownError", "data": {"message": message}}
@@ -34,7 +43,11 @@ def error_of(provider: str, failed: ProviderFailed) -> Error:
     if failed.auth:
         return {"name": "ProviderAuthError", "data": {"providerID": provider, "message": failed.message}}
     if failed.overflow:
-        return _overflow(failed)
+        return overflow(
+            "The conversation is longer than this model can read. "
+            "Go on in a new session, or choose a model with a larger context window. "
+            f"The provider says: {failed.message}"
+        )
     return {"name": "APIError", "data": api_error(failed)}
 
 
@@ -50,13 +63,8 @@ def has_invalid_call(step: Message) -> bool:
     return any(part.data["state"].get("error") == INVALID_JSON for part in calls)
 
 
-def _overflow(failed: ProviderFailed) -> Error:
-    """The conversation does not fit the model: what to do, and the provider's own words."""
-    message = (
-        "The conversation is longer than this model can read. "
-        "Go on in a new session, or choose a model with a larger context window. "
-        f"The provider says: {failed.message}"
-    )
+def overflow(message: str) -> Error:
+    """The conversation does not fit the model."""
     return {"name": "ContextOverflowError", "data": {"message": message}}
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from app import db
-from app.agent import asking, calls, conversation, endings, modes, prompts, tools
-from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed
+from app.agent import asking, calls, compaction, conversation, endings, instructions, modes, prompts, titles, tools
+from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed, Overflowed
 from app.agent.providers import Cancelled, Request, Usage, catalog
 from app.errors import Problem
 from app.sessions import service as sessions
@@ -54,12 +54,19 @@ def _steps(hold: Hold) -> bool:
     """Step by step to the end of the turn; False if it waits no longer for what it stopped at."""
     try:
         message, transcript = _resume(hold)
+        _choose_model(hold)
+        prompt = next(m for m in transcript if m.id == hold.run.message_id)
+        if compaction.is_asked(prompt):
+            compaction.answer(hold, transcript, prompt)
+            sessions.finish(hold, "completed")
+            return True
+        titles.begin(hold, transcript)
         while True:
             hold.raise_if_cancelled()
             if hold.draining.is_set():
                 raise Drained
             if message is None:
-                message, transcript = _ask_model(hold, transcript)
+                message, transcript = _ask_model(hold, compaction.make_room(hold, transcript))
                 _raise_if_invalid_again(hold, [*transcript, message])
             if error := CUT_SHORT.get(message.data["finish"]):
                 raise Failed(error)
@@ -96,14 +103,15 @@ def _resume(hold: Hold) -> tuple[Message | None, list[Message]]:
 
 def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Message]]:
     """Stream one answer of the model into a new message; returns it whole, and the transcript before it."""
-    _choose_model(hold)
     run, session = hold.run, hold.session
     directory = Path(session.directory)
     mode = modes.get(run.mode, directory)
     prompt = next(m for m in transcript if m.id == run.message_id)
     request = Request(
         model=run.model,
-        system=prompts.system(mode, directory, prompt.data.get("system")),
+        system=prompts.system(
+            mode, directory, prompt.data.get("system"), instructions.of(hold.actor, session, mode.name)
+        ),
         messages=conversation.turns(transcript, run.provider, run.model),
         tools=tools.specs(mode.tools, {**mode.switches, **(prompt.data.get("tools") or {})}, directory),
         options={} if mode.temperature is None else {"temperature": mode.temperature},
@@ -111,7 +119,10 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
     with db.transaction():
         message = _begin(hold)
         sessions.add_part(hold, message.id, "step-start", {})
-    done = asking.ask(hold, message, request)
+    try:
+        done = asking.ask(hold, message, request)
+    except Overflowed as refused:
+        return _ask_model(hold, compaction.after_overflow(hold, message, refused))
     cost = catalog.cost(run.provider, run.model, done.usage, directory) or 0.0
     with db.transaction():
         message = sessions.save_message(hold, message, finish=done.finish, cost=cost, tokens=endings.tokens(done.usage))
@@ -158,7 +169,7 @@ def _end(hold: Hold, state: str, error: dict[str, Any], word: str) -> None:
     """End the run with an error that its open message shows; a failed run makes one for it. Its subagents stop."""
     sessions.stop_children(hold)
     with db.transaction():
-        mine = [m for m in sessions.transcript_of(hold) if m.data.get("parentID") == hold.run.message_id]
+        mine = [m for m in sessions.transcript_of(hold) if m.answers(hold.run.message_id)]
         is_open = [message for message in mine if not message.completed]
         if state == "failed" and not is_open:
             is_open = [_begin(hold)]

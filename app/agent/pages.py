@@ -12,7 +12,7 @@ from flask import Response, url_for
 from app import slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import bp, network, service
+from app.agent import bp, instructions, network, service
 from app.agent.providers import catalog
 from app.agent.providers.catalog import ProviderInfo
 from app.agent.providers.known import KNOWN
@@ -115,9 +115,11 @@ def fill_composer(actor: Actor, directory: str) -> dict[str, Any]:
 
 @slots.fill("session")
 def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
-    """The model's window in tokens, and what commands run in and may reach."""
+    """The model's window in tokens, the instruction files in force, and what commands run in and may reach."""
     state = sandbox_state()
-    shown = {"sandbox": "on" if state.on else f"off: {state.why}", "network": network.word(session.preset)}
+    shown: dict[str, Any] = {"sandbox": "on" if state.on else f"off: {state.why}"}
+    shown["network"] = network.word(session.preset)
+    shown["instructions"] = [(one.path, one.note) for one in instructions.of(actor, session, session.mode)]
     if not accounts.may(actor, "settings:read"):
         return shown
     window = catalog.window(session.provider, session.model, Path(session.directory))

@@ -14,6 +14,7 @@ Action = Literal["allow", "ask", "deny"]
 PRESETS = ("read-only", "ask", "accept-edits", "auto")
 READS = frozenset(("read", "list", "glob", "grep"))
 QUIET = frozenset(("todowrite", "todoread", "todo", "question", "task", "skill", "invalid"))
+LOOP = "doom_loop"  # not a tool: the wish to make the same call once more, and once more
 EDITS = frozenset(("edit", "write", "multiedit", "patch", "apply_patch"))
 
 
@@ -67,6 +68,8 @@ def base_of(stance: Stance, tool: str, *, subject: str = "", only_reads: bool = 
     if limit is not None:
         return limit
     preset = stance.effective
+    if tool == LOOP:
+        return Base("ask", "the same call several times in a row")
     if tool in QUIET or tool in READS:
         return Base("allow", "reading is always allowed" if tool in READS else "changes nothing")
     if preset == "read-only":

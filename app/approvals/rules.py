@@ -12,10 +12,12 @@ from typing import Any
 
 from app.approvals import commands, patterns, subjects
 from app.approvals.places import Ground, place
-from app.approvals.presets import QUIET, READS, Action, Limits, Stance, base_of
+from app.approvals.presets import LOOP, QUIET, READS, Action, Limits, Stance, base_of
 from app.approvals.weighing import LAYERS, Decision, PartDecision, Rule, conclude, path_parts, weigh
 
 __all__ = ["LAYERS", "Action", "Decision", "Ground", "Limits", "PartDecision", "Rule", "Stance", "decide"]
+
+_SUBJECTS = {"task": "subagent_type", "skill": "name", LOOP: "tool"}
 
 
 def decide(tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rules: Sequence[Rule]) -> Decision:
@@ -72,10 +74,12 @@ def _reach(target: str, stance: Stance, rules: Sequence[Rule]) -> PartDecision:
 
 
 def _plain(tool: str, given: dict[str, Any], stance: Stance, rules: Sequence[Rule]) -> PartDecision:
-    subject = subjects.text_of(given, {"task": "subagent_type", "skill": "name"}.get(tool, "")) or tool
+    subject = subjects.text_of(given, _SUBJECTS.get(tool, "")) or tool
 
     def test(rule: Rule) -> patterns.Match:
         return "yes" if patterns.match_name(rule.pattern or "*", subject) else "no"
 
-    suggest = None if tool in QUIET else Rule(patterns.literal(tool), "*", "allow")
-    return weigh(tool, tool, base_of(stance, tool), rules, test, suggest=suggest)
+    always = None if tool in QUIET else Rule(patterns.literal(tool), "*", "allow")
+    if tool == LOOP:
+        always = Rule(LOOP, patterns.literal(subject), "allow")
+    return weigh(tool, subject if tool == LOOP else tool, base_of(stance, tool), rules, test, suggest=always)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from app.approvals import subjects
-from app.approvals.presets import READS
+from app.approvals.presets import LOOP, READS
 from app.approvals.rules import PartDecision, Rule
 
 LEGIBLE = 96
@@ -30,6 +30,11 @@ class Call:
         """The sha256 of exactly this call: another input, or the same once more, is another call."""
         exact = [session_id, self.message_id, self.call_id, self.tool, self.input]
         return hashlib.sha256(orjson.dumps(exact, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def repeated(call: Call) -> Call:
+    """What asks whether a call, made several times in a row already, may be made once more."""
+    return replace(call, tool=LOOP, input={"tool": call.tool, "input": call.input})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.approvals import subjects
+from app.approvals.presets import LOOP
 from app.approvals.rules import Decision
 from app.approvals.things import Call
 
@@ -33,6 +34,8 @@ def title(call: Call) -> str:
         return f"Fetch {subjects.text_of(call.input, 'url')}"
     if kind == "network":
         return f"Reach {subjects.target_of(call.input)}"
+    if kind == LOOP:
+        return f"Again: {title(Call(call.input['tool'], call.input['input'], call.call_id, call.message_id))}"
     if call.tool in _VERBS:
         return f"{_VERBS[call.tool]} {', '.join(subjects.paths_of(call.tool, call.input))}".rstrip()
     return call.tool

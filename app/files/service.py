@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 import os
 import re
@@ -20,24 +21,31 @@ from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
 from app.files import changes, ranking
 from app.files.changes import FileChange, Hunk
+from app.files.excerpt import LINES, Excerpt, excerpt
 from app.files.paths import CONTROL, TEMPORARY, Root
 from app.files.ripgrep import Found, Search, search
 from app.projects.service import Place
 
 __all__ = [
+    "LINES",
     "Content",
+    "Excerpt",
     "FileChange",
     "Found",
     "Hunk",
     "Match",
     "Node",
     "Root",
+    "excerpt",
     "find_files",
     "find_text",
+    "is_directory",
     "list_changes",
     "list_directory",
     "read",
     "search",
+    "stamp_of",
+    "text_of",
 ]
 LARGEST = 10 * 1024 * 1024
 LISTED = 10_000
@@ -65,13 +73,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Content:
-    """A file: its text, or its bytes when it is none; hunks lead to the text from the last commit's."""
+    """A file: its text, or its bytes when it is none; hunks lead to the text from the last commit's.
+
+    `stamp` is a digest of its bytes.
+    """
 
     text: str
     data: bytes
     is_binary: bool
     mime: str
     hunks: tuple[Hunk, ...] = ()
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,8 +121,17 @@ def list_directory(actor: Actor, place: Place, name: str = "") -> list[Node]:
     ]
 
 
-def read(actor: Actor, place: Place, name: str, limit: int = LARGEST) -> Content:
-    """Return a file's content; raises NotFound, Denied, Invalid for a folder, or TooLarge."""
+def is_directory(actor: Actor, place: Place, name: str) -> bool:
+    """Tell whether a name leads to a folder; raises NotFound, Denied."""
+    accounts.require(actor, "files:read", place.project)
+    return Root(place.directory).stat(name).is_dir
+
+
+def read(actor: Actor, place: Place, name: str, limit: int = LARGEST, *, compare: bool = True) -> Content:
+    """Return a file's content, unless not `compare` with its changes since the last commit.
+
+    Raises NotFound, Denied, Invalid for a folder, or TooLarge.
+    """
     accounts.require(actor, "files:read", place.project)
     root = Root(place.directory)
     with root.open_read(name) as file:
@@ -119,11 +140,25 @@ def read(actor: Actor, place: Place, name: str, limit: int = LARGEST) -> Content
     if len(data) > limit:
         raise TooLarge(f"{name[-200:]} is larger than {limit:,} bytes.")
     mime = mimetypes.guess_type(name, strict=False)[0]
-    text = _text(data)
+    text, stamp = text_of(data), stamp_of(data)
     if text is None:
-        return Content("", data, True, mime or "application/octet-stream")
-    hunks = changes.since_commit(place.directory, root.relative(name), text)
-    return Content(text, data, False, mime or "text/plain", tuple(hunks))
+        return Content("", data, True, mime or "application/octet-stream", stamp=stamp)
+    hunks = changes.since_commit(place.directory, root.relative(name), text) if compare else []
+    return Content(text, data, False, mime or "text/plain", tuple(hunks), stamp)
+
+
+def text_of(data: bytes) -> str | None:
+    """Return the text that the bytes are, or None."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text.removeprefix("\ufeff")
+
+
+def stamp_of(data: bytes) -> str:
+    """Return a short digest of a file's content."""
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
 
 
 def list_changes(actor: Actor, place: Place) -> list[FileChange]:
@@ -210,15 +245,6 @@ def _left_out(place: Place) -> list[str]:
     if data.is_relative_to(place.directory) and data != place.directory:
         globs.append("!/" + GLOB.sub(r"\\\1", data.relative_to(place.directory).as_posix()))
     return [f"--glob={glob}" for glob in globs]
-
-
-def _text(data: bytes) -> str | None:
-    """Return the text that the bytes are, or None."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text.removeprefix("\ufeff")
 
 
 def _ignored(directory: Path, paths: list[str]) -> set[str]:

@@ -55,6 +55,13 @@ class SessionFailed(Event, kind="sessions.failed"):
 
 
 @dataclass(frozen=True)
+class SessionCompacted(Event, kind="sessions.compacted"):
+    """From now on the model sees a summary in place of what came before it."""
+
+    session_id: str
+
+
+@dataclass(frozen=True)
 class MessageUpdated(Event, kind="sessions.message_updated"):
     """A message is new or changed; without its parts."""
 

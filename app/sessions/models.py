@@ -44,6 +44,7 @@ sessions = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False, index=True),
     sa.Column("archived", sa.BigInteger, nullable=True),
+    sa.Column("compacting", sa.BigInteger, nullable=True),  # since when it is being summed up
     _version(),
     sa.Index("session_updated_id", "updated", "id"),
     sa.Index("session_project_updated", "project", "updated", "id"),

@@ -41,6 +41,7 @@ class Session:
     created: int
     updated: int
     archived: int | None
+    compacting: int | None = None
     version: int = 1
 
     @property
@@ -83,6 +84,10 @@ class Message:
     def plain(self) -> dict[str, Any]:
         """The message without its parts as JSON-able data, for events."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "parts"}
+
+    def answers(self, prompt_id: str) -> bool:
+        """Whether it was written by the run of this prompt, be it as an answer or as a summary on the way."""
+        return self.role == "assistant" and prompt_id in (self.data.get("parentID"), self.data.get("for"))
 
     def part(self, part_id: str) -> Part | None:
         """The part with this id, if it is in here."""

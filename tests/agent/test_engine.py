@@ -715,3 +715,17 @@ def test_pictures_of_prompts_and_tools_reach_the_model(
     talk.until_idle()
     assert "UFJPTVBU" in str(model_server.requests[0])
     assert base64.b64encode(png).decode() in str(model_server.requests[1])
+
+
+def test_the_model_is_told_the_instructions_of_the_project_and_where_it_is(
+    talk: Talk, model_server: ModelServer, workspace: Path
+) -> None:
+    (workspace / "AGENTS.md").write_text("Always say please.")
+    (workspace / ".git/HEAD").write_text("ref: refs/heads/feature/tax\n")
+    talk.ask("Hi")
+    (workspace / "AGENTS.md").write_text("Never say please.\n")
+    talk.ask("Hi again")
+    first, second = (request["messages"][0]["content"] for request in model_server.requests)
+    assert "# Instructions from AGENTS.md\nAlways say please." in first
+    assert "Never say please." in second
+    assert f"Project directory: {workspace}\nGit repository: yes\nBranch: feature/tax\nPlatform: " in first

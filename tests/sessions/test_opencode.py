@@ -20,9 +20,14 @@ TEXT = {"type": "text", "text": "Hello"}
 NONE = "ses_" + "0" * 26
 ROUTES = [
     ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/children"), ("GET", "/todo"), ("POST", "/abort"),
-    ("GET", "/message"), ("POST", "/message"), ("GET", "/message/msg_none"), ("POST", "/prompt_async"),
+    ("GET", "/message"), ("POST", "/message"), ("POST", "/summarize"), ("GET", "/message/msg_none"), ("POST", "/prompt_async"),
 ]  # fmt: skip
-BODIES = {"/message": {"parts": [TEXT]}, "/prompt_async": {"parts": [TEXT]}, "": {"title": "New"}}
+BODIES = {
+    "/message": {"parts": [TEXT]},
+    "/summarize": {"providerID": "openai", "modelID": "scripted"},
+    "/prompt_async": {"parts": [TEXT]},
+    "": {"title": "New"},
+}
 
 
 @pytest.fixture
@@ -131,7 +136,8 @@ def test_an_attached_file_of_the_machine_is_not_read(
     secret = tmp_path / "secret.txt"
     secret.write_text("topsecret-4711")
     link = {"type": "file", "mime": "text/plain", "url": f"file://{secret}", "filename": "secret.txt"}
-    ask(call, session_id, said("[[say Seen.]]", link))
+    refused = call.post(address(session_id, "/message"), said("[[say Seen.]]", link))
+    check_refusal(refused, 403, "ForbiddenError")
     assert "topsecret-4711" not in call.get(address(session_id, "/message")).text
     assert "topsecret-4711" not in str(scripted.requests)
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ class ToolSpec:
 class Request:
     """One call of a model; `options` are sampling options by their wire names (temperature, max_tokens …).
 
-    Without `think` no thoughts go back to the model and none are asked for.
+    Without `think` no thoughts go back to the model and none are asked for. `purpose` is for models that follow a
+    script.
     """
 
     model: str
@@ -127,6 +128,7 @@ class Request:
     tools: Sequence[ToolSpec] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     think: bool = True
+    purpose: Literal["step", "summary", "title"] = "step"
 
 
 @dataclass(frozen=True, slots=True)

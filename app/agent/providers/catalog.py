@@ -38,6 +38,7 @@ __all__ = [
     "default_model",
     "disconnect",
     "find_ollama",
+    "limits",
     "list_providers",
     "resolve",
     "test_key",
@@ -136,11 +137,25 @@ def cost(provider: str, model: str, usage: Usage, directory: Path | None = None)
 
 def window(provider: str, model: str, directory: Path | None = None) -> int | None:
     """How many tokens a model can hold; None where nobody knows."""
+    return limits(provider, model, directory)[0]
+
+
+def limits(provider: str, model: str, directory: Path | None = None) -> tuple[int | None, int | None]:
+    """How many tokens a model can hold, and how many of them its answer may take; None where nobody knows."""
     entry = _find(provider, directory) if provider and provider != DEMO else None
     if entry is None:
-        return None
-    written = next((one.context for one in entry.models if one.id == model), None)
-    return written or (prices.window(entry.known.prices, model) if entry.known else None)
+        return None, None
+    written = next((one for one in entry.models if one.id == model), None)
+    known = written.context if written else None
+    known = known or (prices.window(entry.known.prices, model) if entry.known else None)
+    return known, written.output if written else None
+
+
+def configs(directory: Path | None) -> Iterator[dict[str, Any]]:
+    """Every opencode.json as plain data: the data directory's, the server's user's, the project's; {} for none."""
+    yield opencode_config.read(config.current().data_dir, trusted=True)
+    yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)
+    yield opencode_config.read(directory, trusted=False) if directory else {}
 
 
 def connect(actor: Actor | None, provider: str, key: str, base_url: str = "", name: str = "") -> None:
@@ -264,13 +279,6 @@ def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]
     for found in own:
         trusted = {**opencode_config.entries(found, trusted=True), **trusted}
     return trusted, opencode_config.entries(project, trusted=False)
-
-
-def configs(directory: Path | None) -> Iterator[dict[str, Any]]:
-    """The data directory's, the server's user's, the project's."""
-    yield opencode_config.read(config.current().data_dir, trusted=True)
-    yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)
-    yield opencode_config.read(directory, trusted=False) if directory else {}
 
 
 def _models(entry: Entry) -> tuple[ModelInfo, ...]:

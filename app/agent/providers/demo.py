@@ -53,6 +53,12 @@ WHO = (
 )
 
 
+SUMMARY = (
+    "## Done: the demo model has walked through its task on the sample project, as far as the transcript shows. "
+    "It follows a script, so a further prompt begins the walk again."
+)
+
+
 @dataclass(frozen=True)
 class Step:
     """What the model says in one step and which tools it calls after it; no calls end the turn."""
@@ -88,6 +94,8 @@ class Demo:
 
 def next_step(request: Request) -> Step:
     """Decide what comes next from the turns since the last prompt."""
+    if request.purpose != "step":
+        return Step(SUMMARY)
     results = list(_results(_since_prompt(request.messages)))
     offered = {spec.name for spec in request.tools}
     if not {"list", "read"} <= offered:

@@ -84,6 +84,22 @@ def default_model(config: Mapping[str, Any]) -> str:
     return _text(config, "model")
 
 
+def instructions(config: Mapping[str, Any]) -> list[str]:
+    """The paths, patterns and addresses of further instructions."""
+    named = config.get("instructions")
+    return [one for one in named if isinstance(one, str) and one.strip()] if isinstance(named, list) else []
+
+
+def small_model(config: Mapping[str, Any]) -> str:
+    """The model a configuration names for titles, or nothing."""
+    return _text(config, "small_model")
+
+
+def compacts(config: Mapping[str, Any]) -> bool:
+    """Whether conversations are summed up by themselves when they fill their model's window."""
+    return _dict(config, "compaction").get("auto") is not False
+
+
 def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:
     limit, cost = _dict(given, "limit"), _dict(given, "cost")
     return ModelInfo(

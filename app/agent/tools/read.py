@@ -9,10 +9,9 @@ from pydantic import Field
 
 from app.agent.tools.tool import LINE_LIMIT, Given, Prepared, Result, Tool, ToolContext, ToolError, stamp_of
 from app.errors import NotFound
+from app.files import service as files
 from app.files.paths import Root
 
-LINES = 2_000
-BYTES = 50_000
 LARGEST = 64 * 1024 * 1024
 LARGEST_PICTURE = 5 * 1024 * 1024
 PREVIEW = 20
@@ -94,37 +93,12 @@ def _text(path: str, data: bytes) -> str:
 
 
 def _lines(path: str, text: str, given: Input, stamp: str) -> Result:
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    first = max(1, given.offset or 1)
-    if lines and first > len(lines):
-        raise ToolError(f"{path} has {len(lines)} lines; line {first} is beyond its end.")
-    shown: list[str] = []
-    size = 0
-    for number, line in enumerate(lines[first - 1 : first - 1 + min(given.limit or LINES, LINES)], first):
-        row = f"{number:>5}| {_cut(line)}"
-        size += len(row.encode()) + 1
-        if size > BYTES and shown:
-            break
-        shown.append(row)
-    last = first + len(shown) - 1
-    more = last < len(lines)
-    output = "\n".join(["<file>", *shown, _end(lines, last, more), "</file>"])
-    preview = "\n".join(lines[first - 1 : first - 1 + PREVIEW])[:LINE_LIMIT]
-    metadata = {"preview": preview, "truncated": more, "first": first, "last": last, "lines": len(lines)}
-    return Result(output, path, {**metadata, "stamps": {path: stamp}})
-
-
-def _cut(line: str) -> str:
-    line = line.removesuffix("\r")
-    return line if len(line) <= LINE_LIMIT else f"{line[:LINE_LIMIT]} [... cut]"
-
-
-def _end(lines: list[str], last: int, more: bool) -> str:
-    if more:
-        return f"\n(The file has {len(lines)} lines. Read on with offset {last + 1}.)"
-    return f"\n(End of file, {len(lines)} lines)" if lines else "(The file is empty)"
+    shown = files.excerpt(text, max(1, given.offset or 1), given.limit or files.LINES)
+    if shown.lines and shown.first > shown.lines:
+        raise ToolError(f"{path} has {shown.lines} lines; line {shown.first} is beyond its end.")
+    preview = "\n".join(text.split("\n")[shown.first - 1 : shown.first - 1 + PREVIEW])[:LINE_LIMIT]
+    figures = {"truncated": shown.is_cut, "first": shown.first, "last": shown.last, "lines": shown.lines}
+    return Result(shown.text, path, {"preview": preview, **figures, "stamps": {path: stamp}})
 
 
 TOOL = Tool("read", DESCRIPTION, Input, prepare, run, reads_scratch=True)

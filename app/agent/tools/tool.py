@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,9 +157,7 @@ class Tool(Generic[I]):
         return schema
 
 
-def stamp_of(data: bytes) -> str:
-    """A short digest of a file's content."""
-    return hashlib.blake2b(data, digest_size=12).hexdigest()
+stamp_of = files.stamp_of
 
 
 def stamps_of(states: Iterable[Mapping[str, Any]]) -> dict[str, str]:

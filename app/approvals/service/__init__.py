@@ -13,7 +13,7 @@ from app.approvals.service.keeping import add_rule, remove_rule, rules_of
 from app.approvals.service.lists import answered_today, count_waiting, get, of_session, waiting
 from app.approvals.service.questions import answer_question, question, reject_question
 from app.approvals.service.tidying import start, tidy
-from app.approvals.things import Ask, Call, StoredRule, is_legible
+from app.approvals.things import Ask, Call, StoredRule, is_legible, repeated
 
 __all__ = [
     "Ask",
@@ -38,6 +38,7 @@ __all__ = [
     "question",
     "reject_question",
     "remove_rule",
+    "repeated",
     "rules_of",
     "start",
     "tidy",

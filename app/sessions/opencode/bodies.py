@@ -90,6 +90,14 @@ class Prompt(Body):
     noReply: bool = False
 
 
+class Summarize(Body):
+    """POST /session/{id}/summarize."""
+
+    providerID: Name
+    modelID: Annotated[str, StringConstraints(max_length=128)]
+    auto: bool = False
+
+
 class ListSessions(Body):
     """GET /session."""
 

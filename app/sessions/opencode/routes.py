@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Response
@@ -18,7 +18,7 @@ from app.projects import service as projects
 from app.sessions import bp, service
 from app.sessions.events import RunEnded, SessionDeleted
 from app.sessions.opencode import shapes
-from app.sessions.opencode.bodies import CreateSession, ListMessages, ListSessions, Prompt, UpdateSession
+from app.sessions.opencode.bodies import CreateSession, ListMessages, ListSessions, Prompt, Summarize, UpdateSession
 from app.sessions.service import Message
 from app.streams import Awaited
 
@@ -142,6 +142,32 @@ def prompt_async(actor: Actor, body: Prompt, session_id: str) -> Response:
     """Send a prompt and don't wait."""
     _send(actor, _id(session_id), body)
     return Response(status=204)
+
+
+@door.post("/session/<session_id>/summarize", body=Summarize)
+def summarize(actor: Actor, body: Summarize, session_id: str) -> Response:
+    """Sum the session up and wait for it; whether the model goes on from the summary."""
+    session_id = _id(session_id)
+    ask = functools.partial(service.summarize, actor, session_id, body.providerID, body.modelID, auto=body.auto)
+    return _awaited(actor, session_id, ask, lambda asked: service.is_summed_up(actor, session_id, asked.id))
+
+
+def _awaited(
+    actor: Actor, session_id: str, ask: Callable[[], tuple[Message, str]], answer: Callable[[Message], Any]
+) -> Response:
+    """What `answer` says of what was asked, once the run that it began has ended."""
+    subscription = events.subscribe(actor, keep=functools.partial(_is_end, session_id))
+    try:
+        asked, run_id = ask()
+    except BaseException:
+        subscription.close()
+        raise
+    return Awaited(
+        subscription,
+        lambda fact: isinstance(fact.event, SessionDeleted) or fact.event.run_id == run_id,
+        lambda: opencode.accent.answer(answer(asked)),
+        PROMPT_WAIT,
+    )
 
 
 def _is_end(session_id: str, fact: events.Fact) -> bool:

@@ -10,7 +10,7 @@ from app.sessions import events
 from app.sessions.service import Message, Part, Session
 from app.spelling import Spelling
 
-_HIDDEN = ("by", "ready", "signature", "redacted")
+_HIDDEN = ("by", "ready", "signature", "redacted", "stamps", "beside", "for", "done", "undone", "failed")
 
 
 @opencode.shapes("session")
@@ -43,6 +43,8 @@ def session(row: Session | dict[str, Any]) -> dict[str, Any]:
         shape["parentID"] = get("parent_id")
     if get("archived"):
         shape["time"]["archived"] = get("archived")
+    if get("compacting"):
+        shape["time"]["compacting"] = get("compacting")
     if get("revert"):
         shape["revert"] = get("revert")
     return shape
@@ -120,6 +122,11 @@ def _idle(fact: Fact) -> list[dict[str, Any]]:
 @opencode.encodes(events.SessionFailed)
 def _failed(fact: Fact) -> list[dict[str, Any]]:
     return _event("session.error", fact.event.session_id, error=fact.event.error)  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.SessionCompacted)
+def _compacted(fact: Fact) -> list[dict[str, Any]]:
+    return _event("session.compacted", fact.event.session_id)  # type: ignore[attr-defined]
 
 
 @opencode.encodes(events.MessageUpdated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from flask import Response, request, url_for
@@ -110,7 +111,7 @@ def create() -> Response:
     chosen = _chosen(actor, str(place.directory))
     worktree = text[:200].splitlines()[0] if web.form("where") == "worktree" else None
     session = service.create(actor, place, **chosen, worktree=worktree)
-    service.send(actor, session.id, [{"type": "text", "text": text}])
+    service.send(actor, session.id, _parts(text), mentions=True)
     return web.back(url_for("sessions.show", session_id=session.id))
 
 
@@ -128,6 +129,22 @@ def send(session_id: str) -> Response:
     return _done(session_id)
 
 
+@bp.post("/sessions/<session_id>/summarize")
+def summarize(session_id: str) -> Response:
+    """Let the model go on from a summary of what was said so far."""
+    actor = web.actor()
+    session = shown.with_model(service.get(actor, session_id), shown.composer(actor, ""))
+    service.summarize(actor, session_id, session.provider, session.model)
+    return _done(session_id)
+
+
+@bp.post("/sessions/<session_id>/summary")
+def summary(session_id: str) -> Response:
+    """Put a summary aside, so that the model sees the whole conversation again, or take it up again."""
+    service.put_summary_aside(web.actor(), session_id, web.form("messageID"), aside=web.form("aside") == "yes")
+    return _done(session_id)
+
+
 @bp.post("/sessions/<session_id>/abort")
 def abort(session_id: str) -> Response:
     """Stop what runs, waits or is queued."""
@@ -140,7 +157,19 @@ def _prompt(actor: Actor, session: Session, text: str) -> None:
     preset = chosen.pop("preset", "")
     if preset and preset != session.preset:
         service.update(actor, session.id, preset=preset)
-    service.send(actor, session.id, [{"type": "text", "text": text}], **chosen)
+    service.send(actor, session.id, _parts(text), mentions=True, **chosen)
+
+
+def _parts(text: str) -> list[dict[str, Any]]:
+    """The text of the form and the files that were chosen or pasted with it."""
+    parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
+    for file in request.files.getlist("files"):
+        if file.filename:
+            data = base64.b64encode(file.stream.read()).decode()
+            mime = file.mimetype or "application/octet-stream"
+            name = file.filename[-200:]
+            parts.append({"type": "file", "mime": mime, "filename": name, "url": f"data:{mime};base64,{data}"})
+    return parts
 
 
 def _words() -> str:

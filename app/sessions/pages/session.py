@@ -14,7 +14,10 @@ from app.sessions.service import Message, Run, Session
 
 @dataclass(frozen=True)
 class Figures:
-    """The facts at the right of a session; context and window in tokens, cap in dollars."""
+    """The facts at the right of a session; context and window in tokens, cap in dollars.
+
+    `instructions` are (path, what is wrong with it or "") of the files that the agent is told to follow.
+    """
 
     note: str
     project: str
@@ -26,6 +29,7 @@ class Figures:
     cap: float | None = None
     sandbox: str = ""
     network: str = ""
+    instructions: list[tuple[str, str]] = field(default_factory=list)
     changed: list[Any] = field(default_factory=list)
 
 
@@ -45,6 +49,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
         window=given.pop("window", None),
         sandbox=given.pop("sandbox", ""),
         network=given.pop("network", ""),
+        instructions=given.pop("instructions", []),
         changed=given.pop("changed", []),
     )
     return {
@@ -91,4 +96,9 @@ def _queued(actor: Actor, session: Session, runs: list[Run]) -> list[dict[str, s
 
 
 def _text(message: Message) -> str:
-    return " ".join(part.data.get("text", "") for part in message.parts if part.type == "text")
+    if any(part.type == "compaction" for part in message.parts):
+        return "Sum up the conversation"
+    said = (
+        part.data.get("text", "") for part in message.parts if part.type == "text" and not part.data.get("synthetic")
+    )
+    return " ".join(said)

@@ -188,6 +188,7 @@ _DRAWN = {
     events.SessionIdle: Transcript.nothing,
     events.SessionBusy: Transcript.nothing,
     events.SessionFailed: Transcript.nothing,
+    events.SessionCompacted: Transcript.nothing,
     events.RunEnded: Transcript.nothing,
     events.AbortAsked: Transcript.nothing,
 }

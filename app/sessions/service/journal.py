@@ -47,7 +47,7 @@ def outcome_of(run_id: str) -> Outcome | None:
         where = (rows.MESSAGES.c.role == "assistant", rows.MESSAGES.c.id > run.message_id)
         answers = rows.messages(connection, run.session_id, *where)
         session = rows.session(connection, run.session_id)
-    mine = [message for message in answers if message.data.get("parentID") == run.message_id]
+    mine = [message for message in answers if message.answers(run.message_id)]
     said = [part.data["text"] for message in mine[-1:] for part in message.parts if part.type == "text"]
     return Outcome(run, session, "\n\n".join(text for text in said if text.strip()))
 
@@ -141,10 +141,19 @@ def add_usage(hold: Hold, cost: float, tokens: dict[str, Any]) -> None:
         session = rows.session(connection, hold.session.id, lock=True)
         cache = tokens.get("cache", {})
         was = session.tokens
-        total = {key: was.get(key, 0) + tokens.get(key, 0) for key in ("input", "output", "reasoning")}
+        total = {**was, **{key: was.get(key, 0) + tokens.get(key, 0) for key in ("input", "output", "reasoning")}}
         total["cache"] = {key: was.get("cache", {}).get(key, 0) + cache.get(key, 0) for key in ("read", "write")}
         total["context"] = tokens.get("input", 0) + cache.get("read", 0) + tokens.get("output", 0)
         rows.change(connection, session, cost=session.cost + cost, tokens=total)
+
+
+def drop_message(hold: Hold, message: Message) -> None:
+    """Take a message of this run away again: what it was begun for was never said."""
+    with db.transaction() as connection:
+        hold.check(connection)
+        connection.execute(PARTS.delete().where(PARTS.c.message_id == message.id))
+        connection.execute(rows.MESSAGES.delete().where(rows.MESSAGES.c.id == message.id))
+        record.event(connection, events.MessageRemoved(hold.session.id, message.id), hold.session)
 
 
 def say_busy(hold: Hold) -> None:

@@ -252,7 +252,7 @@ def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] 
     if error and live is None:
         record.event(connection, events.SessionFailed(session.id, error), session)
     rest = "failed" if state in ("failed", "interrupted") else "idle"
-    session = rows.change(connection, session, state=live or ("queued" if others else rest))
+    session = rows.change(connection, session, state=live or ("queued" if others else rest), compacting=None)
     answer = _last_answer(connection, run)
     record.event(connection, events.RunEnded(session.id, run.id, state, run.message_id, answer), session)
     if live is None and others:
@@ -316,7 +316,7 @@ def _end_open(
     """End a run that nobody holds: its unfinished calls and its open message say so."""
     where = (MESSAGES.c.role == "assistant", MESSAGES.c.completed.is_(None))
     for message in rows.messages(connection, session.id, *where):
-        if message.data.get("parentID") == run.message_id:
+        if message.answers(run.message_id):
             close_message(connection, session, message, error, word)
     _end(connection, run, state, error)
 

@@ -18,7 +18,7 @@ from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem
 from app.projects import service as projects
 from app.sessions import events
-from app.sessions.service import modes, rows, runs
+from app.sessions.service import attachments, modes, rows, runs
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
 from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 from app.spelling import Spelling
@@ -229,23 +229,26 @@ def send(
     system: str | None = None,
     tools: dict[str, bool] | None = None,
     no_reply: bool = False,
+    mentions: bool = False,
     parent_run: str | None = None,
 ) -> tuple[Message, str | None]:
     """Put a prompt into the session and queue a run for it; returns the message and the run's id.
 
-    `parts` are neutral: {type: text|file|agent, …, id?}. While a run is busy the prompt waits its turn.
-    `parent_run` is the run of another session that waits for this one.
+    `parts` are neutral: {type: text|file|agent, …, id?}; with `mentions` a text's `@path` attaches that file. While
+    a run is busy the prompt waits its turn. `parent_run` is the run of another session that waits for this one.
     """
     if not parts:
         raise Invalid("A prompt needs at least one part.", "parts")
     _check(get(actor, session_id).directory if mode else "", mode=mode, provider=provider, model=model)
     _check_ids(message_id, parts)
+    if mentions or any(part["type"] == "file" for part in parts):
+        parts = attachments.expand(actor, get(actor, session_id).directory, parts, mentions=mentions)
     if not (provider and model):
         provider, model = _model_for(actor, session_id, mode, provider, model)
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
-        session = _drop_reverted(connection, session)
+        session = drop_reverted(connection, session)
         mode, provider, model = mode or session.mode, provider or session.provider, model or session.model
         data: dict[str, Any] = {"agent": mode, "model": {"providerID": provider, "modelID": model}, "by": actor.name}
         data |= {name: value for name, value in (("system", system), ("tools", tools)) if value}
@@ -315,7 +318,8 @@ def directory_of(connection: sa.Connection, session_id: str) -> str | None:
 
 def title_from(message: Message) -> str:
     """A session's title from its first prompt: the first line with words, cut at a word."""
-    text = " ".join(part.data.get("text", "") for part in message.parts if part.type == "text").strip()
+    own = (part for part in message.parts if part.type == "text" and not part.data.get("synthetic"))
+    text = " ".join(part.data.get("text", "") for part in own).strip()
     line = next((line.strip() for line in db.storable(text).splitlines() if line.strip()), "") or "Untitled"
     if len(line) <= TITLE_LENGTH:
         return line
@@ -383,7 +387,7 @@ def _model_for(actor: Actor, session_id: str, mode: str, provider: str, model: s
     return modes.choose_model(session.directory, mode or session.mode, (session.provider, session.model))
 
 
-def _drop_reverted(connection: sa.Connection, session: Session) -> Session:
+def drop_reverted(connection: sa.Connection, session: Session) -> Session:
     """A new prompt makes a revert final: what was reverted leaves the transcript."""
     if not session.revert:
         return session
