@@ -1,6 +1,7 @@
 """The verbs of the room: for people (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
 from app.sessions.service.counts import Standing, count_by_project, count_by_state, live_runs
+from app.sessions.service.exporting import export
 from app.sessions.service.journal import (
     add_message,
     add_part,
@@ -72,6 +73,7 @@ __all__ = [
     "directory_of",
     "end_dead_leases",
     "end_lost_leases",
+    "export",
     "find_page",
     "find_words",
     "finish",

@@ -114,7 +114,7 @@ def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]
         ("Sessions", _sessions(actor, words)),
         ("Inside transcripts", _transcripts(actor, words)),
         (f"Files in {place.project.name}" if place else "", _files(actor, place, words, at)),
-        ("Actions", _actions(words)),
+        ("Actions", [*_actions(words), *_exports(actor, words, at)]),
     ]
     return ((name, hits) for name, hits in found if hits)
 
@@ -202,6 +202,19 @@ def _actions(words: str) -> list[Hit]:
         start = url_for("system.home", text=words, _anchor="words")
         found.append(Hit(start, "plus", f"Start a session: “{words}”"))
     return found
+
+
+def _exports(actor: Actor, words: str, at: str) -> list[Hit]:
+    """The session in view as a file, once somebody asks for it by a word."""
+    try:
+        session = sessions.get(actor, at) if at and words else None
+    except Problem:
+        return []
+    hits = (
+        Hit(url_for("sessions.export", session_id=at, format=kind), "download", f"Export this session as {name}")
+        for kind, name in (("md", "Markdown"), ("json", "JSON"), ("html", "HTML"))
+    )
+    return [hit for hit in hits if session and _fits(hit.words, words)]
 
 
 def _fits(text: str, words: str) -> bool:
