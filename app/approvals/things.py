@@ -118,6 +118,18 @@ def is_legible(ask: Ask) -> bool:
     return kind == "webfetch" and _is_short(subjects.text_of(ask.input, "url"))
 
 
+def likeness(ask: Ask) -> tuple[str, ...]:
+    """What asks have in common that may be answered together: a reading tool, and what of it asks.
+
+    Empty for an ask that is answered alone: it does more than read, its call is not legible on a row, or it asks
+    for something that no rule can allow, such as a secret.
+    """
+    asking = [part for part in ask.parts if part["action"] == "ask"]
+    if ask.tool not in READS or not is_legible(ask) or not asking or not all(part["always"] for part in asking):
+        return ()
+    return (ask.tool, *sorted({part["tool"] for part in asking}))
+
+
 def plain_rule(rule: Rule) -> dict[str, str]:
     """A suggestion as JSON-able data: tool, pattern, action."""
     return {"tool": rule.tool, "pattern": rule.pattern, "action": rule.action}

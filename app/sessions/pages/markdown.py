@@ -18,7 +18,7 @@ from app.sessions.service import Message, Part, Session
 
 READS = frozenset({"read", "grep", "glob", "list", "ls", "webfetch", "websearch", "todoread", "skill", "lsp"})
 _READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-_READER.validateLink = lambda url: bool(url)  # type: ignore[method-assign]  # the schemes are looked at here
+_READER.validateLink = bool  # type: ignore[method-assign, assignment]  # the schemes are looked at here
 _MARKUP = frozenset({"html_block", "html_inline", "image"})
 _SPECIAL = re.compile(r"([\\`*_\[\]<>&!#|~$])")
 

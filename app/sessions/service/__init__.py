@@ -1,6 +1,14 @@
 """The verbs of the room: for people (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
-from app.sessions.service.counts import Standing, count_by_project, count_by_state, live_runs
+from app.sessions.service.counts import (
+    Label,
+    Standing,
+    count_by_project,
+    count_by_state,
+    count_running,
+    labels,
+    live_runs,
+)
 from app.sessions.service.exporting import export
 from app.sessions.service.journal import (
     add_message,
@@ -46,12 +54,14 @@ from app.sessions.service.transcript import (
     transcript,
     update,
 )
+from app.sessions.service.windows import parts_before, window
 from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session
 
 __all__ = [
     "Aborted",
     "Fenced",
     "Hold",
+    "Label",
     "Message",
     "Part",
     "Run",
@@ -68,6 +78,7 @@ __all__ = [
     "close_message",
     "count_by_project",
     "count_by_state",
+    "count_running",
     "create",
     "delete",
     "directory_of",
@@ -79,9 +90,11 @@ __all__ = [
     "finish",
     "get",
     "get_many",
+    "labels",
     "last_run",
     "live_runs",
     "message",
+    "parts_before",
     "queued",
     "refresh",
     "register_default_model",
@@ -103,4 +116,5 @@ __all__ = [
     "transcript_of",
     "update",
     "wait",
+    "window",
 ]

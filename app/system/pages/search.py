@@ -54,6 +54,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("A", "The act: run, save, fetch, allow"),
             ("R", "Reject"),
             ("⇧ A", "Always; shows the rule first"),
+            ("X", "Select a read, to answer it together with others like it"),
             ("1", "Pick a choice by its number; 0 is something else"),
         ),
     ),
@@ -122,7 +123,7 @@ def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]
 def _waiting(actor: Actor, words: str) -> list[Hit]:
     if not accounts.may(actor, "approvals:read"):
         return []
-    mine = (ask for ask in approvals.waiting(actor) if accounts.may(actor, "approvals:answer", ask))
+    mine, _others = approvals.waiting_ids(actor)
     hits = [
         Hit(
             url_for("approvals.show", ask_id=ask.id),
@@ -132,7 +133,7 @@ def _waiting(actor: Actor, words: str) -> list[Hit]:
             updated=ask.created,
             ask=ask,
         )
-        for ask in mine
+        for ask in approvals.get_many(actor, mine[: 400 if words else MOST])
     ]
     return [hit for hit in hits if _fits(f"{hit.words} {hit.note}", words)][:MOST]
 
