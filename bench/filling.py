@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 from collections.abc import Iterator
@@ -24,13 +25,12 @@ YEAR = 365 * 86_400_000
 STEP = 20_000  # ms from message to message
 PROJECTS = 8
 BATCH = 2_000  # rows of one statement
-WORDS = [
-    *("invoice", "proration", "rounding", "cents", "webhook", "signature", "endpoint", "cache", "docker", "session"),
-    *("token", "ledger", "migration", "column", "index", "retry", "timeout", "parser", "fixture", "release", "branch"),
-    *("merge", "review", "test", "coverage", "currency", "customer", "plan", "period", "refund", "schedule", "worker"),
-    *("queue", "storage", "bucket", "secret", "vault", "audit", "policy", "role", "member", "invite"),
-]
-COMMANDS = ("python3 -m unittest -q", "git status --short", "make build", "git push -u origin fix/rounding")
+SYLLABLES = ("ba", "co", "di", "fer", "gu", "len", "mor", "ni", "po", "ras", "ti", "vel")
+# As in any language: few words are in every sentence, most are rare. "invoice" and "rounding" are among the common.
+WORDS = ["".join(each) for each in itertools.product(SYLLABLES, repeat=3)]
+WORDS[20], WORDS[60] = "invoice", "rounding"
+WEIGHTS = list(itertools.accumulate(1 / rank for rank in range(1, len(WORDS) + 1)))
+COMMANDS = ("python3 -m unittest -q", "git status --short", "make build", "git push -u origin fix/{}")
 
 
 @dataclass
@@ -143,7 +143,11 @@ def _answer(dice: random.Random, message: Message, at: int) -> Iterator[Part]:
     looked = {"status": "completed", "input": {"filePath": "billing/proration.py"}, "output": _say(dice, 120)}
     looked |= {"title": "billing/proration.py", "metadata": {"lines": 80}, "time": {"start": at, "end": at + 20}}
     yield _part(message, "tool", {"callID": ids.random("call"), "tool": "read", "state": looked})
-    ran = {"status": "completed", "input": {"command": dice.choice(COMMANDS)}, "output": _say(dice, 40)}
+    ran = {
+        "status": "completed",
+        "input": {"command": dice.choice(COMMANDS).format(_say(dice, 1))},
+        "output": _say(dice, 40),
+    }
     ran |= {"title": "", "metadata": {"exit": 0}, "time": {"start": at, "end": at + 800}}
     yield _part(message, "tool", {"callID": ids.random("call"), "tool": "bash", "state": ran})
 
@@ -163,7 +167,7 @@ def _put_ask(connection: sa.Connection, filling: Filling, session: Session, run:
     waits = run["state"] == "waiting"
     command = part.data["state"]["input"]["command"]
     call = things.Call("bash", {"command": command}, part.data["callID"], part.message_id, part.id)
-    rule = {"tool": "bash", "pattern": command, "action": "allow"}
+    rule = {"tool": "bash", "pattern": "git push *" if "push" in command else command, "action": "allow"}
     told = {"text": command, "action": "ask", "why": "no rule matches", "tool": "bash", "rule": None, "always": rule}
     row = {"id": ids.ascending("per"), "kind": "approval", "session_id": session.id, "above": "/", "run_id": run["id"]}
     row |= {"message_id": part.message_id, "part_id": part.id, "call_id": call.call_id}
@@ -215,4 +219,4 @@ def _waits(filling: Filling, number: int) -> bool:
 
 
 def _say(dice: random.Random, count: int) -> str:
-    return " ".join(dice.choices(WORDS, k=count))
+    return " ".join(dice.choices(WORDS, cum_weights=WEIGHTS, k=count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -70,13 +71,20 @@ def replay(actor: Actor | None, ask: Ask) -> Replay:
 def _would_pass(row: sa.Row[Any], directory: str, added: Sequence[Rule]) -> bool:
     """Whether each part that asked then would be allowed now; what was allowed then stays so."""
     asked = {(part["tool"], part["text"]) for part in row.parts if part["action"] == "ask"}
-    tools = {tool for tool, _text in asked}
-    if not asked or not all(any(patterns.match_name(rule.tool, tool) for rule in added) for tool in tools):
+    if not asked or not all(any(_may_cover(rule, *part) for rule in added) for part in asked):
         return False
     stance = Stance("ask", mode=row.mode, limits=MODES.get(row.mode, UNLIMITED))
     decided = rules.decide(row.tool, row.input, Ground(directory), stance, added)
     actions = {(part.tool, part.text): part.action for part in decided.parts}
     return all(actions.get(part) == "allow" for part in asked)
+
+
+def _may_cover(rule: Rule, tool: str, text: str) -> bool:
+    """Whether a closer look is worth it: a command without quotes holds the first word of a rule that covers it."""
+    if not patterns.match_name(rule.tool, tool):
+        return False
+    first = re.split(r"[\s*?\\'\"]", rule.pattern, maxsplit=1)[0]
+    return tool != "bash" or first in text or re.search(r"[\\'\"$]", text) is not None
 
 
 def _past(row: sa.Row[Any]) -> Past:
