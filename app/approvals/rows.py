@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +21,15 @@ _PAST = (
     *(ASKS.c.id, ASKS.c.session_id, ASKS.c.tool, ASKS.c.input, ASKS.c.title, ASKS.c.parts, ASKS.c.mode, ASKS.c.owner),
     *(ASKS.c.project, ASKS.c.state, ASKS.c.reply, ASKS.c.word, ASKS.c.answered_name, ASKS.c.created, ASKS.c.answered),
 )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What little must be known of every ask that waits: its id, the scope it has for somebody, its words."""
+
+    id: str
+    scope: Scope
+    words: str
 
 
 def change(connection: sa.Connection, ask_id: str, values: dict[str, Any]) -> bool:
@@ -63,13 +72,18 @@ def past(connection: sa.Connection, *which: sa.ColumnElement[bool], limit: int) 
     return list(connection.execute(query.order_by(ASKS.c.created.desc(), ASKS.c.id.desc()).limit(limit)))
 
 
-def standing(connection: sa.Connection, actor: Actor) -> list[tuple[str, Scope]]:
-    """Every ask that waits, the oldest first: its id, and the scope that it has for this actor."""
-    columns = (ASKS.c.id, ASKS.c.session_id, ASKS.c.owner, ASKS.c.project)
+def standing(connection: sa.Connection, actor: Actor) -> list[Standing]:
+    """Every ask that waits, the oldest first."""
+    columns = (ASKS.c.id, ASKS.c.session_id, ASKS.c.owner, ASKS.c.project, ASKS.c.title)
     query = sa.select(*columns).where(ASKS.c.state == "waiting").order_by(ASKS.c.created, ASKS.c.id)
     found = connection.execute(query).all()
     known = sessions.labels(actor, list({row.session_id for row in found}))
-    return [(row.id, _scope(row.owner, row.project, known.get(row.session_id))) for row in found]
+    standing = []
+    for row in found:
+        label = known.get(row.session_id)
+        words = f"{row.title} {label.title if label else ''}"
+        standing.append(Standing(row.id, _scope(row.owner, row.project, label), words))
+    return standing
 
 
 def lock_waiting(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:

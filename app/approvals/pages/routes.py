@@ -18,7 +18,7 @@ from app.sessions import service as sessions
 
 TABS = ("waiting", "others", "answered")
 TODAY, ALL_OF_TODAY = 8, 200
-PAGE = 50
+PAGE = 40
 
 
 @bp.get("/inbox")

@@ -13,6 +13,7 @@ from app.approvals.service.keeping import add_rule, remove_rule, rules_of
 from app.approvals.service.lists import (
     answered_today,
     count_waiting,
+    find_waiting,
     get,
     get_many,
     of_session,
@@ -44,6 +45,7 @@ __all__ = [
     "ask",
     "count_waiting",
     "decide",
+    "find_waiting",
     "get",
     "get_many",
     "is_legible",

@@ -49,10 +49,21 @@ def waiting_ids(actor: Actor | None) -> tuple[list[str], list[str]]:
         found = rows.standing(connection, actor)
     mine: list[str] = []
     others: list[str] = []
-    for ask_id, scope in found:
-        if accounts.may(actor, "approvals:read", scope):
-            (mine if accounts.may(actor, "approvals:answer", scope) else others).append(ask_id)
+    for one in found:
+        if accounts.may(actor, "approvals:read", one.scope):
+            (mine if accounts.may(actor, "approvals:answer", one.scope) else others).append(one.id)
     return mine, others
+
+
+def find_waiting(actor: Actor | None, words: str, limit: int) -> list[Ask]:
+    """What waits for the actor and has all these words in its own title or its session's, the oldest first."""
+    actor = accounts.require(actor, "approvals:answer")
+    wanted = words.lower().split()
+    with db.read() as connection:
+        fits = (one for one in rows.standing(connection, actor) if all(word in one.words.lower() for word in wanted))
+        needs = ("approvals:read", "approvals:answer")
+        mine = [one.id for one in fits if all(accounts.may(actor, key, one.scope) for key in needs)]
+        return rows.readable(actor, rows.many(connection, ASKS.c.id.in_(mine[:limit])))
 
 
 def count_waiting(actor: Actor | None) -> int:

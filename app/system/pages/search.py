@@ -121,10 +121,9 @@ def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]
 
 
 def _waiting(actor: Actor, words: str) -> list[Hit]:
-    if not accounts.may(actor, "approvals:read"):
+    if not accounts.may(actor, "approvals:answer"):
         return []
-    mine, _others = approvals.waiting_ids(actor)
-    hits = [
+    return [
         Hit(
             url_for("approvals.show", ask_id=ask.id),
             "",
@@ -133,9 +132,8 @@ def _waiting(actor: Actor, words: str) -> list[Hit]:
             updated=ask.created,
             ask=ask,
         )
-        for ask in approvals.get_many(actor, mine[: 400 if words else MOST])
+        for ask in approvals.find_waiting(actor, words, MOST)
     ]
-    return [hit for hit in hits if _fits(f"{hit.words} {hit.note}", words)][:MOST]
 
 
 def _sessions(actor: Actor, words: str) -> list[Hit]:
