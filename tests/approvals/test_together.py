@@ -50,6 +50,22 @@ def test_identical_reads_are_answered_in_one_act(hold: Hold, alice: Actor) -> No
     assert states(alice, one, two) == [("answered", "once")] * 2
 
 
+def test_commands_that_only_read_are_reads_too(hold: Hold, alice: Actor) -> None:
+    one, two = runs(hold, "cat /etc/hosts | sort"), runs(hold, "cat /etc/fstab | sort")
+    assert len(approvals.answer_reads(alice, [one.id, two.id], "once").answered) == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["head /etc/hosts", "cat .env", "cat /etc/hosts > x", "cat /etc/hosts && rm x", "cat $(ls)", "X=1 cat /etc/hosts"],
+)
+def test_a_command_that_is_not_like_it_is_answered_alone(hold: Hold, alice: Actor, command: str) -> None:
+    one, other = runs(hold, "cat /etc/fstab"), runs(hold, command)
+    with pytest.raises(Invalid):
+        approvals.answer_reads(alice, [one.id, other.id], "once")
+    assert states(alice, one, other) == [("waiting", "")] * 2
+
+
 def test_they_can_be_rejected_with_a_word(hold: Hold, alice: Actor) -> None:
     one = reads(hold, "/etc/hosts")
     approvals.answer_reads(alice, [one.id], "reject", "not yours")
@@ -79,6 +95,7 @@ def test_the_run_goes_on_once_all_are_answered(hold: Hold, alice: Actor, woken: 
     ("tool", "given"),
     [
         ("bash", {"command": "git push"}),
+        ("bash", {"command": "cat /etc/hosts"}),
         ("edit", {"filePath": "x.py", "oldString": "a", "newString": "b"}),
         ("webfetch", {"url": "https://example.com"}),
         ("read", {"filePath": ".env"}),
@@ -87,7 +104,17 @@ def test_the_run_goes_on_once_all_are_answered(hold: Hold, alice: Actor, woken: 
         ("grep", {"pattern": "x", "path": "/etc"}),
         ("hubspot_update", {"id": 1}),
     ],
-    ids=["command", "edit", "page", "secret", "longer than a row", "turned around", "another reader", "unknown tool"],
+    ids=[
+        "command",
+        "reading command",
+        "edit",
+        "page",
+        "secret",
+        "longer than a row",
+        "turned around",
+        "another reader",
+        "unknown tool",
+    ],
 )
 def test_what_is_no_identical_read_is_answered_alone(
     hold: Hold, alice: Actor, tool: str, given: dict[str, object]
