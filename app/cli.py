@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve | migrate | token | signin | rooms | project`."""
+"""The command line: `python -m app serve | worker | migrate | token | signin | export | rooms | project`."""
 
 from __future__ import annotations
 
@@ -72,6 +72,28 @@ def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | N
     expires = ids.now() + days * 86_400_000 if days else None
     _token, secret = accounts.mint_token(accounts.local_owner(), name, scopes or ("*",), expires, bound, "")
     click.echo(secret)
+
+
+@main.command()
+@click.argument("session")
+@click.option("--format", "kind", type=click.Choice(["md", "json", "html"]), default="md", help="md without.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; standard output without.")
+def export(session: str, kind: str, out: Path | None) -> None:
+    """Write a session's transcript as Markdown, JSON or HTML."""
+    from app import create_app
+    from app.accounts import service as accounts
+    from app.secrets import service as secrets
+    from app.sessions.pages import export as files
+
+    with create_app(_config()).app_context():
+        secrets.watch_all()
+        try:
+            _name, pieces = files.written(accounts.local_owner(), session, kind)
+        except Problem as problem:
+            raise click.ClickException(problem.message) from None
+        with click.open_file(str(out or "-"), "w", encoding="utf-8") as file:
+            for piece in pieces:
+                file.write(piece)
 
 
 @main.command()

@@ -39,8 +39,10 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.checkpoints import service as checkpoints
     from app.events import service as events
     from app.projects import service as projects
+    from app.secrets import service as secrets
     from app.sessions import service as sessions
 
+    secrets.watch_all()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
     projects.register_busy(sessions.count_busy_in)

@@ -382,6 +382,13 @@
     if (only) only.disabled = !count;
   });
 
+  /* The bar under the inbox's list says which reads are ticked; how many, the stylesheet counts. */
+  on("change", (event) => {
+    if (!event.target.matches(".tick input")) return;
+    const calls = all(".ask-row:has(.tick :checked) a.title code").map((code) => code.cloneNode(true));
+    one("[data-touches]").replaceChildren(...calls);
+  });
+
   /* Toasts: one sentence and at most one act, 6 s, held while hovered or focused. */
   function toast(words, act) {
     const box = one("#toasts");

@@ -147,6 +147,16 @@
     link?.click();
     return Boolean(link);
   }
+  /* In the inbox an answer is for the ask that is shown: a key on another row shows that one first. */
+  function answer(key) {
+    const row = doc.activeElement.closest(".inbox .ask-row");
+    return row && !row.matches(".at") ? follow(one("a.title", row)) : press(key, nearest());
+  }
+  function select() {
+    const box = one(".tick input", doc.activeElement.closest(".ask-row") || doc.createElement("i"));
+    box?.click();
+    return Boolean(box);
+  }
   const nearest = () => doc.activeElement.closest("[data-ask]") || one("[data-ask]") || doc;
   const keys = {
     "/": find,
@@ -155,9 +165,10 @@
     J: () => move(1),
     K: () => move(-1),
     O: () => follow(doc.activeElement.closest("a") || one(".decision a.open")),
-    A: () => press("A", nearest()),
-    R: () => press("R", nearest()),
-    "shift+A": () => press("shift+A", nearest()),
+    A: () => answer("A"),
+    R: () => answer("R"),
+    "shift+A": () => answer("shift+A"),
+    X: select,
     D: () => follow(one("a[data-tab=changes]")),
     ".": () => press("."),
     "[": () => turn(-1, ".said"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from app.approvals import patterns, places, readers, shell, weighing, wrappers
 from app.approvals.places import Ground
@@ -135,6 +136,14 @@ def decide(line: str, ground: Ground, stance: Stance, given: Sequence[Rule]) -> 
     bases = _folders(pieces, ground)
     parts = [part for piece in pieces for part in _piece(piece, bases, ground, stance, given)]
     return list(dict.fromkeys(parts))
+
+
+@lru_cache(maxsize=1024)
+def reading(line: str) -> tuple[str, ...]:
+    """The commands of a shell line that only reads, by their names; none for any other line."""
+    pieces = shell.read(line)
+    found = tuple(piece.name for piece in pieces if isinstance(piece, Command) and _only_reads(piece))
+    return found if len(found) == len(pieces) else ()
 
 
 def _piece(piece: Piece, bases: list[str], ground: Ground, stance: Stance, given: Sequence[Rule]) -> list[PartDecision]:

@@ -43,6 +43,7 @@ asks = sa.Table(
     sa.Index("ask_state", "state", "answered"),
     sa.Index("ask_session", "session_id", "call_hash"),
     sa.Index("ask_run", "run_id", "state"),
+    sa.Index("ask_project", "project", "created"),
     sa.Index(
         "ask_one_waiting",
         "session_id",

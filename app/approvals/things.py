@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.approvals import subjects
+from app.approvals import commands, subjects
 from app.approvals.presets import LOOP, READS
 from app.approvals.rules import PartDecision, Rule
 
@@ -124,6 +124,20 @@ def is_legible(ask: Ask) -> bool:
         return _is_short(subjects.target_of(ask.input))
     known = {"url", "format", "timeout"}
     return kind == "webfetch" and _is_short(subjects.text_of(ask.input, "url")) and set(ask.input) <= known
+
+
+def likeness(ask: Ask) -> tuple[str, ...]:
+    """What asks have in common that may be answered together: a reading tool or command, and what of it asks.
+
+    Empty for an ask that is answered alone: it does more than read, its call is not legible on a row, or it asks
+    for something that no rule can allow, such as a secret.
+    """
+    asking = [part for part in ask.parts if part["action"] == "ask"]
+    if not is_legible(ask) or not asking or not all(part["always"] for part in asking):
+        return ()
+    is_shell = subjects.kind_of(ask.tool) == "bash"
+    names = commands.reading(subjects.command_of(ask.input)) if is_shell else (ask.tool,) if ask.tool in READS else ()
+    return ("bash" if is_shell else "", *names, *sorted({part["tool"] for part in asking})) if names else ()
 
 
 def plain_rule(rule: Rule) -> dict[str, str]:

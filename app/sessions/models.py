@@ -48,6 +48,9 @@ sessions = sa.Table(
     _version(),
     sa.Index("session_updated_id", "updated", "id"),
     sa.Index("session_project_updated", "project", "updated", "id"),
+    sa.Index("session_state_updated", "state", "updated", "id"),
+    # Every count by state reads this index alone.
+    sa.Index("session_standing", "state", "archived", "project", "owner", "visibility"),
 )
 
 messages = sa.Table(

@@ -66,6 +66,7 @@ def upgrade() -> None:
     op.create_index('ask_one_waiting', 'ask', ['session_id', 'call_hash'], unique=True, sqlite_where=sa.text("state = 'waiting'"), postgresql_where=sa.text("state = 'waiting'"))
     op.create_index('ask_run', 'ask', ['run_id', 'state'], unique=False)
     op.create_index('ask_session', 'ask', ['session_id', 'call_hash'], unique=False)
+    op.create_index('ask_project', 'ask', ['project', 'created'], unique=False)
     op.create_index('ask_state', 'ask', ['state', 'answered'], unique=False)
     op.create_table('audit',
     sa.Column('seq', BigSerial, autoincrement=True, nullable=False),
@@ -240,6 +241,8 @@ def upgrade() -> None:
     op.create_index(op.f('ix_session_parent_id'), 'session', ['parent_id'], unique=False)
     op.create_index(op.f('ix_session_updated'), 'session', ['updated'], unique=False)
     op.create_index('session_project_updated', 'session', ['project', 'updated', 'id'], unique=False)
+    op.create_index('session_standing', 'session', ['state', 'archived', 'project', 'owner', 'visibility'], unique=False)
+    op.create_index('session_state_updated', 'session', ['state', 'updated', 'id'], unique=False)
     op.create_index('session_updated_id', 'session', ['updated', 'id'], unique=False)
     op.create_table('signin_failure',
     sa.Column('id', BigSerial, autoincrement=True, nullable=False),
@@ -396,6 +399,8 @@ def downgrade() -> None:
     op.drop_table('user')
     op.drop_index(op.f('ix_signin_failure_at'), table_name='signin_failure')
     op.drop_table('signin_failure')
+    op.drop_index('session_standing', table_name='session')
+    op.drop_index('session_state_updated', table_name='session')
     op.drop_index('session_updated_id', table_name='session')
     op.drop_index('session_project_updated', table_name='session')
     op.drop_index(op.f('ix_session_updated'), table_name='session')
@@ -418,6 +423,7 @@ def downgrade() -> None:
     op.drop_table('checkpoint')
     op.drop_table('audit_seal')
     op.drop_table('audit')
+    op.drop_index('ask_project', table_name='ask')
     op.drop_index('ask_state', table_name='ask')
     op.drop_index('ask_session', table_name='ask')
     op.drop_index('ask_run', table_name='ask')

@@ -245,6 +245,25 @@ def sends(page: Page) -> None:
     page.wait_for_url(re.compile(r"/sessions/ses_"))
 
 
+def selects(page: Page) -> None:
+    asks = []
+    for command in ("cat /etc/hostname", "cat /etc/hosts"):
+        begin(page, f"[[bash {command}]]", "[data-ask]")
+        asks.append(page.locator("[data-ask]").get_attribute("data-ask"))
+    page.goto("/inbox")
+    bar = page.locator("#bulk")
+    expect(bar).to_be_hidden()
+    for ask in asks:
+        page.locator(f"#ask-row-{ask} a.title").focus()
+        page.keyboard.press("x")
+    expect(bar.locator("code")).to_have_text(["cat /etc/hostname", "cat /etc/hosts"])
+    page.keyboard.press("x")
+    expect(bar.locator("code")).to_have_text(["cat /etc/hostname"])
+    page.keyboard.press("x")
+    bar.get_by_role("button", name="Allow these reads").click()
+    expect(page.get_by_text("2 allowed.")).to_be_visible()
+
+
 DOES: dict[str, Callable[[Page], None]] = {
     "Ctrl K": opens_bar,
     "/": searches,
@@ -261,6 +280,7 @@ DOES: dict[str, Callable[[Page], None]] = {
     "A": acts,
     "R": rejects,
     "⇧ A": shows_the_rule_first,
+    "X": selects,
     "1": chooses,
     "]": turns,
     "[": turns,
@@ -294,3 +314,20 @@ def test_always_in_the_inbox_shows_its_rule_before_it_adds_it(page: Page) -> Non
     expect(page).not_to_have_url(re.compile(str(ask)))
     page.goto(f"/inbox/{ask}")
     expect(page.locator(".answered")).to_contain_text("allow bash make paint")
+
+
+def test_a_key_in_the_inbox_answers_only_what_is_shown(page: Page) -> None:
+    asks = []
+    for _ in range(2):
+        begin(page, WAITS, "[data-ask]")
+        asks.append(str(page.locator("[data-ask]").get_attribute("data-ask")))
+    page.goto(f"/inbox?ask={asks[0]}")
+    expect(page.locator(f"#ask-row-{asks[0]} a.title")).to_be_focused()
+    page.locator(f"#ask-row-{asks[1]} a.title").focus()
+    page.keyboard.press("a")
+    page.wait_for_url(re.compile(asks[1]))
+    expect(page.locator(f"#ask-row-{asks[1]}.at a.title")).to_be_focused()
+    page.keyboard.press("a")
+    expect(page.locator(f"#ask-row-{asks[1]}")).to_have_count(0)
+    expect(page.locator(".ask-row.at a.title")).to_be_focused()
+    expect(page.locator(f"#ask-row-{asks[0]}")).to_have_count(1)

@@ -13,6 +13,7 @@ from app.sessions import service as sessions
 from app.sessions.service import Part
 
 SHOWN = 4
+LOOKED_AT = 40
 # The agent's notes to itself tell nothing about what it is about to do.
 NOTES = ("todowrite", "todoread")
 
@@ -33,15 +34,18 @@ class Earlier:
     lines: tuple[int, int] | None = None
 
 
-def calls(actor: Actor, ask: Ask) -> list[Earlier]:
-    """The last calls of the session before the one that asks; none where the session is gone."""
+def calls(actor: Actor, ask: Ask) -> tuple[list[Earlier], str]:
+    """The last calls of the session before the one that asks, and what the agent said last with it.
+
+    Nothing where the session is gone.
+    """
     try:
-        messages = sessions.transcript(actor, ask.session_id)
+        parts = sessions.parts_before(actor, ask.session_id, ask.message_id, ask.part_id, LOOKED_AT)
     except NotFound:
-        return []
-    parts = [part for message in messages for part in message.parts if part.type == "tool"]
-    ended = [part for part in parts if part.id < ask.part_id and _is_over(part) and part.data["tool"] not in NOTES]
-    return [_earlier(part) for part in ended[-SHOWN:]]
+        return [], ""
+    ended = [part for part in parts if part.type == "tool" and _is_over(part) and part.data["tool"] not in NOTES]
+    said = [part.data.get("text", "") for part in parts if part.type == "text" and part.message_id == ask.message_id]
+    return [_earlier(part) for part in ended[-SHOWN:]], " ".join(said[-1].split()) if said else ""
 
 
 def _is_over(part: Part) -> bool:

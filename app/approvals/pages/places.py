@@ -34,9 +34,10 @@ def fill_composer(_actor: Actor, _directory: str) -> dict[str, Any]:
 @slots.fill("sessions.rows")
 def fill_rows(actor: Actor, session_ids: list[str]) -> dict[str, Any]:
     """What each of the sessions asks this person first."""
+    found = service.waiting_in(actor, session_ids) if accounts.may(actor, "approvals:read") else []
     first: dict[str, Ask] = {}
-    for ask in _mine(actor):
-        if ask.session_id in session_ids:
+    for ask in found:
+        if accounts.may(actor, "approvals:answer", ask):
             first.setdefault(ask.session_id, ask)
     return {"asks": first}
 
@@ -62,20 +63,20 @@ def fill_asks(actor: Actor, session: Session) -> dict[str, Any]:
 
 @slots.fill("session.reject")
 def reject(actor: Actor, session_id: str, word: str) -> dict[str, Any]:
-    """Reject the first call that waits in a session, with a word to the agent."""
-    for ask in service.waiting(actor, session_id):
-        if ask.kind != "question" and ask.session_id == session_id:
-            service.answer(actor, ask.id, "reject", word[:4000])
-            return {"rejected": True}
-    return {"rejected": False}
+    """Reject the first call that waits in a session, its own before those of its subagents, with a word."""
+    waiting = [ask for ask in service.waiting(actor, session_id) if ask.kind != "question"]
+    waiting.sort(key=lambda ask: ask.session_id != session_id)
+    if waiting:
+        service.answer(actor, waiting[0].id, "reject", word[:4000])
+    return {"rejected": bool(waiting)}
 
 
 @slots.fill("home")
 def fill_home(actor: Actor) -> dict[str, Any]:
     """The asks that have waited longest, and how many more there are."""
-    found = _mine(actor)
-    more = f"{len(found) - ON_HOME} more" if len(found) > ON_HOME else ""
-    return {"asks": found[:ON_HOME], "more": more, "waiting": len(found)}
+    mine = service.waiting_ids(actor)[0] if accounts.may(actor, "approvals:read") else []
+    more = f"{len(mine) - ON_HOME} more" if len(mine) > ON_HOME else ""
+    return {"asks": service.get_many(actor, mine[:ON_HOME]) if mine else [], "more": more, "waiting": len(mine)}
 
 
 @slots.fill("session.stream")
@@ -122,13 +123,6 @@ def draw_answered(actor: Actor, fact: Any) -> list[str]:
     if not accounts.may(actor, "approvals:answer", ask):
         return []
     return [_count(actor), live.partial(f"#ask-row-{ask.id}", "delete"), *_session_row(actor, ask)]
-
-
-def _mine(actor: Actor) -> list[Ask]:
-    """What waits and this person may answer, the oldest first."""
-    if not accounts.may(actor, "approvals:read"):
-        return []
-    return [ask for ask in service.waiting(actor) if accounts.may(actor, "approvals:answer", ask)]
 
 
 def _session_row(actor: Actor, ask: Ask) -> list[str]:

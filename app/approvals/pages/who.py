@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import g
 
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.approvals import bp
+from app.approvals import bp, service
 from app.approvals.service import Ask
 
 NAMED = 3
 
 
 @bp.app_context_processor
-def words() -> dict[str, Callable[[Ask], str]]:
-    """`who_answers(ask)` for the templates."""
-    return {"who_answers": lambda ask: who_answers(g.actor, ask)}
+def words() -> dict[str, Callable[[Ask], Any]]:
+    """`who_answers(ask)` and `likeness(ask)` for the templates."""
+    return {"who_answers": lambda ask: who_answers(g.actor, ask), "likeness": service.likeness}
 
 
 def who_answers(actor: Actor, ask: Ask) -> str:

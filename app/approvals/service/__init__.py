@@ -10,39 +10,61 @@ from app.approvals.service.answers import answer
 from app.approvals.service.asking import ask, is_unanswered, is_waiting, verdict, withdraw
 from app.approvals.service.deciding import decide, limits_of
 from app.approvals.service.keeping import add_rule, remove_rule, rules_of
-from app.approvals.service.lists import answered_today, count_waiting, get, of_session, waiting
+from app.approvals.service.lists import (
+    answered_today,
+    count_waiting,
+    find_waiting,
+    get,
+    get_many,
+    of_session,
+    waiting,
+    waiting_ids,
+    waiting_in,
+)
 from app.approvals.service.questions import answer_question, question, reject_question
+from app.approvals.service.replay import Past, Replay, replay
 from app.approvals.service.tidying import start, tidy
-from app.approvals.things import Ask, Call, StoredRule, is_legible, repeated
+from app.approvals.service.together import Outcome, answer_reads
+from app.approvals.things import Ask, Call, StoredRule, is_legible, likeness, repeated
 
 __all__ = [
     "Ask",
     "Call",
     "Decision",
     "Limits",
+    "Outcome",
+    "Past",
+    "Replay",
     "Rule",
     "StoredRule",
     "add_rule",
     "answer",
     "answer_question",
+    "answer_reads",
     "answered_today",
     "ask",
     "count_waiting",
     "decide",
+    "find_waiting",
     "get",
+    "get_many",
     "is_legible",
     "is_unanswered",
     "is_waiting",
+    "likeness",
     "limits_of",
     "of_session",
     "question",
     "reject_question",
     "remove_rule",
     "repeated",
+    "replay",
     "rules_of",
     "start",
     "tidy",
     "verdict",
     "waiting",
+    "waiting_ids",
+    "waiting_in",
     "withdraw",
 ]

@@ -13,6 +13,7 @@ from app.approvals.things import Ask
 from app.errors import NotFound
 
 DAY = 86_400_000
+LATEST = 400  # of the answered ones, so many are looked at
 
 
 def waiting(actor: Actor | None, session_id: str | None = None) -> list[Ask]:
@@ -25,6 +26,14 @@ def waiting(actor: Actor | None, session_id: str | None = None) -> list[Ask]:
         return rows.readable(actor, found)
 
 
+def waiting_in(actor: Actor | None, session_ids: list[str]) -> list[Ask]:
+    """What waits in these sessions, their subagents aside, and the actor may read, oldest first."""
+    actor = accounts.require(actor, "approvals:read")
+    with db.read() as connection:
+        this = (ASKS.c.state == "waiting", ASKS.c.session_id.in_(session_ids))
+        return rows.readable(actor, rows.many(connection, *this))
+
+
 def of_session(actor: Actor | None, session_id: str) -> list[Ask]:
     """Every ask of a session, answered ones too, and what its subagents wait for; oldest first."""
     actor = accounts.require(actor, "approvals:read")
@@ -33,17 +42,49 @@ def of_session(actor: Actor | None, session_id: str) -> list[Ask]:
         return rows.readable(actor, rows.many(connection, sa.or_(ASKS.c.session_id == session_id, below)))
 
 
+def waiting_ids(actor: Actor | None) -> tuple[list[str], list[str]]:
+    """The ids of what waits for this actor, and of what waits for others alone; each the oldest first."""
+    actor = accounts.require(actor, "approvals:read")
+    with db.read() as connection:
+        found = rows.standing(connection, actor)
+    mine: list[str] = []
+    others: list[str] = []
+    for one in found:
+        if accounts.may(actor, "approvals:read", one.scope):
+            (mine if accounts.may(actor, "approvals:answer", one.scope) else others).append(one.id)
+    return mine, others
+
+
+def find_waiting(actor: Actor | None, words: str, limit: int) -> list[Ask]:
+    """What waits for the actor and has all these words in its own title or its session's, the oldest first."""
+    actor = accounts.require(actor, "approvals:answer")
+    wanted = words.lower().split()
+    with db.read() as connection:
+        fits = (one for one in rows.standing(connection, actor) if all(word in one.words.lower() for word in wanted))
+        needs = ("approvals:read", "approvals:answer")
+        mine = [one.id for one in fits if all(accounts.may(actor, key, one.scope) for key in needs)]
+        return rows.readable(actor, rows.many(connection, ASKS.c.id.in_(mine[:limit])))
+
+
 def count_waiting(actor: Actor | None) -> int:
     """How many asks wait that the actor may answer."""
-    return sum(accounts.may(actor, "approvals:answer", found) for found in waiting(actor))
+    return len(waiting_ids(actor)[0])
+
+
+def get_many(actor: Actor | None, ask_ids: list[str]) -> list[Ask]:
+    """Those of the asks that the actor may read, whatever their state, the oldest first."""
+    actor = accounts.require(actor, "approvals:read")
+    with db.read() as connection:
+        return rows.readable(actor, rows.many(connection, ASKS.c.id.in_(ask_ids)))
 
 
 def answered_today(actor: Actor | None, limit: int = 20) -> list[Ask]:
     """What was answered within a day, the latest first."""
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
-        found = rows.many(connection, ASKS.c.state == "answered", ASKS.c.answered > ids.now() - DAY)
-        return sorted(rows.readable(actor, found), key=lambda each: (-(each.answered or 0), each.id))[:limit]
+        this = (ASKS.c.state == "answered", ASKS.c.answered > ids.now() - DAY)
+        found = rows.readable(actor, rows.latest_answered(connection, *this, limit=LATEST))
+    return found[:limit]
 
 
 def get(actor: Actor | None, ask_id: str) -> Ask:

@@ -72,6 +72,7 @@ def part(row: Part | dict[str, Any]) -> dict[str, Any]:
     return {**ids, "type": get("type"), **data}
 
 
+@opencode.shapes("message")
 def with_parts(row: Message) -> dict[str, Any]:
     """A message as lists and prompts answer it: `{info, parts}`."""
     return {"info": message(row), "parts": [part(one) for one in row.parts]}

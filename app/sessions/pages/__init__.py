@@ -1,5 +1,5 @@
-"""Pages of sessions: the list, one session and its live transcript, its changes, the forms that steer it."""
+"""Pages of sessions: the list, one session and its live transcript, its changes, its export, its forms."""
 
-from app.sessions.pages import routes, rows, session, stream
+from app.sessions.pages import export, routes, rows, session, stream
 
-__all__ = ["routes", "rows", "session", "stream"]
+__all__ = ["export", "routes", "rows", "session", "stream"]

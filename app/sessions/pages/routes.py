@@ -14,7 +14,7 @@ from app.projects import service as projects
 from app.sessions import bp, service
 from app.sessions.pages import rows
 from app.sessions.pages import session as shown
-from app.sessions.service import Message, Session
+from app.sessions.service import Session
 
 PAGE = 50
 SHOWN = 100
@@ -70,15 +70,16 @@ def show(session_id: str) -> Response:
     """One session: its transcript, what it asks, and the composer."""
     actor = web.actor()
     session = service.get(actor, session_id)
-    messages = service.transcript(actor, session_id)
-    part, earlier = _part(session, messages)
+    messages, has_earlier = service.window(
+        actor, session_id, before=request.args.get("before", ""), at=request.args.get("at", ""), limit=SHOWN
+    )
     offered = shown.composer(actor, session.directory)
     return web.page(
         "sessions/show.html",
         **shown.context(actor, shown.with_model(session, offered)),
         **offered,
-        messages=part,
-        earlier=earlier,
+        messages=messages,
+        earlier=url_for("sessions.show", session_id=session_id, before=messages[0].id) if has_earlier else "",
         watch=shown.watch(session),
         side=_side(actor, session),
         heads=rows.HEADS,
@@ -198,23 +199,6 @@ def _done(session_id: str) -> Response:
     if web.is_htmx():
         return Response(status=204)
     return web.back(url_for("sessions.show", session_id=session_id))
-
-
-def _part(session: Session, messages: list[Message]) -> tuple[list[Message], str]:
-    """The newest messages up to `before`, or those around `at`, and the URL of those before them."""
-    before = request.args.get("before", "") or _after(messages, request.args.get("at", ""))
-    kept = [message for message in messages if not before or message.id < before]
-    part = kept[-SHOWN:]
-    if len(kept) <= SHOWN:
-        return part, ""
-    return part, url_for("sessions.show", session_id=session.id, before=part[0].id)
-
-
-def _after(messages: list[Message], at: str) -> str:
-    """The id before which a page ends that has this message in its middle; "" where the newest page has it."""
-    where = next((number for number, message in enumerate(messages) if message.id == at), len(messages))
-    end = where + SHOWN // 2
-    return messages[end].id if end < len(messages) else ""
 
 
 def _side(actor: Actor, session: Session) -> dict[str, list[rows.Row]]:

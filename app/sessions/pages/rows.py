@@ -178,7 +178,7 @@ def draw_gone(actor: Actor, fact: Any) -> list[str]:
 
 def draw_running(actor: Actor) -> list[str]:
     """How many sessions run, at the rail's entry and on Home."""
-    running = count_running(service.count_by_state(actor))
+    running = service.count_running(actor)
     return [
         live.partial("#rail-running", "innerHTML", f"{running} running" if running else ""),
         live.partial("#running-count", "innerHTML", str(running)),

@@ -1,7 +1,17 @@
 """The verbs of the room: for people (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
 from app.sessions.service.beside import add_usage_beside, retitle
-from app.sessions.service.counts import Standing, count_busy_in, count_by_project, count_by_state, live_runs
+from app.sessions.service.counts import (
+    Label,
+    Standing,
+    count_busy_in,
+    count_by_project,
+    count_by_state,
+    count_running,
+    labels,
+    live_runs,
+)
+from app.sessions.service.exporting import export
 from app.sessions.service.journal import (
     add_message,
     add_part,
@@ -61,12 +71,14 @@ from app.sessions.service.transcript import (
     transcript,
     update,
 )
+from app.sessions.service.windows import parts_before, window
 from app.sessions.things import Aborted, Fenced, Hold, Message, Outcome, Part, Run, Session
 
 __all__ = [
     "Aborted",
     "Fenced",
     "Hold",
+    "Label",
     "Message",
     "Outcome",
     "Part",
@@ -88,6 +100,7 @@ __all__ = [
     "count_busy_in",
     "count_by_project",
     "count_by_state",
+    "count_running",
     "create",
     "delete",
     "directory_of",
@@ -95,6 +108,7 @@ __all__ = [
     "end_dead_leases",
     "end_lost_leases",
     "end_summary",
+    "export",
     "find_page",
     "find_words",
     "finish",
@@ -103,11 +117,13 @@ __all__ = [
     "give_up_summary",
     "has_live_child",
     "is_summed_up",
+    "labels",
     "last_run",
     "lineage",
     "live_runs",
     "message",
     "outcome_of",
+    "parts_before",
     "put_summary_aside",
     "queued",
     "refresh",
@@ -134,4 +150,5 @@ __all__ = [
     "transcript_of",
     "update",
     "wait",
+    "window",
 ]

@@ -25,6 +25,17 @@ class Standing:
     updated: int
 
 
+@dataclass(frozen=True)
+class Label:
+    """What other rooms show of a session beside their own things: title, place, whose it is, who sees it."""
+
+    title: str
+    directory: str
+    owner: str
+    project: str
+    visibility: str
+
+
 def count_by_state(actor: Actor) -> dict[str, int]:
     """How many sessions are in each state; archived ones count as `archived` alone."""
     accounts.require(actor, "sessions:read")
@@ -36,6 +47,26 @@ def count_by_state(actor: Actor) -> dict[str, int]:
             name = "archived" if is_archived else state
             found[name] = found.get(name, 0) + number
     return found
+
+
+def count_running(actor: Actor) -> int:
+    """How many sessions run or wait for their turn."""
+    accounts.require(actor, "sessions:read")
+    this = (SESSIONS.c.state.in_(BUSY), SESSIONS.c.archived.is_(None), *readable(actor))
+    with db.read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(SESSIONS).where(*this)) or 0
+
+
+def labels(actor: Actor, session_ids: list[str]) -> dict[str, Label]:
+    """Title, place and scope of those of the sessions that the actor may read, by id."""
+    if not session_ids or not accounts.may(actor, "sessions:read"):
+        return {}
+    scope = (SESSIONS.c.owner, SESSIONS.c.project, SESSIONS.c.visibility)
+    query = sa.select(SESSIONS.c.id, SESSIONS.c.title, SESSIONS.c.directory, *scope).where(
+        SESSIONS.c.id.in_(session_ids), *readable(actor)
+    )
+    with db.read() as connection:
+        return {session_id: Label(*label) for session_id, *label in connection.execute(query)}
 
 
 def count_by_project(actor: Actor) -> dict[str, Standing]:

@@ -19,6 +19,7 @@ from app.sessions.things import Part
 MOST = 20_000  # characters of a part that can be found
 OUTPUT = 4_000  # of these, from a tool's output
 EITHER_SIDE = 60
+HITS = 20_000  # a word that is everywhere is sought in its newest places alone: nobody reads further
 WORDS = models.part_words
 _WORD = re.compile(r"\w+")
 _ENDED = ("completed", "error")
@@ -50,7 +51,8 @@ def said_in(engine: str) -> sa.ColumnElement[bool]:
     """The condition on `part_words` that a part holds all that the parameter `said` seeks (see `sought`)."""
     said = sa.bindparam("said", type_=sa.Text)
     if engine == "sqlite":
-        return WORDS.c.id.in_(sa.select(_fts.c.rowid).where(_fts.c.part_words_fts.op("MATCH")(said)))
+        hits = sa.select(_fts.c.rowid).where(_fts.c.part_words_fts.op("MATCH")(said))
+        return WORDS.c.id.in_(hits.order_by(_fts.c.rowid.desc()).limit(HITS))
     simple: sa.ColumnElement[Any] = sa.literal_column("'simple'")
     vector = sa.func.to_tsvector(simple, WORDS.c.words)
     return vector.op("@@", is_comparison=True)(sa.func.to_tsquery(simple, said))

@@ -56,6 +56,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("A", "The act: run, save, fetch, allow"),
             ("R", "Reject"),
             ("⇧ A", "Always; shows the rule first"),
+            ("X", "Select a read, to answer it together with others like it"),
             ("1", "Pick a choice by its number; 0 is something else"),
         ),
     ),
@@ -116,16 +117,15 @@ def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]
         ("Sessions", _sessions(actor, words)),
         ("Inside transcripts", _transcripts(actor, words)),
         (f"Files in {place.project.name}" if place else "", _files(actor, place, words, at)),
-        ("Actions", _actions(words)),
+        ("Actions", [*_actions(words), *_exports(actor, words, at)]),
     ]
     return ((name, hits) for name, hits in found if hits)
 
 
 def _waiting(actor: Actor, words: str) -> list[Hit]:
-    if not accounts.may(actor, "approvals:read"):
+    if not accounts.may(actor, "approvals:answer"):
         return []
-    mine = (ask for ask in approvals.waiting(actor) if accounts.may(actor, "approvals:answer", ask))
-    hits = [
+    return [
         Hit(
             url_for("approvals.show", ask_id=ask.id),
             "",
@@ -134,9 +134,8 @@ def _waiting(actor: Actor, words: str) -> list[Hit]:
             updated=ask.created,
             ask=ask,
         )
-        for ask in mine
+        for ask in approvals.find_waiting(actor, words, MOST)
     ]
-    return [hit for hit in hits if _fits(f"{hit.words} {hit.note}", words)][:MOST]
 
 
 def _sessions(actor: Actor, words: str) -> list[Hit]:
@@ -204,6 +203,19 @@ def _actions(words: str) -> list[Hit]:
         start = url_for("system.home", text=words, _anchor="words")
         found.append(Hit(start, "plus", f"Start a session: “{words}”"))
     return found
+
+
+def _exports(actor: Actor, words: str, at: str) -> list[Hit]:
+    """The session in view as a file, once somebody asks for it by a word."""
+    try:
+        session = sessions.get(actor, at) if at and words else None
+    except Problem:
+        return []
+    hits = (
+        Hit(url_for("sessions.export", session_id=at, format=kind), "download", f"Export this session as {name}")
+        for kind, name in (("md", "Markdown"), ("json", "JSON"), ("html", "HTML"))
+    )
+    return [hit for hit in hits if session and _fits(hit.words, words)]
 
 
 def _fits(text: str, words: str) -> bool:

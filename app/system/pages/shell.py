@@ -41,10 +41,7 @@ class Shell:
     @cached_property
     def running(self) -> int:
         """How many sessions run or wait for their turn."""
-        if not accounts.may(self._actor, "sessions:read"):
-            return 0
-        counts = sessions.count_by_state(self._actor)
-        return counts.get("running", 0) + counts.get("queued", 0)
+        return sessions.count_running(self._actor) if accounts.may(self._actor, "sessions:read") else 0
 
 
 @bp.before_app_request
