@@ -43,6 +43,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
 
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
+    events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
     _ringers.append(Ringer(settings.data_dir))
     record.use(_ringers[-1])
     carrier.start()

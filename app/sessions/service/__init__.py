@@ -1,6 +1,7 @@
 """The verbs of the room: for people (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
 from app.sessions.service.counts import Standing, count_by_project, count_by_state, live_runs
+from app.sessions.service.forks import fork
 from app.sessions.service.journal import (
     add_message,
     add_part,
@@ -11,11 +12,14 @@ from app.sessions.service.journal import (
     save_message,
     save_part,
     say_busy,
+    say_retrying,
     set_todos,
     transcript_of,
 )
-from app.sessions.service.lists import busy_ids, find_page, find_words, spell_page
+from app.sessions.service.lists import busy_ids, find_page, find_words, retries, spell_page
+from app.sessions.service.mending import change_part, remove_message, remove_part
 from app.sessions.service.modes import register_default_model, register_modes
+from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
     end_dead_leases,
@@ -63,6 +67,7 @@ __all__ = [
     "append_text",
     "beat",
     "busy_ids",
+    "change_part",
     "children",
     "close_message",
     "count_by_project",
@@ -75,6 +80,7 @@ __all__ = [
     "find_page",
     "find_words",
     "finish",
+    "fork",
     "get",
     "get_many",
     "last_run",
@@ -84,11 +90,17 @@ __all__ = [
     "refresh",
     "register_default_model",
     "register_modes",
+    "register_rules",
     "release",
+    "remove_message",
+    "remove_part",
     "requeue",
+    "retries",
+    "rules_of",
     "save_message",
     "save_part",
     "say_busy",
+    "say_retrying",
     "send",
     "set_figures",
     "set_revert",

@@ -127,8 +127,15 @@ def add_usage(hold: Hold, cost: float, tokens: dict[str, Any]) -> None:
         rows.change(connection, session, cost=session.cost + cost, tokens=total)
 
 
+def say_retrying(hold: Hold, attempt: int, message: str, at: int) -> None:
+    """Announce that a try failed and when (unix ms) the next one is."""
+    with db.transaction() as connection:
+        hold.check(connection)
+        record.event(connection, events.SessionRetrying(hold.session.id, attempt, message, at), hold.session)
+
+
 def say_busy(hold: Hold) -> None:
-    """Announce the next step."""
+    """Announce the next step, or the next try of one."""
     with db.transaction() as connection:
         hold.check(connection)
         record.event(connection, events.SessionBusy(hold.session.id), hold.session)

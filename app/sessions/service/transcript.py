@@ -16,7 +16,7 @@ from app.accounts import service as accounts
 from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.sessions import events
-from app.sessions.service import modes, rows, runs
+from app.sessions.service import modes, rows, rules, runs
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
 from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 from app.spelling import Spelling
@@ -68,9 +68,10 @@ def create(
     model: str = "",
     preset: str = "ask",
     visibility: str = "team",
+    own_rules: rules.Rules = (),
 ) -> Session:
-    """Begin a session in a project's directory; idle until the first prompt."""
-    _require_place(actor, place.project)
+    """Begin a session in a project's directory; idle until the first prompt. `own_rules` hold in it alone."""
+    require_place(actor, place.project)
     _check(title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset)
     now = ids.now()
     kind = "Child" if parent_id else "New"
@@ -106,11 +107,15 @@ def create(
         connection.execute(SESSIONS.insert().inline(), session.plain())
         record.event(connection, events.SessionCreated(session.id, session.plain()), session)
         record.event(connection, events.SessionUpdated(session.id, session.plain()), session)
+        rules.keep(connection, actor, session, own_rules)
     return session
 
 
-def update(actor: Actor, session_id: str, **changes: Any) -> Session:
-    """Change title, visibility, mode, provider, model, preset or archived (0: not any more); None leaves as it is."""
+def update(actor: Actor, session_id: str, *, own_rules: rules.Rules = (), **changes: Any) -> Session:
+    """Change title, visibility, mode, provider, model, preset or archived (0: not any more); None leaves as it is.
+
+    `own_rules` are added to those that hold in this session alone.
+    """
     changes = {name: value for name, value in changes.items() if value is not None}
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
@@ -124,6 +129,7 @@ def update(actor: Actor, session_id: str, **changes: Any) -> Session:
             if actor.kind == "agent":
                 raise Denied("An agent never changes what it may do, or who sees it.")
             record.audit(connection, actor, "session.change", session_id, changes)
+        rules.keep(connection, actor, session, own_rules)
         session = rows.change(connection, session, **changes)
         if "visibility" in changes:
             record.rescope(connection, session_id, session)
@@ -296,7 +302,7 @@ def title_from(message: Message) -> str:
     return line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
 
 
-def _require_place(actor: Actor, project: Any) -> None:
+def require_place(actor: Actor, project: Any) -> None:
     """Whoever may see a project may start a session in it: the session will be their own."""
     accounts.require(actor, "sessions:write", Scope(actor.user, project.id))
     if getattr(project, "visibility", "team") == "private":
