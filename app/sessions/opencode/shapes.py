@@ -69,6 +69,8 @@ def part(row: Part | dict[str, Any]) -> dict[str, Any]:
     get = row.__getitem__ if isinstance(row, dict) else lambda name: getattr(row, name)
     data = {name: value for name, value in get("data").items() if name not in _HIDDEN}
     named = {"id": get("id"), "sessionID": get("session_id"), "messageID": get("message_id")}
+    if get("type") == "step-finish":
+        data["tokens"] = _tokens(data["tokens"])
     return {**named, "type": get("type"), **data}
 
 

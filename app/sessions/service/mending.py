@@ -63,7 +63,7 @@ def change_part(actor: Actor, session_id: str, message_id: str, part_id: str, ty
         for name in ("callID", "tool"):
             if data.get(name) != was.data.get(name):
                 raise Invalid(f"A call keeps its {name}.", name)
-        now = replace(was, data={**data, **_kept(was.data, data)})
+        now = replace(was, data=_mended(was.data, data))
         if not index.is_settled(now):
             raise Invalid(
                 "Nothing runs here, so a part has ended: give it an end.", "state" if type == "tool" else "time"
@@ -106,7 +106,8 @@ def _mark_behind(connection: sa.Connection, session: Session, message_id: str) -
     return {**mark, "messageID": first} if first else None
 
 
-def _kept(was: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """What the part keeps of its own fields under the new data."""
+def _mended(was: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """The new data with what the part keeps of its own fields."""
     is_same = all(data.get(name) == was.get(name) for name in SIGNED)
-    return {name: was[name] for name in OURS if name in was and (is_same or name != "signature")}
+    kept = {name: was[name] for name in OURS if name in was and (is_same or name != "signature")}
+    return {**{name: value for name, value in data.items() if name not in OURS}, **kept}

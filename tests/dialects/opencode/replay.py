@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,21 @@ HERE = Path(__file__).parent / "recordings"
 PROJECT, ASKING = "/workspace/proj", "/workspace/ask"
 ID = re.compile(r"\b(?:ses|msg|prt|per|que|pty)_[A-Za-z0-9]+\b")
 PATIENCE = 8.0
+LATE = 1.5  # what is not waited for during a recording has come by its end
 ROUNDED = 0.002
 ASKED = {"permission.updated", "permission.asked", "question.asked"}
 MODELS = {'"fake"': '"openai"', '"fake-1"': '"scripted"'}
 Line = dict[str, Any]
 
 
+@cache
 def names(generation: str) -> list[str]:
-    """The recordings of a generation, in their order."""
-    return sorted(path.stem for path in (HERE / generation).glob("*.jsonl"))
+    """The recordings of a generation, in the order in which they were made."""
+    found = [path.stem for path in (HERE / generation).glob("*.jsonl")]
+    return sorted(found, key=lambda name: float(lines(generation, name)[0]["at"]))
 
 
+@cache
 def lines(generation: str, name: str) -> list[Line]:
     """The lines of a recording."""
     return [json.loads(line) for line in (HERE / generation / f"{name}.jsonl").read_text().splitlines()]
@@ -73,20 +78,6 @@ def route(path: str) -> str:
     return re.sub(r"/(?:ses|msg|prt|per|que|pty)_\w+", "/{id}", bare)
 
 
-@dataclass
-class Play:
-    """One recording while it is re-enacted; `at` is the place in our stream, `start` where it began."""
-
-    recorded: list[Line]
-    start: int
-    at: int
-    differences: list[str] = field(default_factory=list)
-    is_deaf: bool = False
-    is_over: bool = False
-    seen: set[Any] = field(default_factory=set)
-    lanes: dict[str, list[Token]] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Sent:
     """A request on its way; `answered` is [status, answer] once it came."""
@@ -96,19 +87,44 @@ class Sent:
     answered: list[Any]
 
 
+@dataclass
+class Play:
+    """One recording while it is re-enacted; `at` is the place in our stream, `start` where it began."""
+
+    name: str
+    recorded: list[Line]
+    start: int
+    at: int
+    differences: list[str] = field(default_factory=list)
+    is_deaf: bool = False
+    is_begun: bool = False
+    is_over: bool = False
+    sent: list[Sent] = field(default_factory=list)
+    seen: set[Any] = field(default_factory=set)
+    before: frozenset[str] = frozenset()
+    lanes: dict[str, list[Token]] = field(default_factory=dict)
+
+
 class Stage:
     """A running server with what follows its stream; plays the recordings of one generation in order, each once.
 
-    `acts` are done in the project before the n-th line of a recording: what its recorder did by hand.
+    `acts` are done in the project before the n-th line of a recording: what its recorder did by hand. What is `known` to
+    differ (by recording and difference) is not waited for.
     """
 
     def __init__(
-        self, generation: str, running: Running, workspace: Path, acts: dict[tuple[str, int], Callable[[Path], None]]
+        self,
+        generation: str,
+        running: Running,
+        workspace: Path,
+        acts: dict[tuple[str, int], Callable[[Path], None]],
+        known: Callable[[str, str], bool],
     ) -> None:
         self.generation = generation
         self._running = running
         self._workspace = workspace
         self._acts = acts
+        self._known = known
         self._follower = Follower(running, "/opencode/event" if generation == "old" else "/opencode/global/event")
         self._ids: dict[str, str] = {}
         self._taken: dict[str, str] = {}
@@ -130,20 +146,22 @@ class Stage:
     def _play(self, name: str) -> list[str]:
         recorded = lines(self.generation, name)
         here = len(self._follower.frames)
-        play = Play(recorded, here, here)
+        play = Play(name, recorded, here, here, before=frozenset(self._ids))
         for session_id in _unmade(recorded):
             if session_id not in self._ids:
                 self._begin(session_id, recorded)
-        sent: list[Sent] = []
         for place, line in enumerate(recorded):
-            sent = self._take_in(play, sent, line["at"])
+            self._take_in(play, line["at"])
             if act := self._acts.get((name, place)):
                 act(self._workspace / "proj")
             if "frame" in line:
                 self._expect(play, line["frame"])
             else:
-                sent.append(self._send(line))
-        self._take_in(play, sent, float("inf"))
+                if line["path"].partition("?")[0].endswith("/abort"):
+                    self._await_all(play)
+                play.sent.append(self._send(line))
+                play.is_begun = True
+        self._take_in(play, float("inf"))
         if not play.is_deaf:
             self._check_lanes(play)
         return sorted(set(play.differences))
@@ -181,13 +199,12 @@ class Stage:
         self._ids[recorded] = ours
         self._taken[ours] = recorded
 
-    def _take_in(self, play: Play, sent: list[Sent], now: float) -> list[Sent]:
-        """Check the answers that had come by this time of the recording; what is still on its way."""
-        for one in sent:
-            if one.line["end"] <= now + ROUNDED:
-                one.thread.join(PATIENCE)
-                self._check_answer(play, one)
-        return [one for one in sent if one.line["end"] > now + ROUNDED]
+    def _take_in(self, play: Play, now: float) -> None:
+        """Check the answers that had come by this time of the recording."""
+        for one in [one for one in play.sent if one.line["end"] <= now + ROUNDED]:
+            one.thread.join(PATIENCE)
+            play.sent.remove(one)
+            self._check_answer(play, one)
 
     def _check_answer(self, play: Play, sent: Sent) -> None:
         line = sent.line
@@ -197,8 +214,13 @@ class Stage:
             play.differences.append(f"{where}: {status} for {line['status']}")
             play.is_deaf = play.is_deaf or line["status"] < 300
         elif line["type"] == "application/json":
-            play.differences += [f"{where}: {path}" for path in missing(line["answer"], answer)]
-            if isinstance(answer, dict) and ID.fullmatch(str(line["answer"].get("id"))) and "id" in answer:
+            play.differences += [f"{where}: {path}" for path in self._missing(line["answer"], answer)]
+            if (
+                isinstance(line["answer"], dict)
+                and isinstance(answer, dict)
+                and ID.fullmatch(str(line["answer"].get("id")))
+                and "id" in answer
+            ):
                 self._bind(line["answer"]["id"], answer["id"])
 
     def _expect(self, play: Play, frame: dict[str, Any]) -> None:
@@ -206,25 +228,38 @@ class Stage:
         token = tokens.token(frame)
         if token is None or play.is_deaf or token.key in play.seen:
             return
+        if token.lane in play.before or (frame["type"].startswith("message.") and not play.is_begun):
+            return  # the recording before still echoes
         is_first = token.lane in token.ids and token.lane not in play.lanes
-        is_placed = (token.is_placed or is_first) and not play.is_over
+        is_awaited = not play.is_over and not self._known(play.name, f"{token.name}: did not come")
+        is_placed = (token.is_placed or is_first) and is_awaited
         play.seen.add(token.key)
         play.lanes.setdefault(token.lane, []).append(token)
         # What was stopped or failed ends in another order here: its parts end before the session says so.
         play.is_over = play.is_over or token.said[0] == "session.error"
         found = True
         if is_placed:
-            found = (place := self._find(token, play.at)) is not None
+            found = (place := self._find(token, play.at, play)) is not None
             play.at = place if place is not None else play.at
-        elif token.said[0] in ASKED:
-            found = self._find(token, play.start) is not None
+        elif token.said[0] in ASKED and is_awaited:
+            found = self._find(token, play.start, play) is not None
         if not found:
-            play.differences.append(f"{token.name}: did not come")
             play.is_deaf = True
+            if not any(_is_off(one) for one in play.sent):
+                play.differences.append(f"{token.name}: did not come")
 
-    def _find(self, token: Token, place: int) -> int | None:
-        """Behind which place in our stream the same is said; None if it does not come."""
-        deadline = time.monotonic() + PATIENCE
+    def _await_all(self, play: Play) -> None:
+        """Wait until all that was said before is said here too: what comes next would stop it."""
+        for token in [] if play.is_deaf else [one for lane in play.lanes.values() for one in lane]:
+            if not self._known(play.name, f"{token.name}: did not come"):
+                self._find(token, play.start, play)
+
+    def _find(self, token: Token, place: int, play: Play | None = None, patience: float = LATE) -> int | None:
+        """Behind which place in our stream the same is said; None if it does not come.
+
+        In a play it may take its time, but not once a request was answered in another way than recorded.
+        """
+        deadline = time.monotonic() + (PATIENCE if play else patience)
         while True:
             frames = self._follower.frames
             while place < len(frames):
@@ -232,7 +267,7 @@ class Stage:
                 place += 1
                 if mine is not None and self._is_same(token, mine):
                     return place
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or (play and any(_is_off(one) for one in play.sent)):
                 return None
             with contextlib.suppress(AssertionError):
                 self._follower.until(lambda found, seen=place: len(found) > seen, 0.25)
@@ -255,21 +290,40 @@ class Stage:
         for expected in play.lanes.values():
             place = play.start
             for token in expected:
-                found = self._find(token, place)
+                off = f"{token.name}: did not come"
+                found = self._find(token, place, patience=0 if self._known(play.name, off) else LATE)
                 if found is None:
-                    play.differences.append(f"{token.name}: did not come in its order")
-                    break
-                place = found
-                self._check_frame(play, token, _payload(self._follower.frames[place - 1].data))
+                    play.differences.append(off)
+                    continue
+                place = self._check_frame(play, token, found)
 
-    def _check_frame(self, play: Play, token: Token, mine: dict[str, Any]) -> None:
-        lacks = missing(token.frame["properties"], mine["properties"])
+    def _check_frame(self, play: Play, token: Token, place: int) -> int:
+        """Compare a frame with ours before this place, or with the first later one that says all of it; its place."""
+        lacks = self._lacks(token, place)
+        later: int | None = place
+        while lacks and later is not None:
+            later = self._find(token, later, patience=0)
+            if later is not None and not self._lacks(token, later):
+                place, lacks = later, []
         play.differences += [f"{token.name}: {path}" for path in lacks]
         if token.said[0] == "a part grows":
             theirs = [tokens.piece(line["frame"], token.ids[-1]) for line in play.recorded if "frame" in line]
             ours = [tokens.piece(_payload(one.data), self._ids[token.ids[-1]]) for one in self._follower.frames]
             if not _agree("".join(theirs), "".join(ours)):
                 play.differences.append(f"{token.name}: into something else")
+        return place
+
+    def _lacks(self, token: Token, place: int) -> list[str]:
+        mine = _payload(self._follower.frames[place - 1].data)
+        return list(self._missing(token.frame["properties"], mine["properties"]))
+
+    def _missing(self, recorded: Any, ours: Any) -> Iterator[str]:
+        return missing(json.loads(self._ours(json.dumps(recorded))), ours)
+
+
+def _is_off(sent: Sent) -> bool:
+    """Whether a request that went well when recorded did not."""
+    return sent.line["status"] < 300 and bool(sent.answered) and sent.answered[0] != sent.line["status"]
 
 
 def _agree(theirs: str, ours: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 # Frames of other things, for which nobody who follows a session waits.
 LEFT_OUT = {"tui.command.execute", "server.instance.disposed", "project.updated"}
 # Frames that stand in the order of the session; those of a message or part do when they are its first.
-PLACED = {"session.created", "session.deleted", "session.status", "session.idle", "session.error", "message.removed"}
+PLACED = {"session.created", "session.deleted", "session.status", "session.idle", "session.error"}
 ENDED = {"completed", "error"}
 
 
@@ -44,7 +44,9 @@ def token(frame: dict[str, Any]) -> Token | None:
     if kind in ("message.part.updated", "message.part.delta"):
         return _part(frame, properties)
     info = properties.get("info", {})
-    own = next((properties[name] for name in ("permissionID", "requestID", "messageID", "id") if name in properties), "")
+    own = next(
+        (properties[name] for name in ("permissionID", "requestID", "id", "messageID") if name in properties), ""
+    )
     ids = tuple(one for one in (properties.get("sessionID") or info.get("id"), own) if one)
     said = (kind, properties["status"]["type"]) if kind == "session.status" else (kind,)
     values = {name: properties[name] for name in ("reply", "response", "event") if name in properties}
