@@ -64,6 +64,10 @@ FIELDS = (
     "service",
     "level",
     "extra",
+    "permission",
+    "type",
+    "text",
+    "state",
 )
 WRONG: list[Any] = [
     None,

@@ -21,8 +21,13 @@ NONE = "ses_" + "0" * 26
 ROUTES = [
     ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/children"), ("GET", "/todo"), ("POST", "/abort"),
     ("GET", "/message"), ("POST", "/message"), ("GET", "/message/msg_none"), ("POST", "/prompt_async"),
+    ("POST", "/fork"), ("DELETE", "/message/msg_none"), ("DELETE", "/message/msg_none/part/prt_none"),
+    ("PATCH", "/message/msg_none/part/prt_none"),
 ]  # fmt: skip
-BODIES = {"/message": {"parts": [TEXT]}, "/prompt_async": {"parts": [TEXT]}, "": {"title": "New"}}
+BODIES = {
+    "/message": {"parts": [TEXT]}, "/prompt_async": {"parts": [TEXT]}, "": {"title": "New"},
+    "/message/msg_none/part/prt_none": TEXT,
+}  # fmt: skip
 
 
 @pytest.fixture

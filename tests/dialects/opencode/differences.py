@@ -123,6 +123,7 @@ KEPT = [
     Difference("new", "04.*", r"POST /session: \._tag", "a 400 is one of both generations' named fields"),
     Difference("new", "04.*", r"PUT /session/\{id\}: 405 for 200", "no web page of theirs"),
     Difference("new", "04.*", r"POST /session/\{id\}/message: (200|400) for 500", "an unknown model or agent is told"),
+    Difference("new", "04.*", "session.error UnknownError: did not come", "an unknown agent is told at once"),
     Difference(EVERY, "04.*", "OPTIONS /session: 200 for 204", "our framework's answer"),
     Difference("old", "04.*", r".*: 404 for 200", "what is not there is told, as by the newer one"),
     Difference("old", "04.*", r"PUT /session/\{id\}: 405 for 404", "the path is there, the method is not"),

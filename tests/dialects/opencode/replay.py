@@ -162,8 +162,7 @@ class Stage:
                 play.sent.append(self._send(line))
                 play.is_begun = True
         self._take_in(play, float("inf"))
-        if not play.is_deaf:
-            self._check_lanes(play)
+        self._check_lanes(play)
         return sorted(set(play.differences))
 
     def _begin(self, session_id: str, recorded: list[Line]) -> None:
@@ -244,6 +243,7 @@ class Stage:
         elif token.said[0] in ASKED and is_awaited:
             found = self._find(token, play.start, play) is not None
         if not found:
+            play.lanes[token.lane].pop()
             play.is_deaf = True
             if not any(_is_off(one) for one in play.sent):
                 play.differences.append(f"{token.name}: did not come")
