@@ -97,6 +97,7 @@ class Play:
     at: int
     differences: list[str] = field(default_factory=list)
     is_deaf: bool = False
+    is_off: bool = False
     is_begun: bool = False
     is_over: bool = False
     sent: list[Sent] = field(default_factory=list)
@@ -211,7 +212,8 @@ class Stage:
         status, answer = sent.answered or ("no answer", None)
         if status != line["status"]:
             play.differences.append(f"{where}: {status} for {line['status']}")
-            play.is_deaf = play.is_deaf or line["status"] < 300
+            play.is_off = play.is_off or line["status"] < 300
+            play.is_deaf = play.is_deaf or play.is_off
         elif line["type"] == "application/json":
             play.differences += [f"{where}: {path}" for path in self._missing(line["answer"], answer)]
             if (
@@ -290,10 +292,12 @@ class Stage:
         for expected in play.lanes.values():
             place = play.start
             for token in expected:
-                off = f"{token.name}: did not come"
-                found = self._find(token, place, patience=0 if self._known(play.name, off) else LATE)
+                absent = f"{token.name}: did not come"
+                is_known = self._known(play.name, absent)
+                # What a request would have brought that was refused is no difference of its own.
+                found = self._find(token, place, patience=0 if is_known or play.is_off else LATE)
                 if found is None:
-                    play.differences.append(off)
+                    play.differences += [absent] if is_known or not play.is_off else []
                     continue
                 place = self._check_frame(play, token, found)
 
