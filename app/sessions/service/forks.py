@@ -24,18 +24,22 @@ def fork(actor: Actor, place: Place, session_id: str, before: str | None = None)
     `place` is where that session works. What is reverted, or is still being written, stays behind; so do approvals,
     rules and checkpoints. Raises NotFound for a message that is not there.
     """
-    with db.transaction() as connection:
+    with db.read() as connection:
         source = rows.session(connection, session_id)
         accounts.require(actor, "sessions:read", source)
-        require_place(actor, place.project)
         messages = rows.messages(connection, session_id)
-        if before is not None and all(message.id != before for message in messages):
-            raise NotFound("message", before)
-        new = _begun(actor, source)
+    require_place(actor, place.project)
+    if before is not None and all(message.id != before for message in messages):
+        raise NotFound("message", before)
+    new = _begun(actor, source)
+    # Made before the write begins, which others wait for.
+    copies = _copies(new, _standing(source, messages, before))
+    with db.transaction() as connection:
+        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
         connection.execute(SESSIONS.insert().inline(), new.plain())
         record.event(connection, events.SessionCreated(new.id, new.plain()), new)
         record.event(connection, events.SessionUpdated(new.id, new.plain()), new)
-        rows.insert_messages(connection, _copies(new, _standing(source, messages, before)), new)
+        rows.insert_messages(connection, copies, new)
     return new
 
 

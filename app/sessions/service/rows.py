@@ -102,10 +102,11 @@ def insert_messages(connection: sa.Connection, new: list[Message], scope: Sessio
     if parts:
         connection.execute(PARTS.insert().inline(), [{**part.plain(), **_columns(part)} for part in parts])
         index.put_new(connection, parts)
+    facts: list[record.Event] = []
     for message in new:
-        record.event(connection, events.MessageUpdated(scope.id, message.plain()), scope)
-        for part in message.parts:
-            record.event(connection, events.PartUpdated(scope.id, part.plain()), scope)
+        facts.append(events.MessageUpdated(scope.id, message.plain()))
+        facts += [events.PartUpdated(scope.id, part.plain()) for part in message.parts]
+    record.event_list(connection, facts, scope)
 
 
 def insert_part(connection: sa.Connection, part: Part, scope: Session) -> None:
