@@ -254,6 +254,21 @@ def default_branch(directory: Path) -> str:
     return known.split("\n")[0].removeprefix("refs/heads/") if known else branch(directory)
 
 
+def merge_base(directory: Path) -> str:
+    """Return the commit where the present branch left the default one; HEAD where nothing tells. Raises GitFailed."""
+    name = default_branch(directory)
+    for ref in (f"refs/remotes/origin/{name}", f"refs/heads/{name}"):
+        found = text(["merge-base", ref, "HEAD"], directory, accept=(0, 1, 128))
+        if found:
+            return found
+    return "HEAD"
+
+
+def names_between(toplevel: Path, old: str, new: str) -> list[str]:
+    """Return the paths, relative to the top level, that differ between two commits."""
+    return _names(run(["diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new], toplevel))
+
+
 def origin(directory: Path) -> str:
     """Return the URL of the remote `origin` without any name or password in it, or ""."""
     try:

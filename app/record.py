@@ -6,6 +6,7 @@ Owns those two tables and imports no room; the rooms `events` and `audit` read t
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -68,8 +69,24 @@ class Event:
 
 def event(connection: sa.Connection, fact: Event, scope: Thing) -> None:
     """Append the fact to the log in the open transaction; readers are woken once it has committed."""
+    connection.execute(_insert(connection), _row(fact, scope))
+    db.after_commit(announce)
+
+
+def event_list(connection: sa.Connection, facts: Sequence[Event], scope: Thing) -> None:
+    """Append many facts at once, in their order."""
+    if facts:
+        connection.execute(_insert(connection), [_row(fact, scope) for fact in facts])
+        db.after_commit(announce)
+
+
+def _insert(connection: sa.Connection) -> sa.Insert:
+    return _insert_postgresql if connection.dialect.name == "postgresql" else _insert_sqlite
+
+
+def _row(fact: Event, scope: Thing) -> dict[str, Any]:
     data = {field.name: getattr(fact, field.name) for field in dataclasses.fields(fact)}
-    row = {
+    return {
         "kind": fact.kind,
         "session_id": data.get("session_id") or "",
         "owner": scope.owner,
@@ -78,11 +95,6 @@ def event(connection: sa.Connection, fact: Event, scope: Thing) -> None:
         "data": data,
         "at": ids.now(),
     }
-    if connection.dialect.name == "postgresql":
-        connection.execute(_insert_postgresql, row)
-    else:
-        connection.execute(_insert_sqlite, row)
-    db.after_commit(announce)
 
 
 _insert_sqlite = events.insert().values(xid=0).inline()

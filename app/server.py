@@ -45,6 +45,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     secrets.watch_all()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
+    events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
     projects.register_busy(sessions.count_busy_in)
     _ringers.append(Ringer(settings.data_dir))
     record.use(_ringers[-1])

@@ -17,7 +17,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -135,10 +135,12 @@ FIRST_FIELD = {"bash": "command", "read": "filePath", "list": "path", "glob": "p
 class ModelServer:
     """The server; use it as a context manager. `requests` are the bodies it was sent, `paths` where to.
 
-    `url` is the base URL of the OpenAI wire, `urls` those of all wires.
+    `direct` works out answers from a conversation where there is no script. `url` is the base URL of the OpenAI wire,
+    `urls` those of all wires.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, direct: Callable[[list[dict[str, str]]], Sequence[Item]] | None = None) -> None:
+        self._direct = direct or directed
         self.script: list[Sequence[Item]] = []
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -181,7 +183,7 @@ class ModelServer:
             self.paths.append(path)
             if self.script:
                 return self.script.pop(0)
-        return directed(model_wires.said(body))
+        return self._direct(model_wires.said(body))
 
     def wait_for_requests(self, count: int, seconds: float = 5.0) -> None:
         """Return once so many requests have come; fail after the deadline."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from secrets import SystemRandom
 
-from app import config, ids
+from app import config, db, ids
 from app.agent import endings
 from app.agent.endings import Drained
 from app.agent.providers import Cancel, Done, Provider, ProviderFailed, Request, catalog
@@ -92,13 +92,13 @@ def _read(hold: Hold, writer: StepWriter, provider: Provider, request: Request) 
 def _wait(hold: Hold, message: Message, failed: ProviderFailed, attempt: int, seconds: float) -> None:
     """Say in the transcript that a try failed and when the next one is, and wait for it."""
     now = ids.now()
+    at = now + int(seconds * 1000)
     error = {"name": "APIError", "data": endings.api_error(failed)}
-    sessions.add_part(
-        hold,
-        message.id,
-        "retry",
-        {"attempt": attempt, "error": error, "time": {"created": now}, "next": now + int(seconds * 1000)},
-    )
+    with db.transaction():
+        said = {"attempt": attempt, "error": error, "time": {"created": now}, "next": at}
+        sessions.add_part(hold, message.id, "retry", said)
+        sessions.say_retrying(hold, attempt, failed.message, at)
     if not hold.pause(seconds):
         hold.raise_if_cancelled()
         raise Drained
+    sessions.say_busy(hold)

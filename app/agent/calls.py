@@ -271,7 +271,15 @@ def _complete(hold: Hold, part: Part, result: Result, started: int) -> None:
         with db.transaction() as connection:
             hold.check(connection)
             for file in result.files_changed:
-                record.event(connection, FileEdited(hold.session.id, file), hold.session)
+                fact = FileEdited(hold.session.id, file, _became(file, result))
+                record.event(connection, fact, hold.session)
+
+
+def _became(file: str, result: Result) -> str:
+    """What a call did to a file, in a watcher's words."""
+    if not Path(file).exists():
+        return "unlink"
+    return "add" if result.metadata.get("exists") is False else "change"
 
 
 def _tell_invalid(hold: Hold, part: Part, offered: Collection[str]) -> None:

@@ -9,7 +9,8 @@ from app.record import Event
 
 @dataclass(frozen=True)
 class FileEdited(Event, kind="agent.file_edited"):
-    """The agent wrote a file; its absolute path."""
+    """The agent wrote or removed a file: its absolute path, and what became of it: add, change or unlink."""
 
     session_id: str
     file: str
+    change: str = "change"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from pathlib import Path
 from typing import Any
 
 from app.actor import Actor
@@ -44,8 +45,17 @@ def agents(actor: Actor) -> list[dict[str, Any]]:
 @door.get("/config")
 def config(actor: Actor) -> dict[str, Any]:
     """The configuration in force for the directory."""
-    place = projects.resolve(actor, opencode.directory())
-    provider, model = service.default_model(actor, place.directory)
+    return _config(actor, projects.resolve(actor, opencode.directory()).directory)
+
+
+@door.get("/global/config")
+def global_config(actor: Actor) -> dict[str, Any]:
+    """The configuration that no project has a part in."""
+    return _config(actor, None)
+
+
+def _config(actor: Actor, directory: Path | None) -> dict[str, Any]:
+    provider, model = service.default_model(actor, directory)
     return {
         "$schema": "https://opencode.ai/config.json",
         "username": getpass.getuser(),
@@ -56,11 +66,11 @@ def config(actor: Actor) -> dict[str, Any]:
         "command": {},
         "agent": {
             mode.name: {"description": mode.description, "mode": mode.kind}
-            for mode in service.list_modes(actor, place.directory)
+            for mode in service.list_modes(actor, directory)
         },
         "provider": {
             one.id: {"name": one.name, "models": {m.id: {"name": m.name} for m in one.models}}
-            for one in service.list_providers(actor, place.directory)
+            for one in service.list_providers(actor, directory)
         },
     }
 
@@ -150,4 +160,8 @@ def _permission(mode: Mode) -> dict[str, Any]:
 
 @opencode.encodes(events.FileEdited)
 def _edited(fact: Fact) -> list[dict[str, Any]]:
-    return [{"type": "file.edited", "properties": {"file": fact.event.file}}]  # type: ignore[attr-defined]
+    event: events.FileEdited = fact.event  # type: ignore[assignment]
+    return [
+        {"type": "file.edited", "properties": {"file": event.file}},
+        {"type": "file.watcher.updated", "properties": {"file": event.file, "event": event.change}},
+    ]

@@ -19,6 +19,14 @@ class CheckpointAdded(record.Event, kind="checkpoints.added"):
 
 
 @dataclass(frozen=True)
+class DiffChanged(record.Event, kind="checkpoints.diff_changed"):
+    """What the session changed is another now: {path, status, additions, deletions} of each file."""
+
+    session_id: str
+    files: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class FilesRestored(record.Event, kind="checkpoints.restored"):
     """Files were put back or removed; `number` is the automatic checkpoint that undoes it."""
 

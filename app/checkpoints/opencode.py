@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, StringConstraints
 
 from app.actor import Actor
-from app.checkpoints import bp, service
+from app.checkpoints import bp, events, service
 from app.dialects import opencode
+from app.events.service import Fact
 from app.sessions import service as sessions
 
 door = opencode.door(bp)
@@ -56,6 +57,15 @@ def unrevert(actor: Actor, session_id: str) -> dict[str, Any]:
     """Take the revert back."""
     service.unrevert(actor, _id(session_id))
     return _session(actor, session_id)
+
+
+@opencode.encodes(events.DiffChanged)
+def _changed(fact: Fact) -> list[dict[str, Any]]:
+    """Which files, without their patches: `diff` has those."""
+    event: events.DiffChanged = fact.event  # type: ignore[assignment]
+    names = ("additions", "deletions", "status")
+    diff = [{"file": file["path"], **{name: file[name] for name in names}} for file in event.files]
+    return [{"type": "session.diff", "properties": {"sessionID": event.session_id, "diff": diff}}]
 
 
 def _id(session_id: str) -> str:

@@ -19,6 +19,8 @@ from app.record import Event
 VERSION = "1.18.33"
 Encode = Callable[[Any], list[dict[str, Any]]]
 encoders: dict[type[Event], Encode] = {}
+# What the newer generation's stream says in another way than the older one's.
+global_encoders: dict[type[Event], Encode] = {}
 _shapes: dict[str, Callable[[Any], dict[str, Any]]] = {}
 _NAMES = {
     400: "BadRequest",
@@ -79,11 +81,14 @@ def door(bp: Blueprint) -> Door:
     return Door(accent, bp)
 
 
-def encodes(kind: type[Event]) -> Callable[[Encode], Encode]:
-    """Register how an event goes out: a list of {type, properties}, most often one."""
+def encodes(kind: type[Event], *, globally: bool = False) -> Callable[[Encode], Encode]:
+    """Register how an event goes out: a list of {type, properties}, most often one.
+
+    `globally`: on `/global/event` alone, where it differs.
+    """
 
     def register_encoder(encode: Encode) -> Encode:
-        encoders[kind] = encode
+        (global_encoders if globally else encoders)[kind] = encode
         return encode
 
     return register_encoder
@@ -117,7 +122,8 @@ def directory() -> str | None:
     return named or None
 
 
-def encode(fact: Any) -> list[dict[str, Any]]:
-    """What a fact says to OpenCode clients; nothing for facts they don't know."""
-    encoder = encoders.get(type(fact.event))
-    return fact.once("opencode", encoder) if encoder else []
+def encode(fact: Any, *, globally: bool = False) -> list[dict[str, Any]]:
+    """What a fact says to OpenCode clients, on `/event` or `/global/event`; nothing for facts they don't know."""
+    kind = type(fact.event)
+    encoder = (global_encoders.get(kind) if globally else None) or encoders.get(kind)
+    return fact.once(encoder, encoder) if encoder else []

@@ -1,4 +1,7 @@
-"""OpenCode's event streams: `/event` of one directory and `/global/event` of all."""
+"""OpenCode's event streams: `/event` of one directory, as the older generation has it, and `/global/event` of all.
+
+The two differ in how a growing text is told: `/event` says it whole each time, `/global/event` only what is new.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,31 @@ Wrap = Callable[[dict[str, Any], Fact | None], dict[str, Any]]
 
 @door.get("/event")
 def subscribe(actor: Actor) -> Response:
-    """Everything that happens, as it happens; replays behind Last-Event-ID."""
-    return _stream(_open(actor), _plain)
+    """What happens in the directory that the request names, else everywhere; replays behind Last-Event-ID."""
+    named = opencode.directory()
+    here = service.place(actor, named) if named else ""
+    return _stream(_open(actor, here), _plain)
 
 
 @door.get("/global/event")
 def subscribe_global(actor: Actor) -> Response:
     """The same for all directories, each event wrapped with the directory it is about."""
-    return _stream(_open(actor), _wrapped)
+    return _stream(_open(actor, ""), _wrapped)
 
 
-def _open(actor: Actor) -> Subscription:
+def _open(actor: Actor, here: str) -> Subscription:
+    def keep(fact: Fact) -> bool:
+        return type(fact.event) in opencode.encoders and (not here or _directory(fact) in (here, None))
+
     after = request.headers.get("Last-Event-ID") or request.args.get("lastEventId")
-    return service.subscribe(actor, after, keep=lambda fact: type(fact.event) in opencode.encoders)
+    return service.subscribe(actor, after, keep=keep)
+
+
+def _directory(fact: Fact) -> str | None:
+    """Where a fact happened; None for what happens in no directory."""
+    # What is about a deleted session names the directory itself.
+    session: dict[str, Any] = getattr(fact.event, "session", {})
+    return session.get("directory") or service.directory_of(fact)
 
 
 def _stream(subscription: Subscription, wrap: Wrap) -> Response:
@@ -51,11 +66,17 @@ def _stream(subscription: Subscription, wrap: Wrap) -> Response:
 
 
 def _encode(fact: Fact, wrap: Wrap) -> bytes:
-    payloads = opencode.encode(fact)
+    """The frames of a fact; only the last one takes a client past it, and no two share an id."""
+    payloads = opencode.encode(fact, globally=wrap is _wrapped)
+    last = len(payloads) - 1
     return b"".join(
-        web.frame(orjson.dumps(wrap({"id": f"evt_{fact.cursor}", **payload}, fact)), fact.cursor if last else "")
-        for payload, last in zip(payloads, [False] * (len(payloads) - 1) + [True], strict=True)
+        web.frame(orjson.dumps(wrap({"id": _id(fact, place), **payload}, fact)), fact.cursor if place == last else "")
+        for place, payload in enumerate(payloads)
     )
+
+
+def _id(fact: Fact, place: int) -> str:
+    return f"evt_{fact.cursor}.{place}" if place else f"evt_{fact.cursor}"
 
 
 def _plain(payload: dict[str, Any], _fact: Fact | None) -> dict[str, Any]:
@@ -66,10 +87,8 @@ def _plain(payload: dict[str, Any], _fact: Fact | None) -> dict[str, Any]:
 def _wrapped(payload: dict[str, Any], fact: Fact | None) -> dict[str, Any]:
     if fact is None:
         return {"payload": payload}
-    # What is about a deleted session names the directory itself.
-    directory = service.directory_of(fact) or payload["properties"].get("info", {}).get("directory") or "global"
     project = {"project": fact.scope.project} if fact.scope.project else {}
-    return {"directory": directory, **project, "payload": payload}
+    return {"directory": _directory(fact) or "global", **project, "payload": payload}
 
 
 def _event(name: str, properties: dict[str, Any]) -> dict[str, Any]:

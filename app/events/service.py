@@ -27,7 +27,9 @@ __all__ = [
     "directory_of",
     "latest",
     "listen",
+    "place",
     "register_directory",
+    "register_place",
     "register_text",
     "start",
     "stop",
@@ -39,6 +41,7 @@ _hub: Hub | None = None
 _listeners: list[tuple[type[Any], Callable[[Any], None]]] = []
 _text_of: Callable[[sa.Connection, str], str | None] = lambda _connection, _part: None  # noqa: E731
 _directories = Directories(lambda _connection, _session: None)
+_place_of: Callable[[Actor, str], str] = lambda _actor, directory: directory  # noqa: E731
 
 
 def subscribe(actor: Actor, after: str | None = None, keep: Keep = lambda _fact: True) -> Subscription:
@@ -73,6 +76,17 @@ def register_directory(find: Callable[[sa.Connection, str], str | None]) -> None
     """Say how to read a session's directory; given by the sessions room, which this one doesn't know."""
     global _directories
     _directories = Directories(find)
+
+
+def register_place(find: Callable[[Actor, str], str]) -> None:
+    """Say in which directory a named one lies; given by the projects room, which this one doesn't know."""
+    global _place_of
+    _place_of = find
+
+
+def place(actor: Actor, directory: str) -> str:
+    """The directory of projects that a named one means to this actor; Denied if it is none of theirs."""
+    return _place_of(actor, directory)
 
 
 def directory_of(fact: Fact) -> str | None:

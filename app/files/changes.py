@@ -56,9 +56,9 @@ def list_all(directory: Path) -> list[FileChange]:
         raise Unavailable(f"git can't tell what changed: {failure.reason}") from None
     root = Root(directory)
     return [
-        FileChange(_shown(path), *_figures(root, path, status, before.get(path, b"")), status)
+        FileChange(shown(path), *_figures(root, path, status, before.get(path, b"")), status)
         if path in counted
-        else FileChange(_shown(path), 0, 0, status)
+        else FileChange(shown(path), 0, 0, status)
         for path, status in found
     ]
 
@@ -74,12 +74,12 @@ def since_commit(directory: Path, path: str, text: str) -> list[Hunk]:
     return list(compare(before.decode("utf-8", "replace"), text))
 
 
-def compare(old: str, new: str) -> Iterator[Hunk]:
-    """Yield the hunks that lead from one text to the other, with three lines around each change."""
+def compare(old: str, new: str, context: int = CONTEXT) -> Iterator[Hunk]:
+    """Yield the hunks that lead from one text to the other, with so many lines around each change."""
     before, after = _lines(old), _lines(new)
     if before == after or len(before) * len(after) > EXACT:
         return
-    for group in SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(CONTEXT):
+    for group in SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(context):
         (_, i1, _, j1, _), (_, _, i2, _, j2) = group[0], group[-1]
         lines: list[str] = []
         for tag, a1, a2, b1, b2 in group:
@@ -122,23 +122,41 @@ def _status(code: str) -> Status:
 
 def _committed(directory: Path, paths: Iterable[str]) -> dict[str, bytes]:
     """Return the last commit's contents of these files, small ones only, by two runs of git."""
+    wanted: dict[str, tuple[str, int]] = {}
+    room = TOTAL
+    for path, (name, size) in blobs(directory, "HEAD", paths).items():
+        if size <= min(LARGEST, room):
+            wanted[path] = name, size
+            room -= size
+    return contents(directory, wanted)
+
+
+def blobs(directory: Path, revision: str, paths: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Return hash and size of those of the files that a commit has, by path."""
     asked = [path for path in paths if "\n" not in path]
     if not asked:
         return {}
-    names = "".join(f"HEAD:./{path}\n" for path in asked).encode("utf-8", "surrogateescape")
-    wanted: dict[str, tuple[str, int]] = {}
-    room = TOTAL
-    for path, line in zip(
-        asked, git.run(["cat-file", "--batch-check"], directory, data=names).split(b"\n"), strict=False
-    ):
+    names = "".join(f"{revision}:./{path}\n" for path in asked).encode("utf-8", "surrogateescape")
+    lines = git.run(["cat-file", "--batch-check"], directory, data=names).split(b"\n")
+    found: dict[str, tuple[str, int]] = {}
+    for path, line in zip(asked, lines, strict=False):
         words = line.decode("utf-8", "replace").split(" ")
-        if len(words) == 3 and words[1] == "blob" and int(words[2]) <= min(LARGEST, room):
-            wanted[path] = words[0], int(words[2])
-            room -= int(words[2])
-    return _contents(directory, wanted)
+        if len(words) == 3 and words[1] == "blob":
+            found[path] = words[0], int(words[2])
+    return found
 
 
-def _contents(directory: Path, wanted: dict[str, tuple[str, int]]) -> dict[str, bytes]:
+def names_since(top: Path, directory: Path, revision: str) -> list[str]:
+    """Return the paths beneath a directory, relative to it, that may differ from a commit; raises GitFailed."""
+    prefix = _prefix(top, directory)
+    found = {path for path, _ in _beneath(git.status(top), prefix)}
+    if revision != "HEAD":
+        between = git.names_between(top, revision, "HEAD")
+        found |= {path.removeprefix(prefix) for path in between if path.startswith(prefix)}
+    return sorted(found)
+
+
+def contents(directory: Path, wanted: dict[str, tuple[str, int]]) -> dict[str, bytes]:
     """Read the blobs, each given as its hash and size."""
     hashes = "".join(f"{name}\n" for name, _ in wanted.values()).encode()
     out = git.run(["cat-file", "--batch"], directory, data=hashes) if wanted else b""
@@ -172,6 +190,6 @@ def _present(root: Root, path: str) -> bytes:
         return b""
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """Return a name as text that JSON can hold."""
     return path.encode("utf-8", "replace").decode()

@@ -34,6 +34,13 @@ class FindFiles(BaseModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 10
 
 
+class VcsDiff(BaseModel):
+    """GET /vcs/diff."""
+
+    mode: Literal["git", "branch"]
+    context: Annotated[int, Field(ge=0, le=10_000)] = 3
+
+
 class ByPath(BaseModel):
     """GET /file and /file/content."""
 
@@ -75,6 +82,30 @@ def status(actor: Actor) -> list[dict[str, Any]]:
     return [
         {"path": change.path, "added": change.added, "removed": change.removed, "status": change.status}
         for change in service.list_changes(actor, _place(actor))
+    ]
+
+
+@door.get("/vcs/status", answer=list[dict[str, Any]])
+def vcs_status(actor: Actor) -> list[dict[str, Any]]:
+    """The same in the newer form."""
+    return [
+        {"file": change.path, "additions": change.added, "deletions": change.removed, "status": change.status}
+        for change in service.list_changes(actor, _place(actor))
+    ]
+
+
+@door.get("/vcs/diff", query=VcsDiff, answer=list[dict[str, Any]])
+def vcs_diff(actor: Actor, query: VcsDiff) -> list[dict[str, Any]]:
+    """What differs from the last commit, or from where the branch began, with patches."""
+    return [
+        {
+            "file": file.path,
+            "patch": _diff(file.path, file.hunks) if file.hunks else "",
+            "additions": file.additions,
+            "deletions": file.deletions,
+            "status": file.status,
+        }
+        for file in service.diff(actor, _place(actor), query.mode, query.context)
     ]
 
 

@@ -19,8 +19,9 @@ from app import config, git
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
-from app.files import changes, ranking
+from app.files import changes, diffs, ranking
 from app.files.changes import FileChange, Hunk
+from app.files.diffs import FileDiff, Mode
 from app.files.excerpt import LINES, Excerpt, excerpt
 from app.files.paths import CONTROL, TEMPORARY, Root
 from app.files.ripgrep import Found, Search, search
@@ -31,11 +32,14 @@ __all__ = [
     "Content",
     "Excerpt",
     "FileChange",
+    "FileDiff",
     "Found",
     "Hunk",
     "Match",
+    "Mode",
     "Node",
     "Root",
+    "diff",
     "excerpt",
     "find_files",
     "find_text",
@@ -165,6 +169,12 @@ def list_changes(actor: Actor, place: Place) -> list[FileChange]:
     """Return what differs from the last commit, untracked files too; nothing without git."""
     accounts.require(actor, "files:read", place.project)
     return changes.list_all(place.directory)
+
+
+def diff(actor: Actor, place: Place, mode: Mode, context: int) -> list[FileDiff]:
+    """Return what differs from the last commit (`git`) or from where the branch began (`branch`), with patches."""
+    accounts.require(actor, "files:read", place.project)
+    return diffs.diff(place.directory, mode, context, lambda path: not _is_ours(place, str(place.directory / path)))
 
 
 def find_text(actor: Actor, place: Place, pattern: str, limit: int = HITS) -> list[Match]:

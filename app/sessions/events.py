@@ -47,6 +47,16 @@ class SessionBusy(Event, kind="sessions.busy"):
 
 
 @dataclass(frozen=True)
+class SessionRetrying(Event, kind="sessions.retrying"):
+    """The model failed and is asked again: the how manieth try failed, why, and when the next is (unix ms)."""
+
+    session_id: str
+    attempt: int
+    message: str
+    next: int
+
+
+@dataclass(frozen=True)
 class SessionFailed(Event, kind="sessions.failed"):
     """A run ended with an error: {name, data} as in the transcript."""
 

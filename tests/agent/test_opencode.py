@@ -10,7 +10,7 @@ from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_all, check_refusal
 from tests.model_server import ModelServer
 
-PATHS = ["/config/providers", "/provider", "/agent", "/config"]
+PATHS = ["/config/providers", "/provider", "/agent", "/config", "/global/config"]
 
 
 def test_a_stranger_is_turned_away(stranger: Caller) -> None:
@@ -73,6 +73,12 @@ def test_the_configuration_names_user_model_and_agents(call: Caller) -> None:
     assert found["model"].count("/") >= 1
     assert set(found["agent"]) == {"build", "plan"}
     assert "demo" in found["provider"]
+
+
+def test_the_configuration_of_all_directories_needs_none(call: Caller, tmp_path: Path) -> None:
+    answer = call.get("/opencode/global/config", headers={"x-opencode-directory": str(tmp_path)})
+    assert answer.json.keys() == call.get("/opencode/config").json.keys()
+    assert "demo" in answer.json["provider"]
 
 
 @pytest.mark.parametrize("path", ["/config/providers", "/provider", "/config"])

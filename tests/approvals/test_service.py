@@ -15,7 +15,7 @@ from app.actor import Actor
 from app.approvals import models
 from app.approvals import service as approvals
 from app.approvals.service import Ask, Call, Rule
-from app.errors import Conflict, Denied, Invalid, NotFound, Problem, Unauthenticated
+from app.errors import Conflict, Denied, Invalid, NotFound, Problem, Unauthenticated, Unavailable
 from app.sessions import service as sessions
 from app.sessions.service import Hold, Session
 
@@ -383,3 +383,25 @@ def test_rules_from_settings_count_below_those_of_people(hold: Hold, alice: Acto
 def test_a_row_may_answer_only_what_is_legible_on_it(hold: Hold, call: Call, legible: bool) -> None:
     ask = approvals.ask(hold, call, approvals.decide(hold, call))
     assert approvals.is_legible(ask) is legible
+
+
+def test_an_agent_gives_a_session_no_rules(alice: Actor, tmp_path: Path) -> None:
+    approvals.start()
+    session = session_of(alice, tmp_path)
+    deny = [{"tool": "bash", "pattern": "*", "action": "deny"}]
+    agent = hold_of(alice, session).actor
+    with pytest.raises(Denied, match="never changes what it may do"):
+        sessions.update(agent, session.id, own_rules=deny)
+    with pytest.raises(Denied):
+        session_of(agent, tmp_path, own_rules=deny)
+    assert approvals.rules_of(alice, "session", session.id) == []
+    sessions.update(alice, session.id, own_rules=deny)
+    assert [rule.created_by for rule in approvals.rules_of(alice, "session", session.id)] == [alice.id]
+
+
+def test_rules_that_nobody_can_keep_are_refused(alice: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.sessions.service import rules
+
+    monkeypatch.setattr(rules, "_keep", None)
+    with pytest.raises(Unavailable):
+        session_of(alice, tmp_path, own_rules=[{"tool": "bash", "pattern": "*", "action": "deny"}])

@@ -375,7 +375,8 @@ def test_every_change_is_announced(agent: Agent) -> None:
     checkpoints.revert(agent.actor, agent.session.id, asked)
     with db.read() as conn:
         found = [row.kind for row in conn.execute(record.events.select()) if row.kind.startswith("checkpoints.")]
-    assert found == ["checkpoints.added"] * 3 + ["checkpoints.restored"]
+    added, differs = "checkpoints.added", "checkpoints.diff_changed"
+    assert found == [added, added, differs, added, "checkpoints.restored", differs]
 
 
 def drop_and_prune(agent: Agent) -> None:

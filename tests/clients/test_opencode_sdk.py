@@ -40,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
 def test_it_carries_a_task_from_prompt_to_unrevert(served: tuple[Running, Path], package: str) -> None:
     running, root = served
     repository.git(root, "checkout", "-q", "--", ".")
-    seen = story(package, running, root)
+    seen = story(running, root, "story.mjs", package)
     assert "error" not in seen["answer"].lower(), seen
     assert seen["agents"] == ["build", "plan"]
     assert "openai" in seen["providers"]
@@ -64,10 +64,36 @@ def test_it_carries_a_task_from_prompt_to_unrevert(served: tuple[Running, Path],
     assert seen["types"]["permission.replied"] == 2
 
 
-def story(package: str, running: Running, root: Path) -> dict[str, Any]:
-    """Run the story in node and give what it saw."""
+def test_its_newer_client_follows_the_newer_stream(served: tuple[Running, Path]) -> None:
+    running, root = served
+    repository.git(root, "checkout", "-q", "--", ".")
+    seen = story(running, root, "story_v2.mjs")
+    assert seen["health"]["healthy"] is True
+    assert seen["config"] == "manual"
+    assert seen["vcs"] == {"branch": "main", "default_branch": "main"}
+    assert seen["permission"] == [{"permission": "webfetch", "pattern": "*", "action": "deny"}]
+    assert seen["asks"] == [["edit", ["shop/basket.py"]], ["bash", ["python3 -m unittest -q"]]]
+    assert seen["tools"] == [["read", "completed"], ["edit", "completed"], ["bash", "completed"]]
+    assert seen["answer"] == "The basket adds up again."
+    assert seen["types"]["message.part.delta"] > 0
+    assert (seen["wholes"], seen["mismatches"]) == (2, 0)
+    assert seen["types"]["session.diff"] >= 1
+    assert seen["types"]["file.watcher.updated"] == 1
+    assert list(seen["directories"]) == [str(root)]
+    assert seen["diff"] == [["shop/basket.py", 1, 1, "modified"]]
+    assert {"file": "shop/basket.py", "additions": 1, "deletions": 1, "status": "modified"} in seen["changed"]
+    assert ["shop/basket.py", 2] in seen["patched"]
+    assert seen["fork"] == ["SDK v2 story (fork #1)", [PROMPT]]
+    assert (seen["mended"], seen["left"], seen["fewer"]) == ("Something else.", -1, -1)
+    assert (seen["reverted"], seen["unreverted"], seen["deleted"]) == (True, True, True)
+    assert seen["status"] == {}
+    assert "gone" in seen
+
+
+def story(running: Running, root: Path, script: str, *words: str) -> dict[str, Any]:
+    """Run a story in node and give what it saw."""
     done = subprocess.run(
-        ["node", str(HERE / "story.mjs"), package, running.url, TOKEN, str(root), PROMPT],
+        ["node", str(HERE / script), *words, running.url, TOKEN, str(root), PROMPT],
         cwd=HERE,
         capture_output=True,
         text=True,

@@ -64,6 +64,10 @@ FIELDS = (
     "service",
     "level",
     "extra",
+    "permission",
+    "type",
+    "text",
+    "state",
 )
 WRONG: list[Any] = [
     None,
@@ -184,3 +188,31 @@ def test_no_query_breaks_it(call: Caller, operation: Operation, session_id: str)
     for query in QUERIES:
         with call.get(f"{there}?{query}") as answer:
             check(operation, answer, query)
+
+
+PARTS: dict[str, dict[str, Any]] = {
+    "text": {"text": "x", "synthetic": True, "ignored": True, "time": {"start": 1, "end": 2}, "metadata": {}},
+    "reasoning": {"text": "x", "time": {"start": 1, "end": 2}, "metadata": {}},
+    "file": {"mime": "text/plain", "filename": "a", "url": "data:,x", "source": {}},
+    "agent": {"name": "build", "source": {}},
+    "tool": {"callID": "call_1", "tool": "bash", "state": {"status": "error", "input": {}, "error": "x"}},
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_no_wrong_part_breaks_it(call: Caller, session_id: str, kind: str) -> None:
+    sent = {"parts": [TEXT], "noReply": True}
+    part = call.post(f"/opencode/session/{session_id}/message", sent).json["parts"][0]
+    there = f"/opencode/session/{session_id}/message/{part['messageID']}/part/{part['id']}"
+    operation = next(one for one in OPERATIONS if one.method == "PATCH" and one.path.endswith("<part_id>"))
+    for field in ("type", "id", "messageID", "sessionID", *PARTS[kind]):
+        for value in WRONG:
+            with call("PATCH", there, {"type": kind, **PARTS[kind], field: value}) as answer:
+                check(operation, answer, f"{field} = {str(value)[:60]!r}")
+    for field in ("status", "input", "error", "output", "title", "metadata", "time", "attachments"):
+        for value in WRONG:
+            with call(
+                "PATCH", there, {**PARTS["tool"], "type": "tool", "state": {"status": "completed", field: value}}
+            ) as answer:
+                check(operation, answer, f"state.{field} = {str(value)[:60]!r}")
+    assert call.get(f"/opencode/session/{session_id}/message").status_code == 200

@@ -10,7 +10,8 @@ from app.actor import Actor
 from app.projects import service as projects
 from tests.conftest import Caller
 
-PATHS = ["/find?pattern=x", "/find/file?query=x", "/file?path=", "/file/content?path=a", "/file/status"]
+PATHS = ["/find?pattern=x", "/find/file?query=x", "/file?path=", "/file/content?path=a", "/file/status",
+         "/vcs/status", "/vcs/diff?mode=git"]  # fmt: skip
 
 
 @pytest.fixture
@@ -118,6 +119,10 @@ def test_a_changed_file_comes_with_its_patch(call: Caller, alice: Actor) -> None
         ("/file/content?path=../../etc/passwd", 403),
         ("/file/content?path=/etc/hostname", 403),
         ("/file/content?path=file:///etc/passwd", 400),
+        ("/vcs/diff", 400),
+        ("/vcs/diff?mode=working", 400),
+        ("/vcs/diff?mode=git&context=-1", 400),
+        ("/vcs/diff?mode=git&context=many", 400),
     ],
 )
 def test_bad_input_is_told_plainly(call: Caller, directory: str, path: str, status: int) -> None:

@@ -20,14 +20,16 @@ TEXT = {"type": "text", "text": "Hello"}
 NONE = "ses_" + "0" * 26
 ROUTES = [
     ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/children"), ("GET", "/todo"), ("POST", "/abort"),
-    ("GET", "/message"), ("POST", "/message"), ("POST", "/summarize"), ("GET", "/message/msg_none"), ("POST", "/prompt_async"),
+    ("GET", "/message"), ("POST", "/message"), ("POST", "/summarize"), ("GET", "/message/msg_none"),
+    ("POST", "/prompt_async"),
+    ("POST", "/fork"), ("DELETE", "/message/msg_none"), ("DELETE", "/message/msg_none/part/prt_none"),
+    ("PATCH", "/message/msg_none/part/prt_none"),
 ]  # fmt: skip
 BODIES = {
-    "/message": {"parts": [TEXT]},
+    "/message": {"parts": [TEXT]}, "/prompt_async": {"parts": [TEXT]}, "": {"title": "New"},
     "/summarize": {"providerID": "openai", "modelID": "scripted"},
-    "/prompt_async": {"parts": [TEXT]},
-    "": {"title": "New"},
-}
+    "/message/msg_none/part/prt_none": TEXT,
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -205,6 +205,15 @@ def test_a_text_grows_by_its_last_blocks(browser: Browser, alice: Actor, session
     assert all(part.count("<article") == 0 for part in growing)
 
 
+def test_what_is_taken_out_leaves_the_open_page(browser: Browser, alice: Actor, session: Session) -> None:
+    first, second = say(alice, session, "the first"), say(alice, session, "the second")
+    stream = browser.get(stream_of(browser.get(f"/sessions/{session.id}").text), buffered=False)
+    service.remove_part(alice, session.id, first.id, first.parts[0].id)
+    service.remove_message(alice, session.id, second.id)
+    seen = _until(stream, f'hx-target="#message-{second.id}" hx-swap="delete"')
+    assert f'hx-target="#part-{first.parts[0].id}" hx-swap="delete"' in seen
+
+
 def test_a_cursor_that_is_too_old_loads_the_page_anew(browser: Browser, session: Session) -> None:
     streamed = frames(browser.get(f"/live?at={session.id}&lastEventId=999999999", buffered=False))
     assert next(streamed).startswith("event: resync")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
 from app import db, record
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.approvals import models, rulebook
 from app.approvals.rules import Rule
 from app.approvals.things import StoredRule, plain_rule
-from app.errors import Invalid, NotFound
+from app.errors import Denied, Invalid, NotFound
 from app.sessions import service as sessions
+from app.sessions.service import Session
 
 SCOPES = ("session", "user", "project", "server")
 
@@ -46,6 +51,26 @@ def remove_rule(actor: Actor | None, rule_id: str) -> None:
         rule = f"{found.action} {found.tool} {found.pattern}"
         detail = {"rule": rule, "layer": found.layer, "target": found.target}
         record.audit(connection, actor, "approval.rule_remove", rule_id, detail)
+
+
+def keep_given(connection: sa.Connection, actor: Actor, session: Session, given: Sequence[dict[str, str]]) -> None:
+    """Add rules that a client gives a session ({tool, pattern, action}) to the session's own, in its transaction.
+
+    Who may run the session may forbid things in it; anything else is an answer given beforehand.
+    """
+    if actor.kind == "agent":
+        raise Denied("An agent never changes what it may do.")
+    if any(rule["action"] != "deny" for rule in given):
+        accounts.require(actor, "approvals:answer", session)
+    rulebook.add(connection, given, "session", session.id, "", actor.id)
+    detail = {"rules": list(given), "layer": "session", "target": session.id}
+    record.audit(connection, actor, "approval.rule_add", session.id, detail)
+
+
+def own_rules(connection: sa.Connection, session_id: str) -> list[dict[str, str]]:
+    """A session's own rules as plain data: tool, pattern, action; oldest first."""
+    listed = rulebook.listed(connection, "session", session_id)
+    return [{"tool": rule.tool, "pattern": rule.pattern, "action": rule.action} for rule in listed]
 
 
 def _require_rules(actor: Actor, layer: str, target: str, *, writes: bool) -> None:

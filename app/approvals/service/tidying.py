@@ -11,6 +11,7 @@ from app.actor import SYSTEM
 from app.approvals import models, rows, rulebook
 from app.approvals.rows import ASKS
 from app.approvals.service.asking import is_waiting, withdraw
+from app.approvals.service.keeping import keep_given, own_rules
 from app.events import service as log
 from app.sessions import service as sessions
 from app.sessions.events import RunEnded, SessionDeleted
@@ -19,7 +20,10 @@ AT_ONCE = 500
 
 
 def start() -> None:
-    """At start: hear of ended runs and deleted sessions, and make good what a process that died did not."""
+    """At start: keep the rules that sessions come with, hear of ended runs and deleted sessions, and make good what a
+    process that died did not.
+    """
+    sessions.register_rules(keep_given, own_rules)
     log.listen(RunEnded, _on_run_ended)
     log.listen(SessionDeleted, _on_session_deleted)
     tidy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^ses")]
 MessageId = Annotated[str, StringConstraints(pattern=r"^msg", max_length=40)]
@@ -19,6 +19,24 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=False)
 
 
+class PermissionRule(Body):
+    """What a session may do, or must ask for, or never does."""
+
+    permission: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    action: Literal["allow", "ask", "deny"]
+
+
+Ruleset = Annotated[list[PermissionRule], Field(max_length=200)]
+
+
+class SessionModel(Body):
+    """The model of a session."""
+
+    providerID: Name
+    id: Annotated[str, StringConstraints(max_length=128)]
+
+
 class CreateSession(Body):
     """POST /session; `worktree` is ours: the session gets a git worktree of its own."""
 
@@ -26,6 +44,14 @@ class CreateSession(Body):
     title: Annotated[str, StringConstraints(max_length=2000)] | None = None
     agent: Name | None = None
     worktree: bool = False
+    model: SessionModel | None = None
+    permission: Ruleset = []
+
+
+class Fork(Body):
+    """POST /session/{id}/fork."""
+
+    messageID: MessageId | None = None
 
 
 class UpdateTime(Body):
@@ -39,6 +65,7 @@ class UpdateSession(Body):
 
     title: Annotated[str, StringConstraints(max_length=2000)] | None = None
     time: UpdateTime | None = None
+    permission: Ruleset = []
 
 
 class TextPart(Body):
@@ -96,6 +123,99 @@ class Summarize(Body):
     providerID: Name
     modelID: Annotated[str, StringConstraints(max_length=128)]
     auto: bool = False
+
+
+class Span(Body):
+    """From when to when, in unix ms."""
+
+    start: Time
+    end: Time | None = None
+
+
+class ChangedPart(Body):
+    """What all parts have; ids that are given must be those of the address."""
+
+    id: PartId | None = None
+    sessionID: SessionId | None = None
+    messageID: MessageId | None = None
+
+
+class ChangedText(ChangedPart):
+    """A text."""
+
+    type: Literal["text"]
+    text: str
+    synthetic: bool | None = None
+    ignored: bool | None = None
+    time: Span | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class ChangedReasoning(ChangedPart):
+    """A thought."""
+
+    type: Literal["reasoning"]
+    text: str
+    time: Span
+    metadata: dict[str, Any] | None = None
+
+
+class ChangedFile(ChangedPart):
+    """A file that goes with a prompt."""
+
+    type: Literal["file"]
+    mime: Annotated[str, StringConstraints(max_length=200)]
+    filename: str | None = None
+    url: str
+    source: dict[str, Any] | None = None
+
+
+class ChangedAgent(ChangedPart):
+    """A mention of an agent."""
+
+    type: Literal["agent"]
+    name: Name
+    source: dict[str, Any] | None = None
+
+
+class CompletedState(Body):
+    """What a call came to."""
+
+    status: Literal["completed"]
+    input: dict[str, Any]
+    output: str
+    title: str
+    metadata: dict[str, Any]
+    time: Span
+    attachments: list[dict[str, Any]] | None = None
+
+
+class ErrorState(Body):
+    """Why a call failed."""
+
+    status: Literal["error"]
+    input: dict[str, Any]
+    error: str
+    title: str | None = None
+    metadata: dict[str, Any] | None = None
+    time: Span
+
+
+class ChangedTool(ChangedPart):
+    """A call that has ended."""
+
+    type: Literal["tool"]
+    callID: str
+    tool: str
+    state: Annotated[CompletedState | ErrorState, Field(discriminator="status")]
+    metadata: dict[str, Any] | None = None
+
+
+AnyPart = ChangedText | ChangedReasoning | ChangedFile | ChangedAgent | ChangedTool
+
+
+class UpdatePart(RootModel[Annotated[AnyPart, Field(discriminator="type")]]):
+    """PATCH /session/{id}/message/{mid}/part/{pid}."""
 
 
 class ListSessions(Body):

@@ -18,8 +18,17 @@ from app.projects import service as projects
 from app.sessions import bp, service
 from app.sessions.events import RunEnded, SessionDeleted
 from app.sessions.opencode import shapes
-from app.sessions.opencode.bodies import CreateSession, ListMessages, ListSessions, Prompt, Summarize, UpdateSession
-from app.sessions.service import Message
+from app.sessions.opencode.bodies import (
+    CreateSession,
+    Fork,
+    ListMessages,
+    ListSessions,
+    Prompt,
+    Summarize,
+    UpdatePart,
+    UpdateSession,
+)
+from app.sessions.service import Message, Session
 from app.streams import Awaited
 
 door = opencode.door(bp)
@@ -44,8 +53,10 @@ def index(actor: Actor, query: ListSessions) -> list[Fragment]:
 
 @door.get("/session/status")
 def status(actor: Actor) -> dict[str, Any]:
-    """What is not idle."""
-    return {session_id: {"type": "busy"} for session_id in service.busy_ids(actor)}
+    """What is not idle, and what waits to ask its model again."""
+    busy = service.busy_ids(actor)
+    retries = service.retries(actor, list(busy))
+    return {session_id: shapes.status(retries.get(session_id)) for session_id in busy}
 
 
 @door.post("/session", body=CreateSession)
@@ -60,21 +71,25 @@ def create(actor: Actor, body: CreateSession) -> dict[str, Any]:
             parent_id=body.parentID,
             mode=body.agent or "build",
             worktree=(body.title or "") if body.worktree else None,
+            provider=body.model.providerID if body.model else "",
+            model=body.model.id if body.model else "",
+            own_rules=[shapes.rule(one) for one in body.permission],
         )
-    return shapes.session(session)
+    return _whole(session)
 
 
 @door.get("/session/<session_id>")
 def get(actor: Actor, session_id: str) -> dict[str, Any]:
     """One session."""
-    return shapes.session(service.get(actor, _id(session_id)))
+    return _whole(service.get(actor, _id(session_id)))
 
 
 @door.patch("/session/<session_id>", body=UpdateSession)
 def update(actor: Actor, body: UpdateSession, session_id: str) -> dict[str, Any]:
-    """Change the title, or archive."""
+    """Change the title, archive, or add rules."""
     archived = body.time.archived if body.time else None
-    return shapes.session(service.update(actor, _id(session_id), title=body.title, archived=archived))
+    own_rules = [shapes.rule(one) for one in body.permission]
+    return _whole(service.update(actor, _id(session_id), title=body.title, archived=archived, own_rules=own_rules))
 
 
 @door.delete("/session/<session_id>")
@@ -82,6 +97,14 @@ def delete(actor: Actor, session_id: str) -> bool:
     """Delete a session and all its data."""
     service.delete(actor, _id(session_id))
     return True
+
+
+@door.post("/session/<session_id>/fork", body=Fork)
+def fork(actor: Actor, body: Fork, session_id: str) -> dict[str, Any]:
+    """Begin a session with what this one said so far, or before a message."""
+    source = service.get(actor, _id(session_id))
+    place = projects.resolve(actor, source.directory)
+    return _whole(service.fork(actor, place, session_id, body.messageID))
 
 
 @door.get("/session/<session_id>/children")
@@ -114,6 +137,33 @@ def messages(actor: Actor, query: ListMessages, session_id: str) -> list[Fragmen
 def message(actor: Actor, session_id: str, message_id: str) -> dict[str, Any]:
     """One message with its parts."""
     return shapes.with_parts(service.message(actor, _id(session_id), opencode.checked("msg", message_id)))
+
+
+@door.delete("/session/<session_id>/message/<message_id>")
+def delete_message(actor: Actor, session_id: str, message_id: str) -> bool:
+    """Take a message out of the transcript."""
+    service.remove_message(actor, _id(session_id), opencode.checked("msg", message_id))
+    return True
+
+
+@door.delete("/session/<session_id>/message/<message_id>/part/<part_id>")
+def delete_part(actor: Actor, session_id: str, message_id: str, part_id: str) -> bool:
+    """Take a part out of a message."""
+    service.remove_part(actor, _id(session_id), opencode.checked("msg", message_id), opencode.checked("prt", part_id))
+    return True
+
+
+@door.patch("/session/<session_id>/message/<message_id>/part/<part_id>", body=UpdatePart)
+def update_part(actor: Actor, body: UpdatePart, session_id: str, message_id: str, part_id: str) -> dict[str, Any]:
+    """Set a part right."""
+    ids = {"sessionID": _id(session_id), "messageID": opencode.checked("msg", message_id)}
+    ids["id"] = opencode.checked("prt", part_id)
+    given = body.root.model_dump(exclude_none=True)
+    for name, value in ids.items():
+        if given.pop(name, value) != value:
+            raise Invalid(f"The part's {name} is that of its address.", name)
+    kind = given.pop("type")
+    return shapes.part(service.change_part(actor, session_id, message_id, part_id, kind, given))
 
 
 @door.post("/session/<session_id>/message", body=Prompt)
@@ -206,6 +256,12 @@ def _answer(actor: Actor, session_id: str, sent: Message) -> Message:
     """The last assistant message that answers the prompt; the prompt itself if it was stopped before one."""
     answers = [m for m in service.transcript(actor, session_id) if m.data.get("parentID") == sent.id]
     return answers[-1] if answers else service.message(actor, session_id, sent.id)
+
+
+def _whole(session: Session) -> dict[str, Any]:
+    """A session with the rules of its own, which lists and events leave out."""
+    own = [shapes.permission(rule) for rule in service.rules_of(session)]
+    return {**shapes.session(session), **({"permission": own} if own else {})}
 
 
 def _id(session_id: str) -> str:

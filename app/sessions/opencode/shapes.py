@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from app import ids
 from app.dialects import opencode
 from app.events.service import Fact
 from app.sessions import events
+from app.sessions.opencode.bodies import PermissionRule
 from app.sessions.service import Message, Part, Session
 from app.spelling import Spelling
 
@@ -68,14 +70,39 @@ def part(row: Part | dict[str, Any]) -> dict[str, Any]:
     """A Part of any type."""
     get = row.__getitem__ if isinstance(row, dict) else lambda name: getattr(row, name)
     data = {name: value for name, value in get("data").items() if name not in _HIDDEN}
-    ids = {"id": get("id"), "sessionID": get("session_id"), "messageID": get("message_id")}
-    return {**ids, "type": get("type"), **data}
+    named = {"id": get("id"), "sessionID": get("session_id"), "messageID": get("message_id")}
+    if get("type") == "step-finish":
+        data["tokens"] = _tokens(data["tokens"])
+    return {**named, "type": get("type"), **data}
 
 
 @opencode.shapes("message")
 def with_parts(row: Message) -> dict[str, Any]:
     """A message as lists and prompts answer it: `{info, parts}`."""
     return {"info": message(row), "parts": [part(one) for one in row.parts]}
+
+
+def status(retry: Part | None) -> dict[str, Any]:
+    """What a session that isn't idle does: busy, or waiting to ask its model again."""
+    if retry is None or retry.data["next"] <= ids.now():
+        return {"type": "busy"}
+    data = retry.data
+    return {
+        "type": "retry",
+        "attempt": data["attempt"],
+        "message": data["error"]["data"]["message"],
+        "next": data["next"],
+    }
+
+
+def rule(given: PermissionRule) -> dict[str, str]:
+    """A rule that a client gave, in our words."""
+    return {"tool": given.permission, "pattern": given.pattern, "action": given.action}
+
+
+def permission(rule: dict[str, str]) -> dict[str, str]:
+    """A rule of a session in OpenCode's words."""
+    return {"permission": rule["tool"], "pattern": rule["pattern"], "action": rule["action"]}
 
 
 SESSIONS: Spelling[Session] = Spelling(session)
@@ -112,6 +139,13 @@ def _deleted(fact: Fact) -> list[dict[str, Any]]:
 @opencode.encodes(events.SessionBusy)
 def _busy(fact: Fact) -> list[dict[str, Any]]:
     return _event("session.status", fact.event.session_id, status={"type": "busy"})  # type: ignore[attr-defined]
+
+
+@opencode.encodes(events.SessionRetrying)
+def _retrying(fact: Fact) -> list[dict[str, Any]]:
+    event: events.SessionRetrying = fact.event  # type: ignore[assignment]
+    status = {"type": "retry", "attempt": event.attempt, "message": event.message, "next": event.next}
+    return _event("session.status", event.session_id, status=status)
 
 
 @opencode.encodes(events.SessionIdle)
@@ -165,6 +199,14 @@ def _delta(fact: Fact) -> list[dict[str, Any]]:
         "time": {"start": event.started},
     }
     return _event("message.part.updated", event.session_id, part=shape, delta=event.delta, time=fact.at)
+
+
+@opencode.encodes(events.PartDelta, globally=True)
+def _grown(fact: Fact) -> list[dict[str, Any]]:
+    """The piece alone, to be added to what the part says so far."""
+    event: events.PartDelta = fact.event  # type: ignore[assignment]
+    where = {"messageID": event.message_id, "partID": event.part_id}
+    return _event("message.part.delta", event.session_id, **where, field="text", delta=event.delta)
 
 
 @opencode.encodes(events.TodosUpdated)

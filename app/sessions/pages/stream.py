@@ -112,6 +112,11 @@ class Transcript(Changes):
         message_id = fact.event.message_id
         return [live.partial(f"#message-{message_id}", "delete")] if _PLAIN.fullmatch(message_id) else []
 
+    def part_removed(self, fact: Any) -> list[str]:
+        """A part that is gone from a message that stays."""
+        part_id = fact.event.part_id
+        return [live.partial(f"#part-{part_id}", "delete")] if _PLAIN.fullmatch(part_id) else []
+
     def part(self, fact: Any) -> list[str]:
         """A part that is new or changed, in its place."""
         part = Part(**fact.event.part)
@@ -183,10 +188,12 @@ _DRAWN = {
     events.MessageUpdated: Transcript.message,
     events.MessageRemoved: Transcript.removed,
     events.PartUpdated: Transcript.part,
+    events.PartRemoved: Transcript.part_removed,
     events.PartDelta: Transcript.delta,
     events.SessionCreated: Transcript.nothing,
     events.SessionIdle: Transcript.nothing,
     events.SessionBusy: Transcript.nothing,
+    events.SessionRetrying: Transcript.nothing,
     events.SessionFailed: Transcript.nothing,
     events.SessionCompacted: Transcript.nothing,
     events.RunEnded: Transcript.nothing,

@@ -12,6 +12,7 @@ from app.sessions.service.counts import (
     live_runs,
 )
 from app.sessions.service.exporting import export
+from app.sessions.service.forks import fork
 from app.sessions.service.journal import (
     add_message,
     add_part,
@@ -24,12 +25,15 @@ from app.sessions.service.journal import (
     save_message,
     save_part,
     say_busy,
+    say_retrying,
     set_todos,
     stop_children,
     transcript_of,
 )
-from app.sessions.service.lists import busy_ids, find_page, find_words, spell_page
+from app.sessions.service.lists import busy_ids, find_page, find_words, retries, spell_page
+from app.sessions.service.mending import change_part, remove_message, remove_part
 from app.sessions.service.modes import register_models, register_modes
+from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
     end_dead_leases,
@@ -95,6 +99,7 @@ __all__ = [
     "beat",
     "begin_summary",
     "busy_ids",
+    "change_part",
     "children",
     "close_message",
     "count_busy_in",
@@ -112,6 +117,7 @@ __all__ = [
     "find_page",
     "find_words",
     "finish",
+    "fork",
     "get",
     "get_many",
     "give_up_summary",
@@ -129,12 +135,18 @@ __all__ = [
     "refresh",
     "register_models",
     "register_modes",
+    "register_rules",
     "release",
+    "remove_message",
+    "remove_part",
     "requeue",
     "retitle",
+    "retries",
+    "rules_of",
     "save_message",
     "save_part",
     "say_busy",
+    "say_retrying",
     "send",
     "set_figures",
     "set_revert",

@@ -7,7 +7,7 @@ both split words alike and take the beginning of a word for the word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,13 +38,19 @@ class Found:
 
 def put(connection: sa.Connection, part: Part) -> None:
     """Let a part be found by what it says now, if it is settled."""
-    if not _is_settled(part):
+    if not is_settled(part):
         return
-    words = " ".join(" ".join(_said(part))[:MOST].replace("\0", " ").split())
+    row = _row(part)
     connection.execute(_remove, {"part": part.id})
-    if words:
-        row = {"part_id": part.id, "message_id": part.message_id, "session_id": part.session_id, "words": words}
+    if row["words"]:
         connection.execute(WORDS.insert().inline(), row)
+
+
+def put_new(connection: sa.Connection, parts: Iterable[Part]) -> None:
+    """Let parts be found that are new and settled."""
+    found = [row for part in parts if is_settled(part) and (row := _row(part))["words"]]
+    if found:
+        connection.execute(WORDS.insert().inline(), found)
 
 
 def said_in(engine: str) -> sa.ColumnElement[bool]:
@@ -79,12 +85,17 @@ def _around(words: str, wanted: str) -> str:
     return ("…" if start else "") + words[start:end].strip() + ("…" if end < len(words) else "")
 
 
-def _is_settled(part: Part) -> bool:
+def is_settled(part: Part) -> bool:
     """Whether a part says all that it will say: texts that have begun end, and calls too."""
     if part.type == "tool":
         return part.data.get("state", {}).get("status") in _ENDED
     time = part.data.get("time") or {}
     return "start" not in time or "end" in time
+
+
+def _row(part: Part) -> dict[str, str]:
+    words = " ".join(" ".join(_said(part))[:MOST].replace("\0", " ").split())
+    return {"part_id": part.id, "message_id": part.message_id, "session_id": part.session_id, "words": words}
 
 
 def _said(part: Part) -> Iterator[str]:

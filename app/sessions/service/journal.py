@@ -156,8 +156,15 @@ def drop_message(hold: Hold, message: Message) -> None:
         record.event(connection, events.MessageRemoved(hold.session.id, message.id), hold.session)
 
 
+def say_retrying(hold: Hold, attempt: int, message: str, at: int) -> None:
+    """Announce that a try failed and when (unix ms) the next one is."""
+    with db.transaction() as connection:
+        hold.check(connection)
+        record.event(connection, events.SessionRetrying(hold.session.id, attempt, message, at), hold.session)
+
+
 def say_busy(hold: Hold) -> None:
-    """Announce the next step."""
+    """Announce the next step, or the next try of one."""
     with db.transaction() as connection:
         hold.check(connection)
         record.event(connection, events.SessionBusy(hold.session.id), hold.session)

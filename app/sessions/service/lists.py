@@ -12,8 +12,8 @@ from app import db
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.sessions.service import index, rows
-from app.sessions.service.rows import SESSIONS
-from app.sessions.things import Session, session_of
+from app.sessions.service.rows import MESSAGES, PARTS, SESSIONS
+from app.sessions.things import Part, Session, part_of, session_of
 from app.spelling import Spelling
 
 
@@ -79,6 +79,20 @@ def busy_ids(actor: Actor) -> dict[str, str]:
     """The state of every session that isn't idle, by id."""
     busy = find_page(actor, state="queued,running,waiting", limit=1000)
     return {session.id: session.state for session in busy}
+
+
+def retries(actor: Actor, session_ids: list[str]) -> dict[str, Part]:
+    """Of these sessions those whose model failed and is asked again: the part that says so, by session."""
+    answering = (
+        sa.select(MESSAGES.c.id)
+        .join(SESSIONS, SESSIONS.c.id == MESSAGES.c.session_id)
+        .where(MESSAGES.c.session_id.in_(session_ids), MESSAGES.c.role == "assistant", MESSAGES.c.completed.is_(None))
+        .where(*readable(actor))
+    )
+    last = sa.select(sa.func.max(PARTS.c.id)).where(PARTS.c.message_id.in_(answering)).group_by(PARTS.c.message_id)
+    with db.read() as connection:
+        found = connection.execute(sa.select(PARTS).where(PARTS.c.id.in_(last), PARTS.c.type == "retry"))
+        return {row.session_id: part_of(row) for row in found}
 
 
 def readable(actor: Actor) -> list[sa.ColumnElement[bool]]:

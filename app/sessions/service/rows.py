@@ -94,6 +94,21 @@ def insert_message(connection: sa.Connection, new: Message, scope: Session) -> N
         _insert_part(connection, part, scope)
 
 
+def insert_messages(connection: sa.Connection, new: list[Message], scope: Session) -> None:
+    """Write many whole messages at once and announce each with its parts."""
+    parts = [part for message in new for part in message.parts]
+    if new:
+        connection.execute(MESSAGES.insert().inline(), [message.plain() for message in new])
+    if parts:
+        connection.execute(PARTS.insert().inline(), [{**part.plain(), **_columns(part)} for part in parts])
+        index.put_new(connection, parts)
+    facts: list[record.Event] = []
+    for message in new:
+        facts.append(events.MessageUpdated(scope.id, message.plain()))
+        facts += [events.PartUpdated(scope.id, part.plain()) for part in message.parts]
+    record.event_list(connection, facts, scope)
+
+
 def insert_part(connection: sa.Connection, part: Part, scope: Session) -> None:
     """Write a part of a message that is stored already, and announce it."""
     mark_changed(connection, part.message_id)

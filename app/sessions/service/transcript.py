@@ -18,7 +18,7 @@ from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem
 from app.projects import service as projects
 from app.sessions import events
-from app.sessions.service import attachments, modes, rows, runs
+from app.sessions.service import attachments, modes, rows, rules, runs
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
 from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 from app.spelling import Spelling
@@ -72,12 +72,14 @@ def create(
     preset: str = "ask",
     visibility: str = "team",
     worktree: str | None = None,
+    own_rules: rules.Rules = (),
 ) -> Session:
     """Begin a session in a project's directory; idle until the first prompt.
 
-    With `worktree` it gets a git worktree of its own, on a branch named after those words.
+    With `worktree` it gets a git worktree of its own, on a branch named after those words. `own_rules` hold in it
+    alone.
     """
-    _require_place(actor, place.project)
+    require_place(actor, place.project)
     directory = str(place.directory)
     _check(
         directory, title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset
@@ -114,7 +116,7 @@ def create(
         archived=None,
     )
     try:
-        _store(actor, session)
+        _store(actor, session, own_rules)
     except Problem:
         if worktree is not None:
             projects.release(session.directory)
@@ -122,8 +124,11 @@ def create(
     return session
 
 
-def update(actor: Actor, session_id: str, **changes: Any) -> Session:
-    """Change title, visibility, mode, provider, model, preset or archived (0: not any more); None leaves as it is."""
+def update(actor: Actor, session_id: str, *, own_rules: rules.Rules = (), **changes: Any) -> Session:
+    """Change title, visibility, mode, provider, model, preset or archived (0: not any more); None leaves as it is.
+
+    `own_rules` are added to those that hold in this session alone.
+    """
     changes = {name: value for name, value in changes.items() if value is not None}
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
@@ -137,6 +142,7 @@ def update(actor: Actor, session_id: str, **changes: Any) -> Session:
             if actor.kind == "agent":
                 raise Denied("An agent never changes what it may do, or who sees it.")
             record.audit(connection, actor, "session.change", session_id, changes)
+        rules.keep(connection, actor, session, own_rules)
         session = rows.change(connection, session, **changes)
         if "visibility" in changes:
             record.rescope(connection, session_id, session)
@@ -326,7 +332,7 @@ def title_from(message: Message) -> str:
     return line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
 
 
-def _store(actor: Actor, session: Session) -> None:
+def _store(actor: Actor, session: Session, own_rules: rules.Rules) -> None:
     """Write a new session and announce it."""
     with db.transaction() as connection:
         if session.parent_id:
@@ -334,9 +340,10 @@ def _store(actor: Actor, session: Session) -> None:
         connection.execute(SESSIONS.insert().inline(), session.plain())
         record.event(connection, events.SessionCreated(session.id, session.plain()), session)
         record.event(connection, events.SessionUpdated(session.id, session.plain()), session)
+        rules.keep(connection, actor, session, own_rules)
 
 
-def _require_place(actor: Actor, project: Any) -> None:
+def require_place(actor: Actor, project: Any) -> None:
     """Whoever may see a project may start a session in it: the session will be their own."""
     accounts.require(actor, "sessions:write", Scope(actor.user, project.id))
     if getattr(project, "visibility", "team") == "private":
