@@ -43,7 +43,9 @@ class Config:
     outbound_allow: tuple[str, ...] = ()
     worker_threads: int = 8
     streams_per_user: int = 200
+    streams_per_server: int = 12_000
     durability: str = "normal"
+    client_waits: tuple[float, float, float] = (10, 20, 30)
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -85,7 +87,9 @@ class Config:
             outbound_allow=_words(get("OUTBOUND_ALLOW")),
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
+            streams_per_server=_number("STREAMS_PER_SERVER", get("STREAMS_PER_SERVER") or "12000"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+            client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 
@@ -111,14 +115,15 @@ def _number(name: str, text: str) -> int:
 
 
 def _waits(name: str, text: str) -> tuple[float, float, float]:
-    """Read `connect,first byte,between bytes`, in seconds."""
+    """Read three waits in seconds, each above 0."""
+    told = f"{PREFIX}{name} is three numbers of seconds above 0, by comma, not {text!r}."
     try:
-        connect, first_byte, between_bytes = (float(word) for word in _words(text))
+        first, second, third = (float(word) for word in _words(text))
     except ValueError:
-        raise Invalid(f"{PREFIX}{name} is three numbers of seconds by comma, not {text!r}.", name) from None
-    if not all(0 < wait < math.inf for wait in (connect, first_byte, between_bytes)):
-        raise Invalid(f"{PREFIX}{name} is three numbers of seconds above 0, not {text!r}.", name)
-    return connect, first_byte, between_bytes
+        raise Invalid(told, name) from None
+    if not all(0 < wait < math.inf for wait in (first, second, third)):
+        raise Invalid(told, name)
+    return first, second, third
 
 
 def _one_of(name: str, text: str, choices: tuple[str, ...]) -> str:

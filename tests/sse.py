@@ -85,6 +85,8 @@ class Follower:
     def _take(self, lines: list[str]) -> None:
         frame_id = next((line[4:] for line in lines if line.startswith("id: ")), "")
         data = "\n".join(line[6:] for line in lines if line.startswith("data: "))
+        if not data:
+            return  # a comment, or when to come back
         with self._news:
             self.frames.append(Frame(frame_id, json.loads(data)))
             self.last_id = frame_id or self.last_id
