@@ -31,5 +31,5 @@ def report(record_property: Callable[[str, object], None]) -> Report:
         with LOG.open("a") as log:
             log.write(json.dumps({"name": name, "full": IS_FULL, "seed": SEED, **figures}) + "\n")
 
-    print(f"seed {SEED}", file=sys.stderr)  # shown when a test fails
+    sys.stderr.write(f"seed {SEED}\n")  # shown when a test fails
     return say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import random
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -47,7 +49,7 @@ class Writers:
         self._session = running.call("POST", "/session", {})[1]["id"]
         self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(WRITERS)]
 
-    def __enter__(self) -> Writers:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -59,7 +61,7 @@ class Writers:
 
     def _write(self, number: int) -> None:
         while not self._over.is_set():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 title = f"{number} {self.changes} " + "x" * 300
                 if self._running.call("PATCH", f"/session/{self._session}", {"title": title})[0] == 200:
                     self.changes += 1

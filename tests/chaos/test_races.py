@@ -122,7 +122,7 @@ def test_of_two_answers_to_one_ask_one_wins(served: Running, report: Report) -> 
         ask = asks.get(timeout=60)
         path = f"/permission/{ask['id']}/reply"
         replies = [{"reply": "once"}, {"reply": "reject", "message": "no"}]
-        answers = together(*(lambda body=body: served.call("POST", path, body) for body in replies))
+        answers = together(*(lambda path=path, body=body: served.call("POST", path, body) for body in replies))
         assert sorted(status for status, _ in answers) == [200, 409]
         assert "Answered by" in next(told for status, told in answers if status == 409)["data"]["message"]
         won[ask["callID"]] = next(b["reply"] for b, (s, _) in zip(replies, answers, strict=True) if s == 200)
