@@ -42,9 +42,11 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.audit import service as audit
     from app.checkpoints import service as checkpoints
     from app.events import service as events
+    from app.processes import orphans
     from app.projects import service as projects
     from app.sessions import service as sessions
 
+    orphans.sweep()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
     _ringers.append(Ringer(settings.data_dir))

@@ -207,6 +207,7 @@ def _start_inside(
 
 
 def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:
+    orphans.watch()
     mark = orphans.mark()
     tied = _tool("setpriv")
     wall = [tied, "--pdeathsig", "KILL", "--"] if tied else []

@@ -2,6 +2,9 @@
 
 A process can leave its group and its session, but it keeps its environment. In the sandbox the end of the
 PID namespace does this work.
+
+A server that is killed can't look for them. So beside the first such command goes a watch, a shell that waits on a
+pipe which only the server holds open: when it closes, whatever bears the server's mark is killed.
 """
 
 from __future__ import annotations
@@ -9,19 +12,45 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from app import config
 
 VARIABLE = "SIGNALCABIN_CHILD"
+# What a marked process starts while they are killed is found in the next round.
+_WATCH = """
+read -r _
+while pids=$(grep -lszE "^$1" /proc/[0-9]*/environ | cut -d/ -f3) && [ -n "$pids" ]; do
+    kill -9 $pids 2>/dev/null || break
+done
+"""
+_watches: dict[int, subprocess.Popen[bytes]] = {}
 _numbers = itertools.count(1)
 
 
 def mark() -> str:
     """A new mark: this installation, this server process, and a number."""
-    return f"{_installation()}.{os.getpid()}.{_started(os.getpid())}.{next(_numbers)}"
+    return f"{_own()}.{next(_numbers)}"
+
+
+def watch() -> None:
+    """Make sure that what bears our marks is killed when this process ends, however it ends."""
+    if os.getpid() in _watches or not Path("/proc/self/environ").exists():
+        return
+    mark = re.escape(f"{VARIABLE}={_own()}.")
+    _watches[os.getpid()] = subprocess.Popen(
+        ["/bin/sh", "-c", _WATCH, "signalcabin-watch", mark],
+        cwd="/",
+        env={"PATH": os.defpath},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def kill(mark: str) -> int:
@@ -56,6 +85,10 @@ def _marked() -> Iterator[tuple[int, str]]:
         for word in words:
             if word.startswith(start):
                 yield int(environ.parent.name), os.fsdecode(word[len(start) :])
+
+
+def _own() -> str:
+    return f"{_installation()}.{os.getpid()}.{_started(os.getpid())}"
 
 
 def _installation() -> str:
