@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from app.errors import Invalid
@@ -21,6 +21,34 @@ class DialectPort:
     dialect: str
     port: int
     token: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be used at most: by a command (seconds, MiB of memory, processes, open files of each), by a run (MiB by
+    which its files grow), by a person and by all together (runs at a time; further ones wait their turn).
+    """
+
+    seconds: int = 600
+    memory: int = 2048
+    processes: int = 512
+    files: int = 256
+    disk: int = 1024
+    runs_per_user: int = 4
+    runs: int = 50
+
+    @classmethod
+    def read(cls, text: str) -> Limits:
+        """Read `seconds=1200,memory=4096`; raises Invalid for a name that is none of them."""
+        given: dict[str, int] = {}
+        for word in _words(text):
+            name, _, number = word.partition("=")
+            if name not in {field.name for field in fields(cls)} or not (number.isascii() and number.isdigit()):
+                raise Invalid(f"{PREFIX}LIMITS is name=number by comma, not {word!r}.", "LIMITS")
+            given[name] = int(number)
+        if not all(given.values()):
+            raise Invalid(f"{PREFIX}LIMITS are numbers above 0.", "LIMITS")
+        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -45,6 +73,7 @@ class Config:
     streams_per_user: int = 200
     streams_per_server: int = 12_000
     durability: str = "normal"
+    limits: Limits = Limits()
     client_waits: tuple[float, float, float] = (10, 20, 30)
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
@@ -89,6 +118,7 @@ class Config:
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
             streams_per_server=_number("STREAMS_PER_SERVER", get("STREAMS_PER_SERVER") or "12000"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+            limits=Limits.read(get("LIMITS")),
             client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()

@@ -180,7 +180,16 @@ class Server(BaseApplication):  # type: ignore[misc]
 def begin_work(settings: Config) -> None:
     """Start the background, and take what is loaded by now out of the garbage collector's rounds: it stays."""
     start_background(settings)
+    threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
+
+
+def _say_limits() -> None:
+    """Log which limits do not hold here; aside, because the sandbox is tried for it."""
+    from app.processes import limits
+
+    if lacking := limits.lacking():
+        logging.getLogger(__name__).info("Limits that do not hold on this machine: %s", lacking)
 
 
 def drain() -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import modes, tools
+from app.agent import endings, modes, space, tools
 from app.agent.conversation import INTERRUPTED
+from app.agent.endings import Failed
 from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError
 from app.approvals import service as approvals
@@ -48,6 +49,7 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
     if not pending:
         return outcome
     context, limits = _context(hold, [*transcript, message]), _limits(hold, transcript)
+    space.begin(hold)
     for part in pending:
         hold.raise_if_cancelled()
         status = part.data["state"]["status"]
@@ -183,6 +185,9 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
         _logger.exception("the tool %s broke", name)
         _fail(hold, part, "The tool broke on the server; its outcome is unknown.")
         return
+    if name in CHANGING and (why := space.excess(hold, context.private)):
+        _complete(hold, part, replace(result, output=f"{result.output}\n\n({why})"), started)
+        raise Failed(endings.unknown(why))
     _complete(hold, part, result, started)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app import config
+from app.processes import cgroups
 
 VARIABLE = "SIGNALCABIN_CHILD"
 # What a marked process starts while they are killed is found in the next round.
@@ -28,7 +29,7 @@ while pids=$(grep -lszE "^$1" /proc/[0-9]*/environ | cut -d/ -f3) && [ -n "$pids
     kill -9 $pids 2>/dev/null || break
 done
 """
-_watches: dict[int, subprocess.Popen[bytes]] = {}
+_watches: dict[int, int] = {}
 _numbers = itertools.count(1)
 
 
@@ -42,15 +43,30 @@ def watch() -> None:
     if os.getpid() in _watches or not Path("/proc/self/environ").exists():
         return
     mark = re.escape(f"{VARIABLE}={_own()}.")
-    _watches[os.getpid()] = subprocess.Popen(
+    ours, theirs = os.pipe()
+    watch = subprocess.Popen(
         ["/bin/sh", "-c", _WATCH, "signalcabin-watch", mark],
         cwd="/",
         env={"PATH": os.defpath},
-        stdin=subprocess.PIPE,
+        stdin=ours,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    os.close(ours)
+    watch.returncode = 0  # it outlives us: nobody here waits for it
+    _watches[os.getpid()] = theirs
+
+
+def server() -> str:
+    """Name this server process, in a name that is never given twice: number and start."""
+    return f"{os.getpid()}.{_started(os.getpid())}"
+
+
+def is_gone(server: str) -> bool:
+    """Whether the server process of that name has ended."""
+    pid, _, started = server.partition(".")
+    return not pid.isdecimal() or _started(int(pid)) != started
 
 
 def kill(mark: str) -> int:
@@ -60,8 +76,9 @@ def kill(mark: str) -> int:
 
 def sweep() -> int:
     """At start-up: kill what earlier servers of this data directory left behind; returns how many."""
+    cgroups.sweep(is_gone)
     ours = [(pid, found.split(".")) for pid, found in _marked() if found.startswith(_installation() + ".")]
-    return _kill([pid for pid, parts in ours if _started(int(parts[1])) != parts[2]])
+    return _kill([pid for pid, parts in ours if is_gone(f"{parts[1]}.{parts[2]}")])
 
 
 def _kill(pids: list[int]) -> int:
@@ -88,7 +105,7 @@ def _marked() -> Iterator[tuple[int, str]]:
 
 
 def _own() -> str:
-    return f"{_installation()}.{os.getpid()}.{_started(os.getpid())}"
+    return f"{_installation()}.{server()}"
 
 
 def _installation() -> str:
