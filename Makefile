@@ -8,7 +8,7 @@ ifeq ($(origin PROJECT),command line)
 export SIGNALCABIN_PROJECT := $(PROJECT)
 endif
 
-.PHONY: run worker test test-quick check format bench lock
+.PHONY: run worker test test-quick check format bench chaos chaos-full lock
 .DEFAULT_GOAL := run
 
 run: ## Set up, migrate, serve on 127.0.0.1:8000 and print the link
@@ -39,6 +39,14 @@ format: ## Let ruff mend what it can
 	@./setup.sh check
 	$(PYTHON_IN_VENV) -m ruff format .
 	$(PYTHON_IN_VENV) -m ruff check --fix .
+
+chaos: ## The fault tests, about two minutes; figures in chaos.json
+	@./setup.sh test-quick
+	$(PYTHON_IN_VENV) -m pytest -m chaos $(ARGS)
+
+chaos-full: ## The same with many more kills, cuts and rounds, before a release
+	@./setup.sh test-quick
+	CHAOS=full $(PYTHON_IN_VENV) -m pytest -m chaos $(ARGS)
 
 bench: ## The figures to reach, against BASE=http://... or a server of its own
 	@./setup.sh test-quick

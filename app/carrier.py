@@ -20,8 +20,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-# Bytes that a client may leave unread before it is let go; it comes back with its cursor. One piece may be larger.
+# Bytes and pieces that a client may leave unread before it is let go; it comes back with its cursor. One piece may be
+# larger.
 MOST_WAITING = 1 << 20
+MOST_PIECES = 1_000
 READ = 4096
 _logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Outlet:
             rest = data if self._unsent else self._try(data)
             if rest is not None and not rest:
                 return
-            is_lost = rest is None or (self._waiting > 0 and self._waiting + len(rest) > MOST_WAITING)
+            is_lost = rest is None or self._is_too_much(rest)
             if rest and not is_lost:
                 self._unsent.append(rest)
                 self._waiting += len(rest)
@@ -111,6 +113,9 @@ class Outlet:
         self._carrier.forget(self)
         self._socket.close()
         self._ended()
+
+    def _is_too_much(self, rest: bytes) -> bool:
+        return self._waiting > 0 and (self._waiting + len(rest) > MOST_WAITING or len(self._unsent) >= MOST_PIECES)
 
     def _try(self, data: bytes) -> bytes | None:
         """What is left of the data after a try; None when the connection is gone."""

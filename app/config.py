@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from app.errors import Invalid
@@ -21,6 +21,34 @@ class DialectPort:
     dialect: str
     port: int
     token: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be used at most: by a command (seconds, MiB of memory, processes, open files of each), by a run (MiB by
+    which its files grow), by a person and by all together (runs at a time; further ones wait their turn).
+    """
+
+    seconds: int = 600
+    memory: int = 2048
+    processes: int = 512
+    files: int = 256
+    disk: int = 1024
+    runs_per_user: int = 4
+    runs: int = 50
+
+    @classmethod
+    def read(cls, text: str) -> Limits:
+        """Read `seconds=1200,memory=4096`; raises Invalid for a name that is none of them."""
+        given: dict[str, int] = {}
+        for word in _words(text):
+            name, _, number = word.partition("=")
+            if name not in {field.name for field in fields(cls)} or not (number.isascii() and number.isdigit()):
+                raise Invalid(f"{PREFIX}LIMITS is name=number by comma, not {word!r}.", "LIMITS")
+            given[name] = int(number)
+        if not all(given.values()):
+            raise Invalid(f"{PREFIX}LIMITS are numbers above 0.", "LIMITS")
+        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -44,9 +72,12 @@ class Config:
     egress: str = ""  # ask | off | "" for what suits: ask with one person, off in a team
     worker_threads: int = 8
     streams_per_user: int = 200
+    streams_per_server: int = 12_000
     durability: str = "normal"
     checkpoint_days: int = 30
     checkpoint_keep: int = 20
+    limits: Limits = Limits()
+    client_waits: tuple[float, float, float] = (10, 20, 30)
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -89,9 +120,12 @@ class Config:
             egress=_one_of("EGRESS", get("EGRESS"), ("", "ask", "off")),
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
+            streams_per_server=_number("STREAMS_PER_SERVER", get("STREAMS_PER_SERVER") or "12000"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
             checkpoint_days=_number("CHECKPOINT_DAYS", get("CHECKPOINT_DAYS") or "30"),
             checkpoint_keep=_number("CHECKPOINT_KEEP", get("CHECKPOINT_KEEP") or "20"),
+            limits=Limits.read(get("LIMITS")),
+            client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 
@@ -117,14 +151,15 @@ def _number(name: str, text: str) -> int:
 
 
 def _waits(name: str, text: str) -> tuple[float, float, float]:
-    """Read `connect,first byte,between bytes`, in seconds."""
+    """Read three waits in seconds, each above 0."""
+    told = f"{PREFIX}{name} is three numbers of seconds above 0, by comma, not {text!r}."
     try:
-        connect, first_byte, between_bytes = (float(word) for word in _words(text))
+        first, second, third = (float(word) for word in _words(text))
     except ValueError:
-        raise Invalid(f"{PREFIX}{name} is three numbers of seconds by comma, not {text!r}.", name) from None
-    if not all(0 < wait < math.inf for wait in (connect, first_byte, between_bytes)):
-        raise Invalid(f"{PREFIX}{name} is three numbers of seconds above 0, not {text!r}.", name)
-    return connect, first_byte, between_bytes
+        raise Invalid(told, name) from None
+    if not all(0 < wait < math.inf for wait in (first, second, third)):
+        raise Invalid(told, name)
+    return first, second, third
 
 
 def _one_of(name: str, text: str, choices: tuple[str, ...]) -> str:

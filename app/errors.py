@@ -59,6 +59,12 @@ class NotFound(Problem):
         self.id = id
 
 
+class TooSlow(Problem):
+    """The request came too slowly to wait for the rest of it."""
+
+    status, code = 408, "REQUEST_TIMEOUT"
+
+
 class Conflict(Problem):
     """It was answered, changed or taken by somebody else meanwhile."""
 

@@ -9,24 +9,28 @@ import functools
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from app import config
+from app import config, pace
 from app.config import Config
 from app.shield import raise_shield
 from app.wake import Ringer
 
 _ringers: list[Ringer] = []
 CLOSERS = 8
+MOST_FILES = 65_536
 THREADS = 512  # they start when needed and cost nothing before
 
 
@@ -38,11 +42,13 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.audit import service as audit
     from app.checkpoints import service as checkpoints
     from app.events import service as events
+    from app.processes import orphans
     from app.projects import service as projects
     from app.secrets import service as secrets
     from app.sessions import service as sessions
 
     secrets.watch_all()
+    orphans.sweep()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
     events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
@@ -80,13 +86,19 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker, whose views may hand over their sockets (see carrier).
 
     It ends its streams when told to stop, instead of waiting for them. A connection that is closed may linger up
-    to two seconds; here it does so aside, where it keeps nobody from being accepted.
+    to two seconds; here it does so aside, where it keeps nobody from being accepted. And no client may be so slow
+    that it holds a thread (see pace).
     """
 
     def init_process(self) -> None:
         """Start the threads in which closed connections linger, then everything."""
         self.closers = ThreadPoolExecutor(CLOSERS, thread_name_prefix="closer")
         super().init_process()
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Take a request of a connection, at our pace."""
+        pace.set_pace(conn, *config.current().client_waits)
+        super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request; its view may take the connection."""
@@ -98,6 +110,14 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
         finally:
             carrier.lend(None)
 
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose header is whole; a client that takes nothing of the answer is let go."""
+        conn.parser.unreader.begin_body()
+        try:
+            return super().handle_request(req, conn)
+        except BlockingIOError:
+            raise NoMoreData from None
+
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Keep the connection, or close it aside; one that was handed over is not gunicorn's any more."""
         if getattr(conn, "is_handed_over", False):
@@ -105,6 +125,8 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
             return
         conn.close = functools.partial(self._close, conn)
         super().finish_request(conn, fs)
+        if self.pending_conns and self.pending_conns[-1] is conn:
+            conn.timeout = time.monotonic() + config.current().client_waits[0]
 
     def _close(self, conn: Any, graceful: bool = False) -> None:
         if graceful:
@@ -162,7 +184,16 @@ class Server(BaseApplication):  # type: ignore[misc]
 def begin_work(settings: Config) -> None:
     """Start the background, and take what is loaded by now out of the garbage collector's rounds: it stays."""
     start_background(settings)
+    threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
+
+
+def _say_limits() -> None:
+    """Log which limits do not hold here; aside, because the sandbox is tried for it."""
+    from app.processes import limits
+
+    if lacking := limits.lacking():
+        logging.getLogger(__name__).info("Limits that do not hold on this machine: %s", lacking)
 
 
 def drain() -> None:
@@ -172,6 +203,14 @@ def drain() -> None:
 
     agent.drain()
     events.stop()
+
+
+def open_files() -> None:
+    """Take all the descriptors that the system grants: each open stream is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def say_where(settings: Config, code: str | None) -> None:
@@ -244,6 +283,7 @@ def serve(settings: Config) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     config.use(settings)
     check_ports(settings)
+    open_files()
     os.umask(0o077)
     raise_shield()
     sys.argv = sys.argv[:1]

@@ -7,6 +7,7 @@ tests, the request's own thread waits instead; what the client reads is the same
 from __future__ import annotations
 
 import logging
+import random
 import socket
 import threading
 import time
@@ -24,7 +25,9 @@ from app import carrier
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
+RETRY = (1_500, 3_500)  # ms after which a client comes back; not all at once
 REPLAY_WAIT = 10.0  # seconds that a client may take for one piece of what it missed
+FAREWELL = b": this stream ends here\n"
 DRAWERS = 8
 QUEUE = 1000
 _logger = logging.getLogger(__name__)
@@ -51,6 +54,7 @@ class Source(Protocol):
 class Feed:
     """What a stream says: its first words, a frame for each fact (b"" for nothing), and one every so many seconds.
 
+    First of all it says when to come back, because one that is dropped for being slow hears no last word.
     A `shared` frame is cheap and made once for all streams, in the hub's thread. Others may read the database:
     they are drawn by a pool of threads, in order, in the context of their request.
     """
@@ -65,9 +69,10 @@ class Feed:
     def chunks(self) -> Iterator[bytes]:
         """All of it, for a thread that waits."""
         try:
-            yield self.opening
+            yield retry() + self.opening
             for fact in self.source.facts(heartbeat=self.every):
                 yield self.beat() if fact is None else self.frame(fact)
+            yield FAREWELL + retry() + b"\n"
         finally:
             self.source.close()
 
@@ -141,6 +146,11 @@ class Awaited(Response):
         self._source.pour(hear, outlet.finish)
 
 
+def retry() -> bytes:
+    """The line that tells a client in how many ms to come back."""
+    return b"retry: %d\n" % random.randint(*RETRY)  # noqa: S311 - it spreads load, it hides nothing
+
+
 def in_this_request(work: Callable[..., Any]) -> Callable[..., Any]:
     """The work, to be done later in another thread as if within this request."""
     kept = {name: g.get(name) for name in ("actor", "request_id")}
@@ -200,7 +210,7 @@ def _carry(taken: socket.socket, first: bytes, feed: Feed) -> None:
     """Say what was missed in this thread, then let the hub speak."""
     taken.settimeout(REPLAY_WAIT)
     try:
-        taken.sendall(first + feed.opening)
+        taken.sendall(first + retry() + feed.opening)
         for fact in feed.source.replay():
             taken.sendall(feed.frame(fact))
     except OSError:
@@ -209,7 +219,12 @@ def _carry(taken: socket.socket, first: bytes, feed: Feed) -> None:
         return
     outlet = _adopt(taken, feed.source.close, feed.beat, feed.every)
     sink = (lambda fact: outlet.send(feed.frame(fact))) if feed.shared else _Drawn(outlet, feed.frame).put
-    feed.source.pour(sink, outlet.finish)
+
+    def over() -> None:
+        outlet.send(FAREWELL + retry() + b"\n")
+        outlet.finish()
+
+    feed.source.pour(sink, over)
 
 
 def _adopt(taken: socket.socket, ended: Callable[[], None], beat: Callable[[], bytes], every: float) -> carrier.Outlet:

@@ -19,6 +19,7 @@ from bench.conversation import Conversation
 from bench.figure import Failed
 from bench.figures import ALL
 from bench.report import Column
+from bench.streams import raise_limit
 from bench.targets import Target
 
 TROUBLE = (Failed, OSError, http.client.HTTPException, subprocess.SubprocessError, psutil.Error, ValueError)
@@ -27,6 +28,7 @@ TROUBLE = (Failed, OSError, http.client.HTTPException, subprocess.SubprocessErro
 def main() -> None:
     """Measure each server in turn, so that none disturbs another."""
     given = _arguments()
+    raise_limit()
     columns: list[Column] = []
     with tempfile.TemporaryDirectory(prefix="bench.") as base, _model() as model_url:
         for target in _targets(given, Path(base), model_url):

@@ -22,11 +22,12 @@ WIDEST_HEAD = 1 << 16
 
 @dataclass(frozen=True)
 class Seen:
-    """Answers per second, p50 and p95 in ms, how many there were in all, and the client's share of a core."""
+    """Answers per second, p50, p95 and p99 in ms, how many there were in all, and the client's share of a core."""
 
     rate: float
     p50: float
     p95: float
+    p99: float
     answers: int
     client: float
 
@@ -88,10 +89,10 @@ async def _load(order: dict[str, Any]) -> Seen:
     times = sorted(spent for one, _ in many for spent in one)
     if not times:
         raise Failed("no answer in time")
-    p95 = times[min(len(times) - 1, int(len(times) * 0.95))]
+    p95, p99 = (times[min(len(times) - 1, int(len(times) * share))] * 1000 for share in (0.95, 0.99))
     rate = len(times) / (end - start)
     every = sum(count for _, count in many)
-    return Seen(rate, statistics.median(times) * 1000, p95 * 1000, every, client)
+    return Seen(rate, statistics.median(times) * 1000, p95, p99, every, client)
 
 
 async def _ask(host: str, port: int, request: bytes, start: float, end: float) -> tuple[list[float], int]:

@@ -105,13 +105,15 @@ class Target:
         host, port = self.address
         return http.client.HTTPConnection(host, port, timeout=timeout)
 
-    def call(self, kept: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> Any:
-        """One request and its decoded answer; raises Failed for any status but 200."""
+    def call(
+        self, kept: http.client.HTTPConnection, method: str, path: str, body: Any = None, expected: int = 200
+    ) -> Any:
+        """One request and its decoded answer; raises Failed for any status but the expected one."""
         headers = {**self.headers, **({"Content-Type": "application/json"} if body is not None else {})}
         kept.request(method, path, json.dumps(body).encode() if body is not None else None, headers)
         response = kept.getresponse()
         raw = response.read()
-        if response.status != 200:
+        if response.status != expected:
             raise Failed(f"{method} {path}: {response.status} {raw[:200].decode(errors='replace')}")
         return json.loads(raw) if raw else None
 
@@ -144,6 +146,8 @@ def ours(base: Path, model_url: str) -> Target:
         "SIGNALCABIN_ADMIN_TOKEN": token,
         "SIGNALCABIN_MODEL": f"openai/{MODEL}",
         "SIGNALCABIN_STREAMS_PER_USER": "20000",
+        "SIGNALCABIN_STREAMS_PER_SERVER": "20000",
+        "SIGNALCABIN_LIMITS": "runs_per_user=50",
         "OPENAI_BASE_URL": model_url,
         "OPENAI_API_KEY": "bench",
     }

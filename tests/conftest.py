@@ -195,3 +195,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
         monkeypatch.setenv("OPENAI_API_KEY", "test-key")
         yield running
         line.close_all()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what each fault came to (see tests/chaos)."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
+    lines = [told for one in reports for name, told in one.user_properties if name == "chaos" and one.when == "call"]
+    if lines:
+        terminalreporter.section("faults")
+        for line in sorted(lines):
+            terminalreporter.line(line)

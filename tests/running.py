@@ -28,6 +28,8 @@ def free_port() -> int:
 class Running:
     """`python -m app serve` on a data directory; `kill` and `start` again as often as a test likes."""
 
+    module = "app"
+
     def __init__(self, data_dir: Path, project: Path | None = None, **settings: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
@@ -61,7 +63,7 @@ class Running:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
+                [sys.executable, "-m", self.module, "serve"],
                 cwd=ROOT,
                 env=self.environ,
                 stdout=log,

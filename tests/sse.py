@@ -25,7 +25,14 @@ class Frame:
 class Follower:
     """Follows `/event` in a thread, across restarts of the server; `until` waits for a frame."""
 
-    def __init__(self, running: Running, path: str = "/event", last_id: str = "") -> None:
+    def __init__(
+        self,
+        running: Running,
+        path: str = "/event",
+        last_id: str = "",
+        heard: Callable[[Frame], None] = lambda _frame: None,
+    ) -> None:
+        self._heard = heard
         self.frames: list[Frame] = []
         self.last_id = last_id
         self._running = running
@@ -85,7 +92,11 @@ class Follower:
     def _take(self, lines: list[str]) -> None:
         frame_id = next((line[4:] for line in lines if line.startswith("id: ")), "")
         data = "\n".join(line[6:] for line in lines if line.startswith("data: "))
+        if not data:
+            return  # a comment, or when to come back
+        frame = Frame(frame_id, json.loads(data))
         with self._news:
-            self.frames.append(Frame(frame_id, json.loads(data)))
+            self.frames.append(frame)
             self.last_id = frame_id or self.last_id
             self._news.notify_all()
+        self._heard(frame)

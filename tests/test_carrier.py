@@ -111,6 +111,16 @@ def test_a_client_that_leaves_too_much_is_let_go(connect: Connect) -> None:
     assert pair.over.wait(10)
 
 
+def test_a_client_that_leaves_too_many_pieces_is_let_go(connect: Connect) -> None:
+    pair = connect()
+    pair.outlet.send(b"x" * 500_000)
+    for _ in range(carrier.MOST_PIECES - 1):
+        pair.outlet.send(b"x")
+    assert not pair.over.is_set()
+    pair.outlet.send(b"x")
+    assert pair.over.wait(10)
+
+
 def test_one_piece_may_be_larger_than_the_limit(connect: Connect) -> None:
     pair = connect()
     pair.outlet.send(b"x" * (3 * carrier.MOST_WAITING))

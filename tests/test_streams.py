@@ -62,7 +62,9 @@ def test_fifty_streams_take_no_threads(served: Running) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(50):
             stream = stack.enter_context(contextlib.closing(ask(served, "GET", "/event")))
-            assert b"server.connected" in stream.getresponse().readline()
+            response = stream.getresponse()
+            assert response.readline().startswith(b"retry: ")
+            assert b"server.connected" in response.readline()
         assert threads(served) < before + 10
 
 
@@ -142,6 +144,7 @@ def test_stopping_ends_open_streams_at_once(tmp_path: Path) -> None:
     with Running(tmp_path / "data", repository.make(tmp_path.resolve() / "shop", files=5)) as running:
         with contextlib.closing(ask(running, "GET", "/event")) as asked:
             stream = asked.getresponse()
+            assert stream.readline().startswith(b"retry: ")
             assert b"server.connected" in stream.readline()
             began = time.monotonic()
             running.stop()

@@ -46,13 +46,13 @@ class Browser:
 
 
 def frames(response: Any) -> Iterator[str]:
-    """The frames of a stream, one by one, without comments; closing the iterator hangs up."""
+    """The frames of a stream that say something, one by one; closing the iterator hangs up."""
     rest = ""
     try:
         for chunk in response.iter_encoded():
             rest += chunk.decode()
             *whole, rest = rest.split("\n\n")
-            yield from (frame for frame in whole if not frame.startswith(":"))
+            yield from filter(data_of, whole)
     finally:
         response.close()
 

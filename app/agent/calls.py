@@ -15,8 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import config, db, ids, record, redact
-from app.agent import loops, modes, network, subagents, tools
+from app.agent import endings, loops, modes, network, space, subagents, tools
 from app.agent.conversation import INTERRUPTED
+from app.agent.endings import Failed
 from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError
 from app.approvals import service as approvals
@@ -58,6 +59,7 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
         return outcome
     context, limits = _context(hold, [*transcript, message]), _limits(hold, transcript)
     looping = loops.found(hold.run.message_id, [*transcript, message])
+    space.begin(hold)
     for part in pending:
         hold.raise_if_cancelled()
         status = part.data["state"]["status"]
@@ -252,6 +254,9 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
     finally:
         if asker is not None:
             asker.close()
+    if name in CHANGING and (why := space.excess(hold, context.private)):
+        _complete(hold, part, replace(result, output=f"{result.output}\n\n({why})"), started)
+        raise Failed(endings.unknown(why))
     _complete(hold, part, result, started)
 
 

@@ -25,7 +25,6 @@ from app.record import Event
 from app.wake import Bell
 
 QUEUE = 1000
-PER_SERVER = 12_000
 SWEEP = 1.0
 HORIZON_WAIT = 0.01
 Keep = Callable[[Fact], bool]
@@ -138,12 +137,18 @@ class Subscription:
 class Hub:
     """Reads the log of one database and fans it out."""
 
-    def __init__(self, may: May, text_of: Callable[[sa.Connection, str], str | None], per_user: int = 200) -> None:
+    def __init__(
+        self,
+        may: May,
+        text_of: Callable[[sa.Connection, str], str | None],
+        per_user: int = 200,
+        per_server: int = 12_000,
+    ) -> None:
         self._may = may
         self._text_of = text_of
         self._lock = threading.Lock()
         self._subscriptions: set[Subscription] = set()
-        self._per_user_most = per_user
+        self._per_user_most, self._most = per_user, per_server
         self._per_user: dict[str, int] = defaultdict(int)
         self._listeners: dict[type[Event], list[Callable[[Any], None]]] = defaultdict(list)
         self._texts: OrderedDict[str, str] = OrderedDict()
@@ -184,7 +189,7 @@ class Hub:
         with self._lock:
             if self._stop.is_set() or self._thread is None:
                 raise Unavailable("The server is shutting down.")
-            if self._per_user[actor.user] >= self._per_user_most or len(self._subscriptions) >= PER_SERVER:
+            if self._per_user[actor.user] >= self._per_user_most or len(self._subscriptions) >= self._most:
                 raise Limited("Too many open streams.", retry_after=5)
             subscription = Subscription(self, actor, keep, since, self._place)
             self._subscriptions.add(subscription)

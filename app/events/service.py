@@ -103,7 +103,8 @@ def close(principal: str) -> int:
 def start(data_dir: Path) -> None:
     """Start the hub of this process."""
     global _hub
-    hub = Hub(_may, _text_of, config.current().streams_per_user)
+    settings = config.current()
+    hub = Hub(_may, _text_of, settings.streams_per_user, settings.streams_per_server)
     hub.listen(PrincipalRevoked, _end_streams)
     for kind, heard in _listeners:
         hub.listen(kind, heard)

@@ -19,14 +19,13 @@ from typing import IO
 
 import psutil
 
+from app import config
 from app.errors import Invalid
-from app.processes import orphans, seccomp
+from app.processes import cgroups, orphans, seccomp
 from app.processes import sandbox as walls
 from app.processes.egress import Egress
 
-FILES = 256
 FILE_BYTES = 1 << 30
-PROCESSES = 512
 GRACE = 2.0
 POLL = 0.05
 NPROC_PER_NAMESPACE = (5, 14)
@@ -36,7 +35,12 @@ class Child:
     """A started command with its pipes (bytes) and its whole group; safe to use from any thread."""
 
     def __init__(
-        self, popen: subprocess.Popen[bytes], sandboxed: bool, mark: str, egress: Egress | None = None
+        self,
+        popen: subprocess.Popen[bytes],
+        sandboxed: bool,
+        mark: str,
+        group: cgroups.Group | None = None,
+        egress: Egress | None = None,
     ) -> None:
         self.pid = popen.pid
         self.sandboxed = sandboxed
@@ -44,8 +48,10 @@ class Child:
         self.stdout: IO[bytes] | None = popen.stdout
         self.stderr: IO[bytes] | None = popen.stderr
         self._popen = popen
+        self.ran_out = False
         self._mark = mark
         self._egress = egress
+        self._group = group
         self._ended = False
 
     def exited(self) -> bool:
@@ -84,7 +90,10 @@ class Child:
         return self.kill()
 
     def kill(self) -> int:
-        """SIGKILL to the command and everything it has started; returns the exit code."""
+        """SIGKILL to the command and everything it has started; returns the exit code.
+
+        From then on `ran_out` says whether it was killed for using up its memory, where that can be known.
+        """
         if not self._ended:
             if not self.exited():
                 self.signal(signal.SIGKILL)
@@ -95,6 +104,10 @@ class Child:
                 self._egress.close()
             self._ended = True
         code = self._popen.wait()
+        if self._group is not None:
+            self.ran_out = self._group.ran_out()
+            self._group.end()
+            self._group = None
         return 128 - code if code < 0 else code
 
     def close(self) -> None:
@@ -218,17 +231,20 @@ def _start_inside(
             channel = ours.enter_context(egress.channel())
             passed.append(channel.fileno())
             way = egress.prefix(interpreter, channel.fileno())
-        whole = [*_terminal(tty), *wall, *way, *_limits(PROCESSES), *argv]
-        return Child(_popen(whole, Path("/"), env, stdin, tty, tuple(passed)), True, "", egress)
+        group = cgroups.make(orphans.server())
+        whole = [*_joined(group), *_terminal(tty), *wall, *way, *_limits(group, is_alone=True), *argv]
+        return _child(_popen, (whole, Path("/"), env, stdin, tty, tuple(passed)), True, "", group, egress)
 
 
 def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:
+    orphans.watch()
     mark = orphans.mark()
     tied = _tool("setpriv")
     wall = [tied, "--pdeathsig", "KILL", "--"] if tied else []
-    whole = [*_terminal(tty), *wall, *_limits(None), *argv]
+    group = cgroups.make(orphans.server())
+    whole = [*_joined(group), *_terminal(tty), *wall, *_limits(group, is_alone=False), *argv]
     marked = {**env, orphans.VARIABLE: mark}
-    return Child(_popen(whole, cwd, marked, stdin, tty, ()), sandboxed=False, mark=mark)
+    return _child(_popen, (whole, cwd, marked, stdin, tty, ()), False, mark, group)
 
 
 def _popen(
@@ -247,16 +263,51 @@ def _terminal(tty: int | None) -> list[str]:
     return [] if tty is None else [_tool("setsid") or "setsid", "--ctty", "--wait"]
 
 
-def _limits(processes: int | None) -> list[str]:
-    """A prefix that sets the limits; Linux counts processes per namespace since 5.14."""
-    tool = _tool("prlimit")
+def _child(
+    begin: Callable[..., subprocess.Popen[bytes]],
+    given: tuple[object, ...],
+    sandboxed: bool,
+    mark: str,
+    group: cgroups.Group | None,
+    egress: Egress | None = None,
+) -> Child:
+    """The started command; its group goes again when it does not start."""
+    try:
+        return Child(begin(*given), sandboxed, mark, group, egress)
+    except OSError:
+        if group is not None:
+            group.end()
+        raise
+
+
+def _joined(group: cgroups.Group | None) -> list[str]:
+    return group.prefix if group is not None else []
+
+
+def _limits(group: cgroups.Group | None, *, is_alone: bool) -> list[str]:
+    """A prefix that sets the limits of each process. A group limits memory better, because it counts what is used;
+    processes are counted by user, so only where the command is alone in its namespace.
+    """
+    tool, wanted = _tool("prlimit"), config.current().limits
     if not tool:
         return []
-    words = [tool, f"--nofile={_at_most(resource.RLIMIT_NOFILE, FILES)}", "--core=0"]
+    words = [tool, f"--nofile={_at_most(resource.RLIMIT_NOFILE, wanted.files)}", "--core=0"]
     words.append(f"--fsize={_at_most(resource.RLIMIT_FSIZE, FILE_BYTES)}")
-    if processes and _kernel() >= NPROC_PER_NAMESPACE:
-        words.append(f"--nproc={_at_most(resource.RLIMIT_NPROC, processes)}")
+    if group is None:
+        words.append(f"--data={_at_most(resource.RLIMIT_DATA, wanted.memory << 20)}")
+    if is_alone and counts_by_namespace():
+        words.append(f"--nproc={_at_most(resource.RLIMIT_NPROC, wanted.processes)}")
     return [*words, "--"]
+
+
+def has_prlimit() -> bool:
+    """Whether the limits of single processes can be set."""
+    return _tool("prlimit") is not None
+
+
+def counts_by_namespace() -> bool:
+    """Whether processes can be limited in the sandbox: Linux counts them per namespace since 5.14."""
+    return has_prlimit() and _kernel() >= NPROC_PER_NAMESPACE
 
 
 def _at_most(limit: int, wanted: int) -> int:

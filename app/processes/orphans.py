@@ -2,6 +2,9 @@
 
 A process can leave its group and its session, but it keeps its environment. In the sandbox the end of the
 PID namespace does this work.
+
+A server that is killed can't look for them. So beside the first such command goes a watch, a shell that waits on a
+pipe which only the server holds open: when it closes, whatever bears the server's mark is killed.
 """
 
 from __future__ import annotations
@@ -9,19 +12,61 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from app import config
+from app.processes import cgroups
 
 VARIABLE = "SIGNALCABIN_CHILD"
+# What a marked process starts while they are killed is found in the next round.
+_WATCH = """
+read -r _
+while pids=$(grep -lszE "^$1" /proc/[0-9]*/environ | cut -d/ -f3) && [ -n "$pids" ]; do
+    kill -9 $pids 2>/dev/null || break
+done
+"""
+_watches: dict[int, int] = {}
 _numbers = itertools.count(1)
 
 
 def mark() -> str:
     """A new mark: this installation, this server process, and a number."""
-    return f"{_installation()}.{os.getpid()}.{_started(os.getpid())}.{next(_numbers)}"
+    return f"{_own()}.{next(_numbers)}"
+
+
+def watch() -> None:
+    """Make sure that what bears our marks is killed when this process ends, however it ends."""
+    if os.getpid() in _watches or not Path("/proc/self/environ").exists():
+        return
+    mark = re.escape(f"{VARIABLE}={_own()}.")
+    ours, theirs = os.pipe()
+    watch = subprocess.Popen(
+        ["/bin/sh", "-c", _WATCH, "signalcabin-watch", mark],
+        cwd="/",
+        env={"PATH": os.defpath},
+        stdin=ours,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(ours)
+    watch.returncode = 0  # it outlives us: nobody here waits for it
+    _watches[os.getpid()] = theirs
+
+
+def server() -> str:
+    """Name this server process, in a name that is never given twice: number and start."""
+    return f"{os.getpid()}.{_started(os.getpid())}"
+
+
+def is_gone(server: str) -> bool:
+    """Whether the server process of that name has ended."""
+    pid, _, started = server.partition(".")
+    return not pid.isdecimal() or _started(int(pid)) != started
 
 
 def kill(mark: str) -> int:
@@ -31,8 +76,9 @@ def kill(mark: str) -> int:
 
 def sweep() -> int:
     """At start-up: kill what earlier servers of this data directory left behind; returns how many."""
+    cgroups.sweep(is_gone)
     ours = [(pid, found.split(".")) for pid, found in _marked() if found.startswith(_installation() + ".")]
-    return _kill([pid for pid, parts in ours if _started(int(parts[1])) != parts[2]])
+    return _kill([pid for pid, parts in ours if is_gone(f"{parts[1]}.{parts[2]}")])
 
 
 def _kill(pids: list[int]) -> int:
@@ -56,6 +102,10 @@ def _marked() -> Iterator[tuple[int, str]]:
         for word in words:
             if word.startswith(start):
                 yield int(environ.parent.name), os.fsdecode(word[len(start) :])
+
+
+def _own() -> str:
+    return f"{_installation()}.{server()}"
 
 
 def _installation() -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
-from app import ids
+from app import config, ids
 from app.processes.child import GRACE, Child, start
 from app.processes.egress import Egress, Permit, Reach, Target
 from app.processes.sandbox import Place, SandboxState, explain, sandbox_state
@@ -87,10 +87,13 @@ def spawn(
     """Run a command in a workspace and wait for it and all it started; timeout and grace in seconds.
 
     `private` is the project's own directory for HOME and /tmp, `also` further directories it may write (a
-    worktree's repository), `keep` what in those it may not. `sandbox` and `egress` as in `start`. Raises
-    Invalid for a cwd outside, Unavailable SANDBOX_UNAVAILABLE; a command that isn't there is exit code 127.
+    worktree's repository), `keep` what in those it may not. `sandbox` and `egress` as in `start`. Raises Invalid for
+    a cwd outside, Unavailable SANDBOX_UNAVAILABLE; a command that isn't there is exit code 127. No timeout is longer
+    than the limit.
     """
     began = time.monotonic()
+    most = config.current().limits.seconds
+    timeout = most if timeout is None else min(timeout, most)
     try:
         child = start(argv, cwd=cwd, workspace=workspace, private=private, env=env, network=network,
                       sandbox=sandbox, also=also, keep=keep, stdin=stdin is not None, egress=egress)  # fmt: skip
@@ -102,12 +105,17 @@ def spawn(
     spill = place.scratch / f"{ids.random('output')}.txt"
     done = _Run(child, _Capture(output_limit, spill), _Capture(output_limit, None), on_output).finish(
         began, stdin or b"", timeout, cancel, grace)  # fmt: skip
-    return _explained(done, place, on_output) if child.sandboxed and done.exit_code == NOT_FOUND else done
+    why = ""
+    if child.ran_out:
+        why = f"Something was killed: a command may use {config.current().limits.memory} MiB of memory."
+    elif child.sandboxed and done.exit_code == NOT_FOUND:
+        why = explain(place, done.stderr[-MESSAGE:])
+    return _explained(done, why, on_output)
 
 
-def _explained(done: Finished, place: Place, on_output: OnOutput | None) -> Finished:
-    """Say it when a command is missing because the sandbox hides it; a shell can't know, and asks for an install."""
-    if not (why := explain(place, done.stderr[-MESSAGE:])):
+def _explained(done: Finished, why: str, on_output: OnOutput | None) -> Finished:
+    """Say what the command itself can't know: that the sandbox hides something, or that its memory was used up."""
+    if not why:
         return done
     if on_output is not None:
         on_output(f"{why}\n", "stderr")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from app import create_app, db, ids, migrate, server
+from app import config, create_app, db, ids, migrate, server
 from app.actor import Actor
 from app.agent import modes
 from app.agent import service as agent
@@ -24,7 +25,7 @@ from app.agent.writer import RETRIED
 from app.approvals import service as approvals
 from app.approvals.events import Withdrawn
 from app.approvals.service import Rule
-from app.config import Config
+from app.config import Config, Limits
 from app.dialects.mount import Cabin
 from app.errors import Conflict
 from app.projects import service as projects
@@ -729,3 +730,21 @@ def test_the_model_is_told_the_instructions_of_the_project_and_where_it_is(
     assert "# Instructions from AGENTS.md\nAlways say please." in first
     assert "Never say please." in second
     assert f"Project directory: {workspace}\nGit repository: yes\nBranch: feature/tax\nPlatform: " in first
+
+
+def test_a_run_that_fills_the_disk_is_told_and_stops(talk: Talk, model_server: ModelServer, workspace: Path) -> None:
+    config.use(replace(config.current(), limits=Limits(disk=8)))
+    (workspace / "old.bin").write_bytes(os.urandom(12 << 20))  # what was there before does not count
+    some, more = (f"head -c {size}M /dev/urandom > {size}.bin; sync {size}.bin" for size in (2, 40))
+    prompt = talk.say(f"[[bash {some}]] [[bash {more}]] [[say Never said.]]")
+    for _ in range(2):
+        approvals.answer(talk.actor, talk.until_asked()["id"], "once")
+    talk.until_idle()
+    first, last = talk.answers(prompt)
+    [little], [much] = ([part for part in one.parts if part.type == "tool"] for one in (first, last))
+    assert "may write" not in little.data["state"]["output"]
+    assert "a run may write 8 MiB, so it stops here" in much.data["state"]["output"]
+    assert "a run may write 8 MiB" in last.data["error"]["data"]["message"]
+    assert talk.state() == "failed"
+    talk.ask("What happened?")
+    assert "a run may write 8 MiB" in results(model_server.requests[-1])[-1]

@@ -1,8 +1,7 @@
-"""kill -9 at seeded moments of a turn: what clients saw is stored, nothing is doubled, nothing hangs."""
+"""kill -9 while a run waits or works: an approval outlives it, and a command of unknown outcome is not repeated."""
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from tests.running import Running
 from tests.sse import Follower, Frame
 
 pytestmark = pytest.mark.chaos
-SEED = 20261124
 
 
 @pytest.fixture
@@ -43,45 +41,6 @@ def begin(running: Running, prompt: str) -> str:
 def kinds(frames: list[Frame], kind: str) -> list[dict[str, Any]]:
     """The properties of all frames of a kind."""
     return [frame.data["properties"] for frame in frames if frame.data["type"] == kind]
-
-
-def texts(frames: list[Frame]) -> dict[str, str]:
-    """The last text of each part that a client was shown while it streamed."""
-    return {p["part"]["id"]: p["part"]["text"] for p in kinds(frames, "message.part.updated") if "delta" in p}
-
-
-@pytest.mark.parametrize("moment", range(5))
-def test_it_loses_and_doubles_nothing_of_a_streaming_turn(served: Running, moment: int) -> None:
-    deltas = random.Random(SEED + moment).randint(1, 24)
-    clients = [Follower(served), Follower(served)]
-    session_id = begin(served, "[[words 150 10]]")
-    for client in clients:
-        client.until(lambda frames: sum("delta" in p for p in kinds(frames, "message.part.updated")) >= deltas)
-    served.kill()
-    shown = [texts(client.frames) for client in clients]
-    served.start()
-    for client in clients:
-        client.until(lambda frames: bool(kinds(frames, "session.idle")))
-        client.close()
-    _, messages = served.call("GET", f"/session/{session_id}/message")
-    stored = {part["id"]: part["text"] for m in messages for part in m["parts"] if part["type"] == "text"}
-    for seen in shown:
-        assert seen, "the client saw no text before the kill"
-        for part_id, text in seen.items():
-            assert stored[part_id].startswith(text.rstrip())
-    answers = [m for m in messages if m["info"]["role"] == "assistant"]
-    assert [m["info"]["finish"] for m in answers] == ["interrupted", "stop"]
-    assert all("completed" in m["info"]["time"] for m in answers)
-    assert served.call("GET", "/session/status")[1] == {}
-    replay = Follower(served, last_id="0")
-    replay.until(lambda frames: bool(kinds(frames, "session.idle")))
-    replay.close()
-    everything = [frame.id for frame in replay.frames if frame.id]
-    for client in clients:
-        ids = [frame.id for frame in client.frames if frame.id]
-        assert len(ids) == len(set(ids)), "an event came twice"
-        first = everything.index(ids[0])
-        assert ids == everything[first : first + len(ids)], "an event is missing or out of order"
 
 
 def test_it_keeps_a_waiting_approval_that_can_be_answered_after_the_kill(served: Running) -> None:

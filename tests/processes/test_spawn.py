@@ -217,6 +217,38 @@ def test_it_leaves_no_child_when_the_server_is_killed(world: World, walled: bool
     assert until(lambda: not any(child.is_running() for child in children), 5)
 
 
+@both
+def test_it_leaves_nothing_that_a_child_has_started_either(world: World, walled: bool) -> None:
+    ours = [f"{seconds}.{os.getpid()}" for seconds in (61, 62, 63)]
+    script = f"(setsid sleep {ours[0]} &) ; sleep {ours[1]} & echo up; exec sleep {ours[2]}"
+    server = (
+        "import sys, threading\nfrom pathlib import Path\nfrom app import config\n"
+        "from app.processes.spawn import start\ndata, workspace, private = map(Path, sys.argv[1:4])\n"
+        "config.use(config.Config(data_dir=data))\n"
+        f"child = start(['sh', '-c', {script!r}], cwd=workspace,"
+        f" workspace=workspace, private=private, sandbox={walled})\n"
+        "print(child.stdout.read(3), flush=True)\nthreading.Event().wait()\n"
+    )
+    argv = [sys.executable, "-c", server, *map(str, (world.data, world.workspace, world.private))]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        argv, cwd=root, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)}
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"b'up\\n'\n"
+
+        def sleepers() -> list[psutil.Process]:
+            found = psutil.process_iter(["cmdline", "create_time"])
+            return [one for one in found if one.info["cmdline"] in [["sleep", number] for number in ours]]
+
+        assert until(lambda: len(sleepers()) == 3, 5)
+        started = sleepers()
+        process.send_signal(signal.SIGKILL)
+    gone, alive = psutil.wait_procs(started, 2)
+    assert len(gone) == 3
+    assert alive == []
+
+
 def test_it_sweeps_what_earlier_servers_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     mark = orphans.mark().split(".")
     stale = {**os.environ, orphans.VARIABLE: ".".join([mark[0], "1", "0", "1"])}
@@ -420,7 +452,7 @@ def test_it_says_when_there_is_no_sandbox(world: World, monkeypatch: pytest.Monk
 
 
 def test_it_gives_back_all_descriptors_and_processes(world: World) -> None:
-    world.run("true")
+    world.run("true", sandbox=False)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for walled in (True, False, True):
         world.run("true", stdin=b"x", sandbox=walled)

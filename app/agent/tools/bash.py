@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from app import config
 from app.agent.tools.spill import HOW
 from app.agent.tools.tool import SCRATCH, Given, Prepared, Result, Tool, ToolContext, ToolError
 from app.processes.spawn import Egress, Finished, Reach, spawn
@@ -47,7 +48,7 @@ def prepare(ctx: ToolContext, given: Input) -> Prepared:
 def run(ctx: ToolContext, given: Input) -> Result:
     """Run it to its end; a bad exit code is a result, not an error."""
     egress = Egress(ctx.permit) if ctx.permit else None
-    seconds = min((given.timeout or SECONDS * 1000) / 1000, MOST_SECONDS)
+    seconds = min((given.timeout or SECONDS * 1000) / 1000, MOST_SECONDS, config.current().limits.seconds)
     ended = spawn(
         [_shell(), "-c", given.command],
         cwd=Path(ctx.absolute(given.workdir or ".")),

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -18,11 +20,11 @@ from typing import Any
 import psutil
 import sqlalchemy as sa
 
-from app import db, dispatch, ids, record
+from app import config, db, dispatch, ids, record
 from app.actor import Actor
 from app.sessions import events
 from app.sessions.service import rows
-from app.sessions.service.rows import MESSAGES, RUNS
+from app.sessions.service.rows import MESSAGES, RUNS, SESSIONS
 from app.sessions.things import Hold, Message, Run, Session, run_of
 
 LEASE = 8_000
@@ -34,6 +36,8 @@ INTERRUPTED: dict[str, Any] = {
     "data": {"message": "The run was interrupted three times at the same step. The work is kept."},
 }
 CLOCK_STEP = 2
+COUNTING = 0x5CAB  # the advisory lock of PostgreSQL under which runs are counted
+_crowded = threading.Event()
 _this_start = secrets.token_hex(4)
 
 
@@ -86,19 +90,32 @@ def queue(
 
 
 def queued() -> list[str]:
-    """The runs that could start now: the oldest queued one of each session without a live one."""
+    """The runs that could start now: the oldest queued one of each session without a live one, oldest first, and of
+    each person, and of all together, only as many as there is room for.
+    """
     live = sa.select(RUNS.c.session_id).where(RUNS.c.state.in_(("running", "waiting")))
+    first = sa.func.min(RUNS.c.id)
     query = (
-        sa.select(sa.func.min(RUNS.c.id))
+        sa.select(first, SESSIONS.c.owner)
+        .join(SESSIONS, SESSIONS.c.id == RUNS.c.session_id)
         .where(RUNS.c.state == "queued", RUNS.c.session_id.not_in(live))
-        .group_by(RUNS.c.session_id)
+        .group_by(RUNS.c.session_id, SESSIONS.c.owner)
+        .order_by(first)
     )
     with db.read() as connection:
-        return list(connection.scalars(query))
+        running, waiting = _running(connection), connection.execute(query).all()
+    startable = []
+    for run_id, owner in waiting:
+        if _has_room(running, owner):
+            running[owner] += 1
+            startable.append(run_id)
+    return startable
 
 
 def take(run_id: str) -> Hold | None:
-    """Take the lease of a queued run whose turn it is; None if it isn't, or somebody else was first."""
+    """Take the lease of a queued run whose turn it is; None if it isn't, somebody else was first, or its person (or
+    all together) have as many runs at work as they may.
+    """
     with db.transaction() as connection:
         run = rows.run(connection, run_id, lock=True)
         if run is None or run.state != "queued":
@@ -108,6 +125,9 @@ def take(run_id: str) -> Hold | None:
             return None
         if run.abort:
             _end_open(connection, session, run, "aborted", ABORTED, "Tool execution aborted")
+            return None
+        if not _has_room(_running(connection, lock=True), session.owner):
+            _crowded.set()
             return None
         values: dict[str, Any] = {
             "state": "running",
@@ -261,6 +281,7 @@ def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] 
         record.event(connection, events.SessionIdle(session.id), session)
     if run.parent_run:
         requeue(connection, run.parent_run)
+    _make_room()
 
 
 def _last_answer(connection: sa.Connection, run: Run) -> str:
@@ -301,6 +322,33 @@ def _leave(connection: sa.Connection, run_id: str, state: str, **values: Any) ->
     connection.execute(
         RUNS.update().where(RUNS.c.id == run_id).values(state=state, lease_owner=None, lease_until=None, **values)
     )
+    _make_room()
+
+
+def _running(connection: sa.Connection, *, lock: bool = False) -> Counter[str]:
+    """How many runs of each person are at work; who wants to add one locks out the others who count."""
+    if lock and connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(COUNTING)))
+    query = (
+        sa.select(SESSIONS.c.owner, sa.func.count().label("at_work"))
+        .join(RUNS, RUNS.c.session_id == SESSIONS.c.id)
+        .where(RUNS.c.state == "running")
+        .group_by(SESSIONS.c.owner)
+    )
+    return Counter({row.owner: row.at_work for row in connection.execute(query)})
+
+
+def _has_room(running: Counter[str], owner: str) -> bool:
+    limits = config.current().limits
+    return running[owner] < limits.runs_per_user and running.total() < limits.runs
+
+
+def _make_room() -> None:
+    """A run has left its place: those who found none in this process are woken (the sweep finds all others)."""
+    if _crowded.is_set():
+        _crowded.clear()
+        for run_id in queued():
+            dispatch.wake("agent.advance", run_id)
 
 
 def _is_behind(connection: sa.Connection, run: Run) -> bool:

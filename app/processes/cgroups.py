@@ -1,0 +1,154 @@
+"""Control groups: a command and all that it starts, counted and ended as one, where the system lets us make groups.
+
+As root, or in a service with `Delegate=yes` and `DelegateSubgroup=server`, we may. Elsewhere the limits of single
+processes must do (see limits).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import config
+
+ROOT = Path("/sys/fs/cgroup")
+NEEDED = ("memory", "pids")
+PREFIX = "signalcabin-"
+# Joins the groups and becomes the command, so that nothing of it is ever outside. The shell would pass PWD on.
+_JOIN = """
+n=$1; shift
+while [ $n -gt 0 ]; do echo $$ > "$1/cgroup.procs" || exit 126; shift; n=$((n-1)); done
+unset PWD; exec "$@"
+"""
+_numbers = itertools.count(1)
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A command's own group: one directory, or in the first version of control groups one for each controller."""
+
+    directories: tuple[Path, ...]
+
+    @property
+    def prefix(self) -> list[str]:
+        """What to put before a command line so that it runs in here."""
+        return ["/bin/sh", "-c", _JOIN, "join", str(len(self.directories)), *map(str, self.directories)]
+
+    def ran_out(self) -> bool:
+        """Whether something in here was killed because the memory was used up."""
+        told = [_read(directory / name) for directory in self.directories for name in _EVENTS]
+        return any(line.startswith("oom_kill ") and line != "oom_kill 0" for text in told for line in text.splitlines())
+
+    def end(self) -> None:
+        """Kill whatever is still in here, and remove the group; one that is not empty yet goes with the next."""
+        for pid in {int(pid) for directory in self.directories for pid in _read(directory / "cgroup.procs").split()}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not self.remove():
+            _leftover.append(self)
+
+    def remove(self) -> bool:
+        """Remove the group; False while somebody is in it."""
+        for directory in self.directories:
+            try:
+                directory.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+        return True
+
+
+_EVENTS = ("memory.events", "memory.oom_control")
+_leftover: list[Group] = []
+
+
+def make(server: str) -> Group | None:
+    """A new group with the limits of a command, named for the server process; None where we may not."""
+    parents = parents_of(ROOT)
+    if not parents:
+        return None
+    _leftover[:] = [group for group in _leftover if not group.remove()]
+    name = f"{PREFIX}{server}-{next(_numbers)}"
+    group = Group(tuple(parent / name for parent in parents))
+    limits = config.current().limits
+    memory = str(limits.memory << 20)
+    wanted = {"pids.max": str(limits.processes), "memory.max": memory, "memory.limit_in_bytes": memory}
+    # Where swap is counted, none of it: else a command could use as much again.
+    wanted |= {"memory.swap.max": "0", "memory.memsw.limit_in_bytes": memory}
+    try:
+        for directory in group.directories:
+            directory.mkdir()
+            for file, value in wanted.items():
+                if (directory / file).exists():
+                    (directory / file).write_text(value)
+    except OSError as error:
+        _logger.warning("no control group for a command: %s", error)
+        group.end()
+        return None
+    return group
+
+
+def sweep(is_gone: Callable[[str], bool]) -> None:
+    """At start-up: end the groups of servers that are gone."""
+    for parent in parents_of(ROOT):
+        for directory in parent.glob(f"{PREFIX}*"):
+            server = directory.name.removeprefix(PREFIX).rpartition("-")[0]
+            if is_gone(server):
+                Group((directory,)).end()
+
+
+@functools.cache
+def parents_of(root: Path) -> tuple[Path, ...]:
+    """The directories in which we may make groups; none where we may not."""
+    own = dict(_own())
+    if all(name in own for name in NEEDED):
+        found = tuple(_place(root / name, own[name]) for name in NEEDED)
+    else:
+        here = _place(root, own.get("", "/"))
+        found = tuple(place for place in (here, here.parent) if _hands_on(place))[:1]
+    return found if found and all(map(_is_ours, found)) else ()
+
+
+def _own() -> Iterator[tuple[str, str]]:
+    """Our own group by controller; "" is the second version's."""
+    for line in _read(Path("/proc/self/cgroup")).splitlines():
+        _, controllers, path = line.split(":", 2)
+        for name in controllers.split(","):
+            yield name, path
+
+
+def _place(root: Path, path: str) -> Path:
+    """Where a group lies; in a container the names are often those of the world outside."""
+    place = root / path.lstrip("/")
+    return place if place.is_dir() else root
+
+
+def _hands_on(place: Path) -> bool:
+    """Whether groups below this one may be limited."""
+    return set(NEEDED) <= set(_read(place / "cgroup.subtree_control").split())
+
+
+def _is_ours(parent: Path) -> bool:
+    probe = parent / f"{PREFIX}{os.getpid()}-probe"
+    try:
+        probe.mkdir()
+        probe.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
