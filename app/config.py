@@ -44,6 +44,8 @@ class Config:
     worker_threads: int = 8
     streams_per_user: int = 200
     durability: str = "normal"
+    query_password: bool = False
+    codebuddy_auth: str = ""
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -52,6 +54,11 @@ class Config:
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
+
+    @property
+    def takes_query_password(self) -> bool:
+        """Whether a CodeBuddy client may sign in by `?password=`: never by default, because addresses are kept."""
+        return self.query_password or (self.codebuddy_auth == "password" and self.is_loopback)
 
     @property
     def url(self) -> str:
@@ -86,6 +93,8 @@ class Config:
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+            query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),
+            codebuddy_auth=environ.get("CODEBUDDY_GATEWAY_AUTH", "").strip().lower(),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 from app import ids
-from app.processes.child import GRACE, Child, start
-from app.processes.sandbox import Place, SandboxState, explain, sandbox_state
+from app.processes.child import GRACE, Child, environment, start
+from app.processes.sandbox import Place, SandboxState, explain, sandbox_state, search_path, visible_path
 
 __all__ = [
     "OUTPUT_BYTES",
@@ -24,6 +24,7 @@ __all__ = [
     "Finished",
     "Place",
     "SandboxState",
+    "environment_in",
     "sandbox_state",
     "spawn",
     "start",
@@ -96,6 +97,12 @@ def spawn(
     done = _Run(child, _Capture(output_limit, spill), _Capture(output_limit, None), on_output).finish(
         began, stdin or b"", timeout, cancel, grace)  # fmt: skip
     return _explained(done, place, on_output) if child.sandboxed and done.exit_code == NOT_FOUND else done
+
+
+def environment_in(workspace: Path, private: Path) -> dict[str, str]:
+    """What a command in this workspace finds in its environment, unless it is given more."""
+    place = Place(workspace, private)
+    return environment(place.home, visible_path(place) if sandbox_state().on else search_path())
 
 
 def _explained(done: Finished, place: Place, on_output: OnOutput | None) -> Finished:

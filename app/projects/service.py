@@ -33,6 +33,7 @@ __all__ = [
     "get",
     "list_all",
     "list_refusals",
+    "private_of",
     "remove",
     "resolve",
     "set_initialized",
@@ -157,6 +158,11 @@ def describe_directory(directory: Path) -> Condition:
 def worktrees_of(project: Project) -> Path:
     """Return the directory that holds a project's worktrees; it may not exist yet."""
     return _worktrees() / project.id
+
+
+def private_of(project: Project) -> Path:
+    """Return the directory that holds HOME and scratch of a project's commands; it may not exist yet."""
+    return config.current().data_dir / "private" / project.id
 
 
 def ensure_defaults() -> None:
