@@ -78,6 +78,8 @@ class Config:
     checkpoint_keep: int = 20
     limits: Limits = Limits()
     client_waits: tuple[float, float, float] = (10, 20, 30)
+    query_password: bool = False
+    codebuddy_auth: str = ""
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -86,6 +88,11 @@ class Config:
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
+
+    @property
+    def takes_query_password(self) -> bool:
+        """Whether a CodeBuddy client may sign in by `?password=`: never by default, because addresses are kept."""
+        return self.query_password or (self.codebuddy_auth == "password" and self.is_loopback)
 
     @property
     def url(self) -> str:
@@ -126,6 +133,8 @@ class Config:
             checkpoint_keep=_number("CHECKPOINT_KEEP", get("CHECKPOINT_KEEP") or "20"),
             limits=Limits.read(get("LIMITS")),
             client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
+            query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),
+            codebuddy_auth=environ.get("CODEBUDDY_GATEWAY_AUTH", "").strip().lower(),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 

@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),
     "agent": ("pages", "opencode"),
-    "system": ("pages", "opencode"),
+    "system": ("pages", "opencode", "codebuddy"),
 }
 
 

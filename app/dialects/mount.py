@@ -22,10 +22,12 @@ from app.web import KEY, PORT_TOKEN
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
-# A program that asks at the root for what nobody has is told so in the words of the dialect whose paths stand there;
-# the others begin theirs with a word of their own.
+# A program that asks at the root for what nobody has is told so in the words of the dialect whose paths stand there:
+# CodeBuddy's begin with a word of their own.
 AT_ROOT = "opencode"
-OTHERS = ("/api/", "/static/")
+CODEBUDDYS = "/api/v1/"
+SHARED = "/api/"
+OTHERS = (SHARED, "/static/")
 
 
 class Cabin(Flask):
@@ -84,11 +86,13 @@ class Mount:
     def _by_path(self, environ: dict[str, Any]) -> str:
         path = environ["PATH_INFO"]
         owners = self._first.get(path.split("/", 2)[1] if "/" in path else "", set())
-        if len(owners) == 1:
+        if len(owners) == 1 and not path.startswith(SHARED):
             return next(iter(owners))
         try:
             endpoint, _ = self._owners.bind("").match(path)
         except HTTPException:
+            if path.startswith(CODEBUDDYS):
+                return "codebuddy"
             return "" if _is_page(environ) or path.startswith(OTHERS) else AT_ROOT
         return str(endpoint)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO, Literal
 
 from app import config, ids
-from app.processes.child import GRACE, Child, start
+from app.processes.child import GRACE, Child, environment, start
 from app.processes.egress import Egress, Permit, Reach, Target
-from app.processes.sandbox import Place, SandboxState, explain, sandbox_state
+from app.processes.sandbox import Place, SandboxState, explain, sandbox_state, search_path, visible_path
 
 __all__ = [
     "OUTPUT_BYTES",
@@ -29,6 +29,7 @@ __all__ = [
     "Reach",
     "SandboxState",
     "Target",
+    "environment_in",
     "sandbox_state",
     "spawn",
     "start",
@@ -111,6 +112,12 @@ def spawn(
     elif child.sandboxed and done.exit_code == NOT_FOUND:
         why = explain(place, done.stderr[-MESSAGE:])
     return _explained(done, why, on_output)
+
+
+def environment_in(workspace: Path, private: Path) -> dict[str, str]:
+    """What a command in this workspace finds in its environment, unless it is given more."""
+    place = Place(workspace, private)
+    return environment(place.home, visible_path(place) if sandbox_state().on else search_path())
 
 
 def _explained(done: Finished, why: str, on_output: OnOutput | None) -> Finished:

@@ -52,6 +52,7 @@ __all__ = [
     "list_all",
     "list_refusals",
     "list_worktrees",
+    "private_of",
     "reconcile",
     "register_busy",
     "release",
@@ -191,6 +192,11 @@ def with_worktree(actor: Actor, project: Project, directory: Path, words: str) -
 def worktrees_of(project: Project) -> Path:
     """Return the directory that holds a project's worktrees; it may not exist yet."""
     return worktrees.above() / project.id
+
+
+def private_of(project: Project) -> Path:
+    """Return the directory that holds HOME and scratch of a project's commands; it may not exist yet."""
+    return config.current().data_dir / "private" / project.id
 
 
 def ensure_defaults() -> None:

@@ -35,7 +35,7 @@ def test_htmx_sees_a_fragment(browser: Browser) -> None:
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
 
 
-@pytest.mark.parametrize("path", ["/api/nowhere", "/api/v1/nowhere", "/static/nowhere.css"])
+@pytest.mark.parametrize("path", ["/api/nowhere", "/static/nowhere.css"])
 def test_what_other_dialects_and_files_own_is_not_opencodes(call: Caller, path: str) -> None:
     answer = call.get(path, headers={"Accept": "application/json"})
     assert answer.status_code == 404
