@@ -7,15 +7,13 @@ completed or error. A call found running by whoever takes the run over has an un
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from app import config, db, ids, record, redact
-from app.agent import endings, loops, modes, network, space, subagents, tools
+from app.agent import endings, loops, modes, network, space, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
 from app.agent.events import FileEdited
@@ -29,25 +27,21 @@ from app.projects import service as projects
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message, Part
 
-CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch", "task"})
+CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch"})
 REJECTED = "The person rejected this call."
 STALE = "Not run: the files changed after this was approved, and it would do something else now. Look at them again."
 _logger = logging.getLogger(__name__)
 
 
 class Waiting(Exception):
-    """A person must answer first, or a subagent end."""
+    """A person must answer first."""
 
 
 @dataclass
 class Outcome:
-    """What the calls of a step came to; `stopped`: a person rejected one without a word, so the turn ends.
-
-    `awaits`: a subagent is still at work.
-    """
+    """What the calls of a step came to; `stopped`: a person rejected one without a word, so the turn ends."""
 
     stopped: bool = False
-    awaits: bool = False
     may_have_changed: bool = False
 
 
@@ -69,21 +63,9 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
             outcome.may_have_changed |= tools.named(part.data["tool"]) in CHANGING
             # A step that is gone on with after its last rejection must not forget that it stops the turn.
             outcome.stopped |= part.data["state"].get("error") == REJECTED
-        if subagents.is_begun(part):
-            outcome.awaits |= not _collect(hold, part)
-        elif status == "running":
+        if status == "running":
             _interrupt(hold, part)
-    if outcome.awaits:
-        if outcome.stopped:
-            sessions.stop_children(hold)
-        raise Waiting
     return outcome
-
-
-def still_waits(hold: Hold) -> Callable[[sa.Connection], bool]:
-    """Whether an ask of this run still waits, or a subagent is at work, as `sessions.wait` wants to know it."""
-    is_unanswered = approvals.is_unanswered(hold)
-    return lambda connection: is_unanswered(connection) or sessions.has_live_child(connection, hold.run_id)
 
 
 def checkpoint(hold: Hold, message: Message) -> Checkpoint | None:
@@ -113,9 +95,9 @@ def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None
 
 def _limits(hold: Hold, transcript: list[Message]) -> Limits:
     """What this turn permits at most: a call of a tool that the model was not offered is denied too."""
-    mode = modes.get(hold.run.mode, Path(hold.session.directory))
+    mode = modes.get(hold.run.mode)
     prompt = next(message for message in transcript if message.id == hold.run.message_id)
-    offered = tools.specs(mode.tools, {**mode.switches, **(prompt.data.get("tools") or {})})
+    offered = tools.specs(mode.tools, prompt.data.get("tools"))
     return approvals.limits_of(mode.name, [spec.name for spec in offered])
 
 
@@ -152,16 +134,12 @@ def _decide_and_run(
             return
         context = replace(context, answers=asked.answers or None)
     outcome.may_have_changed |= name in CHANGING
-    if name == subagents.TOOL:
-        outcome.awaits |= _begin(hold, part, prepared)
-        return
     _run(hold, context, part, prepared)
 
 
 def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: Prepared, *, is_loop: bool) -> Any:
     """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
-    rules = modes.get(hold.run.mode, Path(hold.session.directory)).rules
-    decision = approvals.decide(hold, call, given=rules, limits=limits, roots=tools.roots(call.tool))
+    decision = approvals.decide(hold, call, limits=limits, roots=tools.roots(call.tool))
     if decision.action == "deny":
         _fail(hold, part, f"Not allowed here: {decision.why}")
         return "denied"
@@ -192,30 +170,6 @@ def _refuse(hold: Hold, part: Part, asked: Any) -> bool:
         return False
     _fail(hold, part, f"{REJECTED} They say: {asked.word}" if asked.word else REJECTED)
     return not asked.word
-
-
-def _begin(hold: Hold, part: Part, prepared: Prepared) -> bool:
-    """Begin a subagent, checkpointed like any call that may change files; False if it could not be."""
-    checkpoints.before(hold, part.message_id, part.id)
-    try:
-        subagents.begin(hold, part, prepared)
-    except ToolError as wrong:
-        _fail(hold, part, str(wrong))
-        return False
-    return True
-
-
-def _collect(hold: Hold, part: Part) -> bool:
-    """Store what a subagent gave; False while it is at work."""
-    try:
-        result = subagents.result_of(part)
-    except ToolError as wrong:
-        _fail(hold, part, redact.text(str(wrong)))
-        return True
-    if result is None:
-        return False
-    _complete(hold, part, result, part.data["state"]["time"]["start"])
-    return True
 
 
 def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> None:

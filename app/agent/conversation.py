@@ -58,8 +58,6 @@ def _said(message: Message, *, is_begun: bool = False) -> UserTurn:
     for part in message.parts:
         if part.type == "text" and part.data.get("text") and not part.data.get("ignored"):
             parts.append(Text(part.data["text"]))
-        elif part.type == "agent":
-            parts.append(Text(f"Use the task tool with the subagent {part.data['name']!r} for this."))
         elif part.type == "file" and str(part.data.get("mime", "")).startswith("image/"):
             parts.append(Image(part.data["url"], part.data["mime"]))
         elif part.type == "file" and part.data.get("mime") not in TOLD_BEFORE:

@@ -15,6 +15,7 @@ from app import db
 from app.agent import asking, calls, compaction, conversation, endings, instructions, modes, prompts, titles, tools
 from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed, Overflowed
 from app.agent.providers import Cancelled, Request, Usage, catalog
+from app.approvals import service as approvals
 from app.errors import Problem
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message
@@ -81,7 +82,7 @@ def _steps(hold: Hold) -> bool:
                 sessions.say_busy(hold)
             message, transcript = None, sessions.transcript_of(hold)
     except calls.Waiting:
-        return sessions.wait(hold, calls.still_waits(hold))
+        return sessions.wait(hold, approvals.is_unanswered(hold))
     except Drained:
         sessions.release(hold)
         return True
@@ -104,17 +105,16 @@ def _resume(hold: Hold) -> tuple[Message | None, list[Message]]:
 def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Message]]:
     """Stream one answer of the model into a new message; returns it whole, and the transcript before it."""
     run, session = hold.run, hold.session
-    directory = Path(session.directory)
-    mode = modes.get(run.mode, directory)
+    mode = modes.get(run.mode)
     prompt = next(m for m in transcript if m.id == run.message_id)
+    directory = Path(session.directory)
     request = Request(
         model=run.model,
         system=prompts.system(
             mode, directory, prompt.data.get("system"), instructions.of(hold.actor, session, mode.name)
         ),
         messages=conversation.turns(transcript, run.provider, run.model),
-        tools=tools.specs(mode.tools, {**mode.switches, **(prompt.data.get("tools") or {})}, directory),
-        options={} if mode.temperature is None else {"temperature": mode.temperature},
+        tools=tools.specs(mode.tools, prompt.data.get("tools"), directory),
     )
     with db.transaction():
         message = _begin(hold)
@@ -166,8 +166,7 @@ def _choose_model(hold: Hold) -> None:
 
 
 def _end(hold: Hold, state: str, error: dict[str, Any], word: str) -> None:
-    """End the run with an error that its open message shows; a failed run makes one for it. Its subagents stop."""
-    sessions.stop_children(hold)
+    """End the run with an error that its open message shows; a failed run makes one for it."""
     with db.transaction():
         mine = [m for m in sessions.transcript_of(hold) if m.answers(hold.run.message_id)]
         is_open = [message for message in mine if not message.completed]

@@ -37,9 +37,8 @@ def all_providers(actor: Actor) -> dict[str, Any]:
 
 @door.get("/agent")
 def agents(actor: Actor) -> list[dict[str, Any]]:
-    """The modes of the directory, which OpenCode calls agents."""
-    place = projects.resolve(actor, opencode.directory())
-    return [_agent(mode) for mode in service.list_modes(actor, place.directory)]
+    """The modes, which OpenCode calls agents."""
+    return [_agent(mode) for mode in service.list_modes(actor)]
 
 
 @door.get("/config")
@@ -65,8 +64,7 @@ def _config(actor: Actor, directory: Path | None) -> dict[str, Any]:
         "mode": {},
         "command": {},
         "agent": {
-            mode.name: {"description": mode.description, "mode": mode.kind}
-            for mode in service.list_modes(actor, directory)
+            mode.name: {"description": mode.description, "mode": "primary"} for mode in service.list_modes(actor)
         },
         "provider": {
             one.id: {"name": one.name, "models": {m.id: {"name": m.name} for m in one.models}}
@@ -128,33 +126,16 @@ def _model(provider: ProviderInfo, model: ModelInfo) -> dict[str, Any]:
 
 
 def _agent(mode: Mode) -> dict[str, Any]:
-    is_builtin = mode.origin == "builtin"
-    shape: dict[str, Any] = {
+    edits = "deny" if mode.name == "plan" else "ask"
+    return {
         "name": mode.name,
         "description": mode.description,
-        "mode": mode.kind,
-        "builtIn": is_builtin,
-        "native": is_builtin,
-        "permission": _permission(mode),
+        "mode": "primary",
+        "builtIn": True,
+        "native": True,
+        "permission": {"edit": edits, "bash": {"*": "ask"}, "webfetch": "ask"},
         "options": {},
-        "tools": {**dict.fromkeys(mode.tools or (), True), **mode.switches},
-    }
-    if mode.model:
-        shape["model"] = {"providerID": mode.provider, "modelID": mode.model}
-    if mode.temperature is not None:
-        shape["temperature"] = mode.temperature
-    return shape
-
-
-def _permission(mode: Mode) -> dict[str, Any]:
-    """What a mode says of edits, commands and fetches, in the older form: the last rule for all of a tool's uses."""
-    reads = mode.name in ("plan", "explore")
-    bash = {rule.pattern: rule.action for rule in mode.rules if rule.tool in ("bash", "*")}
-    said = {rule.tool: rule.action for rule in mode.rules if rule.pattern == "*"}
-    return {
-        "edit": said.get("edit", said.get("*", "deny" if reads else "ask")),
-        "bash": bash or {"*": "ask"},
-        "webfetch": said.get("webfetch", said.get("*", "ask")),
+        "tools": dict.fromkeys(mode.tools or (), True),
     }
 
 

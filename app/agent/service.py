@@ -67,8 +67,8 @@ def start(*, hears_of_work: bool = False) -> None:
     A process without a web hears of queued runs through the log; a serving one queued them itself.
     """
     _draining.clear()
-    sessions.register_modes(lambda name, directory: modes.get(name, Path(directory)))
-    sessions.register_models(_choose_model)
+    sessions.register_modes(modes.get)
+    sessions.register_default_model(lambda directory: catalog.default_model(Path(directory)))
     events.listen(AbortAsked, _on_abort)
     network.start()
     if hears_of_work:
@@ -87,10 +87,10 @@ def drain() -> None:
         hold.drain()
 
 
-def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
-    """The modes there are in a directory, subagents too; those that are hidden are left out."""
+def list_modes(actor: Actor) -> list[Mode]:
+    """The modes a session can work in."""
     accounts.require(actor, "settings:read")
-    return [mode for mode in modes.all_in(directory).values() if not mode.hidden]
+    return list(modes.MODES.values())
 
 
 def list_providers(actor: Actor, directory: Path | None = None) -> list[ProviderInfo]:
@@ -102,14 +102,6 @@ def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str
     """The provider and model that a prompt gets which names none."""
     accounts.require(actor, "settings:read")
     return catalog.default_model(directory)
-
-
-def _choose_model(directory: str, mode: str, kept: tuple[str, str]) -> tuple[str, str]:
-    """Which model answers a prompt that names none: the mode's own, the one kept so far, else the default one."""
-    own = modes.all_in(Path(directory)).get(mode)
-    if own is not None and own.model:
-        return own.provider, own.model
-    return kept if all(kept) else catalog.default_model(Path(directory))
 
 
 def _on_queued(fact: SessionUpdated) -> None:

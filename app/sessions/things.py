@@ -114,16 +114,6 @@ class Run:
     created: int
     started: int | None
     ended: int | None
-    parent_run: str | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A subagent's run with its session, and the text of its last answer."""
-
-    run: Run
-    session: Session
-    text: str
 
 
 # The lock keeps a take-over out until the writes that this let pass are committed (SQLite has one writer anyway).

@@ -32,7 +32,6 @@ __all__ = [
     "ModelInfo",
     "ProviderInfo",
     "Tested",
-    "configs",
     "connect",
     "cost",
     "default_model",

@@ -21,7 +21,6 @@ from app.agent.tools import (
     read,
     skill,
     spill,
-    task,
     todoread,
     todowrite,
     webfetch,
@@ -48,10 +47,9 @@ __all__ = [
 ]
 
 _MODULES = (
-    read, edit, multiedit, write, patch, bash, grep, glob, list_, webfetch, todowrite, todoread, question, skill, task,
+    read, edit, multiedit, write, patch, bash, grep, glob, list_, webfetch, todowrite, todoread, question, skill,
 )  # fmt: skip
 _TOOLS: dict[str, Tool[Any]] = {module.TOOL.name: module.TOOL for module in _MODULES}
-_DESCRIBED = {skill.TOOL.name: skill.described, task.TOOL.name: task.described}
 _ALSO = {name: tool.name for tool in _TOOLS.values() for name in tool.also_called}
 
 
@@ -83,11 +81,11 @@ def specs(
 ) -> tuple[ToolSpec, ...]:
     """The tools as a model sees them: those named (None: all), less those that a switch turns off.
 
-    A switch is a name or a pattern like `*`; the last that fits counts. For a directory its skills and subagents are
-    named too, and without any there is no such tool.
+    A switch is a name or a pattern like `*`; the last that fits counts. For a directory the skills there are named
+    too, and without any there is no such tool.
     """
     chosen = (spec for spec in _specs() if (names is None or spec.name in names) and _is_on(spec.name, switches or {}))
-    return tuple(chosen if directory is None else _in_place(chosen, directory))
+    return tuple(chosen if directory is None else _with_skills(chosen, directory))
 
 
 def prepare(name: str, ctx: ToolContext, given: Mapping[str, Any]) -> Prepared:
@@ -123,13 +121,11 @@ def _is_on(name: str, switches: Mapping[str, bool]) -> bool:
     return is_on
 
 
-def _in_place(chosen: Iterable[ToolSpec], directory: Path) -> Iterator[ToolSpec]:
-    """The tools with what a directory adds to their descriptions; one that it makes useless is left out."""
+def _with_skills(chosen: Iterable[ToolSpec], directory: Path) -> Iterator[ToolSpec]:
     for spec in chosen:
-        describe = _DESCRIBED.get(spec.name)
-        if describe is None:
+        if spec.name != skill.TOOL.name:
             yield spec
-        elif description := describe(directory):
+        elif description := skill.described(directory):
             yield replace(spec, description=description)
 
 

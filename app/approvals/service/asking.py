@@ -114,5 +114,10 @@ def store(hold: Hold, call: Call, values: dict[str, Any]) -> Ask:
 
 def _above(hold: Hold) -> str:
     """The sessions above a subagent's, so that its asks show there too."""
-    with db.read() as connection:
-        return "".join(f"/{each}" for each in sessions.lineage(connection, hold.session)) + "/"
+    found: list[str] = []
+    parent = hold.session.parent_id
+    while parent and parent not in found and len(found) < 16:
+        found.append(parent)
+        known = sessions.get_many(hold.actor, [parent]).get(parent)
+        parent = known.parent_id if known else None
+    return "".join(f"/{each}" for each in found) + "/"

@@ -20,26 +20,23 @@ from app.sessions.service.journal import (
     append_text,
     close_message,
     drop_message,
-    outcome_of,
     refresh,
     save_message,
     save_part,
     say_busy,
     say_retrying,
     set_todos,
-    stop_children,
     transcript_of,
 )
 from app.sessions.service.lists import busy_ids, find_page, find_words, retries, spell_page
 from app.sessions.service.mending import change_part, remove_message, remove_part
-from app.sessions.service.modes import register_models, register_modes
+from app.sessions.service.modes import register_default_model, register_modes
 from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
     end_dead_leases,
     end_lost_leases,
     finish,
-    has_live_child,
     queued,
     release,
     requeue,
@@ -64,7 +61,6 @@ from app.sessions.service.transcript import (
     get,
     get_many,
     last_run,
-    lineage,
     message,
     send,
     set_figures,
@@ -76,7 +72,7 @@ from app.sessions.service.transcript import (
     update,
 )
 from app.sessions.service.windows import parts_before, window
-from app.sessions.things import Aborted, Fenced, Hold, Message, Outcome, Part, Run, Session
+from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session
 
 __all__ = [
     "Aborted",
@@ -84,7 +80,6 @@ __all__ = [
     "Hold",
     "Label",
     "Message",
-    "Outcome",
     "Part",
     "Run",
     "Session",
@@ -121,19 +116,16 @@ __all__ = [
     "get",
     "get_many",
     "give_up_summary",
-    "has_live_child",
     "is_summed_up",
     "labels",
     "last_run",
-    "lineage",
     "live_runs",
     "message",
-    "outcome_of",
     "parts_before",
     "put_summary_aside",
     "queued",
     "refresh",
-    "register_models",
+    "register_default_model",
     "register_modes",
     "register_rules",
     "release",
@@ -153,7 +145,6 @@ __all__ = [
     "set_todos",
     "spell_page",
     "spell_transcript",
-    "stop_children",
     "summarize",
     "take",
     "text_of",

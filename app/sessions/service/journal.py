@@ -12,7 +12,7 @@ from app import db, ids, record
 from app.sessions import events
 from app.sessions.service import rows, runs
 from app.sessions.service.rows import PARTS, RUNS, SESSIONS
-from app.sessions.things import Hold, Message, Outcome, Part
+from app.sessions.things import Hold, Message, Part
 
 _grow = (
     PARTS.update()
@@ -36,26 +36,6 @@ def refresh(hold: Hold, message: Message) -> Message:
     """A message as it is stored now, with its parts."""
     with db.read() as connection:
         return rows.messages(connection, hold.session.id, rows.MESSAGES.c.id == message.id)[0]
-
-
-def outcome_of(run_id: str) -> Outcome | None:
-    """How a subagent's run stands, and what it said last; None once its session is deleted."""
-    with db.read() as connection:
-        run = rows.run(connection, run_id)
-        if run is None:
-            return None
-        where = (rows.MESSAGES.c.role == "assistant", rows.MESSAGES.c.id > run.message_id)
-        answers = rows.messages(connection, run.session_id, *where)
-        session = rows.session(connection, run.session_id)
-    mine = [message for message in answers if message.answers(run.message_id)]
-    said = [part.data["text"] for message in mine[-1:] for part in message.parts if part.type == "text"]
-    return Outcome(run, session, "\n\n".join(text for text in said if text.strip()))
-
-
-def stop_children(hold: Hold) -> None:
-    """Stop the subagents that a run still waits for: it ends without them."""
-    with db.transaction() as connection:
-        runs.abort_children(connection, hold.run_id)
 
 
 def add_message(hold: Hold, data: dict[str, Any]) -> Message:

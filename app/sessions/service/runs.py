@@ -55,16 +55,8 @@ def _host() -> str:
     return socket.gethostname()[:40].replace("|", "-")
 
 
-def queue(
-    connection: sa.Connection,
-    session: Session,
-    message: Message,
-    mode: str,
-    provider: str,
-    model: str,
-    parent_run: str | None = None,
-) -> str:
-    """Store a queued run for a prompt and wake an engine once that is committed; `parent_run` waits for its end."""
+def queue(connection: sa.Connection, session: Session, message: Message, mode: str, provider: str, model: str) -> str:
+    """Store a queued run for a prompt and wake an engine once that is committed."""
     run = Run(
         id=ids.ascending("run"),
         session_id=session.id,
@@ -82,7 +74,6 @@ def queue(
         created=ids.now(),
         started=None,
         ended=None,
-        parent_run=parent_run,
     )
     connection.execute(RUNS.insert().inline(), run.__dict__)
     dispatch.wake("agent.advance", run.id)
@@ -156,15 +147,15 @@ def beat(hold: Hold) -> bool:
     return beaten.rowcount == 1
 
 
-def wait(hold: Hold, still: Callable[[sa.Connection], bool]) -> bool:
-    """Give the lease up until an answer comes or a subagent ends; False if there is nothing to wait for any more.
+def wait(hold: Hold, is_unanswered: Callable[[sa.Connection], bool]) -> bool:
+    """Give the lease up until an answer comes; False if everything was answered meanwhile.
 
     Raises Aborted if a person stopped the run meanwhile: only its engine can end it then.
     """
     with db.transaction() as connection:
         hold.check(connection)
         hold.raise_if_cancelled()
-        if not still(connection):
+        if not is_unanswered(connection):
             return False
         _leave(connection, hold.run_id, "waiting")
         rows.change(connection, rows.session(connection, hold.session.id, lock=True), state="waiting")
@@ -181,7 +172,7 @@ def release(hold: Hold) -> None:
 
 
 def requeue(connection: sa.Connection, run_id: str) -> bool:
-    """What a waiting run waited for came: it goes on. Part of the transaction of whatever came."""
+    """An answer came: a waiting run goes on. Part of the answer's own transaction."""
     run = rows.run(connection, run_id, lock=True)
     if run is None or run.state != "waiting":
         return False
@@ -216,13 +207,7 @@ def end_dead_leases() -> int:
 
 
 def abort_all(connection: sa.Connection, session: Session) -> bool:
-    """Stop every run of a session and of its subagents: a held one is told, the others end here and now.
-
-    Subagents come first: whoever locks a run and the one that waits for it locks them in this order.
-    """
-    going_on = sa.select(RUNS.c.id).where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED))
-    for run_id in connection.scalars(going_on).all():
-        abort_children(connection, run_id)
+    """Stop every run of a session: a held one is told, the others end here and now."""
     query = (
         sa.select(RUNS).where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED)).order_by(RUNS.c.id.desc())
     )
@@ -234,26 +219,6 @@ def abort_all(connection: sa.Connection, session: Session) -> bool:
         else:
             _end_open(connection, session, run, "aborted", ABORTED, "Tool execution aborted")
     return bool(live)
-
-
-def abort_children(connection: sa.Connection, run_id: str) -> None:
-    """Stop the subagents that a run waits for, and theirs."""
-    query = sa.select(RUNS.c.session_id).where(RUNS.c.parent_run == run_id, RUNS.c.state.not_in(ENDED))
-    for session_id in connection.scalars(query.distinct()).all():
-        abort_all(connection, rows.session(connection, session_id))
-
-
-def has_live_child(connection: sa.Connection, run_id: str) -> bool:
-    """Whether a subagent of this run has not ended yet."""
-    query = sa.select(RUNS.c.id).where(RUNS.c.parent_run == run_id, RUNS.c.state.not_in(ENDED)).limit(1)
-    return connection.scalar(query) is not None
-
-
-def release_parents(connection: sa.Connection, session_id: str) -> None:
-    """A session is about to be deleted: runs that wait for one of its runs wait no longer."""
-    query = sa.select(RUNS.c.parent_run).where(RUNS.c.session_id == session_id, RUNS.c.parent_run.is_not(None))
-    for run_id in connection.scalars(query.distinct()).all():
-        requeue(connection, run_id)
 
 
 def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] | None) -> None:
@@ -279,8 +244,6 @@ def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] 
         dispatch.wake("agent.advance", others[0].id)
     elif live is None:
         record.event(connection, events.SessionIdle(session.id), session)
-    if run.parent_run:
-        requeue(connection, run.parent_run)
     _make_room()
 
 

@@ -24,7 +24,6 @@ from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 from app.spelling import Spelling
 
 TITLE_LENGTH = 80
-MOST_ABOVE = 16
 LONGEST = {"mode": 64, "provider": 64, "model": 128, "preset": 32}
 _ID = re.compile(r"[A-Za-z0-9_-]{4,40}")
 VISIBILITIES = ("private", "team", "shared")
@@ -80,19 +79,15 @@ def create(
     alone.
     """
     require_place(actor, place.project)
-    directory = str(place.directory)
-    _check(
-        directory, title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset
-    )
+    _check(title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset)
     if worktree is not None:
         place = projects.with_worktree(actor, place.project, Path(place.directory), worktree)
-        directory = str(place.directory)
     now = ids.now()
     kind = "Child" if parent_id else "New"
     session = Session(
         id=ids.descending("ses"),
         project=place.project.id,
-        directory=directory,
+        directory=str(place.directory),
         parent_id=parent_id,
         title=db.storable(title) or f"{kind} session - {_iso(now)}",
         mode=mode,
@@ -133,7 +128,7 @@ def update(actor: Actor, session_id: str, *, own_rules: rules.Rules = (), **chan
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:write", session)
-        _check(session.directory, **changes)
+        _check(**changes)
         if "title" in changes:
             changes["title"] = db.storable(changes["title"])
         if "archived" in changes:
@@ -157,7 +152,6 @@ def delete(actor: Actor, session_id: str) -> Session:
         for child in _children(connection, session_id):
             delete(actor, child.id)
         runs.abort_all(connection, session)
-        runs.release_parents(connection, session_id)
         # Runs and session are locked by now: whatever they still write about themselves is in the log already.
         session = rows.session(connection, session_id, lock=True)
         for table in (PARTS, MESSAGES, RUNS):
@@ -175,16 +169,6 @@ def children(actor: Actor, session_id: str) -> list[Session]:
     accounts.require(actor, "sessions:read", get(actor, session_id))
     with db.read() as connection:
         return [s for s in _children(connection, session_id) if accounts.may(actor, "sessions:read", s)]
-
-
-def lineage(connection: sa.Connection, session: Session) -> list[str]:
-    """The ids of the sessions above a subagent's, the nearest first."""
-    found: list[str] = []
-    above = session.parent_id
-    while above and above not in found and len(found) < MOST_ABOVE:
-        found.append(above)
-        above = connection.scalar(sa.select(SESSIONS.c.parent_id).where(SESSIONS.c.id == above))
-    return found
 
 
 def transcript(actor: Actor, session_id: str) -> list[Message]:
@@ -236,21 +220,20 @@ def send(
     tools: dict[str, bool] | None = None,
     no_reply: bool = False,
     mentions: bool = False,
-    parent_run: str | None = None,
 ) -> tuple[Message, str | None]:
     """Put a prompt into the session and queue a run for it; returns the message and the run's id.
 
     `parts` are neutral: {type: text|file|agent, …, id?}; with `mentions` a text's `@path` attaches that file. While
-    a run is busy the prompt waits its turn. `parent_run` is the run of another session that waits for this one.
+    a run is busy the prompt waits its turn.
     """
     if not parts:
         raise Invalid("A prompt needs at least one part.", "parts")
-    _check(get(actor, session_id).directory if mode else "", mode=mode, provider=provider, model=model)
+    _check(mode=mode, provider=provider, model=model)
     _check_ids(message_id, parts)
     if mentions or any(part["type"] == "file" for part in parts):
         parts = attachments.expand(actor, get(actor, session_id).directory, parts, mentions=mentions)
     if not (provider and model):
-        provider, model = _model_for(actor, session_id, mode, provider, model)
+        provider, model = _model_for(actor, session_id, provider, model)
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
@@ -270,7 +253,7 @@ def send(
         if no_reply:
             rows.change(connection, session, **changes)
             return new, None
-        run_id = runs.queue(connection, session, new, mode, provider, model, parent_run)
+        run_id = runs.queue(connection, session, new, mode, provider, model)
         rows.change(connection, session, state=session.state if session.is_busy else "queued", **changes)
     return new, run_id
 
@@ -350,8 +333,8 @@ def require_place(actor: Actor, project: Any) -> None:
         accounts.require(actor, "sessions:write", project)
 
 
-def _check(directory: str, **values: Any) -> None:
-    """Raise Invalid for a value that a session in this directory cannot hold; names that have no rule pass."""
+def _check(**values: Any) -> None:
+    """Raise Invalid for a value that a session cannot hold; names that have no rule pass."""
     if not values.get("title", "x").strip():
         raise Invalid("A title needs at least one character.", "title")
     if values.get("visibility", "team") not in VISIBILITIES:
@@ -361,7 +344,7 @@ def _check(directory: str, **values: Any) -> None:
         if len(value) > most or "\0" in value:
             raise Invalid(f"{name} has at most {most} characters.", name)
     if values.get("mode"):
-        modes.check_mode(values["mode"], directory)
+        modes.check_mode(values["mode"])
 
 
 def _check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
@@ -382,16 +365,14 @@ def _part(message: Message, given: dict[str, Any]) -> Part:
     return Part(given.get("id") or ids.ascending("prt"), message.id, message.session_id, given["type"], data)
 
 
-def _model_for(actor: Actor, session_id: str, mode: str, provider: str, model: str) -> tuple[str, str]:
-    """What answers a prompt that names no model, or only half of one: the mode's, the session's, or the default one.
+def _model_for(actor: Actor, session_id: str, provider: str, model: str) -> tuple[str, str]:
+    """What answers a prompt that names no model: the session's, else the default one.
 
     Looked up before the write begins: it may read files, or ask a server of this machine.
     """
     session = get(actor, session_id)
-    if provider or model:
-        provider, model = provider or session.provider, model or session.model
-        return (provider, model) if provider and model else modes.choose_model(session.directory, "", ("", ""))
-    return modes.choose_model(session.directory, mode or session.mode, (session.provider, session.model))
+    provider, model = provider or session.provider, model or session.model
+    return (provider, model) if provider and model else modes.default_model(session.directory)
 
 
 def drop_reverted(connection: sa.Connection, session: Session) -> Session:
