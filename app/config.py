@@ -12,6 +12,7 @@ from app.errors import Invalid
 PREFIX = "SIGNALCABIN_"
 DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
 LOOPBACK = ("127.0.0.1", "::1")
+PRESETS = ("read-only", "ask", "accept-edits", "auto")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Config:
     worker_threads: int = 8
     streams_per_user: int = 200
     durability: str = "normal"
+    preset_ceiling: str = "auto"
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -86,6 +88,7 @@ class Config:
             worker_threads=_number("WORKER_THREADS", get("WORKER_THREADS") or "8"),
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+            preset_ceiling=_one_of("PRESET_CEILING", get("PRESET_CEILING") or "auto", PRESETS),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 

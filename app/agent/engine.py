@@ -99,14 +99,15 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
     """Stream one answer of the model into a new message; returns it whole, and the transcript before it."""
     _choose_model(hold)
     run, session = hold.run, hold.session
-    mode = modes.get(run.mode)
+    mode = modes.get(run.mode, session.directory)
     prompt = next(m for m in transcript if m.id == run.message_id)
     directory = Path(session.directory)
     request = Request(
         model=run.model,
-        system=prompts.system(mode, directory, prompt.data.get("system")),
+        system=prompts.system(mode, directory, prompt.data.get("system"), modes.of(directory)),
         messages=conversation.turns(transcript, run.provider, run.model),
-        tools=tools.specs(mode.tools, prompt.data.get("tools")),
+        tools=tools.specs(mode.tools, mode.switches, prompt.data.get("tools")),
+        options=mode.options,
     )
     with db.transaction():
         message = _begin(hold)

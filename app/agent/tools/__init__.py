@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from app.agent.providers import ToolSpec
-from app.agent.tools import bash, edit, glob, grep, question, read, todoread, todowrite, write
+from app.agent.tools import bash, edit, glob, grep, question, read, task, todoread, todowrite, write
 from app.agent.tools import list as list_
 from app.agent.tools.tool import Prepared, Result, Tool, ToolContext, ToolError, stamps_of
 from app.errors import Problem
@@ -27,7 +27,7 @@ __all__ = [
     "stamps_of",
 ]
 
-_MODULES = (read, edit, write, bash, grep, glob, list_, todowrite, todoread, question)
+_MODULES = (read, edit, write, bash, grep, glob, list_, todowrite, todoread, question, task)
 _TOOLS: dict[str, Tool[Any]] = {module.TOOL.name: module.TOOL for module in _MODULES}
 
 
@@ -41,13 +41,15 @@ def find(name: str) -> Tool[Any] | None:
     return _TOOLS.get(name)
 
 
-def specs(names: Collection[str] | None = None, switches: Mapping[str, bool] | None = None) -> tuple[ToolSpec, ...]:
-    """The tools as a model sees them: those named (None: all), less those that a switch turns off.
+def specs(names: Collection[str] | None = None, *switches: Mapping[str, bool] | None) -> tuple[ToolSpec, ...]:
+    """The tools as a model sees them: those named (None: all), less those that any of the switches turn off.
 
-    A switch is a name or a pattern like `*`; the last that fits counts.
+    A switch is a name or a pattern like `*`; of one set the last that fits counts.
     """
     return tuple(
-        spec for spec in _specs() if (names is None or spec.name in names) and _is_on(spec.name, switches or {})
+        spec
+        for spec in _specs()
+        if (names is None or spec.name in names) and all(_is_on(spec.name, each or {}) for each in switches)
     )
 
 

@@ -10,7 +10,7 @@ from markupsafe import escape
 from app import live, slots
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.approvals import events, presets, service
+from app.approvals import events, service
 from app.approvals.service import Ask
 from app.projects import service as projects
 from app.sessions import service as sessions
@@ -28,7 +28,8 @@ WORDS = {
 @slots.fill("composer")
 def fill_composer(_actor: Actor, _directory: str) -> dict[str, Any]:
     """The presets, by what an agent asks before."""
-    return {"presets": [{"id": name, "name": WORDS[name]} for name in presets.PRESETS], "preset": "ask"}
+    offered = [{"id": name, "name": WORDS[name]} for name in sessions.allowed_presets()]
+    return {"presets": offered, "preset": sessions.lowered_preset("ask")}
 
 
 @slots.fill("sessions.rows")
