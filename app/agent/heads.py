@@ -13,13 +13,10 @@ DEEPEST = 8
 _HEAD = re.compile(
     r"\A\ufeff?---[ \t]*\r?\n(?P<head>.*?)^---[ \t]*(?:\r?\n|\Z)(?P<body>.*)\Z", re.DOTALL | re.MULTILINE
 )
-_KEY = re.compile(
-    r"""(?P<key>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s"'\[\]{}#&!|>%@`,][^#]*?)\s*:(?:\s+(?P<rest>.*))?$"""
-)
+_QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')"""
+_KEY = re.compile(rf"""(?P<key>{_QUOTED}|[^\s"'\[\]{{}}#&!|>%@`,][^#]*?)\s*:(?:\s+(?P<rest>.*))?$""")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_FLOW = re.compile(
-    r"""\s*(?:(?P<mark>[\[\]{},:])|(?P<word>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\[\]{},:\s"'][^\[\]{},:]*))"""
-)
+_FLOW = re.compile(rf"""\s*(?:(?P<mark>[\[\]{{}},:])|(?P<word>{_QUOTED}|[^\[\]{{}},:\s"'][^\[\]{{}},:]*))""")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "yes": True, "no": False, "": None}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": ""}
 
@@ -166,7 +163,7 @@ def _scalar(text: str, *, plain: bool = False) -> Any:
 def _uncommented(text: str) -> str:
     """The value without a comment behind it."""
     if text[:1] in ('"', "'"):
-        found = re.match(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?:#.*)?$""", text)
+        found = re.match(rf"({_QUOTED})\s*(?:#.*)?$", text)
         return found[1] if found else text
     return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip()
 

@@ -126,7 +126,7 @@ def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
         return None
     begun = was or Mode(written.name, "", "", kind=written.kind)
     rules = begun.rules if trusted else tuple(rule for rule in begun.rules if rule.action != "allow")
-    temperature = given.get("temperature")
+    temperature = _warmth(given.get("temperature"))
     kind = given.get("mode")
     return replace(
         begun,
@@ -135,7 +135,7 @@ def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
         kind=cast("Kind", kind) if kind in ("primary", "subagent", "all") else begun.kind,
         hidden=given.get("hidden") is True or (begun.hidden and "hidden" not in given),
         model=_model(given) or begun.model,
-        temperature=float(temperature) if _is_warmth(temperature) else begun.temperature,
+        temperature=begun.temperature if temperature is None else temperature,
         switches={**begun.switches, **_switches(given.get("tools"), begun.switches, trusted=trusted)},
         rules=(*rules, *_rules(given.get("permission"), trusted=trusted)),
         source="user" if trusted else "project",
@@ -147,8 +147,9 @@ def _model(given: Mapping[str, Any]) -> tuple[str, str] | None:
     return (provider, model) if slash and provider and model and len(provider) <= 64 and len(model) <= 128 else None
 
 
-def _is_warmth(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= HOTTEST
+def _warmth(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= HOTTEST else None
 
 
 def _switches(given: Any, was: Mapping[str, bool], *, trusted: bool) -> dict[str, bool]:

@@ -109,7 +109,7 @@ def fill_composer(actor: Actor, directory: str) -> dict[str, Any]:
     models = [_option(one, info.id, info.name) for one in found for info in one.models[:SHOWN_MODELS]]
     if f"{provider}/{model}" not in {option["id"] for option in models}:
         models.insert(0, {"id": f"{provider}/{model}", "name": model, "provider": provider})
-    known = service.list_modes(actor, place) if place else []
+    known = service.list_modes(actor, place)
     return {
         "modes": [{"id": mode.name, "name": mode.name} for mode in known if mode.is_primary],
         "subagents": [mode.name for mode in known if mode.is_subagent and not mode.hidden],

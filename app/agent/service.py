@@ -94,10 +94,10 @@ def drain() -> None:
         hold.drain()
 
 
-def list_modes(actor: Actor, directory: Path) -> list[Mode]:
-    """The modes that sessions and subagents of a directory can work in."""
+def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
+    """The modes that sessions and subagents of a directory can work in; without one those that are built in."""
     accounts.require(actor, "settings:read")
-    return modes.of(directory)
+    return modes.of(directory) if directory else list(modes.MODES.values())
 
 
 def list_providers(actor: Actor, directory: Path | None = None) -> list[ProviderInfo]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,19 +12,17 @@ from typing import Any
 import pytest
 
 from app import create_app, db, dispatch, ids, server
+from app.accounts import service as accounts
 from app.actor import Actor
+from app.agent.providers import catalog
 from app.approvals import service as approvals
-from app.approvals.events import Asked
 from app.config import Config
 from app.dialects.mount import Cabin
-from app.events import service as events
-from app.sessions import events as told
 from app.sessions import models
 from app.sessions import service as sessions
 from app.sessions.service import Session
-from tests import postgres
 from tests.agent.talk import SECONDS, Talk, text_of
-from tests.agent.test_engine import BOTH, postgres_template, results, settings, store
+from tests.agent.test_engine import BOTH, postgres_template, settings, store
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_all
 from tests.model_server import Call, Fail, Gate, ModelServer, Say
@@ -36,23 +34,22 @@ def task(prompt: str, name: str = "general", **more: str) -> Call:
     return Call("task", {"description": "Look", "prompt": prompt, "subagent_type": name, **more})
 
 
-def tasked(prompt: str) -> str:
-    """A directive that hands the prompt, without directives of its own, to a subagent."""
-    return f"[[call task {json.dumps({'description': 'Look', 'prompt': prompt, 'subagent_type': 'general'})}]]"
-
-
 class ByPrompt:
     """Answers each session's model by the words of its prompt, whatever order the requests come in."""
 
     def __init__(self, server: ModelServer, **answers: list[list[Any]]) -> None:
         self.answers = answers
         self.asked: list[str] = []
+        self.said: list[str] = []
         self._usual = server.answer
         server.answer = self.answer  # type: ignore[method-assign]
 
     def answer(self, body: dict[str, Any], headers: dict[str, str], path: str) -> Any:
         said = [message for message in body["messages"] if message["role"] == "user"]
-        word = str(said[-1]["content"]).split()[0]
+        content = said[-1]["content"]
+        words = content if isinstance(content, str) else " ".join(str(part.get("text")) for part in content)
+        word = words.split()[0]
+        self.said.append(words)
         if word not in self.answers:
             return self._usual(body, headers, path)
         self.asked.append(word)
@@ -81,11 +78,8 @@ def eventually(holds: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + SECONDS
     while not (found := holds()):
         assert time.monotonic() < deadline, "it never came to hold"
-        dispatch_pause.wait(0.02)  # rows tell nobody that they changed
+        threading.Event().wait(0.02)  # rows tell nobody that they changed
     return found
-
-
-dispatch_pause = __import__("threading").Event()
 
 
 def until_waiting(talk: Talk) -> None:
@@ -159,7 +153,7 @@ def database_of_one(one_thread: Config) -> Iterator[Actor]:
     """Alice, on a running server of one thread."""
     create_app(one_thread)
     server.start_background(one_thread)
-    yield __import__("app.accounts.service", fromlist=["local_owner"]).local_owner()
+    yield accounts.local_owner()
     server.stop_background()
 
 
@@ -175,11 +169,10 @@ def test_subagents_of_one_step_work_at_the_same_time(talk: Talk, model_server: M
     assert second.reached.wait(SECONDS)
     until_waiting(talk)
     second.opened.set()
-    talk.until_tool("completed", "Two.")
-    assert [call["state"]["status"] for call in talk.tools()] == ["running", "completed"]
+    eventually(lambda: [call["state"]["status"] for call in talk.tools()] == ["running", "completed"])
     first.opened.set()
     talk.until_idle()
-    assert [word[:4] for word in results(model_server.requests[-1])] == ["One.", "Two."]
+    assert [call["state"]["output"][:4] for call in talk.tools()] == ["One.", "Two."]
 
 
 @BOTH
@@ -369,15 +362,17 @@ def test_a_rule_for_the_parents_session_holds_below_it(talk: Talk, model_server:
     assert talk.tools()[0]["state"]["status"] == "completed"
 
 
-def test_a_plan_has_no_subagent_that_edits(app: Cabin, alice: Actor, model_server: ModelServer, workspace: Path) -> None:
+def test_a_plan_has_no_subagent_that_edits(
+    app: Cabin, alice: Actor, model_server: ModelServer, workspace: Path
+) -> None:
     talk = Talk(alice, preset="auto", mode="plan")
-    edit = {"filePath": "shop/tax.py", "oldString": "RATE = 19", "newString": "RATE = 0"}
+    write = {"filePath": "new.txt", "content": "x"}
     ByPrompt(
         model_server,
         go=[[task("child: look")], [Say("Done.")]],
         **{
             "child:": [[task("grandchild: look")], [Say("Done too.")]],
-            "grandchild:": [[Call("edit", edit), Call("bash", {"command": "cat README.md"})], [Say("Tried.")]],
+            "grandchild:": [[Call("write", write), Call("bash", {"command": "cat README.md"})], [Say("Tried.")]],
         },
     )
     talk.ask("go on")
@@ -386,7 +381,7 @@ def test_a_plan_has_no_subagent_that_edits(app: Cabin, alice: Actor, model_serve
     calls = [p.data["state"] for m in sessions.transcript(alice, grandchild.id) for p in m.parts if p.type == "tool"]
     assert "edits nothing" in calls[0]["error"]
     assert calls[1]["status"] == "completed"
-    assert "RATE = 19" in (workspace / "shop/tax.py").read_text()
+    assert not (workspace / "new.txt").exists()
 
 
 def test_what_the_prompt_switched_off_is_off_below_it(talk: Talk, model_server: ModelServer) -> None:
@@ -439,8 +434,6 @@ def test_a_subagent_is_gone_on_with_by_its_task_id(talk: Talk, model_server: Mod
 def test_the_cost_of_subagents_stands_beside_the_parents(
     talk: Talk, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.agent.providers import catalog
-
     monkeypatch.setattr(catalog, "cost", lambda *_: 0.25)
     ByPrompt(
         model_server,
@@ -468,15 +461,16 @@ def test_what_a_subagent_changed_is_in_its_parents_checkpoint(
     assert sessions.get(alice, talk.id).files == 1
 
 
-def test_a_client_sees_the_children_of_a_session(app: Cabin, call: Caller, alice: Actor, model_server: ModelServer) -> None:
+def test_a_client_sees_the_children_of_a_session(
+    app: Cabin, call: Caller, alice: Actor, model_server: ModelServer
+) -> None:
     """As OpenCode's SDK does it: a session, a prompt that names a subagent, the children, their messages."""
-    by = ByPrompt(model_server, Use=[[task("child: look")], [Say("Told.")]], **{"child:": [[Say("Seen.")]]})
+    by = ByPrompt(model_server, go=[[task("child: look")], [Say("Told.")]], **{"child:": [[Say("Seen.")]]})
     session = call.post("/opencode/session", {"title": "Parent"}).json
-    parts = [{"type": "text", "text": "Use it"}, {"type": "agent", "name": "general"}]
-    by.answers["Call"] = by.answers["Use"]
+    parts = [{"type": "text", "text": "go on with"}, {"type": "agent", "name": "general"}]
     answer = call.post(f"/opencode/session/{session['id']}/message", {"parts": parts}).json
     assert answer["parts"][1]["text"] == "Told."
-    assert "'general'" in json.dumps(model_server.requests[0]) if model_server.requests else True
+    assert "task tool" in by.said[0]
     found = call.get(f"/opencode/session/{session['id']}/children").json
     check_all("Session", found)
     assert [one["parentID"] for one in found] == [session["id"]]

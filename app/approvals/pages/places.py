@@ -47,7 +47,10 @@ def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
     """The asks of a session by call, those of its subagents, and the first that waits."""
     found = service.of_session(actor, session.id) if accounts.may(actor, "approvals:read") else []
     waits = [ask for ask in found if ask.state == "waiting"]
+    now = sessions.lowered_preset(session.preset)
     return {
+        "preset_now": now,
+        "preset_lowered": WORDS[now] if now != session.preset else "",
         "asks": _by_call(found, session),
         "loose": [ask for ask in waits if ask.session_id != session.id],
         "waits": waits[0] if waits else None,

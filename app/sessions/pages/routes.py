@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request, url_for
@@ -71,11 +72,11 @@ def show(session_id: str) -> Response:
     session = service.get(actor, session_id)
     messages = service.transcript(actor, session_id)
     part, earlier = _part(session, messages)
-    offered = shown.composer(actor, session.directory)
+    offered = shown.with_mode(session, shown.composer(actor, session.directory))
     return web.page(
         "sessions/show.html",
         **shown.context(actor, shown.with_model(session, offered)),
-        **offered,
+        **{**offered, "subagents": shown.subagents(actor, session, part)},
         messages=part,
         earlier=earlier,
         watch=shown.watch(session),
@@ -107,9 +108,12 @@ def create() -> Response:
     text = _words()
     project = projects.get(actor, web.form("project")) if web.form("project") else None
     place = projects.resolve(actor, project.root if project else None)
-    chosen = _chosen(actor, str(place.directory))
+    offered = shown.composer(actor, str(place.directory))
+    chosen = _chosen(offered)
+    if "mode" in chosen and offered.get("model") == _model_of(chosen):
+        chosen = _without_model(chosen)
     session = service.create(actor, place, **chosen)
-    service.send(actor, session.id, [{"type": "text", "text": text}])
+    service.send(actor, session.id, shown.prompt(text, offered))
     return web.back(url_for("sessions.show", session_id=session.id))
 
 
@@ -135,11 +139,24 @@ def abort(session_id: str) -> Response:
 
 
 def _prompt(actor: Actor, session: Session, text: str) -> None:
-    chosen = _chosen(actor, session.directory)
+    offered = shown.with_mode(session, shown.composer(actor, session.directory))
+    chosen = _chosen(offered)
     preset = chosen.pop("preset", "")
     if preset and preset != session.preset:
         service.update(actor, session.id, preset=preset)
-    service.send(actor, session.id, [{"type": "text", "text": text}], **chosen)
+    shown_model = _model_of(shown.with_model(session, offered).plain())
+    if chosen.get("mode", session.mode) != session.mode and shown_model == _model_of(chosen):
+        chosen = _without_model(chosen)
+    service.send(actor, session.id, shown.prompt(text, offered), **chosen)
+
+
+def _model_of(chosen: Mapping[str, Any]) -> str:
+    return f"{chosen.get('provider')}/{chosen.get('model')}"
+
+
+def _without_model(chosen: dict[str, Any]) -> dict[str, Any]:
+    """A model that nobody picked, because it stood there already, gives way to that of a mode newly chosen."""
+    return {name: value for name, value in chosen.items() if name not in ("provider", "model")}
 
 
 def _words() -> str:
@@ -149,9 +166,8 @@ def _words() -> str:
     return text
 
 
-def _chosen(actor: Actor, directory: str) -> dict[str, Any]:
+def _chosen(offered: dict[str, Any]) -> dict[str, Any]:
     """Mode, provider, model and preset of the form, checked; what was left out stays out."""
-    offered = shown.composer(actor, directory)
     found: dict[str, str] = {}
     for name in ("mode", "preset"):
         value = web.form(name)

@@ -73,10 +73,11 @@ def begin_subagent(hold: Hold, part: Part, errand: Errand) -> Part:
         rows.insert_message(connection, prompt, child)
         chosen = {"mode": errand.mode, "provider": errand.provider, "model": errand.model}
         runs.queue(connection, child, prompt, **chosen, parent_run=hold.run_id)
-        rows.change(connection, child, state=child.state if child.is_busy else "queued", **chosen)
-        state = part.data["state"]
-        state = {**state, "metadata": {**state.get("metadata", {}), "sessionId": child.id}}
-        begun = Part(part.id, part.message_id, part.session_id, part.type, {**part.data, "state": state})
+        state = child.state if child.is_busy else "queued"
+        rows.change(connection, child, touch=True, state=state, **chosen)
+        call = part.data["state"]
+        call = {**call, "metadata": {**call.get("metadata", {}), "sessionId": child.id}}
+        begun = Part(part.id, part.message_id, part.session_id, part.type, {**part.data, "state": call})
         return journal.save_part(hold, begun, act=f"subagent: {errand.title}")
 
 
