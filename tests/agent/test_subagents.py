@@ -304,11 +304,11 @@ def test_stopping_the_parent_stops_all_below_it(talk: Talk, model_server: ModelS
     [grandchild] = sessions.children(talk.actor, first.id)
     assert sessions.abort(talk.actor, talk.id)
     talk.until_idle()
-    gate.opened.set()
     for session in (first, second, grandchild):
         eventually(lambda session=session: run_of(session.id).state == "aborted")
         assert sessions.get(talk.actor, session.id).state == "idle"
     eventually(lambda: approvals.waiting(talk.actor) == [])
+    gate.opened.set()
     assert {call["state"]["status"] for call in talk.tools()} == {"error"}
 
 
