@@ -12,6 +12,7 @@ from app.errors import Invalid
 PREFIX = "SIGNALCABIN_"
 DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
 LOOPBACK = ("127.0.0.1", "::1")
+PRESETS = ("read-only", "ask", "accept-edits", "auto")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Config:
     client_waits: tuple[float, float, float] = (10, 20, 30)
     query_password: bool = False
     codebuddy_auth: str = ""
+    preset_ceiling: str = "auto"
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -135,6 +137,7 @@ class Config:
             client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
             query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),
             codebuddy_auth=environ.get("CODEBUDDY_GATEWAY_AUTH", "").strip().lower(),
+            preset_ceiling=_one_of("PRESET_CEILING", get("PRESET_CEILING") or "auto", PRESETS),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()
 

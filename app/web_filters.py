@@ -196,6 +196,15 @@ def blocks(text: str | None) -> list[Markup]:
     ]
 
 
+def ending(text: str | None, room: int = 600) -> str:
+    """The end of a text: whole lines where some fit into the room, in characters."""
+    text = (text or "").strip()
+    if len(text) <= room:
+        return text
+    rest = text[-room:]
+    return "…" + (rest.partition("\n")[2] or rest)
+
+
 def sgr(text: str | None) -> Markup:
     """Terminal output as markup: colours become classes, other sequences go, bidi controls are shown."""
     text = ESCAPES.sub("", (text or "").replace("\r\n", "\n"))
@@ -334,6 +343,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "pretty": pretty,
     "markdown": markdown,
     "blocks": blocks,
+    "ending": ending,
     "sgr": sgr,
     "hunks": web_diff.hunks,
 }

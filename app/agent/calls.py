@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import endings, loops, modes, network, space, tools
+from app.agent import endings, loops, modes, network, space, subagents, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
 from app.agent.events import FileEdited
-from app.agent.tools import Prepared, Result, ToolContext, ToolError
+from app.agent.tools import Prepared, Result, ToolContext, ToolError, task
 from app.approvals import service as approvals
-from app.approvals.service import Limits
+from app.approvals.service import Limits, Rule
 from app.checkpoints import service as checkpoints
 from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
@@ -27,14 +27,14 @@ from app.projects import service as projects
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message, Part
 
-CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch"})
+CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch", task.NAME})
 REJECTED = "The person rejected this call."
 STALE = "Not run: the files changed after this was approved, and it would do something else now. Look at them again."
 _logger = logging.getLogger(__name__)
 
 
 class Waiting(Exception):
-    """A person must answer first."""
+    """A person must answer first, or a subagent must end."""
 
 
 @dataclass
@@ -45,26 +45,40 @@ class Outcome:
     may_have_changed: bool = False
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What this turn permits: limits, the rules of its mode and of those above it, the tools its prompt switches."""
+
+    limits: Limits
+    rules: tuple[Rule, ...]
+    switches: dict[str, bool] | None
+
+
 def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
-    """Run the step's calls in order; `transcript` says what was read before."""
+    """Run the step's calls in order, subagents at the same time; `transcript` says what was read before."""
     outcome = Outcome()
     pending = [part for part in message.parts if part.type == "tool"]
     if not pending:
         return outcome
-    context, limits = _context(hold, [*transcript, message]), _limits(hold, transcript)
+    context, frame = _context(hold, [*transcript, message]), _frame(hold, transcript)
     looping = loops.found(hold.run.message_id, [*transcript, message])
     space.begin(hold)
+    goes_on = False
     for part in pending:
         hold.raise_if_cancelled()
         status = part.data["state"]["status"]
         if status == "pending":
-            _decide_and_run(hold, context, limits, part, outcome, is_loop=part.id in looping)
+            goes_on |= _decide_and_run(hold, context, frame, part, outcome, is_loop=part.id in looping)
         else:
             outcome.may_have_changed |= tools.named(part.data["tool"]) in CHANGING
             # A step that is gone on with after its last rejection must not forget that it stops the turn.
             outcome.stopped |= part.data["state"].get("error") == REJECTED
-        if status == "running":
+        if status == "running" and subagents.is_begun(part):
+            goes_on |= not subagents.collect(hold, context, part)
+        elif status == "running":
             _interrupt(hold, part)
+    if goes_on:
+        raise Waiting
     return outcome
 
 
@@ -93,53 +107,71 @@ def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None
     sessions.save_message(hold, message, completed=True)
 
 
-def _limits(hold: Hold, transcript: list[Message]) -> Limits:
+def _frame(hold: Hold, transcript: list[Message]) -> Frame:
     """What this turn permits at most: a call of a tool that the model was not offered is denied too."""
-    mode = modes.get(hold.run.mode)
+    mode, above = modes.get(hold.run.mode, hold.session.directory), subagents.modes_above(hold)
     prompt = next(message for message in transcript if message.id == hold.run.message_id)
-    offered = tools.specs(mode.tools, prompt.data.get("tools"))
-    return approvals.limits_of(mode.name, [spec.name for spec in offered])
+    switches = prompt.data.get("tools")
+    offered = tools.specs(mode.tools, mode.switches, switches)
+    limits = approvals.limits_of(mode.base, *(one.base for one in above), tools=[spec.name for spec in offered])
+    # What is allowed to a mode is not allowed to the subagents it calls; what it is denied, they are too.
+    narrowing = (rule for one in above for rule in one.rules if rule.action != "allow")
+    return Frame(limits, (*narrowing, *mode.rules), switches)
 
 
 def _decide_and_run(
-    hold: Hold, context: ToolContext, limits: Limits, part: Part, outcome: Outcome, *, is_loop: bool
-) -> None:
-    """One pending call: refused, waited for, or run."""
+    hold: Hold, context: ToolContext, frame: Frame, part: Part, outcome: Outcome, *, is_loop: bool
+) -> bool:
+    """One pending call: refused, waited for, or run; True if a subagent goes on with it."""
     if outcome.stopped:
         _fail(hold, part, "Not run: an earlier call of this step was rejected.")
-        return
+        return False
     name, given = tools.named(part.data["tool"]), part.data["state"]["input"]
     if tools.find(name) is None:
-        _tell_invalid(hold, part, limits.tools or ())
-        return
+        _tell_invalid(hold, part, frame.limits.tools or ())
+        return False
     try:
         prepared = tools.prepare(name, context, given)
     except ToolError as wrong:
         _fail(hold, part, str(wrong))
-        return
+        return False
     call = approvals.Call(name, given, part.data["callID"], part.message_id, part.id, prepared.metadata)
     asked = approvals.verdict(hold, call)
     if asked is None:
-        asked = _ask_if_needed(hold, limits, part, call, prepared, is_loop=is_loop)
+        asked = _ask_if_needed(hold, frame, part, call, prepared, is_loop=is_loop)
         if asked == "denied":
-            return
+            return False
     if asked is not None:
         if asked.state == "waiting":
             raise Waiting
         if not asked.is_allowed:
             outcome.stopped = _refuse(hold, part, asked)
-            return
+            return False
         if asked.metadata.get("diff") != prepared.metadata.get("diff"):
             _fail(hold, part, STALE)
-            return
+            return False
         context = replace(context, answers=asked.answers or None)
     outcome.may_have_changed |= name in CHANGING
+    if name == task.NAME:
+        return _hand_over(hold, context, part, prepared, frame)
     _run(hold, context, part, prepared)
+    return False
 
 
-def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: Prepared, *, is_loop: bool) -> Any:
+def _hand_over(hold: Hold, context: ToolContext, part: Part, prepared: Prepared, frame: Frame) -> bool:
+    """Begin a call's subagent; False if it cannot be, which the model is told."""
+    checkpoints.before(hold, part.message_id, part.id)
+    try:
+        subagents.begin(hold, context, part, prepared, frame.switches)
+    except ToolError as wrong:
+        _fail(hold, part, str(wrong))
+        return False
+    return True
+
+
+def _ask_if_needed(hold: Hold, frame: Frame, part: Part, call: Any, prepared: Prepared, *, is_loop: bool) -> Any:
     """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
-    decision = approvals.decide(hold, call, limits=limits, roots=tools.roots(call.tool))
+    decision = approvals.decide(hold, call, given=frame.rules, limits=frame.limits, roots=tools.roots(call.tool))
     if decision.action == "deny":
         _fail(hold, part, f"Not allowed here: {decision.why}")
         return "denied"
@@ -150,7 +182,9 @@ def _ask_if_needed(hold: Hold, limits: Limits, part: Part, call: Any, prepared: 
         again = approvals.repeated(call)
         if asked := approvals.verdict(hold, again):
             return asked
-        return _ask_if_needed(hold, approvals.limits_of(""), part, again, prepared, is_loop=False)
+        return _ask_if_needed(
+            hold, replace(frame, limits=approvals.limits_of("")), part, again, prepared, is_loop=False
+        )
     if decision.action == "allow":
         return None
     _show_pending(hold, part, prepared)

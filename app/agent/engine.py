@@ -105,16 +105,21 @@ def _resume(hold: Hold) -> tuple[Message | None, list[Message]]:
 def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Message]]:
     """Stream one answer of the model into a new message; returns it whole, and the transcript before it."""
     run, session = hold.run, hold.session
-    mode = modes.get(run.mode)
+    mode = modes.get(run.mode, session.directory)
     prompt = next(m for m in transcript if m.id == run.message_id)
     directory = Path(session.directory)
     request = Request(
         model=run.model,
         system=prompts.system(
-            mode, directory, prompt.data.get("system"), instructions.of(hold.actor, session, mode.name)
+            mode,
+            directory,
+            prompt.data.get("system"),
+            instructions.of(hold.actor, session, mode.name),
+            modes.of(directory),
         ),
         messages=conversation.turns(transcript, run.provider, run.model),
-        tools=tools.specs(mode.tools, prompt.data.get("tools"), directory),
+        tools=tools.specs(mode.tools, mode.switches, prompt.data.get("tools"), directory=directory),
+        options=mode.options,
     )
     with db.transaction():
         message = _begin(hold)

@@ -1,6 +1,8 @@
 """The head of a Markdown file: YAML between two lines of dashes, then the body.
 
-Many such heads are no strict YAML: a description with a colon in it is read as the text that was meant.
+Many such heads are no strict YAML: a description with a colon in it is read as the text that was meant. A head is
+data: no tags, no aliases, nothing deep. What cannot be read is told apart from what is not there, because a file that
+meant to forbid something must not count as one that forbids nothing.
 """
 
 from __future__ import annotations
@@ -12,18 +14,36 @@ from typing import Any
 import yaml
 
 LARGEST = 64 * 1024
-_LINE = re.compile(r"^([A-Za-z_][\w-]*):[ \t]+([^\s'\"\[{|>&*!%@`#].*)$", re.MULTILINE)
+DEEPEST = 8
+_LINE = re.compile(r"^([A-Za-z_][\w-]*):[ \t]+([^\s'\"\[{|>&*!%@`#][^\n]*)$", re.MULTILINE)
 
 
-def split(text: str) -> tuple[dict[str, Any], str]:
-    """The keys of the head and the body; no keys if there is no head, or one that nobody can read."""
+class _Loader(yaml.SafeLoader):
+    """Plain data only."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose what is no alias, and not too deep."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("no aliases")
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise yaml.YAMLError("too deep")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+def split(text: str) -> tuple[dict[str, Any], str] | None:
+    """The keys of the head and the body; no keys without a head, None for a head that nobody can read."""
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
     if lines[0].rstrip() != "---":
-        return {}, text
+        return {}, text.strip()
     end = next((place for place, line in enumerate(lines[1:], 1) if line.rstrip() in ("---", "...")), None)
-    if end is None:
-        return {}, text
-    return _read("\n".join(lines[1:end])), "\n".join(lines[end + 1 :]).strip("\n")
+    head = None if end is None else _read("\n".join(lines[1:end]))
+    return None if head is None else (head, "\n".join(lines[(end or 0) + 1 :]).strip())
 
 
 def text_of(head: dict[str, Any], key: str) -> str:
@@ -32,17 +52,19 @@ def text_of(head: dict[str, Any], key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _read(head: str) -> dict[str, Any]:
+def _read(head: str) -> dict[str, Any] | None:
     if len(head) > LARGEST:
-        return {}
+        return None
     for spelling in (head, _LINE.sub(_quoted, head)):
         try:
-            found = yaml.safe_load(spelling)
+            found = yaml.load(spelling, _Loader)  # noqa: S506 - a SafeLoader that takes less
         except (yaml.YAMLError, ValueError, RecursionError):
             continue
-        return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
-    return {}
+        if found is None:
+            return {}
+        return {str(key): value for key, value in found.items()} if isinstance(found, dict) else None
+    return None
 
 
 def _quoted(line: re.Match[str]) -> str:
-    return f"{line[1]}: {json.dumps(line[2].rstrip(), ensure_ascii=False)}"
+    return f"{line[1]}: {json.dumps(line[2].rstrip(), ensure_ascii=False)}" if ": " in line[2] else line[0]

@@ -1,23 +1,66 @@
-"""Modes: the roles an agent can work in, each with its own words and tools."""
+"""Modes: the roles an agent can work in, each with its own words and tools; built in, or written in files.
+
+Who runs the server writes modes into OpenCode's configuration: they are trusted. A project's come with its
+repository, from anywhere: they may choose words, a model and fewer tools, and forbid or have asked more, but never
+let anything run without asking. A mode that both write keeps nothing of what it was allowed.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, cast
 
+from app.agent import mode_files
+from app.approvals.service import Rule
 from app.errors import Invalid
+
+Kind = Literal["primary", "subagent", "all"]
+ACTIONS = ("allow", "ask", "deny")
+HOTTEST = 2.0
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A role: what it is for, what the model is told, and which tools it has (None: all)."""
+    """A role: what it is for, what the model is told, and which tools it has (None: all).
+
+    `base` is the built-in mode it stands on, whose limits it keeps; `switches` turn tools off by name or pattern;
+    `rules` say what runs, is asked or denied; `model` is (provider, model); `source` is where it was written.
+    """
 
     name: str
     description: str
     role: str
     tools: tuple[str, ...] | None = None
+    kind: Kind = "primary"
+    base: str = ""
+    hidden: bool = False
+    model: tuple[str, str] | None = None
+    temperature: float | None = None
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    source: Literal["", "user", "project"] = ""
+
+    @property
+    def is_subagent(self) -> bool:
+        """Whether the task tool may call it."""
+        return self.kind != "primary"
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether a person may choose it for a session."""
+        return self.kind != "subagent" and not self.hidden
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What goes to the model's server beside the conversation."""
+        return {} if self.temperature is None else {"temperature": self.temperature}
 
 
-READING = ("read", "grep", "glob", "list", "bash", "webfetch", "todowrite", "todoread", "question", "skill")
+READING = (
+    "read", "grep", "glob", "list", "bash", "webfetch", "todowrite", "todoread", "question", "skill", "task",
+)  # fmt: skip
 
 MODES = {
     "build": Mode(
@@ -25,19 +68,124 @@ MODES = {
         "Works on the task: reads, edits and runs commands, asking where the rules say so.",
         "You carry the task through: look before you change, keep changes small, run the tests that cover them, "
         "and finish with a short account of what you did and what you saw.",
+        base="build",
     ),
     "plan": Mode(
         "plan",
         "Reads and thinks, changes nothing: ends with a plan.",
-        "You change nothing. Read what you need, then answer with a plan: the steps, the files they touch, "
-        "how each will be checked, and what is uncertain.",
+        "You change nothing, and neither may a subagent of yours. Read what you need, then answer with a plan: the "
+        "steps, the files they touch, how each will be checked, and what is uncertain.",
         READING,
+        base="plan",
+    ),
+    "general": Mode(
+        "general",
+        "Researches a question or carries out work of several steps on its own, and answers with what came of it.",
+        "You are a subagent: another agent gave you this task and reads nothing but your last message. Carry the task "
+        "through on your own, ask people only what you cannot find out, and end with all that was asked for.",
+        kind="subagent",
+        base="general",
     ),
 }
 
 
-def get(name: str) -> Mode:
-    """The mode of this name; Invalid names those there are."""
-    if name not in MODES:
-        raise Invalid(f"There is no mode {name!r}; there are {', '.join(MODES)}.", "mode")
-    return MODES[name]
+def of(directory: Path | str) -> list[Mode]:
+    """The modes of a directory: built-in ones first, then those of files by name."""
+    found = dict(MODES)
+    for written in mode_files.found(Path(directory)):
+        mode = _changed(found.get(written.name), written)
+        if mode is not None:
+            found[written.name] = mode
+        elif written.name != "build":  # there is always the mode that sessions begin in
+            found.pop(written.name, None)
+    return list(found.values())
+
+
+def find(name: str, directory: Path | str) -> Mode | None:
+    """The mode of this name in a directory, if there is one."""
+    return next((mode for mode in of(directory) if mode.name == name), None)
+
+
+def get(name: str, directory: Path | str) -> Mode:
+    """The mode of this name in a directory; Invalid names those there are."""
+    found = of(directory)
+    for mode in found:
+        if mode.name == name:
+            return mode
+    names = ", ".join(mode.name for mode in found if not mode.hidden)
+    raise Invalid(f"There is no mode {name!r}; there are {names}.", "mode")
+
+
+def model_of(name: str, directory: str) -> tuple[str, str]:
+    """The (provider, model) that a mode names, empty if it names none; Invalid if there is no such mode."""
+    return get(name, directory).model or ("", "")
+
+
+def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
+    """A mode as a file writes it, over what there was of that name; None if the file takes it away."""
+    given, trusted = written.given, written.trusted
+    if given.get("disable") is True:
+        return None
+    begun = was or Mode(written.name, "", "", kind=written.kind)
+    rules = begun.rules if trusted else tuple(rule for rule in begun.rules if rule.action != "allow")
+    temperature = _warmth(given.get("temperature"))
+    kind = given.get("mode")
+    return replace(
+        begun,
+        description=_text(given, "description")[:1000] or begun.description,
+        role=_text(given, "prompt") or begun.role,
+        kind=cast("Kind", kind) if kind in ("primary", "subagent", "all") else begun.kind,
+        hidden=given.get("hidden") is True or (begun.hidden and "hidden" not in given),
+        model=_model(given) or begun.model,
+        temperature=begun.temperature if temperature is None else temperature,
+        switches={**begun.switches, **_switches(given.get("tools"), begun.switches, trusted=trusted)},
+        rules=(*rules, *_rules(given.get("permission"), trusted=trusted)),
+        source="user" if trusted else "project",
+    )
+
+
+def _model(given: Mapping[str, Any]) -> tuple[str, str] | None:
+    provider, slash, model = _text(given, "model").partition("/")
+    return (provider, model) if slash and provider and model and len(provider) <= 64 and len(model) <= 128 else None
+
+
+def _warmth(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= HOTTEST else None
+
+
+def _switches(given: Any, was: Mapping[str, bool], *, trusted: bool) -> dict[str, bool]:
+    """The tools that a file turns on or off; a project's file turns none back on."""
+    if isinstance(given, list):
+        given = {"*": False, **{name: True for name in given if isinstance(name, str)}}
+    if not isinstance(given, dict):
+        return {}
+    told = {str(name): value for name, value in given.items() if isinstance(value, bool)}
+    return told if trusted or not was else {name: value for name, value in told.items() if not value}
+
+
+def _rules(given: Any, *, trusted: bool) -> Iterable[Rule]:
+    """The rules of a file's `permission`: an action, or an action for each pattern, by tool."""
+    if isinstance(given, str):
+        given = {"*": given}
+    for tool, said in given.items() if isinstance(given, dict) else ():
+        patterns = said if isinstance(said, dict) else {"*": said}
+        yield from _of_tool(str(tool), patterns, trusted=trusted)
+
+
+def _of_tool(tool: str, patterns: Mapping[Any, Any], *, trusted: bool) -> Iterable[Rule]:
+    """In a project's file `allow` grants nothing: it is an exception to the denials before it, which asks."""
+    layer, is_narrowed = ("server" if trusted else "project"), False
+    for pattern, action in patterns.items():
+        if action not in ACTIONS:
+            continue
+        if trusted or action != "allow":
+            yield Rule(tool, str(pattern), action, layer)
+        elif is_narrowed:
+            yield Rule(tool, str(pattern), "ask", layer)
+        is_narrowed |= action != "allow"
+
+
+def _text(given: Mapping[str, Any], key: str) -> str:
+    value = given.get(key)
+    return value.strip() if isinstance(value, str) else ""

@@ -38,7 +38,8 @@ def all_providers(actor: Actor) -> dict[str, Any]:
 @door.get("/agent")
 def agents(actor: Actor) -> list[dict[str, Any]]:
     """The modes, which OpenCode calls agents."""
-    return [_agent(mode) for mode in service.list_modes(actor)]
+    place = projects.resolve(actor, opencode.directory())
+    return [_agent(mode) for mode in service.list_modes(actor, place.directory)]
 
 
 @door.get("/config")
@@ -64,7 +65,8 @@ def _config(actor: Actor, directory: Path | None) -> dict[str, Any]:
         "mode": {},
         "command": {},
         "agent": {
-            mode.name: {"description": mode.description, "mode": "primary"} for mode in service.list_modes(actor)
+            mode.name: {"description": mode.description, "mode": mode.kind}
+            for mode in service.list_modes(actor, directory)
         },
         "provider": {
             one.id: {"name": one.name, "models": {m.id: {"name": m.name} for m in one.models}}
@@ -126,17 +128,36 @@ def _model(provider: ProviderInfo, model: ModelInfo) -> dict[str, Any]:
 
 
 def _agent(mode: Mode) -> dict[str, Any]:
-    edits = "deny" if mode.name == "plan" else "ask"
-    return {
+    shape: dict[str, Any] = {
         "name": mode.name,
         "description": mode.description,
-        "mode": "primary",
-        "builtIn": True,
-        "native": True,
-        "permission": {"edit": edits, "bash": {"*": "ask"}, "webfetch": "ask"},
+        "mode": mode.kind,
+        "builtIn": not mode.source,
+        "native": not mode.source,
+        "permission": _permission(mode),
         "options": {},
-        "tools": dict.fromkeys(mode.tools or (), True),
+        "tools": {**dict.fromkeys(mode.tools or (), True), **mode.switches},
     }
+    if mode.source and mode.role:
+        shape["prompt"] = mode.role
+    if mode.model:
+        shape["model"] = {"providerID": mode.model[0], "modelID": mode.model[1]}
+    if mode.temperature is not None:
+        shape["temperature"] = mode.temperature
+    if mode.hidden:
+        shape["hidden"] = True
+    return shape
+
+
+def _permission(mode: Mode) -> dict[str, Any]:
+    """What a mode lets run, in the object form that both generations read: ask is what the session's preset says."""
+    edits = "deny" if mode.base == "plan" else "ask"
+    found: dict[str, dict[str, str]] = {"edit": {"*": edits}, "bash": {"*": "ask"}, "webfetch": {"*": "ask"}}
+    for rule in mode.rules:
+        for tool in found if rule.tool == "*" else (rule.tool,) if rule.tool in found else ():
+            if not (tool == "edit" and edits == "deny"):
+                found[tool][rule.pattern] = rule.action
+    return {"edit": found["edit"]["*"], "bash": found["bash"], "webfetch": found["webfetch"]["*"]}
 
 
 @opencode.encodes(events.FileEdited)

@@ -109,8 +109,14 @@ def fill_composer(actor: Actor, directory: str) -> dict[str, Any]:
     models = [_option(one, info.id, info.name) for one in found for info in one.models[:SHOWN_MODELS]]
     if f"{provider}/{model}" not in {option["id"] for option in models}:
         models.insert(0, {"id": f"{provider}/{model}", "name": model, "provider": provider})
-    modes = [{"id": mode.name, "name": mode.name} for mode in service.list_modes(actor)]
-    return {"modes": modes, "models": models, "mode": "build", "model": f"{provider}/{model}"}
+    known = service.list_modes(actor, place)
+    return {
+        "modes": [{"id": mode.name, "name": mode.name} for mode in known if mode.is_primary],
+        "subagents": [mode.name for mode in known if mode.is_subagent and not mode.hidden],
+        "models": models,
+        "mode": "build",
+        "model": f"{provider}/{model}",
+    }
 
 
 @slots.fill("session")

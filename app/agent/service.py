@@ -16,6 +16,7 @@ from app.agent.modes import Mode
 from app.agent.providers import catalog
 from app.agent.providers.catalog import ProviderInfo
 from app.agent.ticks import ticks
+from app.approvals import service as approvals
 from app.events import service as events
 from app.sessions import service as sessions
 from app.sessions.events import AbortAsked, SessionUpdated
@@ -53,10 +54,17 @@ def advance(run_id: str) -> None:
                 del _held[run_id]
 
 
+@dispatch.actor("agent.go_on")
+def go_on(run_id: str) -> None:
+    """A subagent ended: the run that waits for it goes on."""
+    sessions.go_on(run_id)
+
+
 @dispatch.every(2.0)
 def sweep() -> None:
     """Find what a lost message or a dead process left behind."""
     sessions.end_lost_leases()
+    sessions.requeue_left(approvals.is_waiting)
     for run_id in sessions.queued():
         dispatch.wake("agent.advance", run_id)
 
@@ -67,7 +75,7 @@ def start(*, hears_of_work: bool = False) -> None:
     A process without a web hears of queued runs through the log; a serving one queued them itself.
     """
     _draining.clear()
-    sessions.register_modes(modes.get)
+    sessions.register_modes(modes.model_of)
     sessions.register_default_model(lambda directory: catalog.default_model(Path(directory)))
     events.listen(AbortAsked, _on_abort)
     network.start()
@@ -87,10 +95,10 @@ def drain() -> None:
         hold.drain()
 
 
-def list_modes(actor: Actor) -> list[Mode]:
-    """The modes a session can work in."""
+def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
+    """The modes that sessions and subagents of a directory can work in; without one those that are built in."""
     accounts.require(actor, "settings:read")
-    return list(modes.MODES.values())
+    return modes.of(directory) if directory else list(modes.MODES.values())
 
 
 def list_providers(actor: Actor, directory: Path | None = None) -> list[ProviderInfo]:

@@ -57,10 +57,11 @@ def _in_folder(top: Path, folder: str, *, of_project: bool) -> Iterator[Skill]:
 def _read(root: Root, folder: str, *, of_project: bool) -> Skill | None:
     """The skill in a folder; None if it has no SKILL.md, or one without a name and a description that can be used."""
     try:
-        head, body = front_matter.split(root.read_text(f"{folder}/{FILE}", LARGEST))
+        split = front_matter.split(root.read_text(f"{folder}/{FILE}", LARGEST))
         absolute = root.absolute(folder)
     except Problem:
         return None
+    head, body = split or ({}, "")
     name, description = front_matter.text_of(head, "name"), " ".join(front_matter.text_of(head, "description").split())
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME or not description:
         return None

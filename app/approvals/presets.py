@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from app.config import PRESETS
+
 Action = Literal["allow", "ask", "deny"]
 
-PRESETS = ("read-only", "ask", "accept-edits", "auto")
 READS = frozenset(("read", "list", "glob", "grep"))
 QUIET = frozenset(("todowrite", "todoread", "todo", "question", "task", "skill", "invalid"))
 LOOP = "doom_loop"  # not a tool: the wish to make the same call once more, and once more
@@ -28,6 +29,7 @@ class Limits:
     tools: frozenset[str] | None = None
 
 
+COMMANDS = ("none", "readers", "all")
 UNLIMITED = Limits()
 MODES: dict[str, Limits] = {
     "plan": Limits(edits=False, commands="readers"),
@@ -36,6 +38,16 @@ MODES: dict[str, Limits] = {
     "orchestrator": Limits(edits=False, commands="none"),
     "explore": Limits(edits=False, commands="readers"),
 }
+
+
+def meet(first: Limits, second: Limits) -> Limits:
+    """What both permit: the limits of a mode that works for another one."""
+    patterns = [limits.edit_pattern for limits in (first, second) if limits.edit_pattern]
+    pattern = patterns[0] if len(set(patterns)) == 1 else "".join(f"(?=.*(?:{each}))" for each in patterns)
+    lower = min(first.commands, second.commands, key=COMMANDS.index)
+    sets = [limits.tools for limits in (first, second) if limits.tools is not None]
+    tools = frozenset.intersection(*sets) if sets else None
+    return Limits(first.edits and second.edits, f"^{pattern}" if len(set(patterns)) > 1 else pattern, lower, tools)
 
 
 @dataclass(frozen=True)

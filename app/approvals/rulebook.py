@@ -12,14 +12,15 @@ from app.approvals import models
 from app.approvals.presets import Action
 from app.approvals.rules import LAYERS, Rule
 from app.approvals.things import StoredRule
+from app.sessions import service as sessions
 from app.sessions.service import Session
 
 RULES = models.rules
 
 
 def holding(connection: sa.Connection, session: Session) -> list[Rule]:
-    """The rules for a session, widest layer first, in each the oldest first; children have their parent's."""
-    family = [session.id, *([session.parent_id] if session.parent_id else [])]
+    """The rules for a session, widest layer first, in each the oldest first; subagents have those of all above."""
+    family = [session.id, *sessions.above(connection, session)]
     which = sa.or_(
         RULES.c.layer == "server",
         sa.and_(RULES.c.layer == "user", RULES.c.target == session.owner),

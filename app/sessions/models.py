@@ -109,6 +109,8 @@ runs = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("started", sa.BigInteger, nullable=True),
     sa.Column("ended", sa.BigInteger, nullable=True),
+    # The run that waits for this one, a subagent's; empty once it was told of the end.
+    sa.Column("parent_run", sa.String(40), nullable=True, index=True),
     sa.Index("run_session", "session_id", "id"),
     sa.Index("run_state", "state", "lease_until"),
     sa.Index(

@@ -114,6 +114,7 @@ class Run:
     created: int
     started: int | None
     ended: int | None
+    parent_run: str | None = None
 
 
 # The lock keeps a take-over out until the writes that this let pass are committed (SQLite has one writer anyway).

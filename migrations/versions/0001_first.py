@@ -319,9 +319,11 @@ def upgrade() -> None:
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.Column('started', sa.BigInteger(), nullable=True),
     sa.Column('ended', sa.BigInteger(), nullable=True),
+    sa.Column('parent_run', sa.String(length=40), nullable=True),
     sa.ForeignKeyConstraint(['session_id'], ['session.id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id')
     )
+    op.create_index(op.f('ix_run_parent_run'), 'run', ['parent_run'], unique=False)
     op.create_index('run_one_live', 'run', ['session_id'], unique=True, sqlite_where=sa.text("state IN ('running', 'waiting')"), postgresql_where=sa.text("state IN ('running', 'waiting')"))
     op.create_index('run_session', 'run', ['session_id', 'id'], unique=False)
     op.create_index('run_state', 'run', ['state', 'lease_until'], unique=False)

@@ -63,15 +63,16 @@ def test_no_key_is_told(call: Caller, scripted: ModelServer) -> None:
 def test_agents_are_the_modes(call: Caller) -> None:
     found = call.get("/opencode/agent").json
     check_all("Agent", found)
-    assert [one["name"] for one in found] == ["build", "plan"]
-    assert [one["permission"]["edit"] for one in found] == ["ask", "deny"]
+    assert [one["name"] for one in found] == ["build", "plan", "general"]
+    assert [one["permission"]["edit"] for one in found] == ["ask", "deny", "ask"]
+    assert [one["mode"] for one in found] == ["primary", "primary", "subagent"]
 
 
 def test_the_configuration_names_user_model_and_agents(call: Caller) -> None:
     found = call.get("/opencode/config").json
     assert found["username"]
     assert found["model"].count("/") >= 1
-    assert set(found["agent"]) == {"build", "plan"}
+    assert set(found["agent"]) == {"build", "plan", "general"}
     assert "demo" in found["provider"]
 
 

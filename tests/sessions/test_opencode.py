@@ -129,7 +129,9 @@ def test_pictures_files_and_agents_are_parts(call: Caller, session_id: str) -> N
     ]  # fmt: skip
     answer = ask(call, session_id, {"parts": parts, "noReply": True})
     check_message(answer)
-    assert [part["type"] for part in answer["parts"]] == ["text", "file", "agent"]
+    assert [part["type"] for part in answer["parts"]] == ["text", "file", "agent", "text"]
+    assert answer["parts"][3]["synthetic"]
+    assert "'plan'" in answer["parts"][3]["text"]
 
 
 def test_an_attached_file_of_the_machine_is_not_read(

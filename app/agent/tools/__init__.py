@@ -21,6 +21,7 @@ from app.agent.tools import (
     read,
     skill,
     spill,
+    task,
     todoread,
     todowrite,
     webfetch,
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 _MODULES = (
-    read, edit, multiedit, write, patch, bash, grep, glob, list_, webfetch, todowrite, todoread, question, skill,
+    read, edit, multiedit, write, patch, bash, grep, glob, list_, webfetch, todowrite, todoread, question, skill, task,
 )  # fmt: skip
 _TOOLS: dict[str, Tool[Any]] = {module.TOOL.name: module.TOOL for module in _MODULES}
 _ALSO = {name: tool.name for tool in _TOOLS.values() for name in tool.also_called}
@@ -76,15 +77,19 @@ def roots(name: str) -> tuple[str, ...]:
 
 def specs(
     names: Collection[str] | None = None,
-    switches: Mapping[str, bool] | None = None,
+    *switches: Mapping[str, bool] | None,
     directory: Path | None = None,
 ) -> tuple[ToolSpec, ...]:
-    """The tools as a model sees them: those named (None: all), less those that a switch turns off.
+    """The tools as a model sees them: those named (None: all), less those that any of the switches turn off.
 
-    A switch is a name or a pattern like `*`; the last that fits counts. For a directory the skills there are named
-    too, and without any there is no such tool.
+    A switch is a name or a pattern like `*`; of one set the last that fits counts. For a directory the skills there
+    are named too, and without any there is no such tool.
     """
-    chosen = (spec for spec in _specs() if (names is None or spec.name in names) and _is_on(spec.name, switches or {}))
+    chosen = (
+        spec
+        for spec in _specs()
+        if (names is None or spec.name in names) and all(_is_on(spec.name, each or {}) for each in switches)
+    )
     return tuple(chosen if directory is None else _with_skills(chosen, directory))
 
 

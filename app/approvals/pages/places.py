@@ -10,7 +10,7 @@ from markupsafe import escape
 from app import live, slots
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.approvals import events, presets, service
+from app.approvals import events, service
 from app.approvals.service import Ask
 from app.projects import service as projects
 from app.sessions import service as sessions
@@ -28,7 +28,8 @@ WORDS = {
 @slots.fill("composer")
 def fill_composer(_actor: Actor, _directory: str) -> dict[str, Any]:
     """The presets, by what an agent asks before."""
-    return {"presets": [{"id": name, "name": WORDS[name]} for name in presets.PRESETS], "preset": "ask"}
+    offered = [{"id": name, "name": WORDS[name]} for name in sessions.allowed_presets()]
+    return {"presets": offered, "preset": sessions.lowered_preset("ask")}
 
 
 @slots.fill("sessions.rows")
@@ -47,7 +48,10 @@ def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
     """The asks of a session by call, those of its subagents, and the first that waits."""
     found = service.of_session(actor, session.id) if accounts.may(actor, "approvals:read") else []
     waits = [ask for ask in found if ask.state == "waiting"]
+    now = sessions.lowered_preset(session.preset)
     return {
+        "preset_now": now,
+        "preset_lowered": WORDS[now] if now != session.preset else "",
         "asks": _by_call(found, session),
         "loose": [ask for ask in waits if ask.session_id != session.id],
         "waits": waits[0] if waits else None,

@@ -114,10 +114,6 @@ def store(hold: Hold, call: Call, values: dict[str, Any]) -> Ask:
 
 def _above(hold: Hold) -> str:
     """The sessions above a subagent's, so that its asks show there too."""
-    found: list[str] = []
-    parent = hold.session.parent_id
-    while parent and parent not in found and len(found) < 16:
-        found.append(parent)
-        known = sessions.get_many(hold.actor, [parent]).get(parent)
-        parent = known.parent_id if known else None
+    with db.read() as connection:
+        found = sessions.above(connection, hold.session)
     return "".join(f"/{each}" for each in found) + "/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request, url_for
@@ -73,11 +74,11 @@ def show(session_id: str) -> Response:
     messages, has_earlier = service.window(
         actor, session_id, before=request.args.get("before", ""), at=request.args.get("at", ""), limit=SHOWN
     )
-    offered = shown.composer(actor, session.directory)
+    offered = shown.with_mode(session, shown.composer(actor, session.directory))
     return web.page(
         "sessions/show.html",
         **shown.context(actor, shown.with_model(session, offered)),
-        **offered,
+        **{**offered, "subagents": shown.subagents(actor, session, messages)},
         messages=messages,
         earlier=url_for("sessions.show", session_id=session_id, before=messages[0].id) if has_earlier else "",
         watch=shown.watch(session),
@@ -109,10 +110,13 @@ def create() -> Response:
     text = _words()
     project = projects.get(actor, web.form("project")) if web.form("project") else None
     place = projects.resolve(actor, project.root if project else None)
-    chosen = _chosen(actor, str(place.directory))
+    offered = shown.composer(actor, str(place.directory))
+    chosen = _chosen(offered)
+    if "mode" in chosen and offered.get("model") == _model_of(chosen):
+        chosen = _without_model(chosen)
     worktree = text[:200].splitlines()[0] if web.form("where") == "worktree" else None
     session = service.create(actor, place, **chosen, worktree=worktree)
-    service.send(actor, session.id, _parts(text), mentions=True)
+    service.send(actor, session.id, _parts(text, offered), mentions=True)
     return web.back(url_for("sessions.show", session_id=session.id))
 
 
@@ -154,16 +158,29 @@ def abort(session_id: str) -> Response:
 
 
 def _prompt(actor: Actor, session: Session, text: str) -> None:
-    chosen = _chosen(actor, session.directory)
+    offered = shown.with_mode(session, shown.composer(actor, session.directory))
+    chosen = _chosen(offered)
     preset = chosen.pop("preset", "")
     if preset and preset != session.preset:
         service.update(actor, session.id, preset=preset)
-    service.send(actor, session.id, _parts(text), mentions=True, **chosen)
+    shown_model = _model_of(shown.with_model(session, offered).plain())
+    if chosen.get("mode", session.mode) != session.mode and shown_model == _model_of(chosen):
+        chosen = _without_model(chosen)
+    service.send(actor, session.id, _parts(text, offered), mentions=True, **chosen)
 
 
-def _parts(text: str) -> list[dict[str, Any]]:
-    """The text of the form and the files that were chosen or pasted with it."""
-    parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
+def _model_of(chosen: Mapping[str, Any]) -> str:
+    return f"{chosen.get('provider')}/{chosen.get('model')}"
+
+
+def _without_model(chosen: dict[str, Any]) -> dict[str, Any]:
+    """A model that nobody picked, because it stood there already, gives way to that of a mode newly chosen."""
+    return {name: value for name, value in chosen.items() if name not in ("provider", "model")}
+
+
+def _parts(text: str, offered: dict[str, Any]) -> list[dict[str, Any]]:
+    """The text of the form, with the subagents it names, and the files that were chosen or pasted with it."""
+    parts = shown.prompt(text, offered)
     for file in request.files.getlist("files"):
         if file.filename:
             data = base64.b64encode(file.stream.read()).decode()
@@ -180,9 +197,8 @@ def _words() -> str:
     return text
 
 
-def _chosen(actor: Actor, directory: str) -> dict[str, Any]:
+def _chosen(offered: dict[str, Any]) -> dict[str, Any]:
     """Mode, provider, model and preset of the form, checked; what was left out stays out."""
-    offered = shown.composer(actor, directory)
     found: dict[str, str] = {}
     for name in ("mode", "preset"):
         value = web.form(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +11,9 @@ from app import slots
 from app.actor import Actor
 from app.sessions import service
 from app.sessions.pages import rows
-from app.sessions.service import Message, Run, Session
+from app.sessions.service import Message, Run, Session, Subagent
+
+_MENTION = re.compile(r"(?<!\S)@([\w.-]*\w)")
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Figures:
     branch: str
     directory: str
     started_by: str
+    below: float = 0.0
     context: int = 0
     window: int | None = None
     cap: float | None = None
@@ -45,6 +50,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
         branch=rows.branch_of(session.directory),
         directory=session.directory,
         started_by=people.get(session.owner, "Somebody"),
+        below=service.cost_below(actor, session.id),
         context=(session.tokens or {}).get("context", 0),
         window=given.pop("window", None),
         sandbox=given.pop("sandbox", ""),
@@ -62,6 +68,20 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
     }
 
 
+def subagents(actor: Actor, session: Session, messages: Iterable[Message]) -> dict[str, Subagent]:
+    """The subagents that work for these messages now, by the ids of their sessions."""
+    working = any(child_of(part.plain()) for message in messages for part in message.parts)
+    return service.subagents(actor, session.id) if working else {}
+
+
+def child_of(part: Mapping[str, Any]) -> str:
+    """The session of the subagent that works on a call; "" for a part that has none."""
+    state = part["data"].get("state") or {}
+    if part["type"] != "tool" or state.get("status") != "running":
+        return ""
+    return str((state.get("metadata") or {}).get("sessionId") or "")
+
+
 def watch(session: Session, tab: str = "") -> dict[str, str]:
     """What a page tells its stream: which session it shows on which tab, set back to which point, with which lines."""
     return {"at": session.id, "tab": tab, "point": point_of(session), "lines": lines_of(session)}
@@ -74,8 +94,22 @@ def point_of(session: Session) -> str:
 
 
 def composer(actor: Actor, directory: str) -> dict[str, Any]:
-    """The modes, models and presets to choose from, and the model to begin with."""
-    return {"modes": [], "models": [], "presets": [], **slots.gather("composer", actor, directory)}
+    """The modes, models and presets to choose from, the subagents to mention, and the model to begin with."""
+    found = slots.gather("composer", actor, directory)
+    return {"modes": [], "models": [], "presets": [], "subagents": [], **found}
+
+
+def with_mode(session: Session, offered: dict[str, Any]) -> dict[str, Any]:
+    """What is offered in a session: its own mode too, where that is a subagent's."""
+    if session.mode in {one["id"] for one in offered["modes"]}:
+        return offered
+    return {**offered, "modes": [*offered["modes"], {"id": session.mode, "name": session.mode}]}
+
+
+def prompt(text: str, offered: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of what somebody wrote: the words, and each subagent that they mention as @name."""
+    named = (word for word in _MENTION.findall(text) if word in offered["subagents"])
+    return [{"type": "text", "text": text}, *({"type": "agent", "name": name} for name in dict.fromkeys(named))]
 
 
 def with_model(session: Session, offered: dict[str, Any]) -> Session:

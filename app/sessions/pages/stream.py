@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import render_template
+from markupsafe import escape
 
 from app import live, slots
 from app.actor import Actor
 from app.sessions import events, service
 from app.sessions.pages import session as shown
-from app.sessions.service import Message, Part, Session
-from app.web_filters import blocks
+from app.sessions.service import Message, Part, Session, Subagent
+from app.web_filters import blocks, ending, markdown
 
 # The fragments around the transcript, each in templates/sessions/_NAME.html with the id session-NAME.
 FIGURES = ("title", "lines", "stale", "todo", "panel", "strip", "stop", "queue", "send")
@@ -80,10 +82,16 @@ class Transcript(Changes):
         super().__init__(actor, session, watch)
         self._messages: dict[str, Message] = {}
         self._blocks: dict[str, int] = {}
+        self._children = {child.id for child in service.children(actor, session.id)}
 
     def keeps(self, fact: Any) -> bool:
-        """Whether a fact is of this session, or an ask of one of its subagents."""
-        if getattr(fact.event, "session_id", "") == self._session.id:
+        """Whether a fact is of this session, or of one of its subagents what they say and ask."""
+        session_id = getattr(fact.event, "session_id", "")
+        if session_id == self._session.id:
+            return True
+        if isinstance(fact.event, events.SessionCreated) and fact.event.session["parent_id"] == self._session.id:
+            self._children.add(session_id)
+        if session_id in self._children and type(fact.event) in _BELOW:
             return True
         ask = getattr(fact.event, "ask", None)
         return ask is not None and f"/{self._session.id}/" in ask["above"]
@@ -93,6 +101,9 @@ class Transcript(Changes):
         kind = type(fact.event)
         if not self.keeps(fact):
             return []
+        if getattr(fact.event, "session_id", "") in self._children and kind in _BELOW:
+            below: list[str] = _BELOW[kind](self, fact)
+            return below
         if kind in _DRAWN:
             found: list[str] = _DRAWN[kind](self, fact)
             return found
@@ -130,6 +141,7 @@ class Transcript(Changes):
             message=message,
             session=self._session,
             asks=asks,
+            subagents=self._subagents(replace(message, parts=[part])),
             person="",
         )
         return [live.partial(f"#events-{message.id}", "upsert", drawn)]
@@ -149,6 +161,29 @@ class Transcript(Changes):
         )
         return [live.partial(f"#text-{event.part_id}", "upsert", drawn)] if drawn else []
 
+    def words_below(self, fact: Any) -> list[str]:
+        """The end of what a subagent says, as it grows."""
+        event = fact.event
+        return [live.partial(f"#sub-words-{event.session_id}", "innerHTML", markdown(ending(fact.text)))]
+
+    def part_below(self, fact: Any) -> list[str]:
+        """What a subagent does, or has said to its end."""
+        part = Part(**fact.event.part)
+        if part.type == "text" and part.data.get("text") and "time" in part.data:
+            words = markdown(ending(part.data["text"]))
+            return [live.partial(f"#sub-words-{part.session_id}", "innerHTML", words)]
+        state = part.data.get("state") or {}
+        if state.get("status") != "running":
+            return []
+        act = escape(f"{part.data['tool']} {state.get('title', '')}"[:200])
+        return [live.partial(f"#sub-act-{part.session_id}", "innerHTML", str(act))]
+
+    def state_below(self, fact: Any) -> list[str]:
+        """How a subagent stands."""
+        session = Session(**fact.event.session)
+        drawn = render_template("sessions/_subagent_state.html", session=session, id=session.id)
+        return [live.partial(f"#sub-state-{session.id}", "outerHTML", drawn)]
+
     def nothing(self, _fact: Any) -> list[str]:
         """What other facts of the same moment show already."""
         return []
@@ -163,6 +198,7 @@ class Transcript(Changes):
             message=message,
             session=self._session,
             asks=self._asks(),
+            subagents=self._subagents(message),
             person=message.data.get("by", ""),
         )
         return [live.partial("#transcript", "upsert", drawn)]
@@ -173,6 +209,9 @@ class Transcript(Changes):
             known = self._messages[message_id] = service.message(self._actor, self._session.id, message_id)
         return known
 
+    def _subagents(self, message: Message) -> dict[str, Subagent]:
+        return shown.subagents(self._actor, self._session, [message])
+
     def _asks(self) -> dict[str, Any]:
         found: dict[str, Any] = slots.gather("session.asks", self._actor, self._session).get("asks", {})
         return found
@@ -182,6 +221,12 @@ _AROUND = {
     events.SessionUpdated: Changes.session,
     events.SessionDeleted: Changes.gone,
     events.TodosUpdated: Changes.todos,
+}
+# What a subagent does that shows in its parent's transcript.
+_BELOW = {
+    events.PartDelta: Transcript.words_below,
+    events.PartUpdated: Transcript.part_below,
+    events.SessionUpdated: Transcript.state_below,
 }
 _DRAWN = {
     **_AROUND,

@@ -1,22 +1,28 @@
-"""Which modes there are, and which model answers by default: the agent's room says so, which this one can't know."""
+"""Which modes there are, and which model answers: the agent's room says so, which this one can't know."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-_check: Callable[[str], object] = lambda _name: None  # noqa: E731
+_model_of: Callable[[str, str], tuple[str, str]] = lambda _name, _directory: ("", "")  # noqa: E731
 _default: Callable[[str], tuple[str, str]] = lambda _directory: ("", "")  # noqa: E731
 
 
-def register_modes(check: Callable[[str], object]) -> None:
-    """Say how to check a mode's name: Invalid, naming those there are, for one that is none."""
-    global _check
-    _check = check
+def register_modes(model_of: Callable[[str, str], tuple[str, str]]) -> None:
+    """Say how to look a mode up by name and directory.
+
+    It gives the (provider, model) that the mode names, empty if none, and raises Invalid with those there are.
+    """
+    global _model_of
+    _model_of = model_of
 
 
-def check_mode(name: str) -> None:
-    """Raise Invalid unless there is a mode of this name; before modes are registered every name passes."""
-    _check(name)
+def model_of(name: str, directory: str) -> tuple[str, str]:
+    """The (provider, model) that a mode names; Invalid if the directory has no such mode.
+
+    Before modes are registered every name passes.
+    """
+    return _model_of(name, directory)
 
 
 def register_default_model(choose: Callable[[str], tuple[str, str]]) -> None:

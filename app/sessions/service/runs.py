@@ -55,8 +55,16 @@ def _host() -> str:
     return socket.gethostname()[:40].replace("|", "-")
 
 
-def queue(connection: sa.Connection, session: Session, message: Message, mode: str, provider: str, model: str) -> str:
-    """Store a queued run for a prompt and wake an engine once that is committed."""
+def queue(
+    connection: sa.Connection,
+    session: Session,
+    message: Message,
+    mode: str,
+    provider: str,
+    model: str,
+    parent_run: str | None = None,
+) -> str:
+    """Store a queued run for a prompt and wake an engine once that is committed; `parent_run` waits for its end."""
     run = Run(
         id=ids.ascending("run"),
         session_id=session.id,
@@ -74,6 +82,7 @@ def queue(connection: sa.Connection, session: Session, message: Message, mode: s
         created=ids.now(),
         started=None,
         ended=None,
+        parent_run=parent_run,
     )
     connection.execute(RUNS.insert().inline(), run.__dict__)
     dispatch.wake("agent.advance", run.id)
@@ -148,17 +157,20 @@ def beat(hold: Hold) -> bool:
 
 
 def wait(hold: Hold, is_unanswered: Callable[[sa.Connection], bool]) -> bool:
-    """Give the lease up until an answer comes; False if everything was answered meanwhile.
+    """Give the lease up until an answer comes or a subagent ends; False if there is nothing to wait for any more.
 
-    Raises Aborted if a person stopped the run meanwhile: only its engine can end it then.
+    While nobody is asked, only a subagent works for it: then its session counts as running. Raises Aborted if a
+    person stopped the run meanwhile: only its engine can end it then.
     """
     with db.transaction() as connection:
         hold.check(connection)
         hold.raise_if_cancelled()
-        if not is_unanswered(connection):
+        is_asked = is_unanswered(connection)
+        if not is_asked and not _has_child(connection, hold.run_id):
             return False
         _leave(connection, hold.run_id, "waiting")
-        rows.change(connection, rows.session(connection, hold.session.id, lock=True), state="waiting")
+        state = "waiting" if is_asked else "running"
+        rows.change(connection, rows.session(connection, hold.session.id, lock=True), state=state)
         return True
 
 
@@ -172,7 +184,7 @@ def release(hold: Hold) -> None:
 
 
 def requeue(connection: sa.Connection, run_id: str) -> bool:
-    """An answer came: a waiting run goes on. Part of the answer's own transaction."""
+    """What a waiting run waited for came: it goes on. Part of an answer's own transaction."""
     run = rows.run(connection, run_id, lock=True)
     if run is None or run.state != "waiting":
         return False
@@ -180,6 +192,27 @@ def requeue(connection: sa.Connection, run_id: str) -> bool:
     rows.change(connection, rows.session(connection, run.session_id, lock=True), state="queued")
     dispatch.wake("agent.advance", run_id)
     return True
+
+
+def go_on(run_id: str) -> bool:
+    """A subagent ended: whoever waits for it goes on; False if it does not wait any more.
+
+    Not part of the end's own transaction: a run is locked before those it waits for, never after them.
+    """
+    with db.transaction() as connection:
+        return requeue(connection, run_id)
+
+
+def requeue_left(is_asked: Callable[[sa.Connection, str], bool]) -> int:
+    """Put back runs that wait for nothing any more, because a wake-up was lost; returns how many."""
+    child = RUNS.alias()
+    ended = sa.exists().where(child.c.parent_run == RUNS.c.id, child.c.state.in_(ENDED))
+    live = sa.exists().where(child.c.parent_run == RUNS.c.id, child.c.state.not_in(ENDED))
+    query = sa.select(RUNS.c.id, ended.label("has_ended")).where(RUNS.c.state == "waiting", sa.or_(ended, ~live))
+    with db.read() as connection:
+        found = connection.execute(query).all()
+        left = [row.id for row in found if row.has_ended or not is_asked(connection, row.id)]
+    return sum(go_on(run_id) for run_id in left)
 
 
 def finish(hold: Hold, state: str, error: dict[str, Any] | None = None) -> None:
@@ -207,18 +240,43 @@ def end_dead_leases() -> int:
 
 
 def abort_all(connection: sa.Connection, session: Session) -> bool:
-    """Stop every run of a session: a held one is told, the others end here and now."""
+    """Stop every run of a session, and the subagents they wait for."""
     query = (
         sa.select(RUNS).where(RUNS.c.session_id == session.id, RUNS.c.state.not_in(ENDED)).order_by(RUNS.c.id.desc())
     )
     live = [run_of(row) for row in connection.execute(query.with_for_update())]
     for run in live:
-        if run.state == "running":
-            connection.execute(RUNS.update().where(RUNS.c.id == run.id).values(abort=True))
-            record.event(connection, events.AbortAsked(session.id, run.id), session)
-        else:
-            _end_open(connection, session, run, "aborted", ABORTED, "Tool execution aborted")
+        _stop(connection, session, run)
     return bool(live)
+
+
+def wake_parents(connection: sa.Connection, session_id: str) -> None:
+    """A session is about to be deleted: whoever waits for one of its runs waits no longer."""
+    query = sa.select(RUNS.c.parent_run).where(RUNS.c.session_id == session_id, RUNS.c.parent_run.is_not(None))
+    for run_id in connection.scalars(query.distinct()).all():
+        dispatch.wake("agent.go_on", run_id)
+
+
+def _stop(connection: sa.Connection, session: Session, run: Run) -> None:
+    """Stop one run: a held one is told, another ends here and now; its subagents' runs are stopped with it."""
+    if run.state == "running":
+        connection.execute(RUNS.update().where(RUNS.c.id == run.id).values(abort=True))
+        record.event(connection, events.AbortAsked(session.id, run.id), session)
+        _stop_children(connection, run.id)
+    else:
+        _end_open(connection, session, run, "aborted", ABORTED, "Tool execution aborted")
+
+
+def _stop_children(connection: sa.Connection, run_id: str) -> None:
+    query = sa.select(RUNS).where(RUNS.c.parent_run == run_id, RUNS.c.state.not_in(ENDED)).order_by(RUNS.c.id.desc())
+    for child in [run_of(row) for row in connection.execute(query.with_for_update())]:
+        _stop(connection, rows.session(connection, child.session_id), child)
+
+
+def _has_child(connection: sa.Connection, run_id: str) -> bool:
+    """Whether a subagent of this run goes on."""
+    query = sa.select(RUNS.c.id).where(RUNS.c.parent_run == run_id, RUNS.c.state.not_in(ENDED)).limit(1)
+    return connection.scalar(query) is not None
 
 
 def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] | None) -> None:
@@ -244,6 +302,10 @@ def _end(connection: sa.Connection, run: Run, state: str, error: dict[str, Any] 
         dispatch.wake("agent.advance", others[0].id)
     elif live is None:
         record.event(connection, events.SessionIdle(session.id), session)
+    if state != "completed":
+        _stop_children(connection, run.id)
+    if run.parent_run:
+        dispatch.wake("agent.go_on", run.parent_run)
     _make_room()
 
 

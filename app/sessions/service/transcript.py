@@ -18,7 +18,7 @@ from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem
 from app.projects import service as projects
 from app.sessions import events
-from app.sessions.service import attachments, modes, rows, rules, runs
+from app.sessions.service import attachments, modes, presets, rows, rules, runs
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
 from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 from app.spelling import Spelling
@@ -68,18 +68,20 @@ def create(
     mode: str = "build",
     provider: str = "",
     model: str = "",
-    preset: str = "ask",
+    preset: str = "",
     visibility: str = "team",
     worktree: str | None = None,
     own_rules: rules.Rules = (),
 ) -> Session:
-    """Begin a session in a project's directory; idle until the first prompt.
+    """Begin a session in a project's directory; idle until the first prompt; preset "" is the usual one.
 
     With `worktree` it gets a git worktree of its own, on a branch named after those words. `own_rules` hold in it
     alone.
     """
     require_place(actor, place.project)
+    preset = preset or presets.lowered("ask")
     _check(title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset)
+    modes.model_of(mode, str(place.directory))
     if worktree is not None:
         place = projects.with_worktree(actor, place.project, Path(place.directory), worktree)
     now = ids.now()
@@ -129,6 +131,8 @@ def update(actor: Actor, session_id: str, *, own_rules: rules.Rules = (), **chan
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:write", session)
         _check(**changes)
+        if "mode" in changes:
+            modes.model_of(changes["mode"], session.directory)
         if "title" in changes:
             changes["title"] = db.storable(changes["title"])
         if "archived" in changes:
@@ -149,9 +153,11 @@ def delete(actor: Actor, session_id: str) -> Session:
     with db.transaction() as connection:
         session = rows.session(connection, session_id)
         accounts.require(actor, "sessions:write", session)
+        # First the runs, as everywhere: a run is locked before those of its subagents.
+        runs.abort_all(connection, session)
         for child in _children(connection, session_id):
             delete(actor, child.id)
-        runs.abort_all(connection, session)
+        runs.wake_parents(connection, session_id)
         # Runs and session are locked by now: whatever they still write about themselves is in the log already.
         session = rows.session(connection, session_id, lock=True)
         for table in (PARTS, MESSAGES, RUNS):
@@ -229,16 +235,15 @@ def send(
     if not parts:
         raise Invalid("A prompt needs at least one part.", "parts")
     _check(mode=mode, provider=provider, model=model)
+    parts = [one for part in parts for one in _with_words(part)]
     _check_ids(message_id, parts)
     if mentions or any(part["type"] == "file" for part in parts):
         parts = attachments.expand(actor, get(actor, session_id).directory, parts, mentions=mentions)
-    if not (provider and model):
-        provider, model = _model_for(actor, session_id, provider, model)
+    mode, provider, model = _mode_and_model(actor, session_id, mode, provider, model)
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
         session = drop_reverted(connection, session)
-        mode, provider, model = mode or session.mode, provider or session.provider, model or session.model
         data: dict[str, Any] = {"agent": mode, "model": {"providerID": provider, "modelID": model}, "by": actor.name}
         data |= {name: value for name, value in (("system", system), ("tools", tools)) if value}
         new = Message(message_id or ids.ascending("msg"), session_id, "user", data, ids.now(), None)
@@ -343,8 +348,8 @@ def _check(**values: Any) -> None:
         value = values.get(name, "")
         if len(value) > most or "\0" in value:
             raise Invalid(f"{name} has at most {most} characters.", name)
-    if values.get("mode"):
-        modes.check_mode(values["mode"])
+    if "preset" in values:
+        presets.check(values["preset"])
 
 
 def _check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
@@ -365,14 +370,28 @@ def _part(message: Message, given: dict[str, Any]) -> Part:
     return Part(given.get("id") or ids.ascending("prt"), message.id, message.session_id, given["type"], data)
 
 
-def _model_for(actor: Actor, session_id: str, provider: str, model: str) -> tuple[str, str]:
-    """What answers a prompt that names no model: the session's, else the default one.
+def _mode_and_model(actor: Actor, session_id: str, mode: str, provider: str, model: str) -> tuple[str, str, str]:
+    """The mode of a prompt and what answers it: the named model, else its mode's, the session's, the default one.
 
     Looked up before the write begins: it may read files, or ask a server of this machine.
     """
     session = get(actor, session_id)
+    named = modes.model_of(mode or session.mode, session.directory)
+    if provider and model:
+        return mode or session.mode, provider, model
+    if not (provider or model) and all(named):
+        return mode or session.mode, *named
     provider, model = provider or session.provider, model or session.model
-    return (provider, model) if provider and model else modes.default_model(session.directory)
+    found = (provider, model) if provider and model else modes.default_model(session.directory)
+    return mode or session.mode, *found
+
+
+def _with_words(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """A mention of a subagent, with the words that tell the model what it means."""
+    if part["type"] != "agent":
+        return [part]
+    words = f"Call the task tool with the subagent {part.get('name', '')!r} for what is asked here."
+    return [part, {"type": "text", "text": words, "synthetic": True}]
 
 
 def drop_reverted(connection: sa.Connection, session: Session) -> Session:
