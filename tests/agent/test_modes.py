@@ -58,7 +58,7 @@ Be kind.
         ("a:\n  b:\n    c: d\ne: f", {"a": {"b": {"c": "d"}}, "e": "f"}),
         ("a: {b: false, \"c *\": 'd', e: [1, x]}", {"a": {"b": False, "c *": "d", "e": [1, "x"]}}),
         ("a:\n  - x\n  - 2\nb:\n- y", {"a": ["x", 2], "b": ["y"]}),
-        ("a: |\n  one\n\n  two\nb: >-\n  three\n  four", {"a": "one\n\ntwo", "b": "three four"}),
+        ("a: |-\n  one\n\n  two\nb: >-\n  three\n  four", {"a": "one\n\ntwo", "b": "three four"}),
         ("# nothing\n", {}),
         ("a: https://example.org/x", {"a": "https://example.org/x"}),
         ("2: x\ntrue: y", {"2": "x", "True": "y"}),
