@@ -219,7 +219,7 @@ def test_a_hunk_that_fits_twice_is_refused(context: ToolContext) -> None:
 
 
 def test_hunks_stand_in_the_order_of_the_file() -> None:
-    with pytest.raises(tools.ToolError, match="Hunk 2 of f does not fit.*above the hunk before"):
+    with pytest.raises(tools.ToolError, match=r"Hunk 2 of f does not fit.*above the hunk before"):
         applied("a\nb\n", "@@", "-b", "+B", "@@", "-a", "+A")
 
 
