@@ -106,7 +106,7 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
         model=run.model,
         system=prompts.system(mode, directory, prompt.data.get("system")),
         messages=conversation.turns(transcript, run.provider, run.model),
-        tools=tools.specs(mode.tools, prompt.data.get("tools"), directory),
+        tools=tools.specs(mode.tools, prompt.data.get("tools"), directory=directory),
     )
     with db.transaction():
         message = _begin(hold)

@@ -77,6 +77,7 @@ def roots(name: str) -> tuple[str, ...]:
 def specs(
     names: Collection[str] | None = None,
     switches: Mapping[str, bool] | None = None,
+    *,
     directory: Path | None = None,
 ) -> tuple[ToolSpec, ...]:
     """The tools as a model sees them: those named (None: all), less those that a switch turns off.
