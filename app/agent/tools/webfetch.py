@@ -27,7 +27,13 @@ LARGEST = 5 * 1024 * 1024
 MOST_REDIRECTS = 3
 POLL = 0.1
 REDIRECTS = (301, 302, 303, 307, 308)
-PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+# Each kind of picture with its first bytes: a model's server refuses a whole conversation for one that is none.
+PICTURES = {
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/gif": rb"GIF8[79]a",
+    "image/webp": rb"RIFF.{4}WEBP",
+}
 PAGES = ("text/html", "application/xhtml+xml")
 TEXTS = re.compile(r"text/.+|application/(?:.+\+)?(?:json|xml|yaml|javascript|x-ndjson|toml|sql|x-sh)|image/svg\+xml")
 ACCEPTED = "text/markdown;q=1.0, text/html;q=0.9, application/json;q=0.9, text/plain;q=0.8, */*;q=0.1"
@@ -84,6 +90,8 @@ def run(ctx: ToolContext, given: Input) -> Result:
         told = f"{given.url} redirects to another host and was not followed: {answer.target}"
         return Result(told, given.url, {**metadata, "redirect": answer.target})
     if answer.kind in PICTURES:
+        if not re.match(PICTURES[answer.kind], answer.data, re.DOTALL):
+            raise ToolError(f"{answer.url} says it is {answer.kind} and is not.")
         url = f"data:{answer.kind};base64,{base64.b64encode(answer.data).decode()}"
         attached = ({"mime": answer.kind, "url": url},)
         return Result("The picture is attached.", _title(answer), metadata, attachments=attached)
