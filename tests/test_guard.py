@@ -35,9 +35,7 @@ class Inner:
         return [body]
 
 
-def ask(
-    path: str = "/inbox", *, inner: Inner | None = None, **more: Any
-) -> tuple[int, dict[str, str], bytes, Inner]:
+def ask(path: str = "/inbox", *, inner: Inner | None = None, **more: Any) -> tuple[int, dict[str, str], bytes, Inner]:
     """Ask the guard; `more` goes to the environ (lower-case names are those of EnvironBuilder)."""
     reached = inner or Inner()
     raw = {name: more.pop(name) for name in list(more) if name.isupper() or "." in name}
