@@ -39,26 +39,26 @@ def name(session_id: str) -> None:
         prompt = sessions.transcript(SYSTEM, session_id)[0]
     except (NotFound, IndexError):
         return
-    if session.title != sessions.title_from(prompt):
+    small = _small_model(session)
+    if small is None or session.title != sessions.title_from(prompt):
         return
-    provider, model = _small_model(session)
     try:
-        said, usage = _ask(session, provider, model, prompt)
+        said, usage = _ask(session, *small, prompt)
     except ProviderFailed as failed:
         _logger.warning("session %s keeps its title: %s", session_id, failed)
         return
     line = next((line.strip(" \t\"'*#") for line in said.splitlines() if line.strip(" \t\"'*#")), "")
-    cost = catalog.cost(provider, model, usage, Path(session.directory)) or 0.0
+    cost = catalog.cost(*small, usage, Path(session.directory)) or 0.0
     sessions.retitle(SYSTEM, session_id, session.title, line or session.title, cost, endings.tokens(usage))
 
 
-def _small_model(session: Session) -> tuple[str, str]:
-    """Its provider and name; ("", "") if none is configured."""
+def _small_model(session: Session) -> tuple[str, str] | None:
+    """Its provider and name, if one is configured."""
     for config in catalog.configs(Path(session.directory)):
         provider, slash, model = configured.small_model(config).partition("/")
         if slash:
             return provider, model
-    return "", ""
+    return None
 
 
 def _ask(session: Session, provider: str, model: str, prompt: Message) -> tuple[str, Usage]:

@@ -17,6 +17,9 @@ PROTECTED = (
     (".opencode",),
     (".roo",),
     (".roomodes",),
+    (".roorules",),
+    ("AGENTS.md",),
+    ("CLAUDE.md",),
     (".claude",),
     ("opencode.json",),
     ("opencode.jsonc",),
@@ -124,10 +127,13 @@ def _protected(ground: Ground, path: str) -> str:
         return OURS
     relative = _relative(ground, path) if _inside(ground, path) else path
     parts = tuple(part for part in relative.casefold().split("/") if part)
+    if parts and parts[-1].startswith(".roorules-"):
+        return ".roorules"
     for names in PROTECTED:
+        folds = tuple(name.casefold() for name in names)
         for at in range(len(parts)):
             window = parts[at : at + len(names)]
-            if window == names or (len(window) < len(names) and window == names[: len(window)]):
+            if window == folds or (len(window) < len(folds) and window == folds[: len(window)]):
                 return "/".join(names)
     return parts[-1] if parts and _is_secret(parts[-1]) else ""
 

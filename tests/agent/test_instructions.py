@@ -173,3 +173,7 @@ def test_a_pattern_may_stand_in_the_middle_of_an_absolute_path(tmp_path: Path, p
     (tmp_path / "team/a/rules.md").write_text("Team.")
     (home / ".config/opencode/opencode.json").write_text(f'{{"instructions": ["{tmp_path}/team/*/rules.md"]}}')
     assert found(tmp_path) == [(str(tmp_path / "team/a/rules.md"), "Team.")]
+
+
+def test_a_directory_that_is_gone_has_none(tmp_path: Path, home: Path) -> None:
+    assert instructions.find(tmp_path / "gone", tmp_path / "gone", "build") == []

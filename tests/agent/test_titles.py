@@ -61,8 +61,12 @@ def test_the_small_model_names_a_session_beside_its_first_turn(talk: Talk, small
     assert (final.title, final.tokens["input"], final.tokens["beside"]["input"]) == ("Noon it is", 200, 100)
 
 
-def test_without_a_small_model_the_first_prompt_is_the_title(talk: Talk, scripted: ModelServer) -> None:
+def test_without_a_small_model_the_first_prompt_is_the_title(
+    talk: Talk, scripted: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
     talk.ask("[[say Noon.]]")
+    titles.name(talk.id)
+    assert caplog.text == ""
     assert sessions.get(talk.actor, talk.id).title == "[[say Noon.]]"
     assert len(scripted.requests) == 1
 
