@@ -84,6 +84,8 @@ class _Lock:
             os.close(self._descriptor)
 
 
+# The state of the object stores in which all that was borrowed has been seen.
+_seen: dict[Path, tuple[int, ...]] = {}
 _locks: dict[Path, _Lock] = {}
 _locks_lock = threading.Lock()
 
@@ -152,11 +154,13 @@ class Shadow:
         with self.locked():
             self._create(directory)
             is_first = not self._index(directory).exists()
+            lent = self._lent()
             try:
                 tree, skipped = self._store(directory, also)
-                if self._alternates.exists() and not is_first:
+                if lent and _seen.get(self.git_dir) != lent:
                     # What is borrowed and has gone since is taken from the disk again, while it is there.
                     self._insist(tree)
+                    _seen[self.git_dir] = lent
             except git.GitFailed:
                 # An index that lost its objects, or that git can't read, is made again; nothing else is
                 # lost with it.
@@ -227,6 +231,11 @@ class Shadow:
                 borrowed.replace(self._alternates)
                 raise
             borrowed.unlink()
+
+    def _lent(self) -> tuple[int, ...]:
+        """Return when the object stores that are borrowed from were last changed; empty when none is."""
+        places = [Path(line) for line in _text(self._alternates).splitlines()]
+        return tuple(changed for place in places for changed in _changes(place))
 
     def _insist(self, tree: str) -> None:
         """Raise git.GitFailed unless a tree is here with everything in it."""
@@ -342,6 +351,16 @@ class Shadow:
         fresh.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)), "utf-8", "surrogateescape")
         fresh.replace(self._alternates)
         return True
+
+
+def _changes(objects: Path) -> list[int]:
+    """Return when the directories of an object store were changed: whatever is added or removed changes one."""
+    try:
+        with os.scandir(objects) as entries:
+            times = sorted((entry.name, entry.stat().st_mtime_ns) for entry in entries if entry.is_dir())
+        return [objects.stat().st_mtime_ns, *(changed for _name, changed in times)]
+    except OSError:
+        return [0]
 
 
 def _blocks(path: Path) -> int:

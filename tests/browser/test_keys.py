@@ -275,6 +275,7 @@ DOES: dict[str, Callable[[Page], None]] = {
     "G I": goes("i", "/inbox"),
     "G S": goes("s", "/sessions"),
     "G P": goes("p", "/projects"),
+    "G C": goes("c", "/checkpoints"),
     "?": shows_keys,
     "Esc": leaves,
     "A": acts,
