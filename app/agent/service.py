@@ -85,6 +85,7 @@ def drain() -> None:
         holds = list(_held.values())
     for hold in holds:
         hold.drain()
+    network.drain()
 
 
 def list_modes(actor: Actor) -> list[Mode]:
