@@ -20,6 +20,7 @@ from app.sessions.service import Fenced, Hold, Part
 
 MOST_ASKS = 20
 ENDED = "the command has ended"
+GOING = "the server went down before anybody answered"
 _logger = logging.getLogger(__name__)
 
 
@@ -58,6 +59,12 @@ def start() -> None:
     """At start: hear of answers."""
     events.listen(Answered, _on_settled)
     events.listen(Withdrawn, _on_settled)
+
+
+def drain() -> None:
+    """The server goes down: no command waits for a word any more, so that each comes to an end that can be told."""
+    for one in list(_waiting.values()):
+        one.say(GOING)
 
 
 def is_on() -> bool:
@@ -118,15 +125,23 @@ class Asker:
     def _ask(self, call: Call, decision: approvals.Decision, word: Word) -> None:
         """Ask, then look: an answer that came before anybody listened for it is in the row."""
         with self._lock:
-            if self._closed or len(self._asked) >= MOST_ASKS:
-                word.say(ENDED if self._closed else f"a command asks for {MOST_ASKS} hosts at most")
+            if why := self._no_ask():
+                word.say(why)
                 return
             asked = approvals.ask(self._hold, call, decision)
             self._asked.append(asked.id)
             _waiting[asked.id] = word
+        if self._hold.draining.is_set():
+            word.say(GOING)
         settled = approvals.verdict(self._hold, call)
         if settled is not None and settled.state != "waiting":
             _settle(settled)
+
+    def _no_ask(self) -> str:
+        """Why nobody is asked now, or an empty string."""
+        if self._closed or self._hold.draining.is_set():
+            return ENDED if self._closed else GOING
+        return f"a command asks for {MOST_ASKS} hosts at most" if len(self._asked) >= MOST_ASKS else ""
 
     def _call(self, target: Target) -> Call:
         data = self._part.data

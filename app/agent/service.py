@@ -93,6 +93,7 @@ def drain() -> None:
         holds = list(_held.values())
     for hold in holds:
         hold.drain()
+    network.drain()
 
 
 def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:

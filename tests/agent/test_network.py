@@ -14,6 +14,7 @@ import pytest
 from app import config, db, gate, ids, migrate
 from app.actor import Actor
 from app.agent import network
+from app.agent import service as agent
 from app.agent.conversation import INTERRUPTED
 from app.approvals import service as approvals
 from app.approvals.events import Answered, Asked, Withdrawn
@@ -24,6 +25,7 @@ from app.errors import Conflict, Invalid
 from app.events import service as events
 from app.processes import sandbox
 from app.processes.spawn import sandbox_state
+from app.sessions import events as told
 from app.sessions import models
 from app.sessions import service as sessions
 from tests import postgres
@@ -173,9 +175,9 @@ def test_a_rejection_reaches_command_and_model_with_its_word(
     assert state_of(talk)["metadata"]["hosts"] == [
         {"host": place, "state": "refused", "why": "Owner rejected it: use the mirror"}
     ]
-    told = state_of(talk)["output"]
-    assert f"HTTP Error 403: Not Allowed Here {place}: Owner rejected it: use the mirror." in told
-    assert told.endswith(f"({place}: Owner rejected it: use the mirror)")
+    output = state_of(talk)["output"]
+    assert f"HTTP Error 403: Not Allowed Here {place}: Owner rejected it: use the mirror." in output
+    assert output.endswith(f"({place}: Owner rejected it: use the mirror)")
     assert text_of(sessions.transcript(talk.actor, talk.id)[-1]) == "Understood."
     assert shop.hits == []
 
@@ -253,6 +255,17 @@ def test_a_process_that_dies_while_it_waits_leaves_no_ask_behind(talk: Talk, url
     approvals.answer(talk.actor, second["id"], "once")
     talk.until_idle()
     assert text_of(sessions.transcript(talk.actor, talk.id)[-1]) == "Went on."
+
+
+def test_a_server_that_goes_down_keeps_no_command_waiting(talk: Talk, shop: Peer, url: Callable[..., str]) -> None:
+    talk.say(f"[[bash python3 fetch.py {url()}]] [[say Later.]]")
+    ask = asked(talk)
+    agent.drain()
+    state = talk.until_tool("completed")["state"]
+    assert state["metadata"]["hosts"][0]["why"] == "the server went down before anybody answered"
+    talk.until(told.SessionUpdated, lambda event: event.session["state"] == "queued")
+    assert approvals.get(talk.actor, ask["id"]).state == "withdrawn"
+    assert shop.hits == []
 
 
 def test_a_command_asks_for_so_many_hosts_at_most(

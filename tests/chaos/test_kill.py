@@ -90,3 +90,26 @@ def test_it_never_repeats_a_command_whose_outcome_is_unknown(served: Running, tm
     assert len(tools) == 1
     assert "outcome unknown" in tools[0]["state"]["error"]
     assert lines.read_text() == "line\n"
+
+
+def test_it_takes_back_what_a_command_asked_that_died_with_the_server(served: Running) -> None:
+    client = Follower(served)
+    script = "import urllib.request as u; u.urlopen('https://example.com')"
+    session_id = begin(served, f'[[bash python3 -c "{script}"]] [[say Went on.]]')
+    client.until(lambda frames: len(kinds(frames, "permission.asked")) == 1)
+    command = kinds(client.frames, "permission.asked")[0]
+    assert served.call("POST", f"/permission/{command['id']}/reply", {"reply": "once"})[0] == 200
+    client.until(lambda frames: len(kinds(frames, "permission.asked")) == 2)
+    host = kinds(client.frames, "permission.asked")[1]
+    assert (host["permission"], host["patterns"]) == ("network", ["example.com:443"])
+    served.kill()
+    served.start()
+    client.until(lambda frames: bool(kinds(frames, "session.idle")))
+    client.close()
+    assert served.call("GET", "/permission")[1] == []
+    assert served.call("POST", f"/permission/{host['id']}/reply", {"reply": "once"})[0] == 409
+    _, messages = served.call("GET", f"/session/{session_id}/message")
+    tool = next(part for m in messages for part in m["parts"] if part["type"] == "tool")
+    assert tool["state"]["status"] == "error"
+    assert "outcome unknown" in tool["state"]["error"]
+    assert [part["text"] for part in messages[-1]["parts"] if part["type"] == "text"] == ["Went on."]
