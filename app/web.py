@@ -214,6 +214,8 @@ def install(
         if identity.proof == "port" and request.method not in csrf.SAFE_METHODS and request.endpoint:
             note_change(g.actor, f"{request.method} {request.path}", request.environ["SERVER_PORT"])
 
+    # Parts that a page includes by the hundred need not import what they all write with.
+    app.context_processor(lambda: {"ui": app.jinja_env.get_template("macros.html").module})
     app.after_request(_with_headers)
     app.register_error_handler(Exception, _on_error)
     app.jinja_env.globals.update(

@@ -100,12 +100,14 @@ def _paths(wanted: Filling, place: str) -> Iterator[tuple[str, str]]:
 def _measure(target: targets.Target, column: Column, name: str, path: str) -> None:
     print(name, file=sys.stderr)
     try:
-        seen = load.get(target, path, 1, SECONDS)
+        seen, cpu = load.get_counted(target, path, 1, SECONDS)
     except (Failed, OSError, subprocess.SubprocessError) as trouble:
         column.failures[name] = f"{trouble} {target.ended}"
         return
     goal = None if name.startswith("Export") else GOAL
-    column.figures.append(Figure(Goal(f"{name}, p50", "ms", goal), seen.p50, f"p95 {seen.p95:.0f} ms"))
+    column.figures.append(
+        Figure(Goal(f"{name}, p50", "ms", goal), seen.p50, f"p95 {seen.p95:.0f} ms, CPU {cpu or 0:.0f} ms")
+    )
 
 
 if __name__ == "__main__":
