@@ -9,6 +9,21 @@ import re
 from dataclasses import dataclass
 
 EVERY = ".*"
+EXPERIMENTAL = ("resource", "session", "worktree", "workspace", "capabilities", "console")
+PREVIEW = ("health", "location", "session", "model", "agent", "command")
+TUI = (
+    "append-prompt",
+    "open-help",
+    "open-sessions",
+    "open-themes",
+    "open-models",
+    "submit-prompt",
+    "clear-prompt",
+    "execute-command",
+    "show-toast",
+    "publish",
+    "control/response",
+)
 TURNS = r"1.*|2.*|42.*|5.*|6.*"
 
 
@@ -27,26 +42,32 @@ class Difference:
         return all(re.fullmatch(pattern, text) for pattern, text in zip(ours, theirs, strict=True))
 
 
-NOT_BUILT = "pending: not built yet"
+def _unbuilt(generation: str, recordings: str, *routes: str) -> list[Difference]:
+    """Routes that are built later, each on a line of its own."""
+    answers = [f"{re.escape(route)}: 40[45] for \\d+" for route in routes]
+    return [Difference(generation, recordings, answer, "pending: not built yet") for answer in answers]
+
 
 PENDING = [
-    Difference(EVERY, "04.*|32.*", r"POST /session/\{id\}/command: 404 for \d+", NOT_BUILT),
-    Difference(EVERY, "04.*|3[01].*", r"POST /session/\{id\}/shell: 404 for \d+", NOT_BUILT),
-    Difference(EVERY, "04.*|44.*", r"POST /session/\{id\}/summarize: 404 for \d+", NOT_BUILT),
-    Difference(EVERY, "04.*|45.*", r"POST /session/\{id\}/init: 404 for \d+", NOT_BUILT),
-    Difference(EVERY, "04.*", r"(POST|DELETE) /session/\{id\}/share: 404 for \d+", NOT_BUILT),
-    Difference(EVERY, "04.*", r"(PUT|DELETE) /auth/\w+: 404 for \d+", NOT_BUILT),
-    Difference(EVERY, "05.*", r"POST /tui/.*: 404 for \d+", NOT_BUILT),
-    Difference(EVERY, "70.*", r"PATCH /config: 405 for \d+", NOT_BUILT),
-    Difference(
-        EVERY, "01.*", r"GET /(command|lsp|mcp|experimental/tool|experimental/tool/ids): 404 for 200", NOT_BUILT
+    *_unbuilt(EVERY, "04.*|32.*", "POST /session/{id}/command"),
+    *_unbuilt(EVERY, "04.*|3[01].*", "POST /session/{id}/shell"),
+    *_unbuilt(EVERY, "04.*|44.*", "POST /session/{id}/summarize"),
+    *_unbuilt(EVERY, "04.*|45.*", "POST /session/{id}/init"),
+    *_unbuilt(EVERY, "04.*", "POST /session/{id}/share", "PUT /auth/acme", "GET /experimental/tool"),
+    *_unbuilt("new", "04.*", "DELETE /session/{id}/share", "DELETE /auth/acme"),
+    *_unbuilt(EVERY, "70.*", "PATCH /config"),
+    *_unbuilt(EVERY, "02.*", "GET /find/symbol"),
+    *_unbuilt(EVERY, "04.*", "PUT /auth/acme2"),
+    *_unbuilt(
+        EVERY, "01.*", "GET /command", "GET /lsp", "GET /mcp", "GET /experimental/tool", "GET /experimental/tool/ids"
     ),
-    Difference(EVERY, "02.*", "GET /find/symbol: 404 for 200", NOT_BUILT),
-    Difference(EVERY, "04.*", "GET /experimental/tool: 404 for 400", NOT_BUILT),
-    Difference("new", "01.*|64.*", r"(GET|POST) /pty.*: 404 for 200", NOT_BUILT),
-    Difference("new", "01.*", r"GET /(formatter|skill|provider/auth): 404 for 200", NOT_BUILT),
-    Difference("new", "01.*", r"GET /(api|experimental)/.*: 404 for 200", NOT_BUILT),
-    Difference(EVERY, "31.*", r"GET /session/\{id\}/message: \[\]", NOT_BUILT),
+    *_unbuilt("new", "01.*|64.*", "GET /pty", "POST /pty", "GET /pty/shells"),
+    *_unbuilt("new", "01.*", "GET /formatter", "GET /skill", "GET /provider/auth"),
+    *_unbuilt("new", "01.*", *(f"GET /experimental/{name}" for name in EXPERIMENTAL)),
+    *_unbuilt("new", "01.*", *(f"GET /api/{name}" for name in PREVIEW)),
+    *_unbuilt(EVERY, "05.*", *(f"POST /tui/{name}" for name in TUI)),
+    *_unbuilt("new", "05.*", "POST /tui/select-session"),
+    Difference(EVERY, "31.*", r"GET /session/\{id\}/message: \[\]", "pending: not built yet"),
     Difference(
         EVERY, "18.*", r"message.part.updated tool .* invalid: did not come", "pending: unknown tools fail here"
     ),

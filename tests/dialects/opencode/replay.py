@@ -27,8 +27,8 @@ from tests.sse import Follower
 HERE = Path(__file__).parent / "recordings"
 PROJECT, ASKING = "/workspace/proj", "/workspace/ask"
 ID = re.compile(r"\b(?:ses|msg|prt|per|que|pty)_[A-Za-z0-9]+\b")
-PATIENCE = 8.0
-LATE = 1.5  # what is not waited for during a recording has come by its end
+PATIENCE = 15.0
+LATE = 3.0  # what is not waited for during a recording has come by its end
 ROUNDED = 0.002
 ASKED = {"permission.updated", "permission.asked", "question.asked"}
 MODELS = {'"fake"': '"openai"', '"fake-1"': '"scripted"'}
@@ -202,13 +202,14 @@ class Stage:
     def _take_in(self, play: Play, now: float) -> None:
         """Check the answers that had come by this time of the recording."""
         for one in [one for one in play.sent if one.line["end"] <= now + ROUNDED]:
-            one.thread.join(PATIENCE)
+            silent = f"{_where(one.line)}: no answer for {one.line['status']}"
+            one.thread.join(LATE if self._known(play.name, silent) else PATIENCE)
             play.sent.remove(one)
             self._check_answer(play, one)
 
     def _check_answer(self, play: Play, sent: Sent) -> None:
         line = sent.line
-        where = f"{line['method']} {route(line['path'])}"
+        where = _where(line)
         status, answer = sent.answered or ("no answer", None)
         if status != line["status"]:
             play.differences.append(f"{where}: {status} for {line['status']}")
@@ -323,6 +324,10 @@ class Stage:
 
     def _missing(self, recorded: Any, ours: Any) -> Iterator[str]:
         return missing(json.loads(self._ours(json.dumps(recorded))), ours)
+
+
+def _where(line: Line) -> str:
+    return f"{line['method']} {route(line['path'])}"
 
 
 def _is_off(sent: Sent) -> bool:
