@@ -131,7 +131,7 @@ _held = (
 
 
 class Fenced(Exception):
-    """Somebody else took the run over: this process must not write to it any more."""
+    """Somebody else took the run over, or it is deleted: this process must not write to it any more."""
 
 
 class Aborted(Exception):

@@ -30,7 +30,7 @@ WORDS = (130, 130, 140)
 PAUSE = 0.003
 LINES = 3
 TURN = 2.0  # seconds that a turn takes, about
-READY, GONE, IDLE = 3.0, 2.0, 45.0
+GONE, IDLE = 2.0, 45.0
 UNKNOWN = "outcome unknown"
 
 
@@ -167,14 +167,14 @@ def children(running: Running) -> list[psutil.Process]:
 
 def still_there(processes: list[psutil.Process], seconds: float) -> int:
     """How many are alive after so many seconds at most."""
-    gone, alive = psutil.wait_procs(processes, seconds)
-    del gone
+    _gone, alive = psutil.wait_procs(processes, seconds)
     return sum(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in alive)
 
 
 def kill(running: Running, chance: random.Random, point: str | None) -> list[psutil.Process]:
     """Kill it at a random moment of the turn, or let it die at a point of its own; what it had started."""
     assert running.process is not None
+    started = list[psutil.Process]()
     if point is None:
         threading.Event().wait(chance.uniform(0.05, TURN))  # the moment is what is tested
         started = children(running)
@@ -183,7 +183,6 @@ def kill(running: Running, chance: random.Random, point: str | None) -> list[psu
     count = {"before-commit": 60, "in-commit": 60, "before-hooks": 60, "before-write": 60}.get(point, 3)
     failing.arm(running.data_dir, point, chance.randint(1, count))
     deadline = time.monotonic() + 20
-    started: list[psutil.Process] = []
     while running.process.poll() is None:
         assert time.monotonic() < deadline, f"it never came by {point}"
         started = children(running) or started

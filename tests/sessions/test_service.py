@@ -406,6 +406,16 @@ def test_a_zombie_writes_nothing(alice: Actor) -> None:
     answer(new)
 
 
+def test_whoever_holds_a_deleted_run_is_told_at_its_next_read(alice: Actor) -> None:
+    hold = running(alice)
+    message = answer(hold)
+    service.delete(alice, hold.session.id)
+    with pytest.raises(Fenced):
+        service.transcript_of(hold)
+    with pytest.raises(Fenced):
+        service.refresh(hold, message)
+
+
 def test_a_lease_that_is_kept_up_is_not_lost(alice: Actor) -> None:
     hold = running(alice)
     expire(hold.run_id)

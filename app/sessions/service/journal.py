@@ -12,7 +12,7 @@ from app import db, ids, record
 from app.sessions import events
 from app.sessions.service import rows, runs
 from app.sessions.service.rows import PARTS, RUNS, SESSIONS
-from app.sessions.things import Hold, Message, Part
+from app.sessions.things import Fenced, Hold, Message, Part
 
 _grow = (
     PARTS.update()
@@ -22,20 +22,28 @@ _grow = (
 
 
 def transcript_of(hold: Hold) -> list[Message]:
-    """The transcript as this run's engine sees it: without prompts whose own run is still queued."""
+    """The transcript as this run's engine sees it: without prompts whose own run is still queued.
+
+    Raises Fenced once the session is deleted.
+    """
     waiting = sa.select(RUNS.c.message_id).where(
         RUNS.c.session_id == hold.session.id, RUNS.c.state == "queued", RUNS.c.id != hold.run_id
     )
     with db.read() as connection:
         held_back = set(connection.scalars(waiting))
         messages = rows.messages(connection, hold.session.id)
+    if all(message.id != hold.run.message_id for message in messages):
+        raise Fenced(hold.run_id)
     return [message for message in messages if message.id not in held_back]
 
 
 def refresh(hold: Hold, message: Message) -> Message:
-    """A message as it is stored now, with its parts."""
+    """A message as it is stored now, with its parts; raises Fenced once it is deleted with its session."""
     with db.read() as connection:
-        return rows.messages(connection, hold.session.id, rows.MESSAGES.c.id == message.id)[0]
+        found = rows.messages(connection, hold.session.id, rows.MESSAGES.c.id == message.id)
+    if not found:
+        raise Fenced(hold.run_id)
+    return found[0]
 
 
 def add_message(hold: Hold, data: dict[str, Any]) -> Message:
