@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,3 +114,28 @@ def test_it_takes_back_what_a_command_asked_that_died_with_the_server(served: Ru
     assert tool["state"]["status"] == "error"
     assert "outcome unknown" in tool["state"]["error"]
     assert [part["text"] for part in messages[-1]["parts"] if part["type"] == "text"] == ["Went on."]
+
+
+def test_it_finds_the_subagent_again_that_a_killed_session_waits_for(served: Running) -> None:
+    client = Follower(served)
+    given = {"description": "Look", "prompt": "one two three four five six seven " * 12, "subagent_type": "general"}
+    session_id = begin(served, f"[[call task {json.dumps(given)}]] [[say Told.]]")
+    client.until(lambda frames: any(is_of_child(p) for p in kinds(frames, "message.part.updated")))
+    served.kill()
+    served.start()
+    is_over = lambda frames: any(p["sessionID"] == session_id for p in kinds(frames, "session.idle"))  # noqa: E731
+    client.until(is_over)
+    client.close()
+    children = served.call("GET", f"/session/{session_id}/children")[1]
+    assert len(children) == 1
+    _, messages = served.call("GET", f"/session/{session_id}/message")
+    [call] = [part for m in messages for part in m["parts"] if part["type"] == "tool"]
+    assert call["state"]["status"] == "completed"
+    assert call["state"]["metadata"]["sessionId"] == children[0]["id"]
+    assert "one two three" in call["state"]["output"]
+    assert served.call("GET", "/session/status")[1] == {}
+
+
+def is_of_child(properties: dict[str, Any]) -> bool:
+    """Whether a part is text that a subagent's model is writing: it repeats its prompt."""
+    return "delta" in properties and "one two" in properties["part"]["text"]
