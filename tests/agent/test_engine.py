@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 
 from app import config, create_app, db, ids, migrate, server
 from app.actor import Actor
-from app.agent import modes
+from app.agent import modes, space
 from app.agent import service as agent
 from app.agent.conversation import INTERRUPTED
 from app.agent.providers import Cancel, Delta, ProviderFailed, Request, catalog
@@ -718,6 +717,7 @@ def test_pictures_of_prompts_and_tools_reach_the_model(
     assert base64.b64encode(png).decode() in str(model_server.requests[1])
 
 
+<<<<<<< ours
 def test_the_model_is_told_the_instructions_of_the_project_and_where_it_is(
     talk: Talk, model_server: ModelServer, workspace: Path
 ) -> None:
@@ -733,8 +733,18 @@ def test_the_model_is_told_the_instructions_of_the_project_and_where_it_is(
 
 
 def test_a_run_that_fills_the_disk_is_told_and_stops(talk: Talk, model_server: ModelServer, workspace: Path) -> None:
+||||||| base
+def test_a_run_that_fills_the_disk_is_told_and_stops(talk: Talk, model_server: ModelServer, workspace: Path) -> None:
+=======
+def test_a_run_that_fills_the_disk_is_told_and_stops(
+    talk: Talk, model_server: ModelServer, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def free(_directory: Path) -> int:  # a disk of the workspace's own: the machine's is everybody's
+        return (1 << 40) - sum(one.stat().st_size for one in workspace.glob("*.bin"))
+
+    monkeypatch.setattr(space, "_free_bytes", free)
+>>>>>>> theirs
     config.use(replace(config.current(), limits=Limits(disk=8)))
-    (workspace / "old.bin").write_bytes(os.urandom(12 << 20))  # what was there before does not count
     some, more = (f"head -c {size}M /dev/urandom > {size}.bin; sync {size}.bin" for size in (2, 40))
     prompt = talk.say(f"[[bash {some}]] [[bash {more}]] [[say Never said.]]")
     for _ in range(2):
