@@ -24,9 +24,9 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose what is no alias, and not too deep."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("no aliases")
+        """Compose what has no anchor and is no alias, and is not too deep."""
+        if getattr(self.peek_event(), "anchor", None):  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError("no anchors")
         self.depth += 1
         if self.depth > DEEPEST:
             raise yaml.YAMLError("too deep")

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from app import config, create_app, db, ids, migrate, server
+from app import config, create_app, db, ids, server
 from app.actor import Actor
 from app.agent import modes, space
 from app.agent import service as agent
@@ -46,13 +46,6 @@ def store() -> str:
     return "sqlite"
 
 
-@pytest.fixture(scope="session")
-def postgres_template(postgres_server: postgres.Server) -> str:
-    """A migrated PostgreSQL database that tests copy."""
-    migrate.upgrade(postgres_server.create("engine_template"))
-    return "engine_template"
-
-
 @pytest.fixture
 def settings(
     settings: Config,
@@ -71,7 +64,7 @@ def settings(
         return
     found: postgres.Server = request.getfixturevalue("postgres_server")
     name = f"engine_{ids.random('db').lower()}"
-    yield replace(settings, database_url=found.create(name, request.getfixturevalue("postgres_template")))
+    yield replace(settings, database_url=found.create(name, request.getfixturevalue("engine_template")))
     found.drop(name)
 
 
@@ -717,7 +710,6 @@ def test_pictures_of_prompts_and_tools_reach_the_model(
     assert base64.b64encode(png).decode() in str(model_server.requests[1])
 
 
-<<<<<<< ours
 def test_the_model_is_told_the_instructions_of_the_project_and_where_it_is(
     talk: Talk, model_server: ModelServer, workspace: Path
 ) -> None:
@@ -732,10 +724,6 @@ def test_the_model_is_told_the_instructions_of_the_project_and_where_it_is(
     assert f"Project directory: {workspace}\nGit repository: yes\nBranch: feature/tax\nPlatform: " in first
 
 
-def test_a_run_that_fills_the_disk_is_told_and_stops(talk: Talk, model_server: ModelServer, workspace: Path) -> None:
-||||||| base
-def test_a_run_that_fills_the_disk_is_told_and_stops(talk: Talk, model_server: ModelServer, workspace: Path) -> None:
-=======
 def test_a_run_that_fills_the_disk_is_told_and_stops(
     talk: Talk, model_server: ModelServer, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -743,7 +731,6 @@ def test_a_run_that_fills_the_disk_is_told_and_stops(
         return (1 << 40) - sum(one.stat().st_size for one in workspace.glob("*.bin"))
 
     monkeypatch.setattr(space, "_free_bytes", free)
->>>>>>> theirs
     config.use(replace(config.current(), limits=Limits(disk=8)))
     some, more = (f"head -c {size}M /dev/urandom > {size}.bin; sync {size}.bin" for size in (2, 40))
     prompt = talk.say(f"[[bash {some}]] [[bash {more}]] [[say Never said.]]")

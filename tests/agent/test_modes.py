@@ -19,13 +19,13 @@ from app.dialects.mount import Cabin
 from app.errors import Invalid
 from app.sessions import service as sessions
 from tests.agent.talk import Talk
-from tests.agent.test_engine import postgres_template, settings, store
+from tests.agent.test_engine import settings, store
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_all, check_refusal
 from tests.model_server import Call, ModelServer, Say
 from tests.visitor import Browser
 
-__all__ = ["postgres_template", "settings", "store"]
+__all__ = ["settings", "store"]
 
 REVIEW = """\
 ---
@@ -75,7 +75,7 @@ def test_a_file_without_a_head_is_all_body() -> None:
 
 @pytest.mark.parametrize(
     "head",
-    ["a: &x 1", "a: *x", "a: !!python/object:os.system x", "a: [1", "a: {b 1}", "a: 1\n  b: 2", "- x", 'a: "x', "{"],
+    ["a: &x 1", "a: *x", "a: !!python/object:os.system x", "a: [1", "a: 1\n  b: 2", "- x", 'a: "x', "{"],
 )
 def test_what_is_no_plain_data_is_refused(head: str) -> None:
     assert front_matter.split(f"---\n{head}\n---\nBody.") is None

@@ -10,13 +10,13 @@ from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.sessions import service as sessions
 from tests.agent.talk import SECONDS, Talk
-from tests.agent.test_engine import postgres_template, settings, store
+from tests.agent.test_engine import settings, store
 from tests.agent.test_subagents import ByPrompt, asked, children, task, until_waiting
 from tests.model_server import Call, Gate, ModelServer, Say
 from tests.sessions.test_pages import stream_of
 from tests.visitor import Browser, data_of, frames, is_whole
 
-__all__ = ["postgres_template", "settings", "store"]
+__all__ = ["settings", "store"]
 
 
 @pytest.fixture

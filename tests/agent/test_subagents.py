@@ -22,12 +22,12 @@ from app.sessions import models
 from app.sessions import service as sessions
 from app.sessions.service import Session
 from tests.agent.talk import SECONDS, Talk, text_of
-from tests.agent.test_engine import BOTH, postgres_template, settings, store
+from tests.agent.test_engine import BOTH, settings, store
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_all
 from tests.model_server import Call, Fail, Gate, ModelServer, Say
 
-__all__ = ["postgres_template", "settings", "store"]
+__all__ = ["settings", "store"]
 
 
 def task(prompt: str, name: str = "general", **more: str) -> Call:
