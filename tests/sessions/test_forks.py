@@ -70,6 +70,25 @@ def test_it_ends_before_a_message(alice: Actor) -> None:
         service.fork(alice, PLACE, source.id, "msg_elsewhere")
 
 
+def test_a_summary_of_the_source_is_one_of_the_fork(alice: Actor) -> None:
+    source = begin(alice)
+    turn(alice, source, "one")
+    turn(alice, source, "two")
+    first, _, second, _ = service.transcript(alice, source.id)
+    _, run_id = service.send(alice, source.id, [{"type": "text", "text": "Sum up"}])
+    hold = service.take(run_id or "")
+    assert hold is not None
+    told = {"auto": False, "tail_start_id": second.id, "beside": [first.id]}
+    asked = service.add_message(hold, {"for": hold.run.message_id})
+    service.add_part(hold, asked.id, "compaction", told)
+    service.save_message(hold, asked, completed=True)
+    service.finish(hold, "completed")
+    copied = service.transcript(alice, service.fork(alice, PLACE, source.id).id)
+    part = copied[-1].parts[0]
+    assert (part.data["tail_start_id"], part.data["beside"]) == (copied[2].id, [copied[0].id])
+    assert copied[-1].data["for"] == copied[4].id
+
+
 def test_forks_are_counted(alice: Actor) -> None:
     first = service.fork(alice, PLACE, begin(alice).id)
     second = service.fork(alice, PLACE, first.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from app import db, ids, record
 from app.accounts import service as accounts
@@ -99,7 +100,8 @@ def _copies(new: Session, messages: list[Message]) -> list[Message]:
     named = {message.id: ids.ascending("msg") for message in messages}
 
     def part(one: Part) -> Part:
-        return replace(one, id=ids.ascending("prt"), message_id=named[one.message_id], session_id=new.id)
+        data = _pointing(one.data, named) if one.type == "compaction" else one.data
+        return replace(one, id=ids.ascending("prt"), message_id=named[one.message_id], session_id=new.id, data=data)
 
     return [
         replace(
@@ -113,6 +115,9 @@ def _copies(new: Session, messages: list[Message]) -> list[Message]:
     ]
 
 
-def _pointing(data: dict[str, object], named: dict[str, str]) -> dict[str, object]:
-    parent = data.get("parentID")
-    return {**data, "parentID": named.get(str(parent), parent)} if parent else data
+def _pointing(data: dict[str, Any], named: dict[str, str]) -> dict[str, Any]:
+    """What names other messages: whose answer it is, for which prompt, and from where on a summary leaves them be."""
+    found = {key: named.get(data[key], data[key]) for key in ("parentID", "for", "tail_start_id") if data.get(key)}
+    if data.get("beside"):
+        found["beside"] = [named[one] for one in data["beside"] if one in named]
+    return {**data, **found}
