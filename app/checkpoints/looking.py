@@ -111,10 +111,10 @@ def session_of(actor: Actor, session_id: str, key: str) -> Session:
 
 
 def history(actor: Actor, session: Session) -> tuple[list[Message], list[Checkpoint]]:
-    """Return a session's messages and checkpoints."""
+    """Return the outline of a session's messages, and its checkpoints."""
     with db.read() as conn:
         known = rows.of_session(conn, session.id)
-    return sessions.transcript(actor, session.id), known
+    return sessions.outline(actor, session.id), known
 
 
 def standing(session: Session, messages: Sequence[Message], known: Sequence[Checkpoint]) -> list[Checkpoint]:

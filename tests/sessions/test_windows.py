@@ -56,6 +56,23 @@ def test_a_window_stands_around_a_message(alice: Actor, session: Session, messag
     assert service.window(alice, session.id, at="msg_unknown", limit=4) == (messages[-4:], True)
 
 
+def test_an_outline_says_no_word_but_keeps_every_place(
+    alice: Actor, charlie: Actor, session: Session, messages: list[Message]
+) -> None:
+    _, run_id = service.send(alice, session.id, [{"type": "text", "text": "?"}], provider="demo", model="demo")
+    hold = service.take(run_id or "")
+    assert hold is not None
+    service.add_message(hold, {"parentID": hold.run.message_id, "finish": "stop"})
+    found, whole = service.outline(alice, session.id), service.transcript(alice, session.id)
+    assert [(one.id, one.role, one.data.get("parentID")) for one in found] == [
+        (one.id, one.role, one.data.get("parentID")) for one in whole
+    ]
+    assert [[part.id for part in one.parts] for one in found] == [[part.id for part in one.parts] for one in whole]
+    assert not any(part.data for one in found for part in one.parts)
+    with pytest.raises(NotFound):
+        service.outline(charlie, session.id)
+
+
 def test_what_came_before_a_part_comes_in_order(alice: Actor, session: Session, messages: list[Message]) -> None:
     every = [part for message in messages for part in message.parts]
     at = every[7]

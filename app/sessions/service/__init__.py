@@ -87,7 +87,7 @@ from app.sessions.service.transcript import (
     transcript,
     update,
 )
-from app.sessions.service.windows import parts_before, window
+from app.sessions.service.windows import outline, parts_before, window
 from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session
 
 __all__ = [
@@ -149,6 +149,7 @@ __all__ = [
     "message",
     "modes_above",
     "note_told",
+    "outline",
     "parts_before",
     "put_summary_aside",
     "queued",

@@ -31,6 +31,27 @@ def window(
         return rows.messages(connection, session_id, MESSAGES.c.id.between(shown[-1], shown[0])), len(ids) > limit
 
 
+def outline(actor: Actor, session_id: str) -> list[Message]:
+    """All messages in order, with nothing but whose answers they are and which parts they have.
+
+    For who needs no words: a long transcript costs a tenth of what it costs whole.
+    """
+    parent = MESSAGES.c.data["parentID"].as_string().label("parent")
+    about = sa.select(MESSAGES.c.id, MESSAGES.c.role, MESSAGES.c.created, MESSAGES.c.completed, parent)
+    places = sa.select(PARTS.c.id, PARTS.c.message_id, PARTS.c.type).where(PARTS.c.session_id == session_id)
+    with db.read() as connection:
+        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        found = {
+            row.id: Message(
+                row.id, session_id, row.role, {"parentID": row.parent} if row.parent else {}, row.created, row.completed
+            )
+            for row in connection.execute(about.where(MESSAGES.c.session_id == session_id).order_by(MESSAGES.c.id))
+        }
+        for row in connection.execute(places.order_by(PARTS.c.message_id, PARTS.c.id)):
+            found[row.message_id].parts.append(Part(row.id, row.message_id, session_id, row.type, {}))
+    return list(found.values())
+
+
 def parts_before(actor: Actor, session_id: str, message_id: str, part_id: str, limit: int = 30) -> list[Part]:
     """The last parts of a session in front of one of them, in order."""
     place = sa.tuple_(PARTS.c.message_id, PARTS.c.id)
