@@ -57,8 +57,9 @@ def test_a_window_stands_around_a_message(alice: Actor, session: Session, messag
 
 
 def test_an_outline_says_no_word_but_keeps_every_place(
-    alice: Actor, charlie: Actor, session: Session, messages: list[Message]
+    alice: Actor, charlie: Actor, session: Session, messages: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dispatch, "wake", lambda *_: None)
     _, run_id = service.send(alice, session.id, [{"type": "text", "text": "?"}], provider="demo", model="demo")
     hold = service.take(run_id or "")
     assert hold is not None
