@@ -303,13 +303,16 @@ class Stage:
                 place = self._check_frame(play, token, found)
 
     def _check_frame(self, play: Play, token: Token, place: int) -> int:
-        """Compare a frame with ours before this place, or with the first later one that says all of it; its place."""
+        """Compare a frame with ours before this place, or with the first later one that says all of it; its place.
+
+        What is known to differ is not looked for: what came before may still echo here, and must not stand for it.
+        """
         lacks = self._lacks(token, place)
         later: int | None = place
-        while lacks and later is not None:
+        while self._unknown(play, token, lacks) and later is not None:
             later = self._find(token, later, patience=0)
-            if later is not None and not self._lacks(token, later):
-                place, lacks = later, []
+            if later is not None and not self._unknown(play, token, others := self._lacks(token, later)):
+                place, lacks = later, others
         play.differences += [f"{token.name}: {path}" for path in lacks]
         if token.said[0] == "a part grows":
             theirs = [tokens.piece(line["frame"], token.ids[-1]) for line in play.recorded if "frame" in line]
@@ -317,6 +320,9 @@ class Stage:
             if not _agree("".join(theirs), "".join(ours)):
                 play.differences.append(f"{token.name}: into something else")
         return place
+
+    def _unknown(self, play: Play, token: Token, lacks: list[str]) -> list[str]:
+        return [path for path in lacks if not self._known(play.name, f"{token.name}: {path}")]
 
     def _lacks(self, token: Token, place: int) -> list[str]:
         mine = _payload(self._follower.frames[place - 1].data)
