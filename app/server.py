@@ -29,6 +29,7 @@ from app.shield import raise_shield
 from app.wake import Ringer
 
 _ringers: list[Ringer] = []
+_draining = threading.Lock()
 CLOSERS = 8
 MOST_FILES = 65_536
 THREADS = 512  # they start when needed and cost nothing before
@@ -197,12 +198,16 @@ def _say_limits() -> None:
 
 
 def drain() -> None:
-    """Let every engine stop at its next step, and end all streams: their clients come back to the next start."""
+    """Let every engine stop at its next step, and end all streams: their clients come back to the next start.
+
+    Told by the signal and by the end of the worker at the same time, it is done once; both return when it is.
+    """
     from app.agent import service as agent
     from app.events import service as events
 
-    agent.drain()
-    events.stop()
+    with _draining:
+        agent.drain()
+        events.stop()
 
 
 def open_files() -> None:

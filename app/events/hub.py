@@ -70,7 +70,12 @@ class Subscription:
             over()
 
     def offer(self, fact: Fact) -> None:
-        """Called by the hub, in order: take the fact if it is for this subscriber."""
+        """Called by the hub, in order: take the fact if it is for this subscriber.
+
+        A client may know more than the hub had read when it came: a snapshot of the database is ahead of the hub.
+        """
+        if self._since is not None and fact.position <= self._since:
+            return
         if not self._hub.sees(self.actor, fact) or not self._keep(fact):
             return
         with self._ready:
@@ -233,10 +238,12 @@ class Hub:
                 texts.popitem(last=False)
 
     def _is_lost(self, since: Position | None) -> bool:
-        if since is None or since > self._place or bool(since[0]) != bool(self._place[0]):
+        if since is None:
             return True
         with db.read() as connection:
-            first = log.oldest(connection)
+            end, first = log.now(connection), log.oldest(connection)
+        if since > end or bool(since[0]) != bool(end[0]):
+            return True
         return first != log.START and since < first and since != log.START and since[1] + 1 < first[1]
 
     def _run(self) -> None:

@@ -106,6 +106,8 @@ class Reader:
             rest += data
             if not is_body and b"\r\n\r\n" in rest:
                 head, _, rest = rest.partition(b"\r\n\r\n")
+                if head.startswith(b"HTTP/1.1 503 "):
+                    raise ConnectionRefusedError("The server is on its way down.")
                 assert head.startswith(b"HTTP/1.1 200 ")
                 is_body = True
             while is_body and b"\n\n" in rest:

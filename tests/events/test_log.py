@@ -107,6 +107,32 @@ def test_it_neither_loses_nor_doubles_under_eight_writers(log: db.Database) -> N
             assert [n for w, n in got if w == who] == list(range(EACH))
 
 
+def test_a_client_that_knows_more_than_the_hub_is_told_nothing_twice(log: db.Database) -> None:
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold(event: Said) -> None:
+        is_held.set()
+        assert may_go.wait(20)
+
+    assert service._hub is not None
+    service._hub.listen(Said, hold)
+    say(0)
+    assert is_held.wait(20)
+    say(1)
+    with service.subscribe(SYSTEM, service.latest()) as subscription:
+        may_go.set()
+        say(2)
+        facts = subscription.facts(heartbeat=10)
+        assert not subscription.resync
+        assert next(facts).event.number == 2  # type: ignore[union-attr, attr-defined]
+
+
+def say(number: int) -> None:
+    """One remark, committed."""
+    with db.transaction() as connection:
+        record.event(connection, Said("ses_one", 0, number), SCOPE)
+
+
 def test_it_asks_to_resync_for_a_cursor_that_is_none_of_ours(log: db.Database) -> None:
     for cursor in ("garbage", "-1", "99999999", "1-2-3", "9" * 40, "²"):
         with service.subscribe(SYSTEM, cursor) as subscription:
