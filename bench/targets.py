@@ -31,7 +31,7 @@ STRAY = ("SIGNALCABIN_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OPENCOD
 class Target:
     """A server; without a command not ours to start. `model` is (provider, model), None its default.
 
-    `wanted` are headers that it will not do without, `probe` answers 200 once it is up, `directory` is what it works in.
+    `wanted` are headers that it will not do without, `probe` answers 200 once it is up, and it works in `directory`.
     """
 
     name: str
