@@ -161,11 +161,16 @@ class Child:
     def _descendants(self) -> list[psutil.Process]:
         """What the command has started, without bubblewrap's own first process, which must live on."""
         try:
-            top = psutil.Process(self.pid)
-            inits = top.children() if self.sandboxed else []
-            return [process for process in top.children(recursive=True) if process not in inits]
+            found = psutil.Process(self.pid).children(recursive=True)
         except psutil.Error:
             return []
+        return [process for process in found if not (self.sandboxed and self._is_init(process))]
+
+    def _is_init(self, process: psutil.Process) -> bool:
+        try:
+            return process.ppid() == self.pid
+        except psutil.Error:
+            return True  # it is gone
 
 
 def start(
