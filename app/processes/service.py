@@ -6,16 +6,17 @@ They live in the server process and end with it; who started one owns it, and to
 from __future__ import annotations
 
 import itertools
+import signal as signals
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from app import config, db, ids, record, redact
 from app.accounts import service as accounts
 from app.accounts.events import PrincipalRevoked
 from app.actor import Actor, Scope
-from app.errors import Denied, Limited, NotFound, Unavailable
+from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
 from app.processes import live as lives
 from app.processes import sandbox, where
@@ -38,10 +39,13 @@ __all__ = [
     "attach",
     "close_stdin",
     "end",
+    "feed",
     "get",
     "list_all",
+    "place_of",
     "resize",
     "signal",
+    "signal_number",
     "start",
     "start_background",
     "stop",
@@ -51,14 +55,27 @@ MOST: dict[Kind, int] = {"process": 20, "terminal": 10}
 RETRY = 5
 REMEMBERED = 600.0
 MOST_FINISHED, MOST_FINISHED_BYTES = 50, 8 << 20
+FEED_WAIT = 60.0
 WORDS, WORD = 100, 1000
 Selector = int | str
 
 _lock = threading.Lock()
 _by_owner: dict[str, list[Live]] = {}
 _starting: Counter[tuple[str, Kind]] = Counter()
+_fed: set[str] = set()
 _numbers = itertools.count(1)
 _is_stopping = False
+
+
+def place_of(actor: Actor, cwd: str | None) -> Place:
+    """The place in which a command with this working directory runs: the default one, or the project that holds it.
+
+    Raises Denied for a directory of no project.
+    """
+    accounts.require(actor, "projects:read")
+    if cwd and where.is_elsewhere(cwd, [project.path for project in projects.list_all(actor)]):
+        return projects.resolve(actor, cwd)
+    return projects.resolve(actor, None)
 
 
 def start(
@@ -81,12 +98,12 @@ def start(
     """
     accounts.require(actor, f"{_noun(kind)}:write", Scope(actor.user, place.project.id, "private"))
     _check(actor)
-    beside, private = projects.beside(str(place.root)), projects.private_of(place.project)
-    walls = sandbox.Place(place.root, private, beside.also, beside.keep)
+    beside, private = projects.beside(str(place.directory)), projects.private_of(place.project)
+    walls = sandbox.Place(place.directory, private, beside.also, beside.keep)
     spec = Spec(
         argv=tuple(command),
         cwd=where.directory(walls, place.directory, cwd),
-        workspace=place.root,
+        workspace=place.directory,
         private=private,
         env=dict(env or {}),
         also=beside.also,
@@ -132,6 +149,23 @@ def write(actor: Actor, live: Live, data: bytes, wait: float = lives.WRITE_WAIT)
     live.write(data, wait)
 
 
+def feed(actor: Actor, live: Live, pieces: Iterable[bytes]) -> None:
+    """Give it a stream to read as it comes. Raises Conflict for a second one at once, and when it reads nothing for
+    a minute.
+    """
+    _require(actor, live, "write")
+    with _lock:
+        if live.id in _fed:
+            raise Conflict("Somebody already streams to this command.")
+        _fed.add(live.id)
+    try:
+        for piece in pieces:
+            live.write(piece, FEED_WAIT)
+    finally:
+        with _lock:
+            _fed.discard(live.id)
+
+
 def close_stdin(actor: Actor, live: Live) -> None:
     """End its input; Invalid for a terminal."""
     _require(actor, live, "write")
@@ -142,6 +176,16 @@ def signal(actor: Actor, live: Live, number: int) -> None:
     """Send a signal to it and all it has started; NotFound when it has ended."""
     _require(actor, live, "write")
     live.signal(number)
+
+
+def signal_number(named: int | str) -> int:
+    """The number of a signal that is named by its number or its name; Invalid for none."""
+    found = (
+        signals.Signals.__members__.get(f"SIG{named.upper().removeprefix('SIG')}") if isinstance(named, str) else named
+    )
+    if found is None:
+        raise Invalid(f"There is no signal {str(named)[:40]}.", "signal")
+    return int(found)
 
 
 def resize(actor: Actor, live: Live, cols: int, rows: int) -> None:
