@@ -37,7 +37,7 @@ LARGE = 1024
 GATHER, GATHER_SECONDS = 256 * 1024, 0.004
 PATIENCE = 2.0
 # A reader that is behind and takes nothing at all for so long is let go; it may come back.
-LET_GO = 30.0
+LET_GO = 60.0
 DRAIN = 1.0
 LOOK = 0.05
 WRITE_WAIT = 10.0
