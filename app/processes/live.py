@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 from app import config, ids
 from app.errors import Invalid, NotFound
+from app.processes import cgroups, tty
 from app.processes import child as children
 from app.processes import pump as pumps
-from app.processes import tty
 from app.processes.child import GRACE, Child
 from app.processes.pump import Timer
 from app.processes.ring import Cutter, Ring
@@ -379,6 +379,7 @@ def stop() -> None:
     for live in left:
         live.wait(DRAIN)
     pumps.stop()
+    cgroups.finish()
 
 
 def _start(spec: Spec, slave: int | None) -> Child:
