@@ -13,7 +13,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "events": ("pages", "opencode"),
     "secrets": (),
     "projects": ("pages", "opencode"),
-    "processes": (),
+    "processes": ("codebuddy",),
     "files": ("opencode",),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
