@@ -14,7 +14,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "secrets": (),
     "projects": ("pages", "opencode"),
     "processes": ("codebuddy",),
-    "files": ("opencode",),
+    "files": ("opencode", "codebuddy"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),
