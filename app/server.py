@@ -45,6 +45,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.events import service as events
     from app.processes import orphans
     from app.projects import service as projects
+    from app.sandboxes import service as sandboxes
     from app.secrets import service as secrets
     from app.sessions import service as sessions
 
@@ -63,6 +64,8 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()
+    if not alone:
+        sandboxes.start()
     agent.start(hears_of_work=alone)
 
 
