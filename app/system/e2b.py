@@ -90,7 +90,7 @@ def metrics_of_several(actor: Actor, query: Several) -> dict[str, Any]:
         raise Invalid(f"At most {MOST_AT_ONCE} sandboxes at once.", "sandbox_ids")
     mine = {one.id for one in sandboxes.list_all(actor, ("running",))}
     used = _shape(service.usage(actor))
-    return {"sandboxes": {sandbox_id: used for sandbox_id in sorted(wanted & mine)}}
+    return {"sandboxes": dict.fromkeys(sorted(wanted & mine), used)}
 
 
 @door.get("/sandboxes/<sandbox_id>/metrics", query=Between, answer=list[dict[str, Any]])
