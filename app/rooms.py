@@ -15,7 +15,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "projects": ("pages", "opencode"),
     "sandboxes": ("e2b",),
     "processes": (),
-    "files": ("opencode",),
+    "files": (
+        "opencode",
+        "e2b",
+    ),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),

@@ -28,6 +28,7 @@ __all__ = [
     "State",
     "Wanted",
     "Workspace",
+    "check_name",
     "connect",
     "create",
     "environment_of",
@@ -49,6 +50,8 @@ LONGEST = 86_400
 MOST = 100
 # Clients without a control plane call their one sandbox so.
 NAMELESS = ("", "debug_sandbox_id")
+# What the commands of a sandbox call its directory and its scratch directory.
+OWN_TOPS = ("/home/user", "/tmp")  # noqa: S108
 LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -229,6 +232,17 @@ def _store(actor: Actor, sandbox_id: str, place: Place, wanted: Wanted, seconds:
         ending.hold_environment(made, wanted.environment)
         record.audit(conn, actor, "sandbox.create", sandbox_id, {"template": wanted.template, "seconds": seconds})
     return made
+
+
+def check_name(workspace: Workspace, name: str) -> None:
+    """Insist that a file's name means something in the sandbox: other directories of its project are not its own.
+
+    Raises NotFound; a client without a sandbox may name whatever its token may.
+    """
+    one = workspace.sandbox
+    tops = (*OWN_TOPS, one.directory) if one else ()
+    if one and name.startswith("/") and not any(name == top or name.startswith(f"{top}/") for top in tops):
+        raise NotFound("file", name[-200:])
 
 
 def _place(actor: Actor, template: str, sandbox_id: str) -> Place:

@@ -19,7 +19,7 @@ from app.sandboxes.models import sandbox as table
 from app.sandboxes.rows import Sandbox
 from app.secrets import service as secrets
 
-SCOPES = ("files:*", "processes:*", "terminals:*", "projects:read", "system:read")
+SCOPES = ("files:*", "others:files:*", "processes:*", "terminals:*", "projects:read", "system:read")
 
 
 def new_salt() -> str:
