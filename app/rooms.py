@@ -14,7 +14,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "secrets": (),
     "projects": ("pages", "opencode"),
     "sandboxes": ("e2b",),
-    "processes": (),
+    "processes": ("e2b",),
     "files": (
         "opencode",
         "e2b",

@@ -10,11 +10,11 @@ import base64
 import binascii
 import struct
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from flask import Request, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from app import web
@@ -30,6 +30,7 @@ _STATUS = {
     "deadline_exceeded": 504,
     "not_found": 404,
     "already_exists": 409,
+    "aborted": 409,
     "permission_denied": 403,
     "resource_exhausted": 429,
     "failed_precondition": 400,
@@ -85,6 +86,9 @@ class Message(BaseModel):
     @classmethod
     def _without_nulls(cls, given: Any) -> Any:
         return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+
+M = TypeVar("M", bound=Message)
 
 
 def _decoded(given: Any) -> Any:
@@ -180,6 +184,16 @@ def only_message(given: Request) -> Any:
     if len(found) != 1:
         raise Invalid(f"This call takes one message, not {len(found)}.")
     return found[0]
+
+
+def parsed(kind: type[M], given: Any) -> M:
+    """Return one of a stream's messages; raises Invalid."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as failure:
+        issue = failure.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(word) for word in issue["loc"])
+        raise Invalid(f"{where}: {issue['msg']}" if where else issue["msg"], where or None) from None
 
 
 def loads(raw: bytes) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from app import web
 from app.actor import Credentials, Signed
 from app.dialects import connect, register
-from app.dialects.door import Door, View, read_json
+from app.dialects.door import Door, View, operations, read_json
 from app.errors import NotFound, Problem, Unauthenticated
 
 # The envd whose features are all here; clients switch theirs on by it.
@@ -48,6 +49,8 @@ class E2B:
             body = {"sandboxId": named(), "message": "The sandbox was not found", "code": 502}
             return web.json(body, 502)
         if request.path.startswith(RPC):
+            if problem.status == 409 and request.path.startswith(RPC[1]):
+                problem.code = "aborted"  # of processes nothing exists already
             return connect.refusal(problem, is_stream=request.mimetype == connect.STREAM)
         return web.json(
             {"code": problem.status, "message": problem.message}, problem.status, web.problem_headers(problem)
@@ -76,6 +79,21 @@ class E2BDoor(Door):
     def stream(self, path: str, *, body: type[BaseModel], answer: Any = None) -> Callable[[View], View]:
         """Register a call with one message there and a stream back; its view returns the Response."""
         return self._route("POST", path, body, None, answer, read=_stream)
+
+    def client_stream(self, path: str, *, body: type[BaseModel]) -> Callable[[View], View]:
+        """Register a call with a stream of messages there; its view reads them itself and returns the Response."""
+
+        def register_view(view: View) -> View:
+            @functools.wraps(view)
+            def checked(*given: Any) -> Any:
+                connect.check_type(request, is_stream=True)
+                return view(*given)
+
+            self.post(path)(checked)
+            operations[-1] = dataclasses.replace(operations[-1], body=body)
+            return view
+
+        return register_view
 
 
 def door(bp: Blueprint) -> E2BDoor:

@@ -200,6 +200,7 @@ def _create(actor: Actor, body: NewSandbox) -> Response:
         metadata=body.metadata or {},
         environment=body.envVars or {},
         on_timeout="pause" if body.autoPause else "kill",
+        reach=body.allow_internet_access,
         key=request.headers.get(KEY, "")[:255] or None,
     )
     return web.json(_shape(service.create(actor, wanted)), 201)
@@ -211,9 +212,6 @@ def _refuse(body: NewSandbox) -> None:
         raise Invalid(f"{FILES_ONLY}: choose the mode `filesystem`.", "autoPauseMemory")
     if body.autoResume is not None and body.autoResume.enabled:
         raise Invalid(f"{FILES_ONLY}, so a paused one is resumed by a connect, not by itself.", "autoResume")
-    if body.allow_internet_access:
-        raise Invalid("A sandbox can't be given the internet: this server's rules decide about each host.",
-                      "allow_internet_access")  # fmt: skip
     for name in ("mcp", "network", "iam", "volumeMounts"):
         if getattr(body, name):
             raise Invalid(f"{name} is not offered here.", name)
@@ -292,7 +290,7 @@ def _listed_shape(one: Sandbox) -> dict[str, Any]:
         "state": one.state,
         "metadata": one.metadata,
         "envdVersion": e2b.ENVD_VERSION,
-        "allowInternetAccess": False,
+        "allowInternetAccess": one.reach,
         "volumeMounts": [],
     }
 

@@ -18,6 +18,8 @@ sandbox = sa.Table(
     sa.Column("metadata", db.Json, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("on_timeout", sa.String(16), nullable=False),
+    # Whether its commands may have a network; None where its maker said nothing.
+    sa.Column("reach", sa.Boolean),
     sa.Column("started", sa.BigInteger, nullable=False),
     sa.Column("ends", sa.BigInteger, nullable=False, index=True),
     # What its access token is derived from, and the row of accounts that has its hash.

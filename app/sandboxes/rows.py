@@ -20,7 +20,8 @@ OnTimeout = Literal["kill", "pause"]
 class Sandbox:
     """A workspace for a while; started and ends (when it is taken down or paused by itself) in unix ms.
 
-    metadata is its maker's, text by text. key is what its maker called the request, so that a repeated one is known.
+    reach: whether its commands may have a network, None where its maker said nothing. metadata is its maker's, text by
+    text. key is what its maker called the request, so that a repeated one is known.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Sandbox:
     metadata: dict[str, str]
     state: State
     on_timeout: OnTimeout
+    reach: bool | None
     started: int
     ends: int
     salt: str

@@ -35,6 +35,7 @@ __all__ = [
     "get",
     "kill",
     "list_all",
+    "may_reach",
     "pause",
     "register_ender",
     "secret_of",
@@ -67,6 +68,7 @@ class Wanted:
     metadata: Mapping[str, str]
     environment: Mapping[str, str]
     on_timeout: OnTimeout = "kill"
+    reach: bool | None = None
     key: str | None = None
 
 
@@ -184,6 +186,11 @@ def environment_of(workspace: Workspace) -> dict[str, str]:
     return ending.held_environment(workspace.sandbox) if workspace.sandbox else {}
 
 
+def may_reach(workspace: Workspace) -> bool:
+    """Tell whether commands may have a network, as far as this server gives any."""
+    return workspace.sandbox is None or workspace.sandbox.reach is not False
+
+
 def set_environment(actor: Actor, workspace: Workspace, environment: Mapping[str, str]) -> None:
     """Put further variables into the environment of a sandbox's commands; raises Invalid where there is no sandbox."""
     accounts.require(actor, "processes:write", workspace.place.project)
@@ -222,6 +229,7 @@ def _store(actor: Actor, sandbox_id: str, place: Place, wanted: Wanted, seconds:
             metadata=dict(wanted.metadata),
             state="running",
             on_timeout=wanted.on_timeout,
+            reach=wanted.reach,
             started=now,
             ends=now + seconds * 1000,
             salt=salt,

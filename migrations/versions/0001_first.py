@@ -178,6 +178,7 @@ def upgrade() -> None:
     sa.Column('metadata', Json, nullable=False),
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('on_timeout', sa.String(length=16), nullable=False),
+    sa.Column('reach', sa.Boolean(), nullable=True),
     sa.Column('started', sa.BigInteger(), nullable=False),
     sa.Column('ends', sa.BigInteger(), nullable=False),
     sa.Column('salt', sa.String(length=64), nullable=False),
