@@ -22,8 +22,8 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     (r"/api/v1/(?:runs|acp|sessions)(?:/.*)?", MESSAGE),
     (r"/api/v1/apps/[^/]+/agent/.*", MESSAGE),
     # Uploads go to disk as they come.
-    (r"/files(?:/compose)?", UPLOAD),
-    (r"/api/v1/files/(?:upload|compose)", UPLOAD),
+    (r"/files", UPLOAD),
+    (r"/api/v1/files/upload", UPLOAD),
     (r"/api/v1/storage/objects/[^/]+/upload", 64 * MIB + FORM),
     (r"/api/v1/storage/upload/[^/]+", 64 * MIB + FORM),
     (r"/api/v1/apps/[^/]+/(?:deploy|frontend|upload|storage/upload)", 50 * MIB + FORM),
@@ -42,9 +42,9 @@ def may_be_packed(path: str) -> bool:
     return _PACKED.fullmatch(path) is not None
 
 
-def limit_for(path: str) -> int:
-    """The most bytes that a body sent to this path may have."""
+def limit_for(path: str, upload: int = UPLOAD) -> int:
+    """The most bytes that a body sent to this path may have; `upload` is what the settings say of uploads."""
     for pattern, limit in _LIMITS:
         if pattern.fullmatch(path):
-            return limit
+            return upload if limit == UPLOAD else limit
     return ORDINARY

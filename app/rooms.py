@@ -15,10 +15,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "projects": ("pages", "opencode"),
     "sandboxes": ("e2b",),
     "processes": ("e2b",),
-    "files": (
-        "opencode",
-        "e2b",
-    ),
+    "files": ("opencode", "codebuddy", "e2b"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import posixpath
 import stat as modes
@@ -9,20 +10,21 @@ import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from os import geteuid
-from typing import IO, Annotated, Any, cast
+from typing import Annotated, Any, BinaryIO, cast
 
-from flask import Response, request, send_file
+from flask import Response, request
 from pydantic import BaseModel, Field
 
+from app import downloads, uploads
 from app.actor import Actor
 from app.dialects import e2b
 from app.dialects.connect import Message
 from app.errors import Invalid, UnsupportedMedia
 from app.files import bp, service
 from app.files.service import Entry
-from app.multipart import Parts
 from app.sandboxes import service as sandboxes
 from app.sandboxes.service import Workspace
+from app.uploads import Part, Reading
 
 door = e2b.door(bp)
 HOME = "/home/user"
@@ -110,18 +112,7 @@ def download(actor: Actor, query: Query) -> Response:
     if not query.path:
         raise Invalid("The path is missing.", "path")
     found = service.open_for_download(actor, _workspace(actor, query.path).place, query.path)
-    answer = send_file(
-        found.file,
-        BYTES,
-        as_attachment=True,
-        download_name=found.name,
-        conditional=True,
-        etag=found.etag.strip('"'),
-        last_modified=found.mtime,
-    )
-    answer.content_length = answer.content_length or found.size
-    answer.headers["Vary"] = "Accept-Encoding"
-    return answer
+    return downloads.answer(dataclasses.replace(found, kind=BYTES))
 
 
 @door.post("/files", query=Query, answer=list[dict[str, Any]])
@@ -129,15 +120,16 @@ def upload(actor: Actor, query: Query) -> list[dict[str, Any]]:
     """Write files: the body to the path, or each part to the path, else to the file name of the part."""
     labels = {name[len(LABEL) :].lower(): value for name, value in request.headers if name.title().startswith(LABEL)}
     service.check_labels(labels)
-    body = cast("IO[bytes]", _Unpacked(request.stream) if _is_packed() else request.stream)
-    if request.mimetype == BYTES:
-        if not query.path:
-            raise Invalid("The path is missing: a raw body needs one.", "path")
-        length = None if _is_packed() else request.content_length
-        return [_receive(actor, query.path, body, length, labels)]
-    if not request.mimetype.startswith("multipart/"):
+    body = uploads.body()
+    is_packed = request.headers.get("Content-Encoding", "").lower() == "gzip"
+    content: Reading = _Unpacked(body) if is_packed else body
+    if uploads.is_form():
+        return list(_received(actor, query, uploads.files(content), labels))
+    if request.mimetype != BYTES:
         raise UnsupportedMedia(f"A file comes as multipart/form-data or as {BYTES}.")
-    return list(_received(actor, query, Parts(body, request.headers["Content-Type"]), labels))
+    if not query.path:
+        raise Invalid("The path is missing: a raw body needs one.", "path")
+    return [_receive(actor, query.path, content, None if is_packed else body.length, labels)]
 
 
 @door.post("/files/compose", body=Compose, answer=dict[str, Any])
@@ -153,10 +145,10 @@ def compose(actor: Actor, body: Compose) -> dict[str, Any]:
 class _Unpacked:
     """A gzip body, unpacked as it is read."""
 
-    def __init__(self, body: IO[bytes]) -> None:
-        self._file = gzip.GzipFile(fileobj=body, mode="rb")
+    def __init__(self, body: Reading) -> None:
+        self._file = gzip.GzipFile(fileobj=cast("BinaryIO", body), mode="rb")
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int, /) -> bytes:
         """Read; raises Invalid for what is no gzip, or cut off."""
         try:
             return self._file.read(size)
@@ -164,11 +156,7 @@ class _Unpacked:
             raise Invalid("The body is no gzip, or is cut off.") from None
 
 
-def _is_packed() -> bool:
-    return request.headers.get("Content-Encoding", "").lower() == "gzip"
-
-
-def _received(actor: Actor, query: Query, parts: Parts, labels: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _received(actor: Actor, query: Query, parts: Iterator[Part], labels: dict[str, str]) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for part in parts:
         if part.name != "file":
@@ -184,7 +172,7 @@ def _received(actor: Actor, query: Query, parts: Parts, labels: dict[str, str]) 
         raise Invalid("There is no part called `file`.", "file")
 
 
-def _receive(actor: Actor, name: str, body: Any, length: int | None, labels: dict[str, str]) -> dict[str, Any]:
+def _receive(actor: Actor, name: str, body: Reading, length: int | None, labels: dict[str, str]) -> dict[str, Any]:
     workspace = _workspace(actor, name)
     service.receive(actor, workspace.place, name, body, length)
     if labels:
