@@ -33,7 +33,7 @@ class PacedReader(SocketUnreader):  # type: ignore[misc]
         super().__init__(sock)
         self._patience = {True: header, False: body}
         self._is_header = True
-        self._left = header
+        self._left = self._most = header
 
     def begin_header(self) -> None:
         """A request begins: all of its header must come in time."""
@@ -41,7 +41,11 @@ class PacedReader(SocketUnreader):  # type: ignore[misc]
 
     def begin_body(self) -> None:
         """The header is whole: what is still read is the body, which must keep up its rate."""
-        self._is_header, self._left = False, self._patience[False]
+        self.allow(self._patience[False])
+
+    def allow(self, seconds: float) -> None:
+        """The body in hand may fall so far behind its rate."""
+        self._is_header, self._left, self._most = False, seconds, seconds
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """The next bytes, b"" at the end. Raises NoMoreData for a late header, TooSlow for a slow body."""
@@ -54,7 +58,7 @@ class PacedReader(SocketUnreader):  # type: ignore[misc]
             self._wait()
             data = self.sock.recv(size)
         if not self._is_header:
-            self._left = min(self._patience[False], self._left + len(data) / RATE)
+            self._left = min(self._most, self._left + len(data) / RATE)
         return data
 
     def _wait(self) -> None:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -17,7 +18,7 @@ from flask import Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from app import web
+from app import uploads, web
 from app.errors import Invalid, Problem, TooLarge, UnsupportedMedia
 
 UNARY, STREAM = "application/json", "application/connect+json"
@@ -160,15 +161,16 @@ def check_type(given: Request, *, is_stream: bool) -> None:
         raise UnsupportedMedia("Messages are taken as they are, without compression.")
 
 
-def messages(given: Request) -> Iterator[Any]:
-    """Yield the messages of a request's envelopes as they come; raises Invalid, TooLarge."""
-    while head := _read(given, 5):
+def messages() -> Iterator[Any]:
+    """Yield the messages of the request's envelopes as they come; raises Invalid, TooLarge."""
+    body = uploads.body()
+    while head := _read(body, 5):
         if len(head) < 5:
             raise Invalid("The envelope is cut off.")
         flags, size = struct.unpack(">BI", head)
         if size > LARGEST:
             raise TooLarge(f"A message has at most {LARGEST} bytes.")
-        raw = _read(given, size)
+        raw = _read(body, size)
         if len(raw) < size:
             raise Invalid("The message is cut off.")
         if flags & COMPRESSED:
@@ -178,9 +180,9 @@ def messages(given: Request) -> Iterator[Any]:
         yield loads(raw)
 
 
-def only_message(given: Request) -> Any:
+def only_message() -> Any:
     """Return the one message that a server's stream is asked for with; raises Invalid."""
-    found = list(messages(given))
+    found = list(islice(messages(), 2))
     if len(found) != 1:
         raise Invalid(f"This call takes one message, not {len(found)}.")
     return found[0]
@@ -220,9 +222,9 @@ def keepalive_of(given: Request) -> float:
     return float(max(1, int(text))) if text.isascii() and text.isdigit() and len(text) < 6 else KEEPALIVE
 
 
-def _read(given: Request, size: int) -> bytes:
+def _read(body: uploads.Reading, size: int) -> bytes:
     parts: list[bytes] = []
-    while size > 0 and (data := given.stream.read(size)):
+    while size > 0 and (data := body.read(size)):
         parts.append(data)
         size -= len(data)
     return b"".join(parts)

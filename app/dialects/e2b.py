@@ -113,7 +113,7 @@ def _unary() -> Any:
 
 def _stream() -> Any:
     connect.check_type(request, is_stream=True)
-    return connect.only_message(request)
+    return connect.only_message()
 
 
 def _is_control(given: Request) -> bool:

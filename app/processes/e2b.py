@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import signal
+import threading
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from flask import Response, request
 from pydantic import Field, field_validator
 
-from app import streams
+from app import carrier, streams
 from app.actor import Actor
 from app.dialects import connect, e2b
 from app.dialects.connect import Bytes, Canceled, DeadlineExceeded, Message
-from app.errors import Invalid, Problem
+from app.errors import Invalid, Limited, Problem
 from app.processes import bp, service
 from app.processes.service import Dropped, Ended, Live, Output, Size, Tap, Word
 from app.sandboxes import service as sandboxes
@@ -23,6 +24,10 @@ door = e2b.door(bp)
 # How long a call waits for a command to read what it is given.
 READS_WITHIN = 30.0
 KILLED_WITHIN = 2.0
+# An input stream holds a thread while it is open; its client may say nothing for longer than the 50 seconds after which
+# it shows that it lives.
+MOST_TYPING, SILENT = 64, 120.0
+_typing = threading.BoundedSemaphore(MOST_TYPING)
 AUTO = "proc-"
 SIGNALS = {"SIGNAL_SIGTERM": signal.SIGTERM, "SIGNAL_SIGKILL": signal.SIGKILL}
 Text = Annotated[str, Field(max_length=128 * 1024)]
@@ -167,8 +172,19 @@ def send_input(actor: Actor, body: SendInput) -> dict[str, Any]:
 @door.client_stream("/process.Process/StreamInput", body=StreamInput)
 def stream_input(actor: Actor) -> Response:
     """Give a command what comes, as it comes."""
+    if not _typing.acquire(blocking=False):
+        raise Limited(f"At most {MOST_TYPING} input streams are open at once.", retry_after=5)
+    try:
+        carrier.be_patient(SILENT)
+        _type(actor)
+    finally:
+        _typing.release()
+    return Response(connect.envelope({}) + connect.last(), content_type=connect.STREAM)
+
+
+def _type(actor: Actor) -> None:
     live: Live | None = None
-    for given in connect.messages(request):
+    for given in connect.messages():
         message = connect.parsed(StreamInput, given)
         if message.start is not None:
             live = _find(actor, message.start.process)
@@ -176,7 +192,6 @@ def stream_input(actor: Actor) -> Response:
             raise Invalid("The first message says which process is meant.", "start")
         elif message.data is not None and live is not None:
             _write(actor, live, message.data.input)
-    return Response(connect.envelope({}) + connect.last(), content_type=connect.STREAM)
 
 
 @door.unary("/process.Process/SendSignal", body=SendSignal, answer=dict[str, Any])

@@ -287,7 +287,8 @@ def main(mode: str) -> None:
     commands(sandbox, "/home/user")
     background(sandbox)
     files(sandbox)
-    if WATCHED: watching(sandbox)
+    if WATCHED:
+        watching(sandbox)
     terminal(sandbox)
     if mode == "cloud":
         addresses(sandbox)
