@@ -328,13 +328,6 @@ def lend(connection: Any) -> None:
     _lent.connection = connection
 
 
-def be_patient(seconds: float) -> None:
-    """Let the client of the request in hand fall so far behind the pace that its body has to keep."""
-    connection = getattr(_lent, "connection", None)
-    if connection is not None:
-        connection.parser.unreader.allow(seconds)
-
-
 def take() -> socket.socket | None:
     """The socket of the request in hand, taken away from gunicorn for good; None where that cannot be.
 

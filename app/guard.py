@@ -76,16 +76,16 @@ class CountedBody:
     """A body of unknown length that raises TooLarge once more than its limit has come."""
 
     def __init__(self, inner: Reading, limit: int) -> None:
-        self._inner = inner
+        self.inner = inner
         self._left = limit
 
     def read(self, size: int = -1, /) -> bytes:
         """Read, at most one byte beyond the limit."""
-        return self._count(self._inner.read(self._bounded(size)))
+        return self._count(self.inner.read(self._bounded(size)))
 
     def readline(self, size: int = -1, /) -> bytes:
         """Read a line, at most one byte beyond the limit."""
-        return self._count(self._inner.readline(self._bounded(size)))
+        return self._count(self.inner.readline(self._bounded(size)))
 
     def readlines(self, _hint: int = -1, /) -> list[bytes]:
         """Read all lines."""

@@ -14,7 +14,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "secrets": (),
     "projects": ("pages", "opencode"),
     "sandboxes": ("e2b",),
-    "processes": ("e2b",),
+    "processes": ("codebuddy", "e2b"),
     "files": ("opencode", "codebuddy", "e2b"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),

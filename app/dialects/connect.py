@@ -14,16 +14,17 @@ from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from flask import Request, Response
+from flask import Request, Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from app import uploads, web
+from app import bodies, web
 from app.errors import Invalid, Problem, TooLarge, UnsupportedMedia
 
 UNARY, STREAM = "application/json", "application/connect+json"
 COMPRESSED, LAST = 1, 2
 LARGEST = 4 << 20  # bytes of one message
+PAUSE = 20.0  # seconds that a client may rest in the middle of its one message
 KEEPALIVE = 90.0  # seconds between two signs of life, where the client names none
 _STATUS = {
     "canceled": 499,
@@ -161,16 +162,19 @@ def check_type(given: Request, *, is_stream: bool) -> None:
         raise UnsupportedMedia("Messages are taken as they are, without compression.")
 
 
-def messages() -> Iterator[Any]:
-    """Yield the messages of the request's envelopes as they come; raises Invalid, TooLarge."""
-    body = uploads.body()
-    while head := _read(body, 5):
+def messages(pause: float) -> Iterator[Any]:
+    """Yield the messages of the request's envelopes as they come, with at most so many seconds between two pieces.
+
+    Raises Invalid, TooLarge.
+    """
+    body = _Body(bodies.pieces(request.environ, pause))
+    while head := body.read(5):
         if len(head) < 5:
             raise Invalid("The envelope is cut off.")
         flags, size = struct.unpack(">BI", head)
         if size > LARGEST:
             raise TooLarge(f"A message has at most {LARGEST} bytes.")
-        raw = _read(body, size)
+        raw = body.read(size)
         if len(raw) < size:
             raise Invalid("The message is cut off.")
         if flags & COMPRESSED:
@@ -182,7 +186,7 @@ def messages() -> Iterator[Any]:
 
 def only_message() -> Any:
     """Return the one message that a server's stream is asked for with; raises Invalid."""
-    found = list(islice(messages(), 2))
+    found = list(islice(messages(PAUSE), 2))
     if len(found) != 1:
         raise Invalid(f"This call takes one message, not {len(found)}.")
     return found[0]
@@ -222,9 +226,20 @@ def keepalive_of(given: Request) -> float:
     return float(max(1, int(text))) if text.isascii() and text.isdigit() and len(text) < 6 else KEEPALIVE
 
 
-def _read(body: uploads.Reading, size: int) -> bytes:
-    parts: list[bytes] = []
-    while size > 0 and (data := body.read(size)):
-        parts.append(data)
-        size -= len(data)
-    return b"".join(parts)
+class _Body:
+    """Pieces that are read in other sizes than they came in."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes; fewer at the end only."""
+        parts = [self._rest]
+        length = len(self._rest)
+        while length < size and (piece := next(self._pieces, None)) is not None:
+            parts.append(piece)
+            length += len(piece)
+        whole = b"".join(parts)
+        self._rest = whole[size:]
+        return whole[:size]

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -29,6 +29,7 @@ FILE_BYTES = 1 << 30
 GRACE = 2.0
 POLL = 0.05
 BUILDING, LOOK = 1.0, 0.005
+SIGNALLED = 128
 NPROC_PER_NAMESPACE = (5, 14)
 
 
@@ -65,6 +66,28 @@ class Child:
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:
             return True
+
+    def status(self) -> tuple[int, str | None] | None:
+        """How the command itself has ended: exit code (128 + n after signal n) and the signal's name; None before.
+
+        It is left to be collected by `wait` or `kill`.
+        """
+        if not self.exited():
+            return None
+        code, killed = 0, False
+        try:
+            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except (AttributeError, ChildProcessError):
+            code = self.kill()  # it has been collected already
+            killed = code > SIGNALLED
+        else:
+            if found is not None:
+                killed = found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+                code = found.si_status + (SIGNALLED if killed else 0)
+        if killed or (self.sandboxed and code > SIGNALLED):  # bubblewrap tells it by the code
+            with suppress(ValueError):
+                return code, signal.Signals(code - SIGNALLED).name
+        return code, None
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end, kill what it left; its exit code, 128 + n after signal n; raises TimeoutError."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from flask import Response, request
 from pydantic import Field, field_validator
 
-from app import carrier, streams
+from app import streams
 from app.actor import Actor
 from app.dialects import connect, e2b
 from app.dialects.connect import Bytes, Canceled, DeadlineExceeded, Message
@@ -175,7 +175,6 @@ def stream_input(actor: Actor) -> Response:
     if not _typing.acquire(blocking=False):
         raise Limited(f"At most {MOST_TYPING} input streams are open at once.", retry_after=5)
     try:
-        carrier.be_patient(SILENT)
         _type(actor)
     finally:
         _typing.release()
@@ -184,7 +183,7 @@ def stream_input(actor: Actor) -> Response:
 
 def _type(actor: Actor) -> None:
     live: Live | None = None
-    for given in connect.messages():
+    for given in connect.messages(SILENT):
         message = connect.parsed(StreamInput, given)
         if message.start is not None:
             live = _find(actor, message.start.process)

@@ -6,7 +6,7 @@ its readers keep up, for `PATIENCE` seconds at most; without readers the last of
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import functools
 import os
 import selectors
@@ -280,7 +280,7 @@ class Live:
         self._finish_if_done()
 
     def _on_exit(self) -> None:
-        status = _status(self._child)
+        status = self._child.status()
         if status is None:
             if self._exit_fd is None:
                 self.pump.later(LOOK, self._on_exit)  # no pidfd on this system
@@ -392,7 +392,11 @@ def _start(spec: Spec, slave: int | None) -> Child:
 
     try:
         return start(spec.argv)
-    except (FileNotFoundError, PermissionError) as failure:
+    except OSError as failure:
+        if failure.errno == errno.E2BIG:
+            raise Invalid("The command line and its environment are too long.", "command") from None
+        if not isinstance(failure, FileNotFoundError | PermissionError):
+            raise
         code = "127" if isinstance(failure, FileNotFoundError) else "126"
         told = f"{spec.argv[0]}: {failure.strerror}"
         return start(["/bin/sh", "-c", 'printf "%s\\n" "$1" >&2; exit "$2"', "sh", told, code])
@@ -407,27 +411,6 @@ def _outputs(child: Child, master: int | None) -> dict[Stream, int]:
     if child.stderr is not None:
         found["stderr"] = child.stderr.fileno()
     return found
-
-
-def _status(child: Child) -> tuple[int, str | None] | None:
-    """How the command itself has ended, exit code and signal; None while it runs. It is left to be collected."""
-    if not child.exited():
-        return None
-    code = 0
-    killed = False
-    try:
-        found = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except (AttributeError, ChildProcessError):
-        code = child.kill()  # it has been collected
-        killed = code > 128
-    else:
-        if found is not None:
-            killed = found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-            code = found.si_status + (128 if killed else 0)
-    if killed or (child.sandboxed and code > 128):  # bubblewrap tells it by the code
-        with contextlib.suppress(ValueError):
-            return code, signal.Signals(code - 128).name
-    return code, None
 
 
 def _nothing() -> None:

@@ -6,9 +6,10 @@ They live in the server process and end with it; who started one owns it, and to
 from __future__ import annotations
 
 import itertools
+import signal as signals
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app import config, db, ids, record, redact
 from app.accounts import service as accounts
 from app.accounts.events import PrincipalRevoked
 from app.actor import Actor, Scope
-from app.errors import Denied, Limited, NotFound, Unavailable
+from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
 from app.processes import homes, sandbox, where
 from app.processes import live as lives
@@ -43,12 +44,15 @@ __all__ = [
     "end",
     "end_within",
     "environment_at_home",
+    "feed",
     "find_within",
     "get",
     "list_all",
     "list_within",
+    "place_of",
     "resize",
     "signal",
+    "signal_number",
     "start",
     "start_background",
     "stop",
@@ -58,6 +62,7 @@ MOST: dict[Kind, int] = {"process": 20, "terminal": 10}
 RETRY = 5
 REMEMBERED = 600.0
 MOST_FINISHED, MOST_FINISHED_BYTES = 50, 8 << 20
+FEED_WAIT = 60.0
 WORDS, WORD = 100, 1000
 GONE = 5.0  # seconds after which a killed command has ended
 Selector = int | str
@@ -65,8 +70,20 @@ Selector = int | str
 _lock = threading.Lock()
 _by_owner: dict[str, list[Live]] = {}
 _starting: Counter[tuple[str, Kind]] = Counter()
+_fed: set[str] = set()
 _numbers = itertools.count(1)
 _is_stopping = False
+
+
+def place_of(actor: Actor, cwd: str | None) -> Place:
+    """The place in which a command with this working directory runs: the default one, or the project that holds it.
+
+    Raises Denied for a directory of no project.
+    """
+    accounts.require(actor, "projects:read")
+    if cwd and where.is_elsewhere(cwd, [project.path for project in projects.list_all(actor)]):
+        return projects.resolve(actor, cwd)
+    return projects.resolve(actor, None)
 
 
 def start(
@@ -92,13 +109,13 @@ def start(
     """
     accounts.require(actor, f"{_noun(kind)}:write", Scope(actor.user, place.project.id, "private"))
     _check(actor)
-    beside, private = projects.beside(str(place.root)), projects.private_of(place.project)
-    walls = sandbox.Place(place.root, private, beside.also, beside.keep)
+    beside, private = projects.beside(str(place.directory)), projects.private_of(place.project)
+    walls = sandbox.Place(place.directory, private, beside.also, beside.keep)
     directory = where.directory(walls, place.directory, cwd)
     spec = Spec(
         argv=tuple(command),
         cwd=homes.seen(walls, directory) if at_home else directory,
-        workspace=place.root,
+        workspace=place.directory,
         private=private,
         env={**(homes.environment(walls) if at_home else {}), **(env or {})},
         also=beside.also,
@@ -144,6 +161,23 @@ def write(actor: Actor, live: Live, data: bytes, wait: float = lives.WRITE_WAIT)
     live.write(data, wait)
 
 
+def feed(actor: Actor, live: Live, pieces: Iterable[bytes]) -> None:
+    """Give it a stream to read as it comes. Raises Conflict for a second one at once, and when it reads nothing for
+    a minute.
+    """
+    _require(actor, live, "write")
+    with _lock:
+        if live.id in _fed:
+            raise Conflict("Somebody already streams to this command.")
+        _fed.add(live.id)
+    try:
+        for piece in pieces:
+            live.write(piece, FEED_WAIT)
+    finally:
+        with _lock:
+            _fed.discard(live.id)
+
+
 def close_stdin(actor: Actor, live: Live) -> None:
     """End its input; Invalid for a terminal."""
     _require(actor, live, "write")
@@ -154,6 +188,16 @@ def signal(actor: Actor, live: Live, number: int) -> None:
     """Send a signal to it and all it has started; NotFound when it has ended."""
     _require(actor, live, "write")
     live.signal(number)
+
+
+def signal_number(named: int | str) -> int:
+    """The number of a signal that is named by its number or its name; Invalid for none."""
+    found = (
+        signals.Signals.__members__.get(f"SIG{named.upper().removeprefix('SIG')}") if isinstance(named, str) else named
+    )
+    if found is None:
+        raise Invalid(f"There is no signal {str(named)[:40]}.", "signal")
+    return int(found)
 
 
 def resize(actor: Actor, live: Live, cols: int, rows: int) -> None:
@@ -181,12 +225,12 @@ def attach(
 
 def environment_at_home(place: Place) -> dict[str, str]:
     """What `start` puts into the environment of a command at home."""
-    return homes.environment(sandbox.Place(place.root, projects.private_of(place.project)))
+    return homes.environment(sandbox.Place(place.directory, projects.private_of(place.project)))
 
 
 def list_within(actor: Actor, place: Place) -> list[Live]:
     """The actor's own processes that run in a place, oldest first."""
-    return [live for live in list_all(actor) if live.ended is None and live.spec.workspace == place.root]
+    return [live for live in list_all(actor) if live.ended is None and live.spec.workspace == place.directory]
 
 
 def find_within(actor: Actor, place: Place, pid: int | None, tag: str | None) -> Live:

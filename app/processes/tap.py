@@ -143,6 +143,11 @@ class Tap:
         if not self._live.pump.is_here:
             self._live.pump.ask(self._go_on)
 
+    def took(self, word: Word) -> None:
+        """The reader has dealt with this."""
+        if isinstance(word, Output):
+            self.taken(len(word.data))
+
     def close(self) -> None:
         """Read no more."""
         self._live.leave(self)
@@ -206,5 +211,5 @@ class Tap:
             return None
 
     def _count(self, word: Word) -> None:
-        if isinstance(word, Output) and not self._is_acked:
-            self.taken(len(word.data))
+        if not self._is_acked:
+            self.took(word)
