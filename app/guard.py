@@ -147,7 +147,9 @@ class Guard:
         raise Misdirected("This server does not go by that name. SIGNALCABIN_ALLOWED_HOSTS adds one.")
 
     def _check_body(self, environ: dict[str, Any]) -> None:
-        if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
+        encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
+        is_packed = encoding == "gzip" and body_limits.may_be_packed(environ.get("PATH_INFO", ""))
+        if encoding not in ("", "identity") and not is_packed:
             raise UnsupportedMedia("Bodies are taken as they are, without a Content-Encoding.")
         length, chunked = environ.get("CONTENT_LENGTH") or "", environ.get("HTTP_TRANSFER_ENCODING")
         limit = environ[BODY_LIMIT] = self._limit_for(environ.get("PATH_INFO", ""))

@@ -46,6 +46,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
+    from app.sandboxes import service as sandboxes
     from app.secrets import service as secrets
     from app.sessions import service as sessions
 
@@ -65,6 +66,9 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()
+    if not alone:
+        sandboxes.register_ender(processes.end_within)
+        sandboxes.start()
     agent.start(hears_of_work=alone)
 
 

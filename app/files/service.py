@@ -25,6 +25,7 @@ from app.files.changing import compose, make_directory, move, receive, remove, w
 from app.files.diffs import FileDiff, Mode
 from app.files.excerpt import LINES, Excerpt, excerpt
 from app.files.handing import Download, Zip, open_for_download, zip_of
+from app.files.labels import check_labels, label, labels_of
 from app.files.looking import is_directory, list_tree, stamp_of, stat
 from app.files.paths import TEMPORARY, Entry, Root
 from app.files.ripgrep import Found, Search, search
@@ -47,6 +48,7 @@ __all__ = [
     "Node",
     "Root",
     "Zip",
+    "check_labels",
     "compose",
     "diff",
     "excerpt",
@@ -54,6 +56,8 @@ __all__ = [
     "find_text",
     "is_directory",
     "is_scratch",
+    "label",
+    "labels_of",
     "list_changes",
     "list_directory",
     "list_tree",
