@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import os
 import re
@@ -20,16 +19,25 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
 from app.files import changes, diffs, ranking
+from app.files.answers import CONTROL
 from app.files.changes import FileChange, Hunk
+from app.files.changing import compose, make_directory, move, receive, remove, write
 from app.files.diffs import FileDiff, Mode
 from app.files.excerpt import LINES, Excerpt, excerpt
-from app.files.paths import CONTROL, TEMPORARY, Root
+from app.files.handing import Download, Zip, open_for_download, zip_of
+from app.files.labels import check_labels, label, labels_of
+from app.files.looking import is_directory, list_tree, stamp_of, stat
+from app.files.paths import TEMPORARY, Entry, Root
 from app.files.ripgrep import Found, Search, search
+from app.files.world import SCRATCH, is_scratch, make, scratch_of
 from app.projects.service import Place
 
 __all__ = [
     "LINES",
+    "SCRATCH",
     "Content",
+    "Download",
+    "Entry",
     "Excerpt",
     "FileChange",
     "FileDiff",
@@ -39,17 +47,34 @@ __all__ = [
     "Mode",
     "Node",
     "Root",
+    "Zip",
+    "check_labels",
+    "compose",
     "diff",
     "excerpt",
     "find_files",
     "find_text",
     "is_directory",
+    "is_scratch",
+    "label",
+    "labels_of",
     "list_changes",
     "list_directory",
+    "list_tree",
+    "make",
+    "make_directory",
+    "move",
+    "open_for_download",
     "read",
+    "receive",
+    "remove",
+    "scratch_of",
     "search",
     "stamp_of",
+    "stat",
     "text_of",
+    "write",
+    "zip_of",
 ]
 LARGEST = 10 * 1024 * 1024
 LISTED = 10_000
@@ -125,12 +150,6 @@ def list_directory(actor: Actor, place: Place, name: str = "") -> list[Node]:
     ]
 
 
-def is_directory(actor: Actor, place: Place, name: str) -> bool:
-    """Tell whether a name leads to a folder; raises NotFound, Denied."""
-    accounts.require(actor, "files:read", place.project)
-    return Root(place.directory).stat(name).is_dir
-
-
 def read(actor: Actor, place: Place, name: str, limit: int = LARGEST, *, compare: bool = True) -> Content:
     """Return a file's content, unless not `compare` with its changes since the last commit.
 
@@ -158,11 +177,6 @@ def text_of(data: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return None if "\0" in text else text.removeprefix("\ufeff")
-
-
-def stamp_of(data: bytes) -> str:
-    """Return a short digest of a file's content."""
-    return hashlib.blake2b(data, digest_size=12).hexdigest()
 
 
 def list_changes(actor: Actor, place: Place) -> list[FileChange]:
