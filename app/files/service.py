@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import os
 import re
@@ -20,17 +19,25 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
 from app.files import changes, diffs, ranking, sights
+from app.files.answers import CONTROL
 from app.files.changes import FileChange, Hunk, compare
+from app.files.changing import compose, make_directory, move, receive, remove, write
 from app.files.diffs import FileDiff, Mode
 from app.files.excerpt import LINES, Excerpt, excerpt
-from app.files.sights import Loss, Sight, Standing, ends_of
-from app.files.paths import CONTROL, TEMPORARY, Entry, Root
+from app.files.handing import Download, Zip, open_for_download, zip_of
+from app.files.looking import is_directory, list_tree, stamp_of, stat
+from app.files.paths import TEMPORARY, Entry, Root
 from app.files.ripgrep import Found, Search, search
+from app.files.sights import Loss, Sight, Standing, ends_of
+from app.files.world import SCRATCH, is_scratch, make, scratch_of
 from app.projects.service import Place
 
 __all__ = [
     "LINES",
+    "SCRATCH",
     "Content",
+    "Download",
+    "Entry",
     "Excerpt",
     "FileChange",
     "FileDiff",
@@ -43,7 +50,9 @@ __all__ = [
     "Root",
     "Sight",
     "Standing",
+    "Zip",
     "compare",
+    "compose",
     "diff",
     "ends_of",
     "excerpt",
@@ -52,16 +61,28 @@ __all__ = [
     "forget",
     "hunks_of",
     "is_directory",
+    "is_scratch",
     "list_changes",
     "list_directory",
+    "list_tree",
     "look",
     "loss_of",
+    "make",
+    "make_directory",
+    "move",
+    "open_for_download",
     "read",
+    "receive",
+    "remove",
+    "scratch_of",
     "search",
     "stamp_of",
     "standing",
+    "stat",
     "text_of",
     "unfold",
+    "write",
+    "zip_of",
 ]
 LARGEST = 10 * 1024 * 1024
 LISTED = 10_000
@@ -165,12 +186,6 @@ def hunks_of(actor: Actor, place: Place, sight: Sight) -> list[Hunk]:
     return changes.since_commit(place.directory, sight.path, sight.text)
 
 
-def is_directory(actor: Actor, place: Place, name: str) -> bool:
-    """Tell whether a name leads to a folder; raises NotFound, Denied."""
-    accounts.require(actor, "files:read", place.project)
-    return Root(place.directory).stat(name).is_dir
-
-
 def read(actor: Actor, place: Place, name: str, limit: int = LARGEST, *, compare: bool = True) -> Content:
     """Return a file's content, unless not `compare` with its changes since the last commit.
 
@@ -200,11 +215,6 @@ def text_of(data: bytes) -> str | None:
     return None if "\0" in text else text.removeprefix("\ufeff")
 
 
-def stamp_of(data: bytes) -> str:
-    """Return a short digest of a file's content."""
-    return hashlib.blake2b(data, digest_size=12).hexdigest()
-
-
 def list_changes(actor: Actor, place: Place) -> list[FileChange]:
     """Return what differs from the last commit, untracked files too; nothing without git."""
     accounts.require(actor, "files:read", place.project)
@@ -225,12 +235,11 @@ def diff(actor: Actor, place: Place, mode: Mode, context: int, beneath: str = ""
     return diffs.diff(place.directory, mode, context, is_shown)
 
 
-def find_text(
-    actor: Actor, place: Place, pattern: str, limit: int = HITS, *, is_literal: bool = False
-) -> list[Match]:
+def find_text(actor: Actor, place: Place, pattern: str, limit: int = HITS, *, is_literal: bool = False) -> list[Match]:
     """Return the lines that a regular expression matches, by file and line; at most 10 of one file.
 
-    `is_literal` looks for the words as they stand, in either case while they are all small. Ignored files are left out. The search ends after `limit` lines, a MiB or 5 seconds. Raises Invalid.
+    `is_literal` looks for the words as they stand, in either case while all are small. Ignored files are left out.
+    The search ends after `limit` lines, a MiB or 5 seconds. Raises Invalid.
     """
     accounts.require(actor, "files:read", place.project)
     if not pattern or "\0" in pattern:

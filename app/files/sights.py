@@ -1,4 +1,4 @@
-"""What a person sees of a place: folders unfolded, the state of each name in git, and a file's text as far as it goes."""
+"""What a person sees of a place: how each name stands in git, a file's text as far as it goes, what goes with it."""
 
 from __future__ import annotations
 

@@ -65,12 +65,12 @@ def find(key: str) -> Response:
     where = "text" if request.args.get("in") == "text" else "name"
     context: dict[str, Any] = {
         "opened": opened,
-        "q": words,
+        "asked": words,
         "where": where,
         "is_regex": bool(request.args.get("regex")),
         "problem": "",
         "names": [],
-        "found": [],
+        "matched": [],
         "hits": 0,
         "spent": 0.0,
     }
@@ -111,7 +111,7 @@ def _text(actor: Actor, opened: Opened, words: str, *, is_regex: bool) -> dict[s
         Found(path, opened.url(path), [_line(opened, match) for match in matches])
         for path, matches in groupby(found, key=lambda match: match.path)
     ]
-    return {"found": by_file, "hits": len(found), "is_cut": len(found) >= LINES}
+    return {"matched": by_file, "hits": len(found), "is_cut": len(found) >= LINES}
 
 
 def _line(opened: Opened, match: Match) -> Line:

@@ -13,8 +13,7 @@ IN_TREE = 200
 SORTS = ("name", "size", "age", "state")
 WORDS = {"M": "Changed", "A": "New, staged", "?": "New, not in git yet", "D": "Deleted"}
 PICTURES = frozenset(
-    f"image/{kind}"
-    for kind in ("png", "jpeg", "gif", "webp", "avif", "bmp", "x-icon", "vnd.microsoft.icon", "svg+xml")
+    f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp", "avif", "bmp", "x-icon", "vnd.microsoft.icon", "svg+xml")
 )
 
 
@@ -93,9 +92,7 @@ def _branches(
         is_open = node.path in levels
         letter = standing.letter(f"{node.path}/" if node.is_dir else node.path)
         href = opened.url(node.path)
-        yield Branch(
-            node.name, href, depth, node.is_dir, is_open, node.path == at, letter, is_ignored=node.is_ignored
-        )
+        yield Branch(node.name, href, depth, node.is_dir, is_open, node.path == at, letter, is_ignored=node.is_ignored)
         if is_open:
             yield from _branches(opened, levels, standing, at, node.path, depth + 1)
     if len(nodes) > len(shown):

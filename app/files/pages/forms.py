@@ -165,7 +165,7 @@ def raw(key: str, name: str) -> Response:
 
 @bp.get("/browse/zip/<key>/", defaults={"name": ""})
 @bp.get("/browse/zip/<key>/<path:name>")
-def zip(key: str, name: str) -> Response:  # noqa: A001 - the word of its address
+def pack(key: str, name: str) -> Response:
     """A folder and all in it, packed while it is sent."""
     actor = web.actor()
     opened = places.find(actor, key)
@@ -234,9 +234,7 @@ def _clash(actor: Actor, opened: Opened, path: str, text: str) -> Response:
     return _editor(actor, opened, path, text, now.stamp, 409, clash=clash)
 
 
-def _editor(
-    actor: Actor, opened: Opened, path: str, text: str, stamp: str, status: int = 200, **more: Any
-) -> Response:
+def _editor(actor: Actor, opened: Opened, path: str, text: str, stamp: str, status: int = 200, **more: Any) -> Response:
     standing = service.standing(actor, opened.place)
     text = text.replace("\r\n", "\n")
     context = {

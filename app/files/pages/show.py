@@ -144,7 +144,9 @@ def _further(sight: Sight, opened: Opened, path: str, lines: code.Part) -> Respo
     """More lines of a file that is open, unless it is another by now."""
     is_other = request.args.get("part") != (sight.stamp or str(sight.mtime))
     way = request.args.get("way", "down")
-    return web.page("files/_lines.html", sight=sight, opened=opened, path=path, listing=lines, is_other=is_other, way=way)
+    return web.page(
+        "files/_lines.html", sight=sight, opened=opened, path=path, listing=lines, is_other=is_other, way=way
+    )
 
 
 def kind_of(sight: Sight) -> str:
