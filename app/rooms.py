@@ -14,7 +14,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "secrets": (),
     "projects": ("pages", "opencode"),
     "processes": ("codebuddy", "e2b"),
-    "files": ("opencode", "codebuddy", "e2b"),
+    "files": ("pages", "opencode", "codebuddy", "e2b"),
     "sandboxes": ("e2b",),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
