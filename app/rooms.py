@@ -15,6 +15,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "projects": ("pages", "opencode"),
     "processes": (),
     "files": ("opencode",),
+    "terminals": ("pages", "opencode", "codebuddy"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),

@@ -87,7 +87,7 @@
   });
 
   /* Single keys: only outside of fields, and only if the person has not switched them off. */
-  const go = { H: "Home", I: "Inbox", S: "Sessions", P: "Projects", C: "Checkpoints" };
+  const go = { H: "Home", I: "Inbox", S: "Sessions", P: "Projects", C: "Checkpoints", T: "Terminals" };
   const page = (letter) => one(`.rail a[title="${go[letter]}"]`).href;
   let goUntil = 0;
   function isSeen(el) {
@@ -171,6 +171,7 @@
     X: select,
     D: () => follow(one("a[data-tab=changes]")),
     ".": () => press("."),
+    T: () => press("T"),
     "[": () => turn(-1, ".said"),
     "]": () => turn(1, ".said"),
     E: () => turn(1, ".bad, .ev.failed"),

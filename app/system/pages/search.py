@@ -28,6 +28,7 @@ PAGES = (
     ("Sessions", "sessions.index", "messages-square", "G S"),
     ("Projects", "projects.index", "folder-git-2", "G P"),
     ("Checkpoints", "checkpoints.index", "history", "G C"),
+    ("Terminals", "terminals.index", "square-terminal", "G T"),
     ("All keys", "system.keys", "info", "?"),
 )
 # Every key that the pages obey, as the list shows them; static/keys.js holds what each of them does.
@@ -46,6 +47,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("G S", "Go to Sessions"),
             ("G P", "Go to Projects"),
             ("G C", "Go to Checkpoints"),
+            ("G T", "Go to Terminals"),
             ("?", "These keys"),
             ("Esc", "Close what is open, leave a field"),
         ),
@@ -69,6 +71,13 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("D", "Changes"),
             (".", "Stop the run"),
             ("Ctrl ⏎", "Send"),
+        ),
+    ),
+    (
+        "Terminals",
+        (
+            ("T", "New terminal"),
+            ("Ctrl ⇧ F", "Search in the terminal"),
         ),
     ),
 )
