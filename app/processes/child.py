@@ -28,6 +28,7 @@ from app.processes.egress import Egress
 FILE_BYTES = 1 << 30
 GRACE = 2.0
 POLL = 0.05
+BUILDING, LOOK = 1.0, 0.005
 NPROC_PER_NAMESPACE = (5, 14)
 
 
@@ -77,7 +78,7 @@ class Child:
             return
         if not self.sandboxed:
             self._kill_group(number)
-        for process in self._descendants():
+        for process in self._reachable():
             try:
                 process.send_signal(number)
             except psutil.Error:
@@ -148,14 +149,28 @@ class Child:
         except (ProcessLookupError, PermissionError):
             return  # nobody is left in it
 
+    def _reachable(self) -> list[psutil.Process]:
+        """What a signal goes to. While bubblewrap still builds the sandbox there is nobody in it yet."""
+        found = self._descendants()
+        deadline = time.monotonic() + BUILDING
+        while self.sandboxed and not found and not self.exited() and time.monotonic() < deadline:
+            time.sleep(LOOK)
+            found = self._descendants()
+        return found
+
     def _descendants(self) -> list[psutil.Process]:
         """What the command has started, without bubblewrap's own first process, which must live on."""
         try:
-            top = psutil.Process(self.pid)
-            inits = top.children() if self.sandboxed else []
-            return [process for process in top.children(recursive=True) if process not in inits]
+            found = psutil.Process(self.pid).children(recursive=True)
         except psutil.Error:
             return []
+        return [process for process in found if not (self.sandboxed and self._is_init(process))]
+
+    def _is_init(self, process: psutil.Process) -> bool:
+        try:
+            return process.ppid() == self.pid
+        except psutil.Error:
+            return True  # it is gone
 
 
 def start(
@@ -232,8 +247,9 @@ def _start_inside(
             passed.append(channel.fileno())
             way = egress.prefix(interpreter, channel.fileno())
         group = cgroups.make(orphans.server())
-        whole = [*_joined(group), *_terminal(tty), *wall, *way, *_limits(group, is_alone=True), *argv]
-        return _child(_popen, (whole, Path("/"), env, stdin, tty, tuple(passed)), True, "", group, egress)
+        # The terminal is taken inside: a shell that manages jobs must see the number of the group in front.
+        whole = [*_joined(group), *wall, *_terminal(tty), *way, *_limits(group, is_alone=True), *argv]
+        return _child(_popen, (whole, Path("/"), env, stdin, tty, tuple(passed), True), True, "", group, egress)
 
 
 def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:
@@ -244,17 +260,23 @@ def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: b
     group = cgroups.make(orphans.server())
     whole = [*_joined(group), *_terminal(tty), *wall, *_limits(group, is_alone=False), *argv]
     marked = {**env, orphans.VARIABLE: mark}
-    return _child(_popen, (whole, cwd, marked, stdin, tty, ()), False, mark, group)
+    return _child(_popen, (whole, cwd, marked, stdin, tty, (), tty is None), False, mark, group)
 
 
 def _popen(
-    argv: list[str], cwd: Path, env: dict[str, str], stdin: bool, tty: int | None, passed: tuple[int, ...]
+    argv: list[str],
+    cwd: Path,
+    env: dict[str, str],
+    stdin: bool,
+    tty: int | None,
+    passed: tuple[int, ...],
+    is_leader: bool,
 ) -> subprocess.Popen[bytes]:
     source = tty if tty is not None else subprocess.PIPE if stdin else subprocess.DEVNULL
     sink = tty if tty is not None else subprocess.PIPE
     return subprocess.Popen(
         argv, cwd=cwd, env=env, stdin=source, stdout=sink, stderr=sink, close_fds=True, pass_fds=passed,
-        start_new_session=tty is None, bufsize=0,
+        start_new_session=is_leader, bufsize=0,
     )  # fmt: skip
 
 
