@@ -175,16 +175,8 @@ def _listed(actor: Actor) -> dict[str, Any]:
 
 
 def _row(actor: Actor, one: Terminal) -> Row:
-    front = one.front()
-    words = one.title or (" ".join(front.words) if front.words and not front.is_shell else one.shell)
-    return Row(one, words[:200], _short(front.cwd, one), not front.is_shell, one.owner == actor.user)
-
-
-def _short(cwd: str, one: Terminal) -> str:
-    """A directory as people read it: the project's by its name, the private home as ~."""
-    if cwd == one.root or cwd.startswith(f"{one.root}/"):
-        return one.root.rpartition("/")[2] + cwd[len(one.root) :]
-    return cwd
+    look = one.look()
+    return Row(one, look.words, look.cwd, look.is_busy, one.owner == actor.user)
 
 
 def _choices(actor: Actor) -> Sequence[Choice]:

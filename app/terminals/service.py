@@ -25,13 +25,14 @@ from app.projects.service import Place
 from app.terminals import tickets
 from app.terminals.events import TerminalCreated, TerminalDeleted, TerminalExited, TerminalUpdated
 from app.terminals.seats import Viewer
-from app.terminals.terminal import KEPT, Terminal, cleaned
+from app.terminals.terminal import KEPT, Look, Terminal, cleaned
 from app.terminals.tickets import Ticket, redeem
 
 __all__ = [
     "NOT_READ",
     "Dropped",
     "Ended",
+    "Look",
     "Output",
     "Size",
     "Tap",
@@ -48,9 +49,9 @@ __all__ = [
     "is_busy",
     "join",
     "leave",
-    "most",
     "list_all",
     "list_shells",
+    "most",
     "redeem",
     "rename",
     "resize",

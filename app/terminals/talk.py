@@ -22,7 +22,7 @@ from app.actor import Actor
 from app.errors import Problem
 from app.sockets import Speaker
 from app.terminals import service
-from app.terminals.service import Dropped, Ended, Output, Size, Tap, Terminal, Viewer, Word
+from app.terminals.service import Dropped, Ended, Look, Output, Size, Tap, Terminal, Viewer, Word
 
 WINDOW = 256 * 1024  # bytes that may be on their way to the connection
 PAUSE_AT, RESUME_AT = 1 << 20, 256 * 1024  # characters that the client has not said it dealt with
@@ -213,7 +213,7 @@ class Talk(Conversation):
     """The conversation in JSON messages. `is_page` adds what our page wants to know beside CodeBuddy's messages:
 
     `hello` (the offset up to which what follows is replayed), `people` (who is here, who has the keyboard, the size),
-    and on each output the offset behind it, to come back with.
+    and on each output the offset behind it, to come back with; `front` (what runs in it now).
     """
 
     def __init__(
@@ -225,6 +225,7 @@ class Talk(Conversation):
         self._owed = 0
         self._paused_at: float | None = None
         self._has_acked = self._is_deaf = False
+        self._look: Look | None = None
 
     def greet(self, terminal: Terminal) -> None:
         """Where the replay ends, and who is here."""
@@ -276,6 +277,8 @@ class Talk(Conversation):
                 self._is_deaf = not self._has_acked
                 self._unacked = 0
                 self._resume()
+        if self._is_page and self._viewer is not None and not self._viewer.terminal.ended:
+            self._tell_look(self._viewer.terminal)
 
     def heard(self, message: str | bytes) -> None:
         """One message; what is none of ours is passed over."""
@@ -291,6 +294,13 @@ class Talk(Conversation):
             self._say({"type": "pong"} if said.nonce is None else {"type": "pong", "nonce": said.nonce})
         else:
             self._act(said)
+
+    def _tell_look(self, terminal: Terminal) -> None:
+        """What runs in front is told by no event: it is looked at while somebody watches."""
+        look = terminal.look()
+        if look != self._look:
+            self._look = look
+            self._say({"type": "front", "words": look.words, "cwd": look.cwd, "busy": look.is_busy})
 
     def _act(self, said: Resize | Take) -> None:
         viewer = self._viewer

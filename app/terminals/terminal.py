@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -21,6 +22,15 @@ _SEQUENCE = re.compile(
 # The screen shows a line as it was last drawn; these are the controls that draw nothing, and the marks that would
 # turn the direction of what follows.
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a terminal is called, where it is, and whether something runs in it beside its shell."""
+
+    words: str
+    cwd: str
+    is_busy: bool
 
 
 class Terminal:
@@ -66,6 +76,14 @@ class Terminal:
         found = front.look(self.live.pid) if self.ended is None else None
         cwd = (found.cwd if found is not None else "") or str(self.live.cwd)
         return Front(cwd, found.words if found else (), found.is_shell if found else True)
+
+    def look(self) -> Look:
+        """What it is called and where it is, as people read it: the project's directory by its name alone."""
+        front = self.front()
+        words = self.title or (" ".join(front.words) if front.words and not front.is_shell else self.shell)
+        cwd, root = front.cwd, self.root
+        short = root.rpartition("/")[2] + cwd[len(root) :] if f"{cwd}/".startswith(f"{root}/") else cwd
+        return Look(cleaned(words), cleaned(short), not front.is_shell)
 
     def shape(self) -> dict[str, Any]:
         """Its facts as events carry them: plain JSON."""
