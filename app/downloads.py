@@ -202,11 +202,10 @@ class _File(Response):
         taken = carrier.take()
         if taken is None:
             return super().__call__(environ, start_response)
-        taken.setblocking(False)
         parcel = Parcel(
             porter, taken, self._file, [streams.head(self), *self._pieces], config.current().client_waits[2]
         )
-        porter.enter(parcel, parcel.look, LOOK)
+        porter.carry(parcel, parcel.look, LOOK)
         raise StopIteration
 
 

@@ -201,7 +201,7 @@ def install(
             guard_pages()
             return
         # A change that the next check refuses was theirs too, though they get no further.
-        g.known = identity.actor
+        g.known, g.proof = identity.actor, identity.proof
         guests = config.current().cors_origins
         csrf.check(
             request.method,
