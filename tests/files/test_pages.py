@@ -37,11 +37,27 @@ def test_a_folder_is_a_whole_page(browser: Browser, base: str) -> None:
     assert is_whole(page)
 
 
-@pytest.mark.parametrize("path", ["", "/shop/basket.py", "/notes.md", "/notes.md?view=source", "?view=changes", "/shop/basket.py?view=changes", "/shop/basket.py?view=edit", "/shop/basket.py?view=move", "/shop/basket.py?view=remove", "/lib00/module_000.py", "/shop"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/shop/basket.py",
+        "/notes.md",
+        "/notes.md?view=source",
+        "?view=changes",
+        "/shop/basket.py?view=changes",
+        "/shop/basket.py?view=edit",
+        "/shop/basket.py?view=move",
+        "/shop/basket.py?view=remove",
+        "/lib00/module_000.py",
+        "/shop",
+    ],
+)
 def test_page(browser: Browser, base: str, path: str) -> None:
     page = browser.get(base + path)
     assert page.status_code == 200, page.text[:3000]
     assert is_whole(page)
+
 
 def test_find(browser: Browser, project: Project) -> None:
     for q in ("bask", "bask&in=text", "(&in=text&regex=1", ""):

@@ -26,7 +26,7 @@ Pieces = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Row:
-    """One line: its number, its sign against the last commit ("", "+", "~" or "−"), and its pieces."""
+    """One line: its number, its sign against the last commit ("", plus, tilde or minus), and its pieces."""
 
     number: int
     sign: str

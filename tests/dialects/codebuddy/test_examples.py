@@ -165,13 +165,12 @@ def test_a_process_is_started_spoken_to_and_stopped(person: Person) -> None:
     listed = {one["pid"]: one for one in person.data(PROCESSES)["processes"]}
     assert listed[started["pid"]]["config"]["args"] == ["script.py"]
     assert person.data(SAY, **{"12345": str(started["pid"])}) == {}
-    assert person.data(END) == {}
-    connect = START.replace("process/start", "process/connect").replace(
-        '{"process": {"cmd": "python3", "args": ["script.py"]}, "tag": "my-script"}',
-        json.dumps({"process": {"pid": started["pid"]}}),
+    connect = START_STREAM.replace("process/start", "process/connect").replace(
+        '"cmd": "python3", "args": ["script.py"]', f'"pid": {started["pid"]}'
     )
-    _, _, text = person.run(connect, until="event: end")
-    assert "heard hello" in text
+    assert "ready" in person.run(connect, until="heard hello")[2]
+    assert person.data(END) == {}
+    assert events(person.run(connect, until="\n\nevent: end")[2] + "\n\n", "start") == [{"pid": started["pid"]}]
 
 
 def test_a_process_that_is_watched_shows_what_it_prints_as_it_comes(person: Person) -> None:
