@@ -321,12 +321,11 @@ def _default(actor: Actor, found: list[Project]) -> Place:
     any.
     """
     named = config.current().project
-    wanted = [os.path.realpath(named)] if named else []
-    wanted.append(str(sample.root()))
     ready = [project for project in found if project.state == "ready"]
-    for root in wanted if actor.project is None else []:
+    for root in (os.path.realpath(named) if named else None, sample.root) if actor.project is None else ():
+        wanted = str(root()) if callable(root) else root
         for project in ready:
-            if project.root == root:
+            if project.root == wanted:
                 return Place(project, project.path, project.path)
     if not ready:
         raise NotFound("project", actor.project or "")
