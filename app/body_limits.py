@@ -24,6 +24,9 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     # Uploads go to disk as they come.
     (r"/files", UPLOAD),
     (r"/api/v1/files/upload", UPLOAD),
+    (r"/browse/upload/.*", UPLOAD),
+    # A file of at most 1 MiB as it is in the editor, its line ends as forms spell them.
+    (r"/browse/save/.*", 2 * FORM),
     (r"/api/v1/storage/objects/[^/]+/upload", 64 * MIB + FORM),
     (r"/api/v1/storage/upload/[^/]+", 64 * MIB + FORM),
     (r"/api/v1/apps/[^/]+/(?:deploy|frontend|upload|storage/upload)", 50 * MIB + FORM),
@@ -32,7 +35,14 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     (r"/process\.Process/StreamInput", UPLOAD),
     (r"/api/v1/webhooks/github(?:/.*)?", 25 * MIB),
 )
+# Uploads that may come packed: whoever takes them unpacks and counts as they come.
+_PACKED = re.compile(_PREFIX + r"/files/?")
 _LIMITS = tuple((re.compile(_PREFIX + path + "/?"), limit) for path, limit in _BY_PATH)
+
+
+def may_be_packed(path: str) -> bool:
+    """Whether a body sent to this path may come in gzip."""
+    return _PACKED.fullmatch(path) is not None
 
 
 def limit_for(path: str, upload: int = UPLOAD) -> int:

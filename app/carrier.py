@@ -38,25 +38,35 @@ class Outlet:
         self._ended = ended
         self._lock = threading.Lock()
         self._unsent: deque[bytes] = deque()
+        self._thens: deque[Callable[[], None] | None] = deque()  # of each piece that is unsent
         self._waiting = 0
+        self._is_begun = False  # of the first piece that is unsent a part has gone out
+        self._sent = 0
         self._finishing = False
         self._closed = False
 
-    def send(self, data: bytes) -> None:
-        """Send, or keep for later what the client does not take now; nothing once it is closed."""
-        if not data:
-            return
+    def send(self, data: bytes, then: Callable[[], None] | None = None) -> None:
+        """Send, or keep for later what the client does not take now; nothing once it is closed.
+
+        `then` is called when all of it has been sent, at once or in the carrier's thread.
+        """
+        rest: bytes | None = b""
+        is_lost = False
         with self._lock:
             if self._closed or self._finishing:
                 return
-            rest = data if self._unsent else self._try(data)
-            if rest is not None and not rest:
-                return
-            is_lost = rest is None or self._is_too_much(rest)
+            if data:
+                rest = data if self._unsent else self._try(data)
+                is_lost = rest is None or self._is_too_much(rest)
             if rest and not is_lost:
+                self._is_begun = self._is_begun or len(rest) < len(data)
                 self._unsent.append(rest)
+                self._thens.append(then)
                 self._waiting += len(rest)
-        self._carrier.ask(self.close if is_lost else lambda: self._carrier.watch(self))
+        if rest or is_lost:
+            self._carrier.ask(self.close if is_lost else lambda: self._carrier.watch(self))
+        elif then is not None:
+            then()
 
     def finish(self) -> None:
         """Close it when what is waiting has gone out."""
@@ -64,6 +74,22 @@ class Outlet:
             self._finishing = True
             is_done = not self._unsent
         self._carrier.ask(self.close if is_done else lambda: self._carrier.watch(self))
+
+    def cut_short(self, last: bytes) -> None:
+        """Say this last thing and close; what waits before it is left unsent, but for a piece that has begun."""
+        with self._lock:
+            if self._closed or self._finishing:
+                return
+            self._finishing = True
+            kept = [self._unsent[0]] if self._is_begun else []
+            self._unsent = deque([*kept, last])
+            self._thens = deque([None] * len(self._unsent))
+            self._waiting = sum(map(len, self._unsent))
+        self._carrier.ask(self._flush_and_watch)
+
+    def unblock(self) -> None:
+        """Wait for the client nowhere from now on."""
+        self._socket.setblocking(False)
 
     def fileno(self) -> int:
         """The socket's descriptor; -1 once closed."""
@@ -79,22 +105,25 @@ class Outlet:
         """What to wait for at the socket: what the client says, and whether it takes more while anything waits."""
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.has_unsent else 0)
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for the client to take them."""
+        return self._waiting
+
+    @property
+    def sent(self) -> int:
+        """How many bytes the client's connection has taken so far."""
+        return self._sent
+
     # What follows is called in the carrier's thread.
 
     def flush(self) -> None:
         """Send what waits, as far as the client takes it."""
+        sent: list[Callable[[], None]] = []
         with self._lock:
-            while self._unsent:
-                first = self._unsent[0]
-                rest = self._try(first)
-                if rest is None:
-                    break
-                self._waiting -= len(first) - len(rest)
-                if rest:
-                    self._unsent[0] = rest
-                    return
-                self._unsent.popleft()
-            is_over = bool(self._unsent) or self._finishing
+            is_over = self._send_waiting(sent)
+        for then in sent:
+            then()
         if is_over:
             self.close()
 
@@ -116,9 +145,33 @@ class Outlet:
                 return
             self._closed = True
             self._unsent.clear()
+            self._thens.clear()
         self._carrier.forget(self)
         self._socket.close()
         self._ended()
+
+    def _send_waiting(self, sent: list[Callable[[], None]]) -> bool:
+        """Whether it is over: all was sent that was to be, or the connection is gone."""
+        while self._unsent:
+            first = self._unsent[0]
+            rest = self._try(first)
+            if rest is None:
+                return True
+            self._waiting -= len(first) - len(rest)
+            if rest is not first:
+                self._is_begun = bool(rest)
+            if rest:
+                self._unsent[0] = rest
+                return False
+            self._unsent.popleft()
+            then = self._thens.popleft()
+            if then is not None:
+                sent.append(then)
+        return self._finishing
+
+    def _flush_and_watch(self) -> None:
+        self.flush()
+        self._carrier.watch(self)
 
     def _is_too_much(self, rest: bytes) -> bool:
         return self._waiting > 0 and (self._waiting + len(rest) > MOST_WAITING or len(self._unsent) >= MOST_PIECES)
@@ -126,7 +179,9 @@ class Outlet:
     def _try(self, data: bytes) -> bytes | None:
         """What is left of the data after a try; None when the connection is gone."""
         try:
-            return data[self._socket.send(data) :]
+            count = self._socket.send(data)
+            self._sent += count
+            return data[count:]
         except BlockingIOError:
             return data
         except OSError:
@@ -179,13 +234,13 @@ class Carrier:
 
         `ended` is called once, in this thread, when the connection is closed, whoever closed it.
         """
-        sock.setblocking(False)
         outlet = Outlet(self, sock, ended)
-        self.enter(outlet, beat, every)
+        self.carry(outlet, beat, every)
         return outlet
 
-    def enter(self, outlet: Outlet, beat: Callable[[], bytes] | None = None, every: float = 0.0) -> None:
-        """Serve an outlet that somebody made for this carrier."""
+    def carry(self, outlet: Outlet, beat: Callable[[], bytes] | None = None, every: float = 0.0) -> None:
+        """Serve an outlet that somebody made for this carrier, from now on, as `adopt` does."""
+        outlet.unblock()
         self.ask(lambda: self._enter(outlet, beat, every))
 
     def ask(self, work: Callable[[], None]) -> None:

@@ -201,10 +201,9 @@ class _File(Response):
         taken = carrier.take()
         if taken is None:
             return super().__call__(environ, start_response)
-        taken.setblocking(False)
         patience = config.current().client_waits[2]
         parcel = Parcel(porter, taken, self._file, [streams.head(self), *self._pieces], patience)
-        porter.enter(parcel, parcel.look, patience / 4)
+        porter.carry(parcel, parcel.look, patience / 4)
         raise StopIteration
 
 

@@ -114,7 +114,7 @@ def _pack_file(
 
 def _shown(spot: Spot) -> Iterator[Entry]:
     """What lies below, without the server's own data."""
-    for entry in spot.root.walk_down(spot.name, 100):
+    for entry in spot.root.walk_down(spot.name, 100, here=True):
         if not world.is_ours(spot.root, f"{spot.path}/{entry.path}"):
             yield entry
 

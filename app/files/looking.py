@@ -52,7 +52,7 @@ def list_tree(actor: Actor, place: Place, name: str, depth: int = 1, limit: int 
     if depth < 1:
         return ()
     if depth > 1 or world.holds_ours(spot.root):
-        found = spot.root.walk_down(spot.name, min(depth, DEEPEST))
+        found = spot.root.walk_down(spot.name, min(depth, DEEPEST), here=True)
         allowed = (one for one in found if not world.is_ours(spot.root, f"{spot.path}/{one.path}"))
         entries = list(islice(allowed, limit + 1))
     if len(entries) > limit:

@@ -171,13 +171,13 @@ class Root:
         """The same with paths relative to the folder; while nothing has changed in it, it is the same object."""
         return self._scan(name, self.parts(name), "")
 
-    def walk_down(self, name: str, depth: int) -> Iterator[Entry]:
+    def walk_down(self, name: str, depth: int, *, here: bool = False) -> Iterator[Entry]:
         """What lies in a folder, and so many levels below it, each folder before what is in it; links lead nowhere.
 
-        Paths are relative to that folder.
+        With `here` paths are relative to that folder.
         """
         parts = self.parts(name)
-        return self._walk(parts, self._scan(name, parts, ""), depth)
+        return self._walk(parts, self._scan(name, parts, "" if here else "/".join((*parts, ""))), depth)
 
     def _walk(self, parts: tuple[str, ...], found: Iterable[Entry], depth: int) -> Iterator[Entry]:
         for entry in found:
