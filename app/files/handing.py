@@ -72,8 +72,8 @@ def zip_of(actor: Actor, place: Place, name: str) -> Zip:
     if not spot.root.stat(spot.name).is_dir:
         raise Invalid("Path is not a directory", "path", code="PATH_NOT_DIRECTORY")
     world.refuse_ours(spot.root, os.path.realpath(spot.root.absolute(spot.name)), spot.name)
-    parts = spot.root.parts(spot.name)
-    label = parts[-1] if parts else os.path.basename(spot.root.path)  # noqa: PTH119 - text, not a file
+    top = world.SCRATCH if spot.is_scratch else spot.root.path
+    label = os.path.basename("/".join((top, *spot.root.parts(spot.name))))  # noqa: PTH119 - text, not a file
     return Zip(label, _packed(spot, label))
 
 
