@@ -313,7 +313,8 @@ def test_a_deed_that_cannot_be_written_down_is_not_done(alice: Actor, here: Plac
 
 class TestOnBothEngines:
     @pytest.fixture
-    def alice(self, either_database: db.Database) -> Actor:
+    def alice(self, either_database: db.Database, tmp_path: Path) -> Actor:
+        config.use(replace(config.current(), data_dir=tmp_path / "data"))
         return accounts.local_owner()
 
     def test_each_change_is_written_down_and_announced(self, alice: Actor, here: Place) -> None:
