@@ -11,7 +11,7 @@ import shlex
 import socket
 import subprocess
 import sys
-import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -248,6 +248,7 @@ def _rest(raw: socket.socket) -> int:
 
 FLIP = """
 import os, sys
+os.nice(5)
 name = sys.argv[1]
 print(flush=True)
 while os.getppid() == int(sys.argv[2]):
@@ -277,23 +278,12 @@ def test_no_read_slips_through_while_a_link_flips(
 ) -> None:
     if walks:
         monkeypatch.setattr(beneath, "kernel_resolves", lambda: False)
-    seen: dict[tuple[int, bytes], int] = {}
-    lock = threading.Lock()
-
-    def read() -> None:
-        for _ in range(READS // 2):
-            answer = call.get("/api/v1/files/download?path=flip/secret")
-            key = answer.status_code, answer.data if answer.status_code == 200 else b""
-            with lock:
-                seen[key] = seen.get(key, 0) + 1
-
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    for reader in readers:
-        reader.join()
-    assert sum(seen.values()) == READS
+    seen: Counter[tuple[int, bytes]] = Counter()
+    for _ in range(READS):
+        answer = call.get("/api/v1/files/download?path=flip/secret")
+        seen[answer.status_code, answer.data if answer.status_code == 200 else b""] += 1
     assert set(seen) == {(200, b"mine"), (403, b"")}, seen
+    assert min(seen.values()) > READS // 100
 
 
 def test_the_walls_are_those_of_every_user(served: Running) -> None:
