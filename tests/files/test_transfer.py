@@ -1,4 +1,4 @@
-"""Files go through a running server: as the document's own examples ask, fast, all or nothing, and past no wall."""
+"""Files go through a running server: paced, all or nothing, and past no wall."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import resource
-import shlex
 import socket
 import subprocess
 import sys
@@ -21,29 +20,13 @@ import pytest
 
 from app.files import beneath
 from app.files.paths import TEMPORARY
-from tests.conftest import Caller, command
+from tests.conftest import Caller
 from tests.running import TOKEN, Running
 from tests.visitor import until
 
 MIB = 1 << 20
 READS = 10_000
 WAITS = (10.0, 2.0, 1.0)
-# As the document has them, but for the port.
-EXAMPLES = """\
-curl -X POST "URL/api/v1/files/upload?path=/tmp/upload.txt" \
--H "Content-Type: application/octet-stream" \
---data-binary @local-file.txt
-curl "URL/api/v1/files/download?path=/tmp/upload.txt"
-curl -X POST URL/api/v1/fs/stat \
--H "Content-Type: application/json" \
--d '{"path": "/tmp"}'
-curl -X POST URL/api/v1/fs/mkdir \
--H "Content-Type: application/json" \
--d '{"path": "/tmp/new-dir"}'
-curl -X POST URL/api/v1/fs/list \
--H "Content-Type: application/json" \
--d '{"path": "/tmp", "depth": 2}'
-"""
 
 
 @pytest.fixture(scope="module")
@@ -101,21 +84,6 @@ def send(running: Running, path: str, size: int) -> int:
 
 def drafts(shop: Path) -> list[str]:
     return [path.name for path in shop.iterdir() if path.name.startswith(TEMPORARY)]
-
-
-def test_the_documents_own_examples_work(served: Running, tmp_path: Path) -> None:
-    command("curl", "apt-get install curl")
-    (tmp_path / "local-file.txt").write_text("from here\n")
-    told = []
-    for line in EXAMPLES.replace("URL", served.url).splitlines():
-        words = [*shlex.split(line), "-sS", "-H", f"Authorization: Bearer {TOKEN}"]
-        told.append(subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
-    uploaded, downloaded, stat, made, listed = told
-    assert json.loads(uploaded)["data"]["entries"][0]["path"] == "/tmp/upload.txt"
-    assert downloaded == "from here\n"
-    assert json.loads(stat)["data"]["entry"]["type"] == "directory"
-    assert json.loads(made)["data"]["entry"]["path"] == "/tmp/new-dir"
-    assert [entry["path"] for entry in json.loads(listed)["data"]["entries"]] == ["/tmp/new-dir", "/tmp/upload.txt"]
 
 
 def test_a_large_upload_is_never_whole_in_memory(served: Running, shop: Path, worker: psutil.Process) -> None:
