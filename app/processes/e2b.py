@@ -13,8 +13,8 @@ from pydantic import Field, field_validator
 from app import streams
 from app.actor import Actor
 from app.dialects import connect, e2b
-from app.dialects.connect import Bytes, Canceled, DeadlineExceeded, Message
-from app.errors import Invalid, Limited, Problem
+from app.dialects.connect import Bytes, DeadlineExceeded, Message
+from app.errors import Invalid, Limited, Problem, Unavailable
 from app.processes import bp, service
 from app.processes.service import Dropped, Ended, Live, Output, Size, Tap, Word
 from app.sandboxes import service as sandboxes
@@ -33,7 +33,8 @@ SIGNALS = {"SIGNAL_SIGTERM": signal.SIGTERM, "SIGNAL_SIGKILL": signal.SIGKILL}
 Text = Annotated[str, Field(max_length=128 * 1024)]
 Side = Annotated[int, Field(ge=0, le=65_535)]
 OVER = DeadlineExceeded("The time that was given is over.")
-ENDED = Canceled("The server ends this stream.")
+# Clients ask then whether the sandbox still runs, and tell it as that.
+ENDED = Unavailable("The stream was ended by the server.")
 
 
 class Config(Message):

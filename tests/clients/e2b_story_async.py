@@ -212,7 +212,7 @@ async def endings(sandbox: AsyncSandbox) -> None:
     step("its files are kept", await woken.files.read("marked"), "m")
     waiting = await woken.commands.run("sleep 300", background=True, timeout=0)
     step("it is killed", await woken.kill())
-    async with refused("with all that runs", Exception):
+    async with refused("with all that runs", SandboxException):
         await waiting.wait()
     step("it does not run", await woken.is_running(), False)
     async with refused("it is gone", SandboxNotFoundException):
