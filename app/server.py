@@ -43,6 +43,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.audit import service as audit
     from app.checkpoints import service as checkpoints
     from app.events import service as events
+    from app.files import service as files
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
@@ -53,6 +54,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     secrets.watch_all()
     orphans.sweep()
     processes.start_background()
+    files.start_background()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
     events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
@@ -211,11 +213,13 @@ def drain() -> None:
     """
     from app.agent import service as agent
     from app.events import service as events
+    from app.files import service as files
     from app.processes import service as processes
 
     with _draining:
         agent.drain()
         processes.stop()
+        files.stop()
         events.stop()
 
 

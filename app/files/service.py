@@ -29,12 +29,15 @@ from app.files.labels import check_labels, label, labels_of
 from app.files.looking import is_directory, list_tree, stamp_of, stat
 from app.files.paths import TEMPORARY, Entry, Root
 from app.files.ripgrep import Found, Search, search
+from app.files.watch import Change, Gone, Resync, Watch
+from app.files.watching import create_watcher, remove_watcher, start_background, stop, watch, watcher_events
 from app.files.world import SCRATCH, is_scratch, make, scratch_of
 from app.projects.service import Place
 
 __all__ = [
     "LINES",
     "SCRATCH",
+    "Change",
     "Content",
     "Download",
     "Entry",
@@ -42,14 +45,18 @@ __all__ = [
     "FileChange",
     "FileDiff",
     "Found",
+    "Gone",
     "Hunk",
     "Match",
     "Mode",
     "Node",
+    "Resync",
     "Root",
+    "Watch",
     "Zip",
     "check_labels",
     "compose",
+    "create_watcher",
     "diff",
     "excerpt",
     "find_files",
@@ -68,11 +75,16 @@ __all__ = [
     "read",
     "receive",
     "remove",
+    "remove_watcher",
     "scratch_of",
     "search",
     "stamp_of",
+    "start_background",
     "stat",
+    "stop",
     "text_of",
+    "watch",
+    "watcher_events",
     "write",
     "zip_of",
 ]
