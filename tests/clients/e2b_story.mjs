@@ -196,7 +196,7 @@ const sandbox = await Sandbox.create({ timeoutMs: 120_000, metadata: { who: "js"
 if (mode === "cloud") await control(sandbox)
 await commands(sandbox)
 await files(sandbox)
-if (process.argv[3] !== "unwatched") await watching(sandbox)
+await watching(sandbox)
 await terminal(sandbox)
 if (mode === "cloud") {
   await addresses(sandbox)

@@ -26,7 +26,6 @@ from e2b import (
 )
 
 SECONDS = 20
-WATCHED = False
 steps: list[str] = []
 
 
@@ -288,8 +287,7 @@ def main(mode: str) -> None:
     commands(sandbox, "/home/user")
     background(sandbox)
     files(sandbox)
-    if WATCHED:
-        watching(sandbox)
+    watching(sandbox)
     terminal(sandbox)
     if mode == "cloud":
         addresses(sandbox)

@@ -27,7 +27,6 @@ from e2b import (
 )
 
 SECONDS = 20
-WATCHED = False
 steps: list[str] = []
 
 
@@ -225,8 +224,7 @@ async def main(mode: str) -> None:
         await control(sandbox)
     await commands(sandbox)
     await files(sandbox)
-    if WATCHED:
-        await watching(sandbox)
+    await watching(sandbox)
     await terminal(sandbox)
     if mode == "cloud":
         await endings(sandbox)

@@ -262,3 +262,77 @@ def test_a_worktrees_files_are_a_sandboxs(app: Cabin, key: E2B, alice: Actor) ->
     assert {one.name for one in project.path.iterdir()} - {".git"} <= names
     put(envd, "only-here", "x")
     assert not (project.path / "only-here").exists()
+
+
+def kinds(events: list[dict[str, Any]], name: str) -> set[str]:
+    return {event["type"].removeprefix("EVENT_TYPE_") for event in events if event["name"] == name}
+
+
+def test_a_folder_is_followed_by_asking(envd: Envd) -> None:
+    put(envd, "d/e/old")
+    given = {"path": "d", "recursive": True, "includeEntry": True}
+    watcher = {"watcherId": envd.call(f"{FILES}CreateWatcher", given).json["watcherId"]}
+    flat = {"watcherId": envd.call(f"{FILES}CreateWatcher", {"path": "~/d"}).json["watcherId"]}
+    put(envd, "d/new", "12345")
+    put(envd, "d/e/deep")
+    envd.run("rm d/e/old")
+    events = envd.call(f"{FILES}GetWatcherEvents", watcher).json["events"]
+    assert kinds(events, "new") & {"CREATE", "WRITE"}
+    assert kinds(events, "e/deep") & {"CREATE", "WRITE"}
+    assert "REMOVE" in kinds(events, "e/old")
+    [entry, *_] = [event["entry"] for event in events if event["name"] == "new"]
+    assert (entry["path"], entry["size"]) == ("/home/user/d/new", "5")
+    assert envd.call(f"{FILES}GetWatcherEvents", watcher).json == {"events": []}
+    shallow = envd.call(f"{FILES}GetWatcherEvents", flat).json["events"]
+    assert kinds(shallow, "new")
+    assert not kinds(shallow, "e/deep")
+    assert all("entry" not in event for event in shallow)
+    for one in (watcher, flat):
+        assert envd.call(f"{FILES}RemoveWatcher", one).json == {}
+        assert error(envd.call(f"{FILES}GetWatcherEvents", one)) == (404, "not_found")
+
+
+def test_a_folder_is_followed_by_a_stream(envd: Envd, key: E2B) -> None:
+    put(envd, "d/old")
+    running = envd.stream(f"{FILES}WatchDir", {"path": "d", "includeEntry": True})
+    assert running.message() == {"start": {}}
+    put(envd, "d/new", "12")
+    event = running.message()["filesystem"]
+    assert (event["name"], event["entry"]["path"]) == ("new", "/home/user/d/new")
+    envd.call(f"{FILES}Remove", {"path": "d"})
+    messages, last = running.messages()
+    assert messages[-1]["filesystem"] == {"name": ".", "type": "EVENT_TYPE_REMOVE"}
+    assert last == {}
+
+
+def test_a_followers_time_ends(envd: Envd) -> None:
+    put(envd, "d/old")
+    headers = {"Connect-Timeout-Ms": "1200", "Keepalive-Ping-Interval": "1"}
+    running = envd.stream(f"{FILES}WatchDir", {"path": "d"}, **headers)
+    messages, last = running.messages()
+    assert messages == [{"start": {}}, {"keepalive": {}}]
+    assert last["error"]["code"] == "deadline_exceeded"
+
+
+def test_what_is_no_folder_is_not_followed(envd: Envd, key: E2B) -> None:
+    put(envd, "file")
+    watcher = envd.call(f"{FILES}CreateWatcher", {"path": ""}).json
+    for path, code in (("none", "not_found"), ("file", "invalid_argument"), ("/etc", "not_found")):
+        assert envd.call(f"{FILES}CreateWatcher", {"path": path}).json["code"] == code
+        _messages, last = envd.stream(f"{FILES}WatchDir", {"path": path}).messages()
+        assert last["error"]["code"] == code
+    other = key.make()
+    assert error(other.call(f"{FILES}GetWatcherEvents", watcher)) == (404, "not_found")
+    assert error(other.call(f"{FILES}RemoveWatcher", watcher)) == (404, "not_found")
+
+
+def test_what_is_lost_is_told(envd: Envd, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.files import watch
+
+    put(envd, "d/old")
+    monkeypatch.setattr(watch.Watch.__init__, "__kwdefaults__", {**watch.Watch.__init__.__kwdefaults__, "queue": 2})
+    watcher = envd.call(f"{FILES}CreateWatcher", {"path": "d"}).json
+    for number in range(5):
+        put(envd, f"d/{number}")
+    answer = envd.call(f"{FILES}GetWatcherEvents", watcher)
+    assert error(answer) == (503, "unavailable")

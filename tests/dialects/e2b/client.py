@@ -72,6 +72,20 @@ class Running:
         assert flags == 2, last
         return [message["event"] for _flags, message in found], last
 
+    def message(self) -> dict[str, Any]:
+        """The next message, whatever it holds."""
+        flags, message = next(self._frames)
+        assert flags == 0, message
+        found: dict[str, Any] = message
+        return found
+
+    def messages(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The messages that still come, and that of the last envelope."""
+        found = list(self._frames)
+        flags, last = found.pop()
+        assert flags == 2, last
+        return [message for _flags, message in found], last
+
     def close(self) -> None:
         """Hang up."""
         self.response.close()

@@ -19,11 +19,12 @@ pytestmark = pytest.mark.contracts
 
 
 class Replay:
-    """Sends the recorded requests in their order, with our process numbers for theirs."""
+    """Sends the recorded requests in their order, with our process numbers and watchers for theirs."""
 
     def __init__(self, envd: Envd) -> None:
         self.envd = envd
         self.pids: dict[int, int] = {}
+        self.watcher = ""
         self.open: list[Running] = []
 
     def send(self, record: dict[str, Any]) -> Any:
@@ -39,7 +40,7 @@ class Replay:
     def renumbered(self, body: str) -> str:
         for theirs, ours in self.pids.items():
             body = body.replace(f'"pid":{theirs}', f'"pid":{ours}')
-        return body
+        return body.replace('"watcherId":"w0"', f'"watcherId":{json.dumps(self.watcher)}')
 
 
 def like(recorded: Any, ours: Any, where: str) -> None:
@@ -79,6 +80,9 @@ def test_plain_requests_and_unary_calls_are_answered_alike(envd: Envd) -> None:
         if following["ct"] == "application/json" and following["body"]:
             wanted = json.loads(following["body"])
             like(wanted, response.json, where)
+            replay.watcher = (
+                response.json.get("watcherId", replay.watcher) if isinstance(wanted, dict) else replay.watcher
+            )
             if "code" in wanted:
                 assert response.json["code"] == wanted["code"], where
         answered += 1
