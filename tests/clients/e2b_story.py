@@ -93,6 +93,14 @@ def pages() -> None:
         one.kill()
 
 
+def short_lived() -> None:
+    brief = Sandbox.create(timeout=1)
+    sleeper = brief.commands.run("sleep 300", background=True, timeout=0)
+    until("it ends at its time", lambda: not brief.is_running())
+    with refused("with what runs in it", SandboxException):
+        sleeper.wait()
+
+
 def commands(sandbox: Sandbox, home: str) -> None:
     done = sandbox.commands.run("echo out; echo err >&2")
     step("output and errors come apart", (done.stdout, done.stderr, done.exit_code), ("out\n", "err\n", 0))
@@ -283,6 +291,7 @@ def main(mode: str) -> None:
     if mode == "cloud":
         control(sandbox)
         pages()
+        short_lived()
         step("its maker's variables", sandbox.commands.run("echo $GIVEN").stdout, "by its maker\n")
     commands(sandbox, "/home/user")
     background(sandbox)

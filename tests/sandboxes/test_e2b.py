@@ -8,11 +8,13 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from tests.conftest import Caller, member
 from tests.dialects.e2b.client import E2B
 from tests.dialects.e2b.conftest import key
+from tests.visitor import Browser
 
 __all__ = ["key"]
 
@@ -167,8 +169,6 @@ def test_somebody_elses_sandbox_is_404(app: Cabin, alice: Actor, key: E2B) -> No
 
 def test_a_viewer_may_look_and_make_none(app: Cabin, alice: Actor) -> None:
     viewer = E2B(app, member(alice, "Vic", "member"))
-    from app.accounts import service as accounts
-
     viewer.key = accounts.mint_token(alice, "looker", ("sandboxes:read",), dialect="e2b")[1]
     assert viewer("GET", "/v2/sandboxes").json == []
     assert viewer("POST", "/v2/sandboxes", {"templateID": "base"}).status_code == 403
@@ -192,3 +192,10 @@ def test_a_repeated_wish_makes_one(key: E2B) -> None:
     assert first == again
     other = key("POST", "/v2/sandboxes", {**wish, "metadata": {"a": "b"}}, **{"Idempotency-Key": "wish-1"})
     assert other.status_code == 409
+
+
+def test_its_maker_sees_it_among_the_projects(browser: Browser, key: E2B) -> None:
+    sandbox_id = make(key)["sandboxID"]
+    assert f"sandbox {sandbox_id}" in browser.get("/projects").text
+    key("DELETE", f"/sandboxes/{sandbox_id}")
+    assert f"sandbox {sandbox_id}" not in browser.get("/projects").text
