@@ -24,6 +24,9 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     # Uploads go to disk as they come.
     (r"/files", UPLOAD),
     (r"/api/v1/files/upload", UPLOAD),
+    (r"/browse/upload/.*", UPLOAD),
+    # A file of at most 1 MiB as it is in the editor, its line ends as forms spell them.
+    (r"/browse/save/.*", 2 * FORM),
     (r"/api/v1/storage/objects/[^/]+/upload", 64 * MIB + FORM),
     (r"/api/v1/storage/upload/[^/]+", 64 * MIB + FORM),
     (r"/api/v1/apps/[^/]+/(?:deploy|frontend|upload|storage/upload)", 50 * MIB + FORM),

@@ -143,8 +143,14 @@ def _writable(actor: Actor, place: Place, name: str) -> Spot:
 def _copy(stream: Reading, file: BinaryIO, length: int | None, most: int) -> int:
     """Copy so many bytes, or all there are; TooLarge beyond `most`."""
     size = 0
+    view = memoryview(bytearray(CHUNK))
+    fill = getattr(stream, "readinto", None)
     while length is None or size < length:
-        data = stream.read(CHUNK if length is None else min(CHUNK, length - size))
+        wanted = CHUNK if length is None else min(CHUNK, length - size)
+        if fill is None:
+            data: bytes | memoryview = stream.read(wanted)
+        else:
+            data = view[: fill(view[:wanted])]
         if not data:
             break
         size += len(data)

@@ -12,6 +12,8 @@ import itertools
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from app import config
 ROOT = Path("/sys/fs/cgroup")
 NEEDED = ("memory", "pids")
 PREFIX = "signalcabin-"
+GONE, LOOK = 1.0, 0.01
 # Joins the groups and becomes the command, so that nothing of it is ever outside. The shell would pass PWD on.
 _JOIN = """
 n=$1; shift
@@ -53,7 +56,8 @@ class Group:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if not self.remove():
-            _leftover.append(self)
+            with _lock:
+                _leftover.append(self)
 
     def remove(self) -> bool:
         """Remove the group; False while somebody is in it."""
@@ -69,6 +73,7 @@ class Group:
 
 _EVENTS = ("memory.events", "memory.oom_control")
 _leftover: list[Group] = []
+_lock = threading.Lock()
 
 
 def make(server: str) -> Group | None:
@@ -76,7 +81,7 @@ def make(server: str) -> Group | None:
     parents = parents_of(ROOT)
     if not parents:
         return None
-    _leftover[:] = [group for group in _leftover if not group.remove()]
+    _tidy()
     name = f"{PREFIX}{server}-{next(_numbers)}"
     group = Group(tuple(parent / name for parent in parents))
     limits = config.current().limits
@@ -95,6 +100,20 @@ def make(server: str) -> Group | None:
         group.end()
         return None
     return group
+
+
+def finish() -> None:
+    """When the server stops: remove the groups of what was killed, as soon as it is gone; waits for `GONE` seconds."""
+    deadline = time.monotonic() + GONE
+    while _tidy() and time.monotonic() < deadline:
+        time.sleep(LOOK)
+
+
+def _tidy() -> int:
+    """Remove those that have become empty; how many are left."""
+    with _lock:
+        _leftover[:] = [group for group in _leftover if not group.remove()]
+        return len(_leftover)
 
 
 def sweep(is_gone: Callable[[str], bool]) -> None:
