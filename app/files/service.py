@@ -29,9 +29,9 @@ from app.files.labels import check_labels, label, labels_of
 from app.files.looking import is_directory, list_tree, stamp_of, stat
 from app.files.paths import TEMPORARY, Entry, Root
 from app.files.ripgrep import Found, Search, search
+from app.files.sights import Loss, Sight, Standing, ends_of
 from app.files.watch import Change, Gone, Resync, Watch
 from app.files.watching import create_watcher, remove_watcher, start_background, stop, watch, watcher_events
-from app.files.sights import Loss, Sight, Standing, ends_of
 from app.files.world import SCRATCH, is_scratch, make, scratch_of
 from app.projects.service import Place
 

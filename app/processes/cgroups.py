@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,13 @@ ROOT = Path("/sys/fs/cgroup")
 NEEDED = ("memory", "pids")
 PREFIX = "signalcabin-"
 GONE, LOOK = 1.0, 0.01
+PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
 # Joins the groups and becomes the command, so that nothing of it is ever outside. The shell would pass PWD on.
 _JOIN = """
 n=$1; shift
 while [ $n -gt 0 ]; do echo $$ > "$1/cgroup.procs" || exit 126; shift; n=$((n-1)); done
+"""
+_BECOME = """
 unset PWD; exec "$@"
 """
 _numbers = itertools.count(1)
@@ -43,7 +46,7 @@ class Group:
     @property
     def prefix(self) -> list[str]:
         """What to put before a command line so that it runs in here."""
-        return ["/bin/sh", "-c", _JOIN, "join", str(len(self.directories)), *map(str, self.directories)]
+        return join(self.directories)
 
     def ran_out(self) -> bool:
         """Whether something in here was killed because the memory was used up."""
@@ -52,12 +55,21 @@ class Group:
 
     def end(self) -> None:
         """Kill whatever is still in here, and remove the group; one that is not empty yet goes with the next."""
-        for pid in {int(pid) for directory in self.directories for pid in _read(directory / "cgroup.procs").split()}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for pause in PAUSES:
+            if not self._kill():
+                break
+            time.sleep(pause)
         if not self.remove():
             with _lock:
                 _leftover.append(self)
+
+    def _kill(self) -> bool:
+        """Kill who is in here; whether there was anybody. What they start meanwhile is found the next time."""
+        found = {int(pid) for directory in self.directories for pid in _read(directory / "cgroup.procs").split()}
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(found)
 
     def remove(self) -> bool:
         """Remove the group; False while somebody is in it."""
@@ -74,6 +86,12 @@ class Group:
 _EVENTS = ("memory.events", "memory.oom_control")
 _leftover: list[Group] = []
 _lock = threading.Lock()
+
+
+def join(directories: Sequence[Path], before: str = "") -> list[str]:
+    """What to put before a command line so that it joins the groups, runs `before` in the shell, and becomes itself."""
+    script = f"{_JOIN}{before}{_BECOME}"
+    return ["/bin/sh", "-c", script, "signalcabin", str(len(directories)), *map(str, directories)]
 
 
 def make(server: str) -> Group | None:
@@ -114,6 +132,11 @@ def _tidy() -> int:
     with _lock:
         _leftover[:] = [group for group in _leftover if not group.remove()]
         return len(_leftover)
+
+
+def pattern(server: str) -> str:
+    """The names of the directories of a server's groups, as a shell's pattern; empty where we may not make any."""
+    return " ".join(f"{parent}/{PREFIX}{server}-*" for parent in parents_of(ROOT))
 
 
 def sweep(is_gone: Callable[[str], bool]) -> None:
