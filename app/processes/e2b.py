@@ -239,7 +239,8 @@ class _Feed(streams.Feed):
 class _Told:
     """What a stream has told: whether the command's end, and whether its time was over before."""
 
-    def __init__(self) -> None:
+    def __init__(self, live: Live) -> None:
+        self._apart = "pty" if live.size else "stderr"
         self.is_ended = False
         self.is_late = False
 
@@ -249,7 +250,7 @@ class _Told:
             self.is_ended = True
             return _event({"end": _end(word)})
         if isinstance(word, Dropped):
-            return _event({"data": {"stderr": connect.encoded(word.marker)}})
+            return _event({"data": {self._apart: connect.encoded(word.marker)}})
         return _event({"data": {word.stream: connect.encoded(word.data)}})
 
     def last(self) -> bytes:
@@ -260,7 +261,7 @@ class _Told:
 
 def _stream(live: Live, tap: Tap, seconds: float | None) -> Response:
     """A stream of what the reader is handed, until the command ends or the client's time is over."""
-    told = _Told()
+    told = _Told(live)
 
     def end() -> None:
         told.is_late = True
