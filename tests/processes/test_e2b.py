@@ -10,6 +10,7 @@ import pytest
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.processes import service
+from app.processes.spawn import SandboxState
 from tests.conftest import member
 from tests.dialects.e2b.client import E2B, PROCESS, STREAM, Envd, b64, envelope, frames, printed, text
 from tests.dialects.e2b.conftest import envd, key
@@ -221,6 +222,22 @@ def test_the_wish_for_no_network_is_kept(key: E2B, alice: Actor) -> None:
         assert (live.spec.egress is not None) is has_way
         key("DELETE", f"/sandboxes/{envd.id}")
         running.rest()
+
+
+def test_without_a_sandbox_that_wish_cannot_be_kept(key: E2B, monkeypatch: pytest.MonkeyPatch) -> None:
+    envd = key.make(allow_internet_access=False)
+    monkeypatch.setattr(service, "sandbox_state", lambda: SandboxState(False, "it is switched off.", ""))
+    assert refusal(envd.start("/bin/true")) == "unavailable"
+
+
+def test_what_a_slow_reader_missed_is_told(envd: Envd) -> None:
+    running = envd.start("/bin/bash", "-c", "head -c 4000000 /dev/zero | tr '\\0' x")
+    running.next()
+    until(lambda: listed(envd) == {})  # it did not wait for ever
+    events, last = running.rest()
+    assert "bytes dropped" in printed(events, "stderr")
+    assert printed(events).endswith("xxx")
+    assert (events[-1]["end"]["exitCode"], last) == (0, {})
 
 
 @pytest.mark.parametrize("call", ["Start", "Connect"])
