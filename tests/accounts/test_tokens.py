@@ -57,7 +57,7 @@ def test_a_lent_token_is_good_in_one_dialect_and_no_wider_than_its_lender(bob: A
 
 
 def test_a_lent_token_ends_with_the_lenders_or_by_itself(bob: Actor, clock: Clock) -> None:
-    token, key = service.mint_token(bob, "key", expires=clock.now() + 60_000)
+    token, key = service.mint_token(bob, "key", expires=clock() + 60_000)
     lender = bearer(key)
     assert lender is not None
     first = service.lend_token(lender, "first", "one", ("*",), "prj_1", "")
