@@ -43,6 +43,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.audit import service as audit
     from app.checkpoints import service as checkpoints
     from app.events import service as events
+    from app.files import service as files
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
@@ -54,6 +55,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     secrets.watch_all()
     orphans.sweep()
     processes.start_background()
+    files.start_background()
     terminals.start()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
@@ -213,12 +215,14 @@ def drain() -> None:
     """
     from app.agent import service as agent
     from app.events import service as events
+    from app.files import service as files
     from app.processes import service as processes
     from app.terminals import service as terminals
 
     with _draining:
         agent.drain()
         processes.stop()
+        files.stop()
         terminals.stop()
         events.stop()
 

@@ -30,12 +30,15 @@ from app.files.looking import is_directory, list_tree, stamp_of, stat
 from app.files.paths import TEMPORARY, Entry, Root
 from app.files.ripgrep import Found, Search, search
 from app.files.sights import Loss, Sight, Standing, ends_of
+from app.files.watch import Change, Gone, Resync, Watch
+from app.files.watching import create_watcher, remove_watcher, start_background, stop, watch, watcher_events
 from app.files.world import SCRATCH, is_scratch, make, scratch_of
 from app.projects.service import Place
 
 __all__ = [
     "LINES",
     "SCRATCH",
+    "Change",
     "Content",
     "Download",
     "Entry",
@@ -43,18 +46,22 @@ __all__ = [
     "FileChange",
     "FileDiff",
     "Found",
+    "Gone",
     "Hunk",
     "Loss",
     "Match",
     "Mode",
     "Node",
+    "Resync",
     "Root",
     "Sight",
     "Standing",
+    "Watch",
     "Zip",
     "check_labels",
     "compare",
     "compose",
+    "create_watcher",
     "diff",
     "ends_of",
     "excerpt",
@@ -78,13 +85,18 @@ __all__ = [
     "read",
     "receive",
     "remove",
+    "remove_watcher",
     "scratch_of",
     "search",
     "stamp_of",
     "standing",
+    "start_background",
     "stat",
+    "stop",
     "text_of",
     "unfold",
+    "watch",
+    "watcher_events",
     "write",
     "zip_of",
 ]

@@ -110,6 +110,8 @@ def start(
     accounts.require(actor, f"{_noun(kind)}:write", Scope(actor.user, place.project.id, "private"))
     has_team = accounts.has_team()
     _check(actor, has_team)
+    if not reach and not sandbox_state().on:
+        raise Unavailable("Without a sandbox nothing keeps a command from the network.", code="SANDBOX_UNAVAILABLE")
     beside, private = projects.beside(str(place.directory)), projects.private_of(place.project)
     walls = sandbox.Place(place.directory, private, beside.also, beside.keep)
     directory = where.directory(walls, place.directory, cwd)
