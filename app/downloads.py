@@ -91,6 +91,9 @@ def answer(found: Handed) -> Response:
         if spans == []:
             headers["Content-Range"] = f"bytes */{found.size}"
             return _without(found, Response(status=416, headers=headers))
+        if request.method == "HEAD":
+            headers["Content-Length"] = str(found.size)
+            return _without(found, Response(headers=headers, content_type=found.kind))
         if spans is None:
             return _File(found.file, [(0, found.size)], 200, headers, found.kind)
         if len(spans) == 1:
@@ -186,7 +189,7 @@ class _File(Response):
         self._file = file
         self._pieces = pieces
         self._length = sum(map(_size, pieces))
-        super().__init__(_read(file, pieces), status, headers, content_type=kind, direct_passthrough=True)
+        super().__init__(_read(file, pieces), status, headers, content_type=kind)
         self.content_length = self._length
         self.call_on_close(file.close)
 
@@ -281,14 +284,15 @@ class Parcel(carrier.Outlet):
 
 def _read(file: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes]:
     """The pieces, for a thread that waits for its client."""
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            yield piece
-            continue
-        at, end = piece
-        while at < end:
-            data = os.pread(file.fileno(), min(CHUNK, end - at), at)
-            if not data:
-                return
-            yield data
-            at += len(data)
+    with file:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                yield from _read_span(file, *piece)
+
+
+def _read_span(file: BinaryIO, at: int, end: int) -> Iterator[bytes]:
+    while at < end and (data := os.pread(file.fileno(), min(CHUNK, end - at), at)):
+        yield data
+        at += len(data)
