@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 from app import config, ids
 from app.errors import Invalid, NotFound
+from app.processes import cgroups, tty
 from app.processes import child as children
 from app.processes import pump as pumps
-from app.processes import tty
 from app.processes.child import GRACE, Child
 from app.processes.pump import Timer
 from app.processes.ring import Cutter, Ring
@@ -37,7 +37,7 @@ LARGE = 1024
 GATHER, GATHER_SECONDS = 256 * 1024, 0.004
 PATIENCE = 2.0
 # A reader that is behind and takes nothing at all for so long is let go; it may come back.
-LET_GO = 30.0
+LET_GO = 60.0
 DRAIN = 1.0
 LOOK = 0.05
 WRITE_WAIT = 10.0
@@ -379,6 +379,7 @@ def stop() -> None:
     for live in left:
         live.wait(DRAIN)
     pumps.stop()
+    cgroups.finish()
 
 
 def _start(spec: Spec, slave: int | None) -> Child:

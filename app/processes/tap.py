@@ -183,11 +183,11 @@ class Tap:
     def _next(self, *, ignore_window: bool = False) -> Word | None:
         with self._live.changed:
             ring = self._live.ring
+            if self._untaken >= self._window and not ignore_window:
+                return None
             if self._at < ring.start:
                 count, self._at = ring.opening - self._at, ring.opening
                 return Dropped(count, self._at)
-            if self._untaken >= self._window and not ignore_window:
-                return None
             stream, data = ring.read(self._at, FRAME)
             if data:
                 word = Output(stream, data, self._at)  # type: ignore[arg-type]
