@@ -308,11 +308,19 @@
     }
     running?.request.abort();
   }
-  /* What came is shown where it lies; an editor is left alone. */
+  /* What came is shown where it lies, also what others change here; an editor is left alone. */
+  let later = 0;
   function refresh() {
-    if (!one("#listing") || !one("#uploads [data-state=done]")) return;
+    if (!one("#listing")) return;
     htmx.ajax("GET", location.pathname + location.search, { target: "#listing", select: "#listing", swap: "outerHTML" });
   }
+  on("htmx:after:swap", () => {
+    const news = one("#files-news [data-news]");
+    if (!news || !one("#listing")) return;
+    news.remove();
+    clearTimeout(later);
+    later = setTimeout(refresh, 300);
+  });
   async function walk(entry, below) {
     if (entry.isFile) {
       const file = await new Promise((done, fail) => entry.file(done, fail));

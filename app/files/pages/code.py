@@ -26,7 +26,7 @@ Pieces = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Row:
-    """One line: its number, its sign against the last commit ("", "+", "~" or "−"), and its pieces."""
+    """One line: its number, its sign against the last commit ("" for none), and its pieces."""
 
     number: int
     sign: str

@@ -5,10 +5,12 @@ from __future__ import annotations
 import mimetypes
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from typing import Any
 
-from flask import Response, g, render_template, request, send_file
+from flask import Response, g, render_template, request
+from werkzeug.wsgi import wrap_file
 
 from app import ids, web
 from app.accounts import service as accounts
@@ -150,16 +152,14 @@ def raw(key: str, name: str) -> Response:
     is_text = not picture and _is_text(found)
     kept = bool(request.args.get("download")) or not (picture or is_text)
     g.kind = "download"
-    response = send_file(
-        found.file,
-        mimetype=picture or (TEXT if is_text else found.kind),
-        as_attachment=kept,
-        download_name=found.name,
-        etag=found.etag.strip('"'),
-        last_modified=found.mtime,
-        conditional=True,
-    )
+    response = Response(wrap_file(request.environ, found.file), direct_passthrough=True)
+    response.content_type = picture or (TEXT if is_text else found.kind)
+    response.content_length = found.size
+    response.last_modified = datetime.fromtimestamp(found.mtime, UTC)
+    response.set_etag(found.etag.strip('"'))
+    response.headers.set("Content-Disposition", "attachment" if kept else "inline", filename=found.name)
     response.call_on_close(found.file.close)
+    response.make_conditional(request.environ, accept_ranges=True, complete_length=found.size)
     return response
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import Response, request
 
-from app import slots, web
+from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import NotFound
-from app.files import bp, service
+from app.files import bp, events, service
 from app.files.pages import code, differences, folder, places
 from app.files.pages.places import Opened
 from app.files.service import Sight, Standing
@@ -56,6 +56,12 @@ def show(key: str, name: str = "") -> Response:
             raise
         return shown(actor, opened, path, standing, "changes", is_dir=False)
     return shown(actor, opened, path, standing, view, is_dir=is_dir)
+
+
+@slots.draws(events.FileChanged)
+def draw_news(_actor: Actor, fact: Any) -> list[str]:
+    """A page that shows the file, or its folder, is told that it changed."""
+    return live.file_news(fact.event.file)
 
 
 def shown(
@@ -104,6 +110,7 @@ def around(actor: Actor, opened: Opened, path: str, standing: Standing) -> dict[
         "picks": places.picks(actor, opened),
         "may_write": accounts.may(actor, "files:write", opened.project),
         "words": folder.WORDS,
+        "watch": {"files": str(opened.place.directory), "shown": path},
         **slots.gather("browse", actor, opened.place, path),
     }
 
@@ -132,7 +139,7 @@ def _file(actor: Actor, opened: Opened, path: str, standing: Standing, view: str
     facts: dict[str, Any] = {"sight": sight, "editable": is_editable(sight), "kind": kind_of(sight)}
     if view in ("edit", "move", "remove"):
         return {**facts, "part": view, "text": sight.text, "stamp": sight.stamp}
-    if facts["kind"] in ("picture", "binary") or (facts["kind"] == "prose" and view != "source"):
+    if facts["kind"] != "code" and (view != "source" or sight.is_binary):
         return {**facts, "part": facts["kind"]}
     hunks = service.hunks_of(actor, opened.place, sight) if standing.letter(path) in ("M", "A") else []
     wanted = request.args.get("at", "")
