@@ -22,8 +22,8 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     (r"/api/v1/(?:runs|acp|sessions)(?:/.*)?", MESSAGE),
     (r"/api/v1/apps/[^/]+/agent/.*", MESSAGE),
     # Uploads go to disk as they come.
-    (r"/files(?:/compose)?", UPLOAD),
-    (r"/api/v1/files/(?:upload|compose)", UPLOAD),
+    (r"/files", UPLOAD),
+    (r"/api/v1/files/upload", UPLOAD),
     (r"/browse/upload/.*", UPLOAD),
     # A file of at most 1 MiB as it is in the editor, its line ends as forms spell them.
     (r"/browse/save/.*", 2 * FORM),
@@ -38,9 +38,9 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
 _LIMITS = tuple((re.compile(_PREFIX + path + "/?"), limit) for path, limit in _BY_PATH)
 
 
-def limit_for(path: str) -> int:
-    """The most bytes that a body sent to this path may have."""
+def limit_for(path: str, upload: int = UPLOAD) -> int:
+    """The most bytes that a body sent to this path may have; `upload` is what the settings say of uploads."""
     for pattern, limit in _LIMITS:
         if pattern.fullmatch(path):
-            return limit
+            return upload if limit == UPLOAD else limit
     return ORDINARY

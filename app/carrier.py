@@ -25,6 +25,7 @@ from typing import Any
 MOST_WAITING = 1 << 20
 MOST_PIECES = 1_000
 READ = 4096
+READABLE = selectors.EVENT_READ
 _logger = logging.getLogger(__name__)
 
 
@@ -72,6 +73,11 @@ class Outlet:
     def has_unsent(self) -> bool:
         """Whether something waits for the client to take it."""
         return bool(self._unsent)
+
+    @property
+    def mask(self) -> int:
+        """What to wait for at the socket: what the client says, and whether it takes more while anything waits."""
+        return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.has_unsent else 0)
 
     # What follows is called in the carrier's thread.
 
@@ -130,7 +136,7 @@ class Outlet:
 class Carrier:
     """The thread that owns handed-over sockets."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "carrier") -> None:
         self._selector = selectors.DefaultSelector()
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
@@ -140,7 +146,7 @@ class Carrier:
         self._numbers = itertools.count()
         self._outlets: set[Outlet] = set()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="carrier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -175,8 +181,12 @@ class Carrier:
         """
         sock.setblocking(False)
         outlet = Outlet(self, sock, ended)
-        self.ask(lambda: self._enter(outlet, beat, every))
+        self.enter(outlet, beat, every)
         return outlet
+
+    def enter(self, outlet: Outlet, beat: Callable[[], bytes] | None = None, every: float = 0.0) -> None:
+        """Serve an outlet that somebody made for this carrier."""
+        self.ask(lambda: self._enter(outlet, beat, every))
 
     def ask(self, work: Callable[[], None]) -> None:
         """Have something done in the carrier's thread, in the order of asking."""
@@ -192,8 +202,7 @@ class Carrier:
         """Wait for the client to take more, while anything is unsent."""
         if outlet not in self._outlets:
             return
-        mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if outlet.has_unsent else 0)
-        self._selector.modify(outlet, mask)
+        self._selector.modify(outlet, outlet.mask)
 
     def forget(self, outlet: Outlet) -> None:
         """Give up an outlet that is being closed."""
@@ -204,7 +213,7 @@ class Carrier:
     def _enter(self, outlet: Outlet, beat: Callable[[], bytes] | None, every: float) -> None:
         if outlet.fileno() < 0:
             return
-        self._selector.register(outlet, selectors.EVENT_READ)
+        self._selector.register(outlet, outlet.mask)
         self._outlets.add(outlet)
         if beat is not None:
             self._beat_later(outlet, beat, every)
@@ -265,26 +274,35 @@ class Carrier:
 # The connection whose request this thread answers, where a worker of ours said so.
 _lent = threading.local()
 _carrier: Carrier | None = None
+# Files are sent by a thread of their own: it may wait for a disk, which must keep no stream waiting.
+_porter: Carrier | None = None
 
 
 def start() -> None:
-    """Start the carrier of this process."""
-    global _carrier
-    _carrier = Carrier()
+    """Start the carriers of this process."""
+    global _carrier, _porter
+    _carrier, _porter = Carrier(), Carrier("porter")
     _carrier.start()
+    _porter.start()
 
 
 def stop() -> None:
     """Close all handed-over connections of this process."""
-    global _carrier
-    if _carrier is not None:
-        _carrier.stop()
-        _carrier = None
+    global _carrier, _porter
+    for each in (_carrier, _porter):
+        if each is not None:
+            each.stop()
+    _carrier = _porter = None
 
 
 def running() -> Carrier | None:
     """The carrier of this process, if it runs."""
     return _carrier if _carrier is not None and _carrier.is_running else None
+
+
+def porter() -> Carrier | None:
+    """The carrier of files, if it runs."""
+    return _porter if _porter is not None and _porter.is_running else None
 
 
 def lend(connection: Any) -> None:

@@ -113,10 +113,11 @@ class Guard:
         self,
         inner: WSGIApplication,
         config: Config,
-        limit_for: Callable[[str], int] = body_limits.limit_for,
+        limit_for: Callable[[str], int] | None = None,
     ) -> None:
         self._inner = inner
-        self._limit_for = limit_for
+        upload = config.upload_limit * body_limits.MIB
+        self._limit_for = limit_for or (lambda path: body_limits.limit_for(path, upload))
         ports = {config.port, *(port.port for port in config.ports)}
         self._ports = frozenset(str(port) for port in ports)
         self._hosts = frozenset(_known_hosts(config))

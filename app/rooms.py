@@ -14,7 +14,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "secrets": (),
     "projects": ("pages", "opencode"),
     "processes": (),
-    "files": ("pages", "opencode"),
+    "files": ("pages", "opencode", "codebuddy"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),

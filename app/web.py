@@ -206,7 +206,8 @@ def install(
         csrf.check(
             request.method,
             request.headers,
-            request.form if identity.proof == "cookie" else {},
+            # A form is read only for its token: an upload must not be swallowed for it.
+            request.form if identity.proof == "cookie" and csrf.HEADER not in request.headers else {},
             proof=identity.proof,
             sid=brought.cookie,
             own_origins=own_origins(),

@@ -46,9 +46,11 @@ def make_directory(actor: Actor, place: Place, name: str, *, exist_ok: bool = Tr
     return spot.root.lstat(spot.name)
 
 
-def remove(actor: Actor, place: Place, name: str) -> None:
-    """Remove a file, a link, or a folder and all in it, at once; raises NotFound."""
+def remove(actor: Actor, place: Place, name: str, *, missing_ok: bool = False) -> None:
+    """Remove a file, a link, or a folder and all in it, at once; raises NotFound unless it may be missing."""
     spot = _writable(actor, place, name)
+    if missing_ok and _find(spot) is None:
+        return
     spot.root.discard(spot.name, lambda: _written(actor, spot, "file.remove", "unlink"))
 
 
