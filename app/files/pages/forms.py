@@ -238,7 +238,7 @@ def _editor(actor: Actor, opened: Opened, path: str, text: str, stamp: str, stat
         "stamp": stamp,
         **more,
     }
-    return web.page("files/index.html", status, **context)
+    return web.page("files/_main.html" if web.is_htmx() else "files/index.html", status, **context)
 
 
 def _again(

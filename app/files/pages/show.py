@@ -54,7 +54,7 @@ def show(key: str, name: str = "") -> Response:
     except NotFound:
         if standing.letter(path) != "D":
             raise
-        return shown(actor, opened, path, standing, "changes", is_dir=False)
+        return shown(actor, opened, path, standing, "changes", is_dir=False, is_gone=True)
     return shown(actor, opened, path, standing, view, is_dir=is_dir)
 
 
@@ -65,7 +65,15 @@ def draw_news(_actor: Actor, fact: Any) -> list[str]:
 
 
 def shown(
-    actor: Actor, opened: Opened, path: str, standing: Standing, view: str, *, is_dir: bool, **more: Any
+    actor: Actor,
+    opened: Opened,
+    path: str,
+    standing: Standing,
+    view: str,
+    *,
+    is_dir: bool,
+    is_gone: bool = False,
+    **more: Any,
 ) -> Response:
     """The page of a folder or file in one of its views, or the fragment that HTMX asks for."""
     if view in ("edit", "move", "remove"):
@@ -74,6 +82,8 @@ def shown(
         found = differences.of(actor, opened, path)
         if web.is_htmx() and request.args.get("only"):
             return web.page("files/_difference.html", file=found["files"][0] if found["files"] else None, open=True)
+        if not is_dir and not is_gone:
+            found |= _facts(service.look(actor, opened.place, path))
     elif is_dir:
         found = {"part": view if view in ("move", "remove") else "folder"}
     else:
@@ -93,6 +103,8 @@ def shown(
         context |= _folder(opened, levels[path], standing, path)
         if web.is_htmx() and request.args.get("rows"):
             return web.page("files/_rows.html", **context)
+        if web.is_htmx():
+            return web.page("files/_folder.html", **context)
     return web.page("files/index.html", status, **context)
 
 
@@ -136,7 +148,7 @@ def _folder(opened: Opened, nodes: list[service.Node], standing: Standing, path:
 def _file(actor: Actor, opened: Opened, path: str, standing: Standing, view: str) -> dict[str, Any]:
     """What a view of a file needs; the part says which template draws it."""
     sight = service.look(actor, opened.place, path)
-    facts: dict[str, Any] = {"sight": sight, "editable": is_editable(sight), "kind": kind_of(sight)}
+    facts = _facts(sight)
     if view in ("edit", "move", "remove"):
         return {**facts, "part": view, "text": sight.text, "stamp": sight.stamp}
     if facts["kind"] != "code" and (view != "source" or sight.is_binary):
@@ -145,6 +157,10 @@ def _file(actor: Actor, opened: Opened, path: str, standing: Standing, view: str
     wanted = request.args.get("at", "")
     line = int(wanted) if wanted.isdecimal() and len(wanted) < 9 else 1
     return {**facts, "part": "code", "listing": code.part_of(sight, hunks, line), "line": line}
+
+
+def _facts(sight: Sight) -> dict[str, Any]:
+    return {"sight": sight, "editable": is_editable(sight), "kind": kind_of(sight)}
 
 
 def _further(sight: Sight, opened: Opened, path: str, lines: code.Part) -> Response:
