@@ -130,7 +130,7 @@ def around(actor: Actor, opened: Opened, path: str, standing: Standing) -> dict[
 def _folder(opened: Opened, nodes: list[service.Node], standing: Standing, path: str) -> dict[str, Any]:
     sort = request.args.get("sort", "name")
     sort = sort if sort.removesuffix("-back") in folder.SORTS else "name"
-    rows = folder.rows(opened, nodes, standing, path, sort)
+    rows = folder.rows(nodes, standing, path, sort)
     first = request.args.get("rows", "")
     begin = int(first) if first.isdecimal() and len(first) < 7 else 0
     end = begin + folder.PAGE
