@@ -61,7 +61,14 @@
   });
   field.addEventListener("input", () => show(Boolean(field.value.trim())));
   field.addEventListener("focus", () => { if (field.value.trim() && hits().length) show(true); });
-  on("click", (event) => { if (!find.contains(event.target)) show(false); });
+  on("click", (event) => {
+    const widen = event.target.closest(".found a[data-widen]");
+    if (!find.contains(event.target)) show(false);
+    if (!widen || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    look(widen.dataset.widen);
+    field.focus();
+  });
   on("htmx:after:swap", () => {
     if (!current()) mark(hits()[0]);
     if (find.matches(".open") && !field.value.trim()) show(false);

@@ -104,7 +104,7 @@ def shown(
         if web.is_htmx() and request.args.get("rows"):
             return web.page("files/_rows.html", **context)
         if web.is_htmx():
-            return web.page("files/_folder.html", **context)
+            return web.page("files/_listing.html", **context)
     return web.page("files/index.html", status, **context)
 
 
