@@ -35,7 +35,14 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     (r"/process\.Process/StreamInput", UPLOAD),
     (r"/api/v1/webhooks/github(?:/.*)?", 25 * MIB),
 )
+# Uploads that may come packed: whoever takes them unpacks and counts as they come.
+_PACKED = re.compile(_PREFIX + r"/files/?")
 _LIMITS = tuple((re.compile(_PREFIX + path + "/?"), limit) for path, limit in _BY_PATH)
+
+
+def may_be_packed(path: str) -> bool:
+    """Whether a body sent to this path may come in gzip."""
+    return _PACKED.fullmatch(path) is not None
 
 
 def limit_for(path: str, upload: int = UPLOAD) -> int:

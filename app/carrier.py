@@ -38,25 +38,32 @@ class Outlet:
         self._ended = ended
         self._lock = threading.Lock()
         self._unsent: deque[bytes] = deque()
+        self._thens: deque[Callable[[], None] | None] = deque()  # of each piece that is unsent
         self._waiting = 0
         self._finishing = False
         self._closed = False
 
-    def send(self, data: bytes) -> None:
-        """Send, or keep for later what the client does not take now; nothing once it is closed."""
-        if not data:
-            return
+    def send(self, data: bytes, then: Callable[[], None] | None = None) -> None:
+        """Send, or keep for later what the client does not take now; nothing once it is closed.
+
+        `then` is called when all of it has been sent, at once or in the carrier's thread.
+        """
+        rest: bytes | None = b""
+        is_lost = False
         with self._lock:
             if self._closed or self._finishing:
                 return
-            rest = data if self._unsent else self._try(data)
-            if rest is not None and not rest:
-                return
-            is_lost = rest is None or self._is_too_much(rest)
+            if data:
+                rest = data if self._unsent else self._try(data)
+                is_lost = rest is None or self._is_too_much(rest)
             if rest and not is_lost:
                 self._unsent.append(rest)
+                self._thens.append(then)
                 self._waiting += len(rest)
-        self._carrier.ask(self.close if is_lost else lambda: self._carrier.watch(self))
+        if rest or is_lost:
+            self._carrier.ask(self.close if is_lost else lambda: self._carrier.watch(self))
+        elif then is not None:
+            then()
 
     def finish(self) -> None:
         """Close it when what is waiting has gone out."""
@@ -83,18 +90,11 @@ class Outlet:
 
     def flush(self) -> None:
         """Send what waits, as far as the client takes it."""
+        sent: list[Callable[[], None]] = []
         with self._lock:
-            while self._unsent:
-                first = self._unsent[0]
-                rest = self._try(first)
-                if rest is None:
-                    break
-                self._waiting -= len(first) - len(rest)
-                if rest:
-                    self._unsent[0] = rest
-                    return
-                self._unsent.popleft()
-            is_over = bool(self._unsent) or self._finishing
+            is_over = self._send_waiting(sent)
+        for then in sent:
+            then()
         if is_over:
             self.close()
 
@@ -116,9 +116,27 @@ class Outlet:
                 return
             self._closed = True
             self._unsent.clear()
+            self._thens.clear()
         self._carrier.forget(self)
         self._socket.close()
         self._ended()
+
+    def _send_waiting(self, sent: list[Callable[[], None]]) -> bool:
+        """Whether it is over: all was sent that was to be, or the connection is gone."""
+        while self._unsent:
+            first = self._unsent[0]
+            rest = self._try(first)
+            if rest is None:
+                return True
+            self._waiting -= len(first) - len(rest)
+            if rest:
+                self._unsent[0] = rest
+                return False
+            self._unsent.popleft()
+            then = self._thens.popleft()
+            if then is not None:
+                sent.append(then)
+        return self._finishing
 
     def _is_too_much(self, rest: bytes) -> bool:
         return self._waiting > 0 and (self._waiting + len(rest) > MOST_WAITING or len(self._unsent) >= MOST_PIECES)

@@ -76,16 +76,16 @@ class CountedBody:
     """A body of unknown length that raises TooLarge once more than its limit has come."""
 
     def __init__(self, inner: Reading, limit: int) -> None:
-        self._inner = inner
+        self.inner = inner
         self._left = limit
 
     def read(self, size: int = -1, /) -> bytes:
         """Read, at most one byte beyond the limit."""
-        return self._count(self._inner.read(self._bounded(size)))
+        return self._count(self.inner.read(self._bounded(size)))
 
     def readline(self, size: int = -1, /) -> bytes:
         """Read a line, at most one byte beyond the limit."""
-        return self._count(self._inner.readline(self._bounded(size)))
+        return self._count(self.inner.readline(self._bounded(size)))
 
     def readlines(self, _hint: int = -1, /) -> list[bytes]:
         """Read all lines."""
@@ -147,7 +147,9 @@ class Guard:
         raise Misdirected("This server does not go by that name. SIGNALCABIN_ALLOWED_HOSTS adds one.")
 
     def _check_body(self, environ: dict[str, Any]) -> None:
-        if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
+        encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
+        is_packed = encoding == "gzip" and body_limits.may_be_packed(environ.get("PATH_INFO", ""))
+        if encoding not in ("", "identity") and not is_packed:
             raise UnsupportedMedia("Bodies are taken as they are, without a Content-Encoding.")
         length, chunked = environ.get("CONTENT_LENGTH") or "", environ.get("HTTP_TRANSFER_ENCODING")
         limit = environ[BODY_LIMIT] = self._limit_for(environ.get("PATH_INFO", ""))

@@ -34,6 +34,7 @@ class PacedReader(SocketUnreader):  # type: ignore[misc]
         self._patience = {True: header, False: body}
         self._is_header = True
         self._left = header
+        self._rests: float | None = None
 
     def begin_header(self) -> None:
         """A request begins: all of its header must come in time."""
@@ -41,7 +42,11 @@ class PacedReader(SocketUnreader):  # type: ignore[misc]
 
     def begin_body(self) -> None:
         """The header is whole: what is still read is the body, which must keep up its rate."""
-        self._is_header, self._left = False, self._patience[False]
+        self._is_header, self._left, self._rests = False, self._patience[False], None
+
+    def allow_rests(self, seconds: float) -> None:
+        """Let the client of the body in hand rest so long between any two pieces, without a rate."""
+        self._left = self._rests = seconds
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """The next bytes, b"" at the end. Raises NoMoreData for a late header, TooSlow for a slow body."""
@@ -54,7 +59,8 @@ class PacedReader(SocketUnreader):  # type: ignore[misc]
             self._wait()
             data = self.sock.recv(size)
         if not self._is_header:
-            self._left = min(self._patience[False], self._left + len(data) / RATE)
+            earned = min(self._patience[False], self._left + len(data) / RATE)
+            self._left = earned if self._rests is None else self._rests
         return data
 
     def _wait(self) -> None:
@@ -66,7 +72,8 @@ class PacedReader(SocketUnreader):  # type: ignore[misc]
         if is_ready:
             return
         if not self._is_header:
-            raise TooSlow(f"The body came more slowly than {RATE} bytes a second.")
+            told = f"more slowly than {RATE} bytes a second" if self._rests is None else f"to rest for {self._rests} s"
+            raise TooSlow(f"The body came {told}.")
         with contextlib.suppress(OSError):
             self.sock.send(_LATE, socket.MSG_DONTWAIT)
         raise NoMoreData

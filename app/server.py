@@ -43,13 +43,18 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.audit import service as audit
     from app.checkpoints import service as checkpoints
     from app.events import service as events
+    from app.files import service as files
     from app.processes import orphans
+    from app.processes import service as processes
     from app.projects import service as projects
+    from app.sandboxes import service as sandboxes
     from app.secrets import service as secrets
     from app.sessions import service as sessions
 
     secrets.watch_all()
     orphans.sweep()
+    processes.start_background()
+    files.start_background()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
     events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
@@ -63,6 +68,9 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()
+    if not alone:
+        sandboxes.register_ender(processes.end_within)
+        sandboxes.start()
     agent.start(hears_of_work=alone)
 
 
@@ -198,15 +206,20 @@ def _say_limits() -> None:
 
 
 def drain() -> None:
-    """Let every engine stop at its next step, and end all streams: their clients come back to the next start.
+    """Let every engine stop at its next step, and end people's commands and all streams: their clients come back to the
+    next start.
 
     Told by the signal and by the end of the worker at the same time, it is done once; both return when it is.
     """
     from app.agent import service as agent
     from app.events import service as events
+    from app.files import service as files
+    from app.processes import service as processes
 
     with _draining:
         agent.drain()
+        processes.stop()
+        files.stop()
         events.stop()
 
 

@@ -6,6 +6,7 @@ tests, the request's own thread waits instead; what the client reads is the same
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import socket
@@ -14,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,6 +58,9 @@ class Feed:
     First of all it says when to come back, because one that is dropped for being slow hears no last word.
     A `shared` frame is cheap and made once for all streams, in the hub's thread. Others may read the database:
     they are drawn by a pool of threads, in order, in the context of their request.
+    One with an end of its own, whose client does not come back to it, says so by `comes_back`: then nothing is added to
+    its frames, which may be of another content type and binary. `sent`, for shared frames, is told of each fact whose
+    frame the client's connection has taken.
     """
 
     source: Source
@@ -65,31 +69,44 @@ class Feed:
     beat: Callable[[], bytes]
     every: float
     shared: bool = False
+    content_type: str = "text/event-stream"
+    comes_back: bool = True
+    sent: Callable[[Any], None] | None = None
+
+    def first(self) -> bytes:
+        """What stands before all facts."""
+        return retry() + self.opening if self.comes_back else self.opening
+
+    def last(self) -> bytes:
+        """What stands after all facts."""
+        return FAREWELL + retry() + b"\n" if self.comes_back else b""
 
     def chunks(self) -> Iterator[bytes]:
         """All of it, for a thread that waits."""
         try:
-            yield retry() + self.opening
+            yield self.first()
             for fact in self.source.facts(heartbeat=self.every):
                 yield self.beat() if fact is None else self.frame(fact)
-            yield FAREWELL + retry() + b"\n"
+            yield self.last()
         finally:
             self.source.close()
 
 
 class Stream(Response):
-    """A text/event-stream of a feed."""
+    """A feed's frames as they come: a text/event-stream unless the feed says otherwise."""
 
     def __init__(self, feed: Feed) -> None:
-        frame = feed.frame if feed.shared else in_this_request(feed.frame)
-        self._feed = Feed(feed.source, feed.opening, frame, feed.beat, feed.every, feed.shared)
-        super().__init__(self._feed.chunks(), content_type="text/event-stream", direct_passthrough=True)
+        self._feed = feed if feed.shared else replace(feed, frame=in_this_request(feed.frame))
+        super().__init__(self._feed.chunks(), content_type=feed.content_type, direct_passthrough=True)
         self.call_on_close(feed.source.close)
         g.kind = "stream"
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Hand the socket over, if it can be, and leave nothing for gunicorn to write."""
-        taken = carrier.take() if environ["REQUEST_METHOD"] == "GET" else None
+        """Hand the socket over, if it can be, and leave nothing for gunicorn to write.
+
+        The body of a POST has been read by now: a view has made this answer of it.
+        """
+        taken = carrier.take() if environ["REQUEST_METHOD"] in ("GET", "POST") else None
         if taken is None:
             return super().__call__(environ, start_response)
         _carry(taken, head(self), self._feed)
@@ -210,7 +227,7 @@ def _carry(taken: socket.socket, first: bytes, feed: Feed) -> None:
     """Say what was missed in this thread, then let the hub speak."""
     taken.settimeout(REPLAY_WAIT)
     try:
-        taken.sendall(first + retry() + feed.opening)
+        taken.sendall(first + feed.first())
         for fact in feed.source.replay():
             taken.sendall(feed.frame(fact))
     except OSError:
@@ -218,13 +235,15 @@ def _carry(taken: socket.socket, first: bytes, feed: Feed) -> None:
         feed.source.close()
         return
     outlet = _adopt(taken, feed.source.close, feed.beat, feed.every)
-    sink = (lambda fact: outlet.send(feed.frame(fact))) if feed.shared else _Drawn(outlet, feed.frame).put
+
+    def say(fact: Any) -> None:
+        outlet.send(feed.frame(fact), None if feed.sent is None else functools.partial(feed.sent, fact))
 
     def over() -> None:
-        outlet.send(FAREWELL + retry() + b"\n")
+        outlet.send(feed.last())
         outlet.finish()
 
-    feed.source.pour(sink, over)
+    feed.source.pour(say if feed.shared else _Drawn(outlet, feed.frame).put, over)
 
 
 def _adopt(taken: socket.socket, ended: Callable[[], None], beat: Callable[[], bytes], every: float) -> carrier.Outlet:

@@ -19,6 +19,7 @@ from app.projects import clones, refusals, rows, sample, worktrees
 from app.projects.models import project as table
 from app.projects.refusals import Refusal
 from app.projects.rows import Project
+from app.projects.scratch import close_scratch, is_scratch, open_scratch
 from app.projects.trees import Standing, Worktree
 from app.projects.worktrees import (
     Beside,
@@ -44,6 +45,7 @@ __all__ = [
     "add",
     "beside",
     "cancel",
+    "close_scratch",
     "describe",
     "describe_directory",
     "directories_of",
@@ -51,9 +53,11 @@ __all__ = [
     "find_worktrees",
     "get",
     "get_worktree",
+    "is_scratch",
     "list_all",
     "list_refusals",
     "list_worktrees",
+    "open_scratch",
     "private_of",
     "reconcile",
     "register_busy",
@@ -325,7 +329,7 @@ def _default(actor: Actor, found: list[Project]) -> Place:
     named = config.current().project
     wanted = [os.path.realpath(named)] if named else []
     wanted.append(str(sample.root()))
-    ready = [project for project in found if project.state == "ready"]
+    ready = sorted((project for project in found if project.state == "ready"), key=is_scratch)
     for root in wanted if actor.project is None else []:
         for project in ready:
             if project.root == root:
