@@ -17,7 +17,7 @@ from app import config
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
-from app.files import changes, diffs, pathlist, ranking, sights, watching
+from app.files import changes, diffs, pathlist, ranking, sights, watching, world
 from app.files.changes import FileChange, Hunk, compare
 from app.files.changing import compose, make_directory, move, receive, remove, write
 from app.files.diffs import FileDiff, Mode
@@ -300,7 +300,8 @@ def _entries(place: Place, root: Root, name: str) -> tuple[str, list[Entry]]:
     base = root.absolute(name)
     _refuse_ours(place, os.path.realpath(base), name)
     found = [entry for entry in root.scan(name) if entry.name not in pathlist.LEFT_OUT]
-    found = [entry for entry in found if not _is_ours(place, os.path.join(base, entry.name))]  # noqa: PTH118
+    if world.holds_ours(root):
+        found = [entry for entry in found if not world.is_ours(root, f"{base.rstrip('/')}/{entry.name}")]
     return base, sorted(found, key=lambda entry: (not entry.is_dir, entry.name.lower(), entry.name))[:LISTED]
 
 
