@@ -6,7 +6,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -28,12 +28,15 @@ ROUTES: list[tuple[str, str, Any]] = [
 class Feed:
     """The stream of what a terminal shows."""
 
+    opened: ClassVar[list[http.client.HTTPConnection]] = []
+
     def __init__(self, running: Running, terminal_id: str, **headers: str) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
         given = {"Authorization": f"Bearer {TOKEN}", **headers}
         self.connection.request("GET", f"/api/v1/pty/{terminal_id}/output", headers=given)
         self.response = self.connection.getresponse()
         self.ids: list[str] = []
+        self.opened.append(self.connection)
 
     def frames(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each event with its data, to the end."""
@@ -55,6 +58,14 @@ class Feed:
             if words in plain(text):
                 return text
         raise AssertionError(f"{words!r} was not shown: {text!r}")
+
+
+@pytest.fixture(autouse=True)
+def hang_up() -> Iterator[None]:
+    """Close the streams of each test."""
+    yield
+    while Feed.opened:
+        Feed.opened.pop().close()
 
 
 def test_the_documents_calls_work_as_they_stand(served: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -135,10 +136,11 @@ def cookies(served: Running) -> str:
     origin = served.url
     body = f"code={served.sign_in_code()}"
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
-    connection.request("POST", "/signin", body, headers)
-    answer = connection.getresponse()
-    assert answer.status == 303, answer.read()
-    return answer.getheader("Set-Cookie", "").split(";")[0]
+    with contextlib.closing(connection):
+        connection.request("POST", "/signin", body, headers)
+        answer = connection.getresponse()
+        assert answer.status == 303, answer.read()
+        return answer.getheader("Set-Cookie", "").split(";")[0]
 
 
 def test_the_pages_own_socket_wants_its_cookie_and_its_origin(served: Running, fresh: str) -> None:
