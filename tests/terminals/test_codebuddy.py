@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from app.actor import Actor
 from app.dialects.mount import Cabin
+from app.terminals import seats
 from tests.conftest import Caller
 from tests.running import TOKEN, Running
 from tests.terminals.conftest import PATIENCE, Line, plain, socket_of
@@ -165,6 +166,21 @@ def test_the_stream_replays_goes_live_and_says_how_it_ended(served: Running, fre
     found = list(feed.frames())
     assert "after" in plain("".join(data["data"] for event, data in found if event == "output"))
     assert found[-1] == ("exit", {"code": 3})
+
+
+def test_who_reads_the_stream_is_a_client_and_there_is_room_for_so_many(
+    app: Cabin, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seats, "MOST", 1)
+    made = call.post("/api/v1/pty", {}).json["data"]["sessionId"]
+    open_one = call.get(f"/api/v1/pty/{made}/output", buffered=False)
+    assert call.get("/api/v1/pty").json["data"]["sessions"][0]["hasClient"] is True
+    refused = call.get(f"/api/v1/pty/{made}/output")
+    assert (refused.status_code, refused.json["error"]["code"]) == (429, "RATE_LIMITED")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert call.get(f"/api/v1/pty/{made}/ws").status_code == 429
+    open_one.close()
+    assert call.get("/api/v1/pty").json["data"]["sessions"][0]["hasClient"] is False
 
 
 def test_the_stream_goes_on_behind_its_last_id(served: Running, fresh: str) -> None:
