@@ -234,16 +234,18 @@ def _is_stem(base: str, wanted: str) -> bool:
 
 def _begins_words(name: str, path: str, wanted: str, own: int) -> int:
     """How the letters are, in order, beginnings of words of the name: 0 not at all, 1 above its basename, which starts
-    at `own`, 2 up to its basename, 3 in its basename alone.
+    at `own`, 2 up to its basename, 3 in its basename alone, before its endings.
 
     `sessrout` begins words of `sessions/routes.py`, `tpi` those of `test_post_index`. It is worked out for all places
     at once: bit n of `reached` says that the letters so far can end at place n.
     """
     starts = _starts(name)
     reached = _reach(path, wanted, starts)
-    if reached and own and _reach(path, wanted, starts & (-1 << own)):
-        return 3
-    return 0 if not reached else 1 if not reached >> own else 2 if own else 3
+    if not reached or not reached >> own:
+        return 1 if reached else 0
+    dot = path.find(".", own + 1)
+    within = _reach(path, wanted, starts & (-1 << own))
+    return 3 if within and (dot < 0 or within & ((1 << dot) - 1)) else 2
 
 
 def _reach(path: str, wanted: str, starts: int) -> int:
