@@ -190,8 +190,8 @@ def rank(name: str, wanted: str) -> int:
     """Say how near a name is to the letters (in lower case): 0 is its whole basename; the farthest is 10, then NONE.
 
     1 its basename without endings, 2 that begins so, 3 a word of it begins so, 4 it holds them in one piece, 5 its
-    words begin with pieces of them; then of the whole path: 6 words up to its basename begin with pieces of them, 7 it
-    holds them in one piece, 8 words above its basename begin so; last, with other letters between, 9 its basename
+    words begin with pieces of them; then of the whole path: 6 it holds them in one piece, 7 words up to its basename
+    begin with pieces of them, 8 words above its basename begin so; last, with other letters between, 9 its basename
     holds them and 10 its path.
     """
     path = name.lower().removesuffix("/")
@@ -220,10 +220,12 @@ def _far_rank(name: str, path: str, wanted: str) -> int:
     letters = wanted.replace("/", "")
     if 0 < len(letters) <= LONGEST:
         end = _begins_words(name, path, letters, own if "/" not in wanted else len(path))
-        if end:
-            return {3: 5, 2: 6, 1: 7 if wanted in path else 8}[end]
+        if end == 3:
+            return 5
+        if end and wanted not in path:
+            return 9 - end
     if wanted in path:
-        return 7
+        return 6
     return 9 if _in_order(wanted)(path, own) else 10
 
 
