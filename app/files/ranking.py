@@ -190,8 +190,8 @@ def rank(name: str, wanted: str) -> int:
     """Say how near a name is to the letters (in lower case): 0 is its whole basename; the farthest is 10, then NONE.
 
     1 its basename without endings, 2 that begins so, 3 a word of it begins so, 4 it holds them in one piece, 5 its
-    words begin with pieces of them; then of the whole path: 6 words up to its basename begin with pieces of them, 7 it
-    holds them in one piece, 8 words above its basename begin so; last, with other letters between, 9 its basename
+    words begin with pieces of them; then of the whole path: 6 it holds them in one piece, 7 words up to its basename
+    begin with pieces of them, 8 words above its basename begin so; last, with other letters between, 9 its basename
     holds them and 10 its path.
     """
     path = name.lower().removesuffix("/")
@@ -220,10 +220,12 @@ def _far_rank(name: str, path: str, wanted: str) -> int:
     letters = wanted.replace("/", "")
     if 0 < len(letters) <= LONGEST:
         end = _begins_words(name, path, letters, own if "/" not in wanted else len(path))
-        if end:
-            return {3: 5, 2: 6, 1: 7 if wanted in path else 8}[end]
+        if end == 3:
+            return 5
+        if end and wanted not in path:
+            return 9 - end
     if wanted in path:
-        return 7
+        return 6
     return 9 if _in_order(wanted)(path, own) else 10
 
 
@@ -234,16 +236,18 @@ def _is_stem(base: str, wanted: str) -> bool:
 
 def _begins_words(name: str, path: str, wanted: str, own: int) -> int:
     """How the letters are, in order, beginnings of words of the name: 0 not at all, 1 above its basename, which starts
-    at `own`, 2 up to its basename, 3 in its basename alone.
+    at `own`, 2 up to its basename, 3 in its basename alone, before its endings.
 
     `sessrout` begins words of `sessions/routes.py`, `tpi` those of `test_post_index`. It is worked out for all places
     at once: bit n of `reached` says that the letters so far can end at place n.
     """
     starts = _starts(name)
     reached = _reach(path, wanted, starts)
-    if reached and own and _reach(path, wanted, starts & (-1 << own)):
-        return 3
-    return 0 if not reached else 1 if not reached >> own else 2 if own else 3
+    if not reached or not reached >> own:
+        return 1 if reached else 0
+    dot = path.find(".", own + 1)
+    within = _reach(path, wanted, starts & (-1 << own))
+    return 3 if within and (dot < 0 or within & ((1 << dot) - 1)) else 2
 
 
 def _reach(path: str, wanted: str, starts: int) -> int:
