@@ -129,10 +129,10 @@ class Child:
                 self._egress.close()
             self._ended = True
         code = self._popen.wait()
-        if self._group is not None:
-            self.ran_out = self._group.ran_out()
-            self._group.end()
-            self._group = None
+        group, self._group = self._group, None  # of two threads that kill it, one ends the group
+        if group is not None:
+            self.ran_out = group.ran_out()
+            group.end()
         return 128 - code if code < 0 else code
 
     def close(self) -> None:
