@@ -25,6 +25,7 @@ from typing import Any
 MOST_WAITING = 1 << 20
 MOST_PIECES = 1_000
 READ = 4096
+READABLE = selectors.EVENT_READ
 _logger = logging.getLogger(__name__)
 
 
@@ -39,6 +40,8 @@ class Outlet:
         self._unsent: deque[bytes] = deque()
         self._thens: deque[Callable[[], None] | None] = deque()  # of each piece that is unsent
         self._waiting = 0
+        self._is_begun = False  # of the first piece that is unsent a part has gone out
+        self._sent = 0
         self._finishing = False
         self._closed = False
 
@@ -56,6 +59,7 @@ class Outlet:
                 rest = data if self._unsent else self._try(data)
                 is_lost = rest is None or self._is_too_much(rest)
             if rest and not is_lost:
+                self._is_begun = self._is_begun or len(rest) < len(data)
                 self._unsent.append(rest)
                 self._thens.append(then)
                 self._waiting += len(rest)
@@ -71,6 +75,22 @@ class Outlet:
             is_done = not self._unsent
         self._carrier.ask(self.close if is_done else lambda: self._carrier.watch(self))
 
+    def cut_short(self, last: bytes) -> None:
+        """Say this last thing and close; what waits before it is left unsent, but for a piece that has begun."""
+        with self._lock:
+            if self._closed or self._finishing:
+                return
+            self._finishing = True
+            kept = [self._unsent[0]] if self._is_begun else []
+            self._unsent = deque([*kept, last])
+            self._thens = deque([None] * len(self._unsent))
+            self._waiting = sum(map(len, self._unsent))
+        self._carrier.ask(self._flush_and_watch)
+
+    def unblock(self) -> None:
+        """Wait for the client nowhere from now on."""
+        self._socket.setblocking(False)
+
     def fileno(self) -> int:
         """The socket's descriptor; -1 once closed."""
         return self._socket.fileno()
@@ -79,6 +99,21 @@ class Outlet:
     def has_unsent(self) -> bool:
         """Whether something waits for the client to take it."""
         return bool(self._unsent)
+
+    @property
+    def mask(self) -> int:
+        """What to wait for at the socket: what the client says, and whether it takes more while anything waits."""
+        return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.has_unsent else 0)
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for the client to take them."""
+        return self._waiting
+
+    @property
+    def sent(self) -> int:
+        """How many bytes the client's connection has taken so far."""
+        return self._sent
 
     # What follows is called in the carrier's thread.
 
@@ -123,6 +158,8 @@ class Outlet:
             if rest is None:
                 return True
             self._waiting -= len(first) - len(rest)
+            if rest is not first:
+                self._is_begun = bool(rest)
             if rest:
                 self._unsent[0] = rest
                 return False
@@ -132,13 +169,19 @@ class Outlet:
                 sent.append(then)
         return self._finishing
 
+    def _flush_and_watch(self) -> None:
+        self.flush()
+        self._carrier.watch(self)
+
     def _is_too_much(self, rest: bytes) -> bool:
         return self._waiting > 0 and (self._waiting + len(rest) > MOST_WAITING or len(self._unsent) >= MOST_PIECES)
 
     def _try(self, data: bytes) -> bytes | None:
         """What is left of the data after a try; None when the connection is gone."""
         try:
-            return data[self._socket.send(data) :]
+            count = self._socket.send(data)
+            self._sent += count
+            return data[count:]
         except BlockingIOError:
             return data
         except OSError:
@@ -148,7 +191,7 @@ class Outlet:
 class Carrier:
     """The thread that owns handed-over sockets."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "carrier") -> None:
         self._selector = selectors.DefaultSelector()
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
@@ -158,7 +201,7 @@ class Carrier:
         self._numbers = itertools.count()
         self._outlets: set[Outlet] = set()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="carrier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -191,10 +234,14 @@ class Carrier:
 
         `ended` is called once, in this thread, when the connection is closed, whoever closed it.
         """
-        sock.setblocking(False)
         outlet = Outlet(self, sock, ended)
-        self.ask(lambda: self._enter(outlet, beat, every))
+        self.carry(outlet, beat, every)
         return outlet
+
+    def carry(self, outlet: Outlet, beat: Callable[[], bytes] | None = None, every: float = 0.0) -> None:
+        """Serve an outlet that somebody made for this carrier, from now on, as `adopt` does."""
+        outlet.unblock()
+        self.ask(lambda: self._enter(outlet, beat, every))
 
     def ask(self, work: Callable[[], None]) -> None:
         """Have something done in the carrier's thread, in the order of asking."""
@@ -210,8 +257,7 @@ class Carrier:
         """Wait for the client to take more, while anything is unsent."""
         if outlet not in self._outlets:
             return
-        mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if outlet.has_unsent else 0)
-        self._selector.modify(outlet, mask)
+        self._selector.modify(outlet, outlet.mask)
 
     def forget(self, outlet: Outlet) -> None:
         """Give up an outlet that is being closed."""
@@ -222,7 +268,7 @@ class Carrier:
     def _enter(self, outlet: Outlet, beat: Callable[[], bytes] | None, every: float) -> None:
         if outlet.fileno() < 0:
             return
-        self._selector.register(outlet, selectors.EVENT_READ)
+        self._selector.register(outlet, outlet.mask)
         self._outlets.add(outlet)
         if beat is not None:
             self._beat_later(outlet, beat, every)
@@ -283,26 +329,35 @@ class Carrier:
 # The connection whose request this thread answers, where a worker of ours said so.
 _lent = threading.local()
 _carrier: Carrier | None = None
+# Files are sent by a thread of their own: it may wait for a disk, which must keep no stream waiting.
+_porter: Carrier | None = None
 
 
 def start() -> None:
-    """Start the carrier of this process."""
-    global _carrier
-    _carrier = Carrier()
+    """Start the carriers of this process."""
+    global _carrier, _porter
+    _carrier, _porter = Carrier(), Carrier("porter")
     _carrier.start()
+    _porter.start()
 
 
 def stop() -> None:
     """Close all handed-over connections of this process."""
-    global _carrier
-    if _carrier is not None:
-        _carrier.stop()
-        _carrier = None
+    global _carrier, _porter
+    for each in (_carrier, _porter):
+        if each is not None:
+            each.stop()
+    _carrier = _porter = None
 
 
 def running() -> Carrier | None:
     """The carrier of this process, if it runs."""
     return _carrier if _carrier is not None and _carrier.is_running else None
+
+
+def porter() -> Carrier | None:
+    """The carrier of files, if it runs."""
+    return _porter if _porter is not None and _porter.is_running else None
 
 
 def lend(connection: Any) -> None:

@@ -47,9 +47,10 @@ def _open(actor: Actor, here: str) -> Subscription:
 
 def _directory(fact: Fact) -> str | None:
     """Where a fact happened; None for what happens in no directory."""
-    # What is about a deleted session names the directory itself.
+    # What is about a deleted session, or about none, names the directory itself.
     session: dict[str, Any] = getattr(fact.event, "session", {})
-    return session.get("directory") or service.directory_of(fact)
+    named: str | None = session.get("directory") or getattr(fact.event, "directory", None)
+    return named or service.directory_of(fact)
 
 
 def _stream(subscription: Subscription, wrap: Wrap) -> Response:

@@ -110,7 +110,7 @@ def command(place: Place, cwd: Path, *, network: bool, tty: bool, filter_fd: int
     options += ["--share-net"] if network else []
     options += ["--seccomp", str(filter_fd)] if filter_fd is not None else []
     shown = [*_system(), *_etc(network), *_workspace(place)]
-    directory = cwd if _alias_is_free(place) else place.host_path(cwd)
+    directory = cwd if alias_is_free(place) else place.host_path(cwd)
     return [*options, *shown, "--remount-ro", "/", "--chdir", str(directory), "--"]
 
 
@@ -215,7 +215,7 @@ def _workspace(place: Place) -> Iterator[str]:
         yield from ("--symlink", target, str(link))
     for root in sorted({*place.roots, *place.keep}, key=_depth):
         yield from _show("--ro-bind-try" if root in place.keep else "--bind", root, root)
-    if _alias_is_free(place):
+    if alias_is_free(place):
         yield from _show("--bind", place.workspace, HOME_ALIAS)
     yield from ("--bind", str(place.home), str(place.home))
     for stand in stands:
@@ -252,7 +252,7 @@ def _cover(private: Iterable[Path], tools: Sequence[Path]) -> Iterator[str]:
             yield from ("--ro-bind", os.devnull, str(path))
 
 
-def _alias_is_free(place: Place) -> bool:
+def alias_is_free(place: Place) -> bool:
     """Whether nobody here is really called user: else the name is theirs, and to cover it would hide their tools."""
     links = [link for link, _ in _toolchains().links]
     return not any(path.is_relative_to(HOME_ALIAS) for path in (*_beside(place), *place.roots, place.home, *links))

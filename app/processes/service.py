@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from app import config, db, ids, record, redact
 from app.accounts import service as accounts
@@ -18,12 +19,13 @@ from app.accounts.events import PrincipalRevoked
 from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
+from app.processes import homes, sandbox, where
 from app.processes import live as lives
-from app.processes import sandbox, where
 from app.processes.egress import Egress
 from app.processes.live import Dropped, Ended, Live, Output, Size, Spec, Tap, Word
 from app.processes.sandbox import sandbox_state
 from app.processes.spec import Kind
+from app.processes.timing import at_time
 from app.projects import service as projects
 from app.projects.service import Place
 
@@ -36,12 +38,17 @@ __all__ = [
     "Size",
     "Tap",
     "Word",
+    "at_time",
     "attach",
     "close_stdin",
     "end",
+    "end_within",
+    "environment_at_home",
     "feed",
+    "find_within",
     "get",
     "list_all",
+    "list_within",
     "place_of",
     "resize",
     "signal",
@@ -57,6 +64,7 @@ REMEMBERED = 600.0
 MOST_FINISHED, MOST_FINISHED_BYTES = 50, 8 << 20
 FEED_WAIT = 60.0
 WORDS, WORD = 100, 1000
+GONE = 5.0  # seconds after which a killed command has ended
 Selector = int | str
 
 _lock = threading.Lock()
@@ -89,27 +97,33 @@ def start(
     tag: str | None = None,
     stdin: bool = True,
     kind: Kind = "process",
+    at_home: bool = False,
+    reach: bool = True,
 ) -> Live:
     """Start a command in a place: an exact argument vector, no shell between.
 
     `cwd` is a directory of the place as its commands name it. With `pty` it has a terminal. Without a tag it gets
-    `proc-N`. A command that isn't there ends with 127. Raises Invalid for a directory outside, Limited at the
-    owner's limit, Unavailable SANDBOX_UNAVAILABLE.
+    `proc-N`. A command that isn't there ends with 127. `at_home` shows it the workspace as its HOME; without `reach` it
+    has no network at all. Raises Invalid for a directory outside, Limited at the owner's limit, Unavailable
+    SANDBOX_UNAVAILABLE.
     """
     accounts.require(actor, f"{_noun(kind)}:write", Scope(actor.user, place.project.id, "private"))
     has_team = accounts.has_team()
     _check(actor, has_team)
+    if not reach and not sandbox_state().on:
+        raise Unavailable("Without a sandbox nothing keeps a command from the network.", code="SANDBOX_UNAVAILABLE")
     beside, private = projects.beside(str(place.directory)), projects.private_of(place.project)
     walls = sandbox.Place(place.directory, private, beside.also, beside.keep)
+    directory = where.directory(walls, place.directory, cwd)
     spec = Spec(
         argv=tuple(command),
-        cwd=where.directory(walls, place.directory, cwd),
+        cwd=homes.seen(walls, directory) if at_home else directory,
         workspace=place.directory,
         private=private,
-        env=dict(env or {}),
+        env={**(homes.environment(walls) if at_home else {}), **(env or {})},
         also=beside.also,
         keep=beside.keep,
-        egress=_way(has_team),
+        egress=_way(has_team) if reach else None,
         stdin=stdin,
         size=pty,
         kind=kind,
@@ -210,6 +224,34 @@ def attach(
     """Read what it prints (see Live.attach); ends when the actor is revoked."""
     _require(actor, live, "read")
     return live.attach(after, window=window, is_acked=is_acked, principals=_principals(actor))
+
+
+def environment_at_home(place: Place) -> dict[str, str]:
+    """What `start` puts into the environment of a command at home."""
+    return homes.environment(sandbox.Place(place.directory, projects.private_of(place.project)))
+
+
+def list_within(actor: Actor, place: Place) -> list[Live]:
+    """The actor's own processes that run in a place, oldest first."""
+    return [live for live in list_all(actor) if live.ended is None and live.spec.workspace == place.directory]
+
+
+def find_within(actor: Actor, place: Place, pid: int | None, tag: str | None) -> Live:
+    """One of those by its pid or its tag; of several the newest. Raises NotFound."""
+    for live in reversed(list_within(actor, place)):
+        if live.pid == pid or (tag is not None and live.tag == tag):
+            return live
+    raise NotFound("process", str(pid if pid is not None else tag)[:100])
+
+
+def end_within(workspace: Path) -> None:
+    """Kill all that runs in a workspace that is going away, whoever's it is, and wait for that."""
+    with _lock:
+        found = [live for owned in _by_owner.values() for live in owned if live.spec.workspace == workspace]
+    for live in found:
+        live.kill()
+    for live in found:
+        live.wait(GONE)
 
 
 def start_background() -> None:

@@ -89,6 +89,13 @@ def get_worktree(actor: Actor, worktree_id: str) -> Worktree:
     return found
 
 
+def find_worktrees(actor: Actor, project: Project) -> list[Worktree]:
+    """Return a project's worktrees whose directories are there, oldest first, without asking git how they stand."""
+    accounts.require(actor, "projects:read", project)
+    with db.read() as conn:
+        return trees.select(conn, table.c.project == project.id, table.c.missing.is_(None))
+
+
 def remove_worktree(actor: Actor, worktree_id: str, typed: str = "") -> None:
     """Remove a worktree; its branch too, unless that holds commits of its own.
 
