@@ -69,6 +69,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("[", "Prompt before"),
             ("E", "Next error"),
             ("D", "Changes"),
+            ("T", "Terminal in its directory"),
             (".", "Stop the run"),
             ("Ctrl ⏎", "Send"),
         ),
