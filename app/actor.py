@@ -50,6 +50,17 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Signed:
+    """An address that carries its own leave: a signature over all of this but itself; expires in unix seconds."""
+
+    path: str
+    operation: Literal["read", "write"]
+    user: str
+    expires: int | None
+    signature: str
+
+
+@dataclass(frozen=True)
 class Credentials:
     """What a request brought to say who it is; every field may be None."""
 
@@ -58,6 +69,7 @@ class Credentials:
     basic_password: str | None = None
     cookie: str | None = None
     port_token: str | None = None
+    signed: Signed | None = None
 
 
 SYSTEM = Actor(id="system", kind="system", user="system", name="Signalcabin", grants=("*",))

@@ -22,8 +22,11 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     (r"/api/v1/(?:runs|acp|sessions)(?:/.*)?", MESSAGE),
     (r"/api/v1/apps/[^/]+/agent/.*", MESSAGE),
     # Uploads go to disk as they come.
-    (r"/files(?:/compose)?", UPLOAD),
-    (r"/api/v1/files/(?:upload|compose)", UPLOAD),
+    (r"/files", UPLOAD),
+    (r"/api/v1/files/upload", UPLOAD),
+    (r"/browse/upload/.*", UPLOAD),
+    # A file of at most 1 MiB as it is in the editor, its line ends as forms spell them.
+    (r"/browse/save/.*", 2 * FORM),
     (r"/api/v1/storage/objects/[^/]+/upload", 64 * MIB + FORM),
     (r"/api/v1/storage/upload/[^/]+", 64 * MIB + FORM),
     (r"/api/v1/apps/[^/]+/(?:deploy|frontend|upload|storage/upload)", 50 * MIB + FORM),
@@ -32,12 +35,19 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     (r"/process\.Process/StreamInput", UPLOAD),
     (r"/api/v1/webhooks/github(?:/.*)?", 25 * MIB),
 )
+# Uploads that may come packed: whoever takes them unpacks and counts as they come.
+_PACKED = re.compile(_PREFIX + r"/files/?")
 _LIMITS = tuple((re.compile(_PREFIX + path + "/?"), limit) for path, limit in _BY_PATH)
 
 
-def limit_for(path: str) -> int:
-    """The most bytes that a body sent to this path may have."""
+def may_be_packed(path: str) -> bool:
+    """Whether a body sent to this path may come in gzip."""
+    return _PACKED.fullmatch(path) is not None
+
+
+def limit_for(path: str, upload: int = UPLOAD) -> int:
+    """The most bytes that a body sent to this path may have; `upload` is what the settings say of uploads."""
     for pattern, limit in _LIMITS:
         if pattern.fullmatch(path):
-            return limit
+            return upload if limit == UPLOAD else limit
     return ORDINARY

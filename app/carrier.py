@@ -25,6 +25,7 @@ from typing import Any
 MOST_WAITING = 1 << 20
 MOST_PIECES = 1_000
 READ = 4096
+READABLE = selectors.EVENT_READ
 _logger = logging.getLogger(__name__)
 
 
@@ -98,6 +99,11 @@ class Outlet:
     def has_unsent(self) -> bool:
         """Whether something waits for the client to take it."""
         return bool(self._unsent)
+
+    @property
+    def mask(self) -> int:
+        """What to wait for at the socket: what the client says, and whether it takes more while anything waits."""
+        return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.has_unsent else 0)
 
     @property
     def waiting(self) -> int:
@@ -185,7 +191,7 @@ class Outlet:
 class Carrier:
     """The thread that owns handed-over sockets."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "carrier") -> None:
         self._selector = selectors.DefaultSelector()
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
@@ -195,7 +201,7 @@ class Carrier:
         self._numbers = itertools.count()
         self._outlets: set[Outlet] = set()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="carrier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -233,7 +239,7 @@ class Carrier:
         return outlet
 
     def carry(self, outlet: Outlet, beat: Callable[[], bytes] | None = None, every: float = 0.0) -> None:
-        """Own an outlet's socket from now on, as `adopt` does."""
+        """Serve an outlet that somebody made for this carrier, from now on, as `adopt` does."""
         outlet.unblock()
         self.ask(lambda: self._enter(outlet, beat, every))
 
@@ -251,7 +257,7 @@ class Carrier:
         """Wait for the client to take more, while anything is unsent."""
         if outlet not in self._outlets:
             return
-        self._selector.modify(outlet, _wanted(outlet))
+        self._selector.modify(outlet, outlet.mask)
 
     def forget(self, outlet: Outlet) -> None:
         """Give up an outlet that is being closed."""
@@ -262,7 +268,7 @@ class Carrier:
     def _enter(self, outlet: Outlet, beat: Callable[[], bytes] | None, every: float) -> None:
         if outlet.fileno() < 0:
             return
-        self._selector.register(outlet, _wanted(outlet))
+        self._selector.register(outlet, outlet.mask)
         self._outlets.add(outlet)
         if beat is not None:
             self._beat_later(outlet, beat, every)
@@ -320,33 +326,38 @@ class Carrier:
             _logger.exception("a stream could not be served")
 
 
-def _wanted(outlet: Outlet) -> int:
-    return selectors.EVENT_READ | (selectors.EVENT_WRITE if outlet.has_unsent else 0)
-
-
 # The connection whose request this thread answers, where a worker of ours said so.
 _lent = threading.local()
 _carrier: Carrier | None = None
+# Files are sent by a thread of their own: it may wait for a disk, which must keep no stream waiting.
+_porter: Carrier | None = None
 
 
 def start() -> None:
-    """Start the carrier of this process."""
-    global _carrier
-    _carrier = Carrier()
+    """Start the carriers of this process."""
+    global _carrier, _porter
+    _carrier, _porter = Carrier(), Carrier("porter")
     _carrier.start()
+    _porter.start()
 
 
 def stop() -> None:
     """Close all handed-over connections of this process."""
-    global _carrier
-    if _carrier is not None:
-        _carrier.stop()
-        _carrier = None
+    global _carrier, _porter
+    for each in (_carrier, _porter):
+        if each is not None:
+            each.stop()
+    _carrier = _porter = None
 
 
 def running() -> Carrier | None:
     """The carrier of this process, if it runs."""
     return _carrier if _carrier is not None and _carrier.is_running else None
+
+
+def porter() -> Carrier | None:
+    """The carrier of files, if it runs."""
+    return _porter if _porter is not None and _porter.is_running else None
 
 
 def lend(connection: Any) -> None:

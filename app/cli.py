@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from app.config import Config
+from app.config import DIALECTS, Config
 from app.errors import Problem
 from app.gate import Allowed
 
@@ -61,7 +61,8 @@ def signin() -> None:
 @click.option("--scope", "scopes", multiple=True, help="A grant such as sessions:*; all of the owner's without.")
 @click.option("--days", type=int, help="Expires after so many days; never without.")
 @click.option("--project", help="The path of the only project it may touch.")
-def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | None) -> None:
+@click.option("--dialect", type=click.Choice(DIALECTS), help="Of the form that this dialect's clients want.")
+def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | None, dialect: str | None) -> None:
     """Mint an API token of the owner and print it, once."""
     from app import ids
     from app.accounts import service as accounts
@@ -70,7 +71,7 @@ def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | N
     _open()
     bound = projects.resolve(accounts.local_owner(), project).project.id if project else None
     expires = ids.now() + days * 86_400_000 if days else None
-    _token, secret = accounts.mint_token(accounts.local_owner(), name, scopes or ("*",), expires, bound, "")
+    _token, secret = accounts.mint_token(accounts.local_owner(), name, scopes or ("*",), expires, bound, dialect or "")
     click.echo(secret)
 
 

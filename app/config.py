@@ -75,6 +75,7 @@ class Config:
     streams_per_user: int = 200
     streams_per_server: int = 12_000
     durability: str = "normal"
+    upload_limit: int = 1024
     checkpoint_days: int = 30
     checkpoint_keep: int = 20
     terminal_hours: int = 12  # without anybody at it and anything moving in it; 0: never ended for that
@@ -132,6 +133,7 @@ class Config:
             streams_per_user=_number("STREAMS_PER_USER", get("STREAMS_PER_USER") or "200"),
             streams_per_server=_number("STREAMS_PER_SERVER", get("STREAMS_PER_SERVER") or "12000"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
+            upload_limit=_number("UPLOAD_LIMIT", get("UPLOAD_LIMIT") or "1024"),
             checkpoint_days=_number("CHECKPOINT_DAYS", get("CHECKPOINT_DAYS") or "30"),
             checkpoint_keep=_number("CHECKPOINT_KEEP", get("CHECKPOINT_KEEP") or "20"),
             terminal_hours=_number("TERMINAL_HOURS", get("TERMINAL_HOURS") or "12"),

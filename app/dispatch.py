@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import dramatiq
@@ -51,6 +52,19 @@ def wake(name: str, *args: Any) -> None:
         db.after_commit(lambda: _send(name, args))
     except RuntimeError:
         _send(name, args)
+
+
+def at(when: int, name: str, *args: Any) -> None:
+    """Start the work at a time (unix ms), in place of an earlier time that the same work with these arguments had.
+
+    In this process alone and no longer than it lives: who asks for it asks again at the next start.
+    """
+    if name not in _works:
+        raise KeyError(f"no background work is called {name!r}")
+    scheduler = _state.get("scheduler")
+    if scheduler is not None:
+        day = datetime.fromtimestamp(when / 1000, UTC)
+        scheduler.add_job(_send, "date", run_date=day, args=(name, args), id=repr((name, args)), replace_existing=True)
 
 
 def start(threads: int) -> None:

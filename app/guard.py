@@ -76,16 +76,16 @@ class CountedBody:
     """A body of unknown length that raises TooLarge once more than its limit has come."""
 
     def __init__(self, inner: Reading, limit: int) -> None:
-        self._inner = inner
+        self.inner = inner
         self._left = limit
 
     def read(self, size: int = -1, /) -> bytes:
         """Read, at most one byte beyond the limit."""
-        return self._count(self._inner.read(self._bounded(size)))
+        return self._count(self.inner.read(self._bounded(size)))
 
     def readline(self, size: int = -1, /) -> bytes:
         """Read a line, at most one byte beyond the limit."""
-        return self._count(self._inner.readline(self._bounded(size)))
+        return self._count(self.inner.readline(self._bounded(size)))
 
     def readlines(self, _hint: int = -1, /) -> list[bytes]:
         """Read all lines."""
@@ -113,10 +113,11 @@ class Guard:
         self,
         inner: WSGIApplication,
         config: Config,
-        limit_for: Callable[[str], int] = body_limits.limit_for,
+        limit_for: Callable[[str], int] | None = None,
     ) -> None:
         self._inner = inner
-        self._limit_for = limit_for
+        upload = config.upload_limit * body_limits.MIB
+        self._limit_for = limit_for or (lambda path: body_limits.limit_for(path, upload))
         ports = {config.port, *(port.port for port in config.ports)}
         self._ports = frozenset(str(port) for port in ports)
         self._hosts = frozenset(_known_hosts(config))
@@ -146,7 +147,9 @@ class Guard:
         raise Misdirected("This server does not go by that name. SIGNALCABIN_ALLOWED_HOSTS adds one.")
 
     def _check_body(self, environ: dict[str, Any]) -> None:
-        if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
+        encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
+        is_packed = encoding == "gzip" and body_limits.may_be_packed(environ.get("PATH_INFO", ""))
+        if encoding not in ("", "identity") and not is_packed:
             raise UnsupportedMedia("Bodies are taken as they are, without a Content-Encoding.")
         length, chunked = environ.get("CONTENT_LENGTH") or "", environ.get("HTTP_TRANSFER_ENCODING")
         limit = environ[BODY_LIMIT] = self._limit_for(environ.get("PATH_INFO", ""))

@@ -38,6 +38,11 @@ def secret(prefix: str) -> str:
     return f"{prefix}_{_random(43)}"
 
 
+def hex_secret(prefix: str) -> str:
+    """A new secret `prefix_` + 40 hex digits (160 bits), for clients that know no other form."""
+    return f"{prefix}_{secrets.token_hex(20)}"
+
+
 def _tick() -> int:
     """Milliseconds x 4096 + counter, never twice and never backwards even when the clock steps back."""
     global _last

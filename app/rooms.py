@@ -13,14 +13,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "events": ("pages", "opencode"),
     "secrets": (),
     "projects": ("pages", "opencode"),
-    "processes": (),
-    "files": ("opencode",),
+    "sandboxes": ("e2b",),
+    "processes": ("codebuddy", "e2b"),
+    "files": ("pages", "opencode", "codebuddy", "e2b"),
     "terminals": ("pages", "opencode", "codebuddy"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),
     "agent": ("pages", "opencode"),
-    "system": ("pages", "opencode", "codebuddy"),
+    "system": ("pages", "opencode", "codebuddy", "e2b"),
 }
 
 

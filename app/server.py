@@ -43,9 +43,11 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.audit import service as audit
     from app.checkpoints import service as checkpoints
     from app.events import service as events
+    from app.files import service as files
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
+    from app.sandboxes import service as sandboxes
     from app.secrets import service as secrets
     from app.sessions import service as sessions
     from app.terminals import service as terminals
@@ -53,6 +55,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     secrets.watch_all()
     orphans.sweep()
     processes.start_background()
+    files.start_background()
     terminals.start()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
@@ -67,6 +70,9 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()
+    if not alone:
+        sandboxes.register_ender(processes.end_within)
+        sandboxes.start()
     agent.start(hears_of_work=alone)
 
 
@@ -209,12 +215,14 @@ def drain() -> None:
     """
     from app.agent import service as agent
     from app.events import service as events
+    from app.files import service as files
     from app.processes import service as processes
     from app.terminals import service as terminals
 
     with _draining:
         agent.drain()
         processes.stop()
+        files.stop()
         terminals.stop()
         events.stop()
 

@@ -23,6 +23,7 @@ from app.errors import Problem, Unauthenticated
 KEY = "signalcabin.dialect"
 PORT_TOKEN = "signalcabin.port_token"  # noqa: S105 - a key of the environ
 STATIC = Path(__file__).parent.parent / "static"
+FIELDS = 4 * MIB  # what the fields of a form may take of the memory; files beside them go to disk
 SECURE_COOKIE, PLAIN_COOKIE = "__Host-sid", "sid"
 _logger = logging.getLogger(__name__)
 
@@ -186,6 +187,7 @@ def install(
     def who_asks() -> None:
         # One more than the guard's limit: Werkzeug would cut a body of unknown length there without a word.
         request.max_content_length = request.environ.get("signalcabin.body_limit", MIB) + 1
+        request.max_form_memory_size = min(request.max_content_length, FIELDS)
         g.request_id = secrets.token_hex(6)
         g.actor = None
         if request.endpoint == "static":
@@ -204,7 +206,8 @@ def install(
         csrf.check(
             request.method,
             request.headers,
-            request.form if identity.proof == "cookie" else {},
+            # A form is read only for its token: an upload must not be swallowed for it.
+            request.form if identity.proof == "cookie" and csrf.HEADER not in request.headers else {},
             proof=identity.proof,
             sid=brought.cookie,
             own_origins=own_origins(),
@@ -240,8 +243,10 @@ def own_origins() -> list[str]:
 
 def _with_headers(response: Response) -> Response:
     kind = g.get("kind") or _kind(response)
+    own = {name.lower() for name, _ in response.headers}  # looked up once: each search would read them all
     for name, value in security_headers.headers_for(kind, is_https=request.is_secure).items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in own:
+            response.headers.add(name, value)
     response.headers["X-Request-Id"] = g.get("request_id", "")
     origin = request.headers.get("Origin")
     if origin and dialect() and origin in config.current().cors_origins:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from pygments.lexer import Lexer
@@ -54,6 +55,15 @@ def pieces(code: str, lexer: Lexer) -> list[tuple[str, str]]:
     return out
 
 
+def tokens(code: str, filename: str) -> Iterator[tuple[str, str]]:
+    """The code as (class or "", text), one by one: whoever stops early has not paid for the rest.
+
+    The lexer is one of its own, because some keep where they are in themselves.
+    """
+    lexer = type(lexer_for(filename))(stripnl=False, ensurenl=False)
+    return ((_class_of(kind), text) for kind, text in lexer.get_tokens(code))
+
+
 def line_pieces(code: str, lexer: Lexer) -> list[list[tuple[str, str]]]:
     """The same, one list per line, without the line ends."""
     rows: list[list[tuple[str, str]]] = [[]]
@@ -65,5 +75,6 @@ def line_pieces(code: str, lexer: Lexer) -> list[list[tuple[str, str]]]:
     return rows
 
 
+@lru_cache(maxsize=1024)
 def _class_of(kind: _TokenType) -> str:
     return next((name for parent, name in _KINDS if parent is kind or parent in kind.split()), "")

@@ -1,4 +1,4 @@
-"""How secrets of 256 random bits are kept and compared: only their SHA-256 is stored."""
+"""How secrets of 160 random bits and more are kept and compared: only their SHA-256 is stored."""
 
 from __future__ import annotations
 

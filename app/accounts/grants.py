@@ -17,14 +17,14 @@ _VIEWER = (
         f"{noun}:read"
         for noun in (
             *("sessions", "approvals", "projects", "files", "checkpoints", "processes", "terminals"),
-            *("settings", "usage", "users", "mcp", "plugins", "workers", "jobs"),
+            *("settings", "usage", "users", "mcp", "plugins", "workers", "jobs", "sandboxes"),
         )
     ),
 )
 _MEMBER = (
     *_VIEWER,
     *("sessions:*", "approvals:*", "files:*", "checkpoints:*", "processes:*", "terminals:*"),
-    *("jobs:*", "tokens:*", "tool:*", f"{OTHERS}files:*"),
+    *("jobs:*", "tokens:*", "tool:*", "sandboxes:*", f"{OTHERS}files:*"),
 )
 _ADMIN = (
     *_MEMBER,

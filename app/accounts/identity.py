@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from app import config, db, ids
 from app.accounts import digests, grants
 from app.accounts.models import browser_session, token, user
-from app.actor import Actor, Credentials
+from app.actor import Actor, Credentials, Signed
 
 BASIC_USER = "opencode"
 TOUCH_EVERY = 60_000
@@ -82,19 +82,32 @@ def authenticate(credentials: Credentials, *, dialect: str = "", address: str = 
 def identify(credentials: Credentials, *, dialect: str = "", address: str = "") -> Identity | None:
     """The actor and its proof, or None: a wrong bearer or password is never saved by a cookie.
 
-    On a port that acts as a token the browser's cookie counts for nothing.
+    On a port that acts as a token the browser's cookie counts for nothing, and a token that was lent for one dialect
+    is none in others.
     """
     actor, proof = _prove(credentials)
     if actor is None and _is_open(address):
         actor, proof = _memory.get("open", _open_door), "open"
-    if actor is None:
+    if actor is None or actor.via not in ("", dialect):
         return None
     return Identity(dataclasses.replace(actor, via=dialect, address=address), proof)
+
+
+def register_signatures(find: Callable[[Signed], str | None]) -> None:
+    """Say who knows the secret that an address was signed with."""
+    global _find_signer
+    _find_signer = find
+
+
+_find_signer: Callable[[Signed], str | None] = lambda _signed: None  # noqa: E731
 
 
 def _prove(brought: Credentials) -> tuple[Actor | None, Proof]:
     if brought.bearer is not None:
         return _by_secret(brought.bearer), "bearer"
+    if brought.signed is not None:
+        secret = _find_signer(brought.signed)
+        return (_by_secret(secret) if secret else None), "bearer"
     if brought.basic_password is not None:
         is_ours = brought.basic_user == BASIC_USER
         return (_by_secret(brought.basic_password) if is_ours else None), "basic"
@@ -141,6 +154,7 @@ def _token(where: sa.ColumnElement[bool]) -> Actor | None:
         grants=grants.meet(grants.ROLES[row.role], row.scopes),
         token=row.id,
         project=row.project,
+        via=row.only_in,
     )
 
 

@@ -38,6 +38,9 @@ token = sa.Table(
     sa.Column("scopes", db.Json, nullable=False),
     sa.Column("project", sa.String),
     sa.Column("dialect", sa.String, nullable=False),
+    # Of a lent one: the only dialect that takes it, and the token it was lent by, with which it ends.
+    sa.Column("only_in", sa.String(16), nullable=False),
+    sa.Column("parent", sa.String(40), nullable=False, index=True),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("expires", sa.BigInteger),
     sa.Column("last_used", sa.BigInteger),

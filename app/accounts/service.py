@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.accounts.authority import may, require
-from app.accounts.identity import Identity, authenticate, identify
+from app.accounts.identity import Identity, authenticate, identify, register_signatures
 from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, revoke_user
 from app.accounts.signin import (
     Device,
@@ -14,7 +14,7 @@ from app.accounts.signin import (
     sign_in_code,
     sign_out,
 )
-from app.accounts.tokens import Token, list_tokens, mint_token, revoke_token
+from app.accounts.tokens import Token, is_good, lend_token, list_tokens, mint_token, revoke_token, take_back
 from app.csrf import csrf_token
 
 __all__ = [
@@ -29,6 +29,8 @@ __all__ = [
     "first_start",
     "has_team",
     "identify",
+    "is_good",
+    "lend_token",
     "list_devices",
     "list_tokens",
     "list_users",
@@ -36,10 +38,12 @@ __all__ = [
     "may",
     "mint_token",
     "redeem",
+    "register_signatures",
     "require",
     "revoke_device",
     "revoke_token",
     "revoke_user",
     "sign_in_code",
     "sign_out",
+    "take_back",
 ]

@@ -18,6 +18,8 @@ from app.errors import Conflict, Denied, Invalid, NotFound
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}")
 _PREFIX = {"rootcx": "sc_rootcx"}
+# E2B's clients take no key of another form.
+_HEX = ("e2b",)
 
 
 @dataclass(frozen=True)
@@ -75,19 +77,59 @@ def mint_token(
         last_used=None,
         revoked=None,
     )
-    secret = ids.secret(_PREFIX.get(dialect, "sc"))
+    secret = ids.hex_secret(dialect) if dialect in _HEX else ids.secret(_PREFIX.get(dialect, "sc"))
     with db.transaction() as conn:
         people.get(conn, actor.user)
         _outlives_nobody(conn, actor, new)
-        taken = sa.select(token.c.id).where(token.c.name == new.name, token.c.revoked.is_(None))
-        if conn.execute(taken).first():
-            raise Conflict(f"A token named {new.name} exists; revoke it first or choose another name.")
-        row = {**dataclasses.asdict(new), "scopes": list(new.scopes), "hash": digests.digest(secret)}
-        conn.execute(token.insert(), row)
-        record.audit(conn, actor, "token.mint", new.id, {"name": new.name, "scopes": list(new.scopes)})
-        scope = Scope(owner=actor.user, project="", visibility="private")
-        record.event(conn, TokenMinted(new.id, actor.user, new.name), scope)
+        _insert(conn, actor, new, secret)
     return new, secret
+
+
+def lend_token(actor: Actor, name: str, secret: str, scopes: tuple[str, ...], project: str, only_in: str) -> Token:
+    """Keep a secret that another room has made as a token of the actor's user, good in one dialect alone.
+
+    It holds what the actor holds of the scopes, and ends with the token that the actor came with.
+    """
+    require(actor, "system:read")
+    with db.transaction() as conn:
+        people.get(conn, actor.user)
+        end = conn.execute(sa.select(token.c.expires).where(token.c.id == actor.token)).scalar()
+        new = Token(
+            id=ids.random("tok"),
+            user_id=actor.user,
+            name=_name(name),
+            scopes=grants.meet(actor.grants, scopes),
+            project=project,
+            dialect=only_in,
+            created=ids.now(),
+            expires=end,
+            last_used=None,
+            revoked=None,
+        )
+        _insert(conn, actor, new, secret, only_in=only_in, parent=actor.token or "")
+    return new
+
+
+def take_back(token_id: str) -> None:
+    """End a lent token, within the transaction of who lent it; one that has ended already is left alone."""
+    with db.transaction() as conn:
+        living = token.c.id == token_id, token.c.revoked.is_(None)
+        user_id = conn.execute(sa.select(token.c.user_id).where(*living)).scalar()
+        if user_id is not None:
+            conn.execute(token.update().where(*living).values(revoked=ids.now()))
+            people.announce_end(conn, PrincipalRevoked(token_id, "token", user_id))
+
+
+def is_good(token_id: str, secret: str) -> bool:
+    """Whether a token lives and has this secret."""
+    query = sa.select(token.c.id).where(
+        token.c.id == token_id,
+        token.c.hash == digests.digest(secret),
+        token.c.revoked.is_(None),
+        sa.or_(token.c.expires.is_(None), token.c.expires > ids.now()),
+    )
+    with db.read() as conn:
+        return conn.execute(query).first() is not None
 
 
 def revoke_token(actor: Actor, token_id: str) -> None:
@@ -100,6 +142,8 @@ def revoke_token(actor: Actor, token_id: str) -> None:
         conn.execute(token.update().where(token.c.id == token_id).values(revoked=ids.now()))
         record.audit(conn, actor, "token.revoke", token_id, {"name": found.name})
         people.announce_end(conn, PrincipalRevoked(token_id, "token", found.user_id))
+        for lent in conn.scalars(sa.select(token.c.id).where(token.c.parent == token_id)).all():
+            take_back(lent)
 
 
 def list_tokens(actor: Actor, *, everyone: bool = False) -> list[Token]:
@@ -114,6 +158,18 @@ def list_tokens(actor: Actor, *, everyone: bool = False) -> list[Token]:
         query = query.where(token.c.project == actor.project)
     with db.read() as conn:
         return [_read(row) for row in conn.execute(query).mappings()]
+
+
+def _insert(conn: sa.Connection, actor: Actor, new: Token, secret: str, *, only_in: str = "", parent: str = "") -> None:
+    """Store a token, write it down and announce it; raises Conflict for a name in use."""
+    taken = sa.select(token.c.id).where(token.c.name == new.name, token.c.revoked.is_(None))
+    if conn.execute(taken).first():
+        raise Conflict(f"A token named {new.name} exists; revoke it first or choose another name.")
+    row = {**dataclasses.asdict(new), "scopes": list(new.scopes), "hash": digests.digest(secret)}
+    conn.execute(token.insert(), {**row, "only_in": only_in, "parent": parent})
+    record.audit(conn, actor, "token.mint", new.id, {"name": new.name, "scopes": list(new.scopes)})
+    scope = Scope(owner=actor.user, project="", visibility="private")
+    record.event(conn, TokenMinted(new.id, actor.user, new.name), scope)
 
 
 def _get(conn: sa.Connection, actor: Actor, token_id: str) -> Token:

@@ -38,6 +38,7 @@ class Mode:
     hidden: bool = False
     model: tuple[str, str] | None = None
     temperature: float | None = None
+    top_p: float | None = None
     switches: Mapping[str, bool] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     source: Literal["", "user", "project"] = ""
@@ -55,7 +56,8 @@ class Mode:
     @property
     def options(self) -> dict[str, Any]:
         """What goes to the model's server beside the conversation."""
-        return {} if self.temperature is None else {"temperature": self.temperature}
+        given = {"temperature": self.temperature, "top_p": self.top_p}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 READING = (
@@ -128,7 +130,7 @@ def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
         return None
     begun = was or Mode(written.name, "", "", kind=written.kind)
     rules = begun.rules if trusted else tuple(rule for rule in begun.rules if rule.action != "allow")
-    temperature = _warmth(given.get("temperature"))
+    temperature, top_p = _bounded(given.get("temperature"), HOTTEST), _bounded(given.get("top_p"), 1.0)
     kind = given.get("mode")
     return replace(
         begun,
@@ -138,6 +140,7 @@ def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
         hidden=given.get("hidden") is True or (begun.hidden and "hidden" not in given),
         model=_model(given) or begun.model,
         temperature=begun.temperature if temperature is None else temperature,
+        top_p=begun.top_p if top_p is None else top_p,
         switches={**begun.switches, **_switches(given.get("tools"), begun.switches, trusted=trusted)},
         rules=(*rules, *_rules(given.get("permission"), trusted=trusted)),
         source="user" if trusted else "project",
@@ -149,9 +152,9 @@ def _model(given: Mapping[str, Any]) -> tuple[str, str] | None:
     return (provider, model) if slash and provider and model and len(provider) <= 64 and len(model) <= 128 else None
 
 
-def _warmth(value: Any) -> float | None:
+def _bounded(value: Any, most: float) -> float | None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= HOTTEST else None
+    return float(value) if is_number and 0 <= value <= most else None
 
 
 def _switches(given: Any, was: Mapping[str, bool], *, trusted: bool) -> dict[str, bool]:

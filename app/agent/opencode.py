@@ -144,6 +144,8 @@ def _agent(mode: Mode) -> dict[str, Any]:
         shape["model"] = {"providerID": mode.model[0], "modelID": mode.model[1]}
     if mode.temperature is not None:
         shape["temperature"] = mode.temperature
+    if mode.top_p is not None:
+        shape["topP"] = mode.top_p
     if mode.hidden:
         shape["hidden"] = True
     return shape

@@ -21,6 +21,7 @@ _CODES = {
     403: "FORBIDDEN",
     404: "NOT_FOUND",
     405: "NOT_FOUND",
+    409: "BAD_REQUEST",
     429: "RATE_LIMITED",
     500: "INTERNAL_ERROR",
 }

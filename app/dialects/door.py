@@ -101,7 +101,13 @@ class Door:
         return self._route("DELETE", path, body, query, answer)
 
     def _route(
-        self, method: str, path: str, body: type[BaseModel] | None, query: type[BaseModel] | None, answer: Any
+        self,
+        method: str,
+        path: str,
+        body: type[BaseModel] | None,
+        query: type[BaseModel] | None,
+        answer: Any,
+        read: Callable[[], Any] | None = None,
     ) -> Callable[[View], View]:
         def register(view: View) -> View:
             @functools.wraps(view)
@@ -110,7 +116,7 @@ class Door:
                 try:
                     if body is not None:
                         kind = "Payload"
-                        given.append(body.model_validate(read_json()))
+                        given.append(body.model_validate((read or read_json)()))
                     if query is not None:
                         kind = "Query"
                         given.append(query.model_validate(_read_query()))

@@ -28,6 +28,8 @@ AT_ROOT = "opencode"
 CODEBUDDYS = "/api/v1/"
 SHARED = "/api/"
 OTHERS = (SHARED, "/static/")
+# What a dialect has at its port and prefix only: at the root these paths are others'.
+NOT_AT_ROOT = {"e2b": ("/health", "/metrics", "/envs", "/init", "/openapi.json")}
 
 
 class Cabin(Flask):
@@ -60,6 +62,8 @@ class Mount:
         rules: list[Rule] = []
         for rule in url_map.iter_rules():
             owner = rule.subdomain or ""
+            if rule.rule in NOT_AT_ROOT.get(owner, ()):
+                continue
             self._first.setdefault(rule.rule.split("/")[1], set()).add(owner)
             rules.append(Rule(rule.rule, endpoint=owner))
         rules.sort(key=lambda rule: "<" in rule.rule)

@@ -193,7 +193,7 @@ class Hub:
         since = log.position_of(after) if after is not None else None
         with self._lock:
             if self._stop.is_set() or self._thread is None:
-                raise Unavailable("The server is shutting down.")
+                raise Unavailable("The server is shutting down.", retry_after=5)
             if self._per_user[actor.user] >= self._per_user_most or len(self._subscriptions) >= self._most:
                 raise Limited("Too many open streams.", retry_after=5)
             subscription = Subscription(self, actor, keep, since, self._place)

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field, StringConstraints
 from app.actor import Actor
 from app.dialects import opencode
 from app.errors import NotFound
-from app.files import bp, service
+from app.events.service import Fact
+from app.files import bp, events, service
 from app.files.service import Content, Hunk, Match, Node
 from app.projects import service as projects
 from app.projects.service import Place
@@ -164,3 +165,12 @@ def _diff(path: str, hunks: tuple[Hunk, ...]) -> str:
         head.append(f"@@ -{hunk.old_start},{hunk.old_lines} +{hunk.new_start},{hunk.new_lines} @@")
         head += hunk.lines
     return "\n".join(head) + "\n"
+
+
+@opencode.encodes(events.FileChanged)
+def _changed(fact: Fact) -> list[dict[str, Any]]:
+    event: events.FileChanged = fact.event  # type: ignore[assignment]
+    return [
+        {"type": "file.edited", "properties": {"file": event.file}},
+        {"type": "file.watcher.updated", "properties": {"file": event.file, "event": event.change}},
+    ]

@@ -9,33 +9,32 @@ regular files are opened, and opening never waits for a fifo or a device.
 from __future__ import annotations
 
 import contextlib
-import errno
+import functools
 import os
-import re
 import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple, NoReturn
+from operator import itemgetter
+from typing import BinaryIO, NamedTuple
 
-from app.errors import Conflict, Denied, Invalid, NoSpace, NotFound, Problem, TooLarge
-from app.files import beneath
+from app.errors import Conflict, Denied, Invalid, NotFound, Problem, TooLarge
+from app.files import at, beneath, seen
+from app.files.answers import outside, refuse_bad_text, refuse_special, shown, told
 
-LONGEST = 4096
 ALIASES = ("/home/user", "~")
 TEMPORARY = ".signalcabin-"  # half-written files are called so; lists leave them out
 READ_LIMIT = 64 * 1024 * 1024
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+BY_NAME = itemgetter(0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # file systems without hard links
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Within = Callable[[], contextlib.AbstractContextManager[object]]
 
 
 class Entry(NamedTuple):
     """What lies at a name: path is relative to the root, mtime unix ms, mode the st_mode of the thing itself.
 
-    For a link, is_dir says whether it leads to a folder inside the root; size and mode are the link's own.
+    For a link, is_dir says whether it leads to a folder inside the root, target what is written on it; size and mode
+    are the link's own.
     """
 
     name: str
@@ -47,6 +46,7 @@ class Entry(NamedTuple):
     is_link: bool
     uid: int = 0
     gid: int = 0
+    target: str = ""
 
 
 class Root:
@@ -56,20 +56,24 @@ class Root:
         """Path is trusted (a registered root); walk keeps to the fallback even where openat2 is there."""
         self.path = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
         self.walk = walk
-        self._tops = tuple(dict.fromkeys((self.path, os.path.realpath(self.path), *aliases)))
+        self._aliases = aliases
 
     def __repr__(self) -> str:
         return f"Root({self.path!r})"
 
     # Names
 
+    @functools.cached_property
+    def _tops(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.path, os.path.realpath(self.path), *self._aliases)))
+
     def parts(self, name: str) -> tuple[str, ...]:
         """The components below the root, by the text alone; Invalid for bad text, Denied if it leaves."""
-        _refuse_bad_text(name)
+        refuse_bad_text(name)
         found: list[str] = []
         for part in self._below(name).split("/"):
             if part == ".." and not found:
-                raise _outside(name)
+                raise outside(name)
             if part == "..":
                 found.pop()
             elif part not in ("", "."):
@@ -87,14 +91,18 @@ class Root:
         """The name as an absolute path of this machine, checked like `relative`; to show, or as a cwd."""
         return "/".join((self.path.rstrip("/"), self.relative(name))).rstrip("/") or "/"
 
+    def holds(self, name: str) -> bool:
+        """Whether an absolute name, or one with an alias, is this root's own, by how it begins."""
+        return any(name == top or name.startswith(top.rstrip("/") + "/") for top in self._tops)
+
     def _below(self, name: str) -> str:
-        for top in self._tops:
+        for top in self._tops if name.startswith(("/", "~")) else ():
             if name == top or name.startswith(top.rstrip("/") + "/"):
                 return name[len(top) :]
         if name.startswith("~"):
             raise Invalid("A path may start with ~/ only, never with ~somebody.", "path")
         if name.startswith("/"):
-            raise _outside(name)
+            raise outside(name)
         return name
 
     # Reading
@@ -103,7 +111,7 @@ class Root:
         """The regular file, open for reading from its start; the caller closes it."""
         fd = self._open(name, self.parts(name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         try:
-            _refuse_special(name, os.fstat(fd).st_mode)
+            refuse_special(name, os.fstat(fd).st_mode)
         except Problem:
             os.close(fd)
             raise
@@ -114,16 +122,16 @@ class Root:
         with self.open_read(name) as file:
             if os.fstat(file.fileno()).st_size <= limit and len(data := file.read(limit + 1)) <= limit:
                 return data
-        raise TooLarge(f"{_shown(name)} is larger than {limit:,} bytes.")
+        raise TooLarge(f"{shown(name)} is larger than {limit:,} bytes.")
 
     def read_text(self, name: str, limit: int = READ_LIMIT) -> str:
         """The whole file as UTF-8, line ends untouched; Invalid if it is binary."""
         try:
             text = self.read_bytes(name, limit).decode()
         except UnicodeDecodeError:
-            raise Invalid(f"{_shown(name)} is not UTF-8 text.", "path") from None
+            raise Invalid(f"{shown(name)} is not UTF-8 text.", "path") from None
         if "\0" in text:
-            raise Invalid(f"{_shown(name)} is a binary file.", "path")
+            raise Invalid(f"{shown(name)} is a binary file.", "path")
         return text
 
     def stat(self, name: str) -> Entry:
@@ -137,14 +145,14 @@ class Root:
         return _entry(parts[-1] if parts else "", "/".join(parts), found, stat.S_ISDIR(found.st_mode))
 
     def lstat(self, name: str) -> Entry:
-        """What lies at the name itself: a link is told as a link."""
+        """What lies at the name itself: a link is told as a link; those on the way to it are followed."""
         parts = self.parts(name)
         if not parts:
             return self.stat(name)
-        with self._parent(name, parts) as (folder, leaf), _told(name):
+        with self._parent(name, parts, links=True) as (folder, leaf), told(name):
             found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
-        path = "/".join(parts)
-        return _entry(leaf, path, found, self._is_dir(path, found))
+            target = at.target_of(leaf, folder) if stat.S_ISLNK(found.st_mode) else ""
+        return _entry(leaf, "/".join(parts), found, self._is_dir(parts, found), target)
 
     def exists(self, name: str) -> bool:
         """Whether the name leads to something; Invalid or Denied for a name that may not be asked for."""
@@ -157,37 +165,78 @@ class Root:
     def scan(self, name: str = "") -> list[Entry]:
         """What lies in a folder, by name; a link that leads out is listed as a link and goes nowhere."""
         parts = self.parts(name)
+        return list(self._scan(name, parts, "/".join((*parts, ""))))
+
+    def scan_here(self, name: str) -> Sequence[Entry]:
+        """The same with paths relative to the folder; while nothing has changed in it, it is the same object."""
+        return self._scan(name, self.parts(name), "")
+
+    def walk_down(self, name: str, depth: int, *, here: bool = False) -> Iterator[Entry]:
+        """What lies in a folder, and so many levels below it, each folder before what is in it; links lead nowhere.
+
+        With `here` paths are relative to that folder.
+        """
+        parts = self.parts(name)
+        return self._walk(parts, self._scan(name, parts, "" if here else "/".join((*parts, ""))), depth)
+
+    def _walk(self, parts: tuple[str, ...], found: Iterable[Entry], depth: int) -> Iterator[Entry]:
+        for entry in found:
+            yield entry
+            if depth > 1 and entry.is_dir and not entry.is_link:
+                inner = (*parts, entry.name)
+                try:
+                    below = self._scan(entry.name, inner, f"{entry.path}/")
+                except (NotFound, Denied):  # gone meanwhile, or closed to us
+                    continue
+                yield from self._walk(inner, below, depth - 1)
+
+    def _scan(self, name: str, parts: tuple[str, ...], below: str) -> Sequence[Entry]:
+        """What lies in a folder, by name, its path behind `below`. What has not changed is the same object again."""
+        key = (self.path, parts, below)
+        known, listing = seen.get(key)
+        found: dict[str, Entry] = {}
+        is_same = True
         fd = self._open(name, parts, beneath.FOLDER)
-        below = "/".join((*parts, ""))
         try:
-            with os.scandir(fd) as found:
-                entries = [entry for one in found if (entry := self._scanned(below, one))]
+            with os.scandir(fd) as listed:
+                for one in listed:
+                    label = one.name
+                    try:
+                        about = one.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # removed while we looked
+                    entry = known.get(label)
+                    if entry is None or not _is_still(entry, about):
+                        if label.startswith(TEMPORARY):
+                            continue
+                        before, entry = entry, self._scanned(parts, below, label, about, fd)
+                        if entry == before:
+                            entry = before  # a link that says the same
+                        else:
+                            is_same = False
+                    found[label] = entry
         finally:
             os.close(fd)
-        return sorted(entries)
+        if not is_same or len(found) != len(listing):
+            listing = tuple(sorted(found.values(), key=BY_NAME))
+            seen.put(key, found, listing)
+        return listing
 
     def readlink(self, name: str) -> str:
         """Where the link at the name points, as written on it; Invalid if it is no link."""
-        with self._parent(name, self.parts(name)) as (folder, leaf), _told(name):
+        with self._parent(name, self.parts(name), links=True) as (folder, leaf), told(name):
             return os.readlink(leaf, dir_fd=folder)
 
-    def _scanned(self, below: str, found: os.DirEntry[str]) -> Entry | None:
-        name = found.name
-        if name.startswith(TEMPORARY):
-            return None
-        try:
-            about = found.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return None  # removed while we looked
-        is_dir = self._is_dir(below + name, about)
-        shown = name if name.isascii() else name.encode("utf-8", "replace").decode()
-        return _entry(shown, below + shown, about, is_dir)
+    def _scanned(self, parts: tuple[str, ...], below: str, name: str, about: os.stat_result, fd: int) -> Entry:
+        label = name if name.isascii() else name.encode("utf-8", "replace").decode()
+        target = at.target_of(name, fd) if stat.S_ISLNK(about.st_mode) else ""
+        return _entry(label, below + label, about, self._is_dir((*parts, name), about), target)
 
-    def _is_dir(self, path: str, found: os.stat_result) -> bool:
+    def _is_dir(self, parts: Sequence[str], found: os.stat_result) -> bool:
         if not stat.S_ISLNK(found.st_mode):
             return stat.S_ISDIR(found.st_mode)
         try:
-            os.close(self._open(path, path.split("/"), beneath.LOOK | os.O_DIRECTORY))
+            os.close(self._open(parts[-1], parts, beneath.LOOK | os.O_DIRECTORY))
         except Problem:
             return False
         return True
@@ -202,28 +251,46 @@ class Root:
             return file.tell()
 
     @contextlib.contextmanager
-    def open_write(self, name: str, mode: int | None = None) -> Iterator[BinaryIO]:
+    def open_write(
+        self, name: str, mode: int | None = None, within: Within = contextlib.nullcontext
+    ) -> Iterator[BinaryIO]:
         """A file that takes the name's place when the block ends well, and vanishes when it does not.
 
-        Makes the folders on the way. A file that was there keeps its mode and owner unless mode is given.
+        Makes the folders on the way. A file that was there keeps its mode and owner unless mode is given. It takes the
+        place `within` that context, and does not if that fails.
         """
         with self._parent(name, self.parts(name), make=True) as (folder, leaf):
-            put = lambda draft: os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)  # noqa: E731
+
+            def put(draft: str) -> None:
+                with within():
+                    os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+
             with self._drafted(name, folder, leaf, mode, put) as file:
                 yield file
 
-    def swap(self, name: str, before: bytes | None, after: bytes | None, mode: int | None = None) -> None:
+    def swap(
+        self,
+        name: str,
+        before: bytes | None,
+        after: bytes | None,
+        mode: int | None = None,
+        within: Within = contextlib.nullcontext,
+    ) -> None:
         """Put `after` in the place of `before`, None being no file; Conflict if something else lies there by now.
 
         What lies there is looked at again just before it goes, and a new file never takes the place of another.
         """
         with self._parent(name, self.parts(name), make=after is not None) as (folder, leaf):
             if after is None:
-                with _told(name):
-                    _refuse_changed(name, folder, leaf, before)
+                with told(name), within():
+                    at.refuse_changed(name, folder, leaf, before)
                     os.unlink(leaf, dir_fd=folder)
                 return
-            put = lambda draft: _put_instead(name, folder, draft, leaf, before)  # noqa: E731
+
+            def put(draft: str) -> None:
+                with within():
+                    at.put_instead(name, folder, draft, leaf, before)
+
             with self._drafted(name, folder, leaf, mode, put) as file:
                 file.write(after)
 
@@ -232,14 +299,14 @@ class Root:
         self, name: str, folder: int, leaf: str, mode: int | None, put: Callable[[str], None]
     ) -> Iterator[BinaryIO]:
         """A new file beside the leaf, handed to `put` by its name when the block ends well."""
-        before = self._replaceable(name, folder, leaf)
+        before = at.replaceable(name, folder, leaf)
         draft = TEMPORARY + secrets.token_hex(12)
-        with _told(name):
+        with told(name):
             fd = os.open(draft, NEW, 0o666, dir_fd=folder)
         try:
-            with _told(name):
+            with told(name):
                 with os.fdopen(fd, "wb") as file:
-                    _take_after(fd, before, mode)
+                    at.take_after(fd, before, mode)
                     yield file
                 put(draft)
         except BaseException:
@@ -253,16 +320,16 @@ class Root:
         made = False
         if parts:
             with self._parent(name, parts, make=True) as (folder, leaf):
-                made = _make(name, folder, leaf)
-                with _told(name):
+                made = at.make(name, folder, leaf)
+                with told(name):
                     os.close(beneath.openat(folder, (leaf,), beneath.FOLDER, links=False, walk=self.walk))
         if not made and not exist_ok:
-            raise Conflict(f"{_shown(name)} exists already.")
+            raise Conflict(f"{shown(name)} exists already.")
         return made
 
     def remove(self, name: str, *, recursive: bool = False) -> None:
         """Remove a file, a link (never what it leads to) or a folder; a full folder only if recursive."""
-        with self._parent(name, self.parts(name)) as (folder, leaf), _told(name):
+        with self._parent(name, self.parts(name)) as (folder, leaf), told(name):
             if not stat.S_ISDIR(os.stat(leaf, dir_fd=folder, follow_symlinks=False).st_mode):
                 os.unlink(leaf, dir_fd=folder)
             elif recursive:
@@ -270,32 +337,45 @@ class Root:
             else:
                 os.rmdir(leaf, dir_fd=folder)
 
-    def move(self, name: str, to: str) -> None:
-        """Give a thing another name in this root; replaces a file, never a folder with something in it."""
+    def discard(self, name: str, within: Within = contextlib.nullcontext) -> None:
+        """Remove whatever lies at the name, and all in it, at once: it is gone `within` that context."""
+        with self._parent(name, self.parts(name)) as (folder, leaf), told(name):
+            gone = TEMPORARY + secrets.token_hex(12)
+            with within():
+                os.rename(leaf, gone, src_dir_fd=folder, dst_dir_fd=folder)
+            try:
+                at.delete(folder, gone)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.rename(gone, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+                raise
+
+    def move(
+        self,
+        name: str,
+        to: str,
+        root: Root | None = None,
+        *,
+        parents: bool = True,
+        within: Within = contextlib.nullcontext,
+    ) -> None:
+        """Give a thing another name, in this root or another; replaces a file, never a folder with something in it.
+
+        Raises NotFound without the folder to move to, unless `parents` may be made; Invalid for a way to another disk.
+        """
+        there = root or self
         with (
             self._parent(name, self.parts(name)) as (here, old),
-            self._parent(to, self.parts(to), make=True) as (there, new),
-            _told(name),
+            told(name),
         ):
             os.stat(old, dir_fd=here, follow_symlinks=False)
-            os.rename(old, new, src_dir_fd=here, dst_dir_fd=there)
-
-    @staticmethod
-    def _replaceable(name: str, folder: int, leaf: str) -> os.stat_result | None:
-        with _told(name):
-            try:
-                before = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
-            except FileNotFoundError:
-                return None
-        if stat.S_ISLNK(before.st_mode):
-            raise Denied(f"{_shown(name)} is a link; write to what it leads to instead.")
-        _refuse_special(name, before.st_mode)
-        return before
+            with there._parent(to, there.parts(to), make=parents) as (new_folder, new), told(to), within():  # noqa: SLF001
+                at.rename(name, here, old, new_folder, new)
 
     # Descriptors
 
     def _open(self, name: str, parts: Sequence[str], flags: int, *, links: bool = True) -> int:
-        with _told(name):
+        with told(name):
             root = os.open(self.path, beneath.FOLDER)
             try:
                 return beneath.openat(root, parts, flags, links=links, walk=self.walk)
@@ -303,12 +383,14 @@ class Root:
                 os.close(root)
 
     @contextlib.contextmanager
-    def _parent(self, name: str, parts: tuple[str, ...], *, make: bool = False) -> Iterator[tuple[int, str]]:
-        """The open folder that holds the name, reached without any link, and the last component."""
+    def _parent(
+        self, name: str, parts: tuple[str, ...], *, make: bool = False, links: bool = False
+    ) -> Iterator[tuple[int, str]]:
+        """The open folder that holds the name, reached without any link unless they may be, and the last component."""
         if not parts:
             raise Denied("The workspace itself can't be replaced, moved or removed.")
         try:
-            fd = self._open(name, parts[:-1], beneath.FOLDER, links=False)
+            fd = self._open(name, parts[:-1], beneath.FOLDER, links=links)
         except NotFound:
             if not make:
                 raise
@@ -323,8 +405,8 @@ class Root:
         for part in parts:
             above = fd
             try:
-                _make(name, above, part)
-                with _told(name):
+                at.make(name, above, part)
+                with told(name):
                     fd = beneath.openat(above, (part,), beneath.FOLDER, links=False, walk=self.walk)
             finally:
                 os.close(above)
@@ -340,111 +422,20 @@ def inside(root: Root, name: str) -> bool:
     return True
 
 
-def _refuse_bad_text(name: str) -> None:
-    if CONTROL.search(name):
-        raise Invalid("A path may not hold backslashes or control characters.", "path")
-    if SCHEME.match(name):
-        raise Invalid("A path is wanted here, not a URL.", "path")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise Invalid("A path has to be proper Unicode.", "path") from None
-    if size > LONGEST:
-        raise Invalid(f"A path has at most {LONGEST:,} bytes.", "path")
+def _is_still(entry: Entry, now: os.stat_result) -> bool:
+    """Whether an entry would be told as before; what a link says and leads to is looked at each time."""
+    return (
+        entry.size == now.st_size
+        and entry.mtime == now.st_mtime_ns // 1_000_000
+        and entry.mode == now.st_mode
+        and not entry.is_link
+        and entry.uid == now.st_uid
+        and entry.gid == now.st_gid
+    )
 
 
-def _refuse_special(name: str, mode: int) -> None:
-    if stat.S_ISDIR(mode):
-        raise Invalid(f"{_shown(name)} is a folder.", "path")
-    if not stat.S_ISREG(mode):
-        raise Invalid(f"{_shown(name)} is no regular file.", "path")
-
-
-def _take_after(fd: int, before: os.stat_result | None, mode: int | None) -> None:
-    if before and os.geteuid() == 0:
-        with contextlib.suppress(PermissionError):  # a container's root may not give files away
-            os.fchown(fd, before.st_uid, before.st_gid)
-    if (wanted := before.st_mode if before and mode is None else mode) is not None:
-        os.fchmod(fd, wanted & 0o777)
-
-
-def _put_instead(name: str, folder: int, draft: str, leaf: str, before: bytes | None) -> None:
-    """Give the draft its place if `before` still lies there; the draft's own name is gone afterwards."""
-    if before is None:
-        try:
-            os.link(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-        except OSError as problem:
-            if problem.errno not in NO_LINKS:
-                raise
-        else:
-            os.unlink(draft, dir_fd=folder)
-            return
-    _refuse_changed(name, folder, leaf, before)
-    os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-def _refuse_changed(name: str, folder: int, leaf: str, before: bytes | None) -> None:
-    try:
-        fd = os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except FileNotFoundError:
-        now = None
-    else:
-        with os.fdopen(fd, "rb") as file:
-            _refuse_special(name, os.fstat(fd).st_mode)
-            now = file.read(len(before or b"") + 1)
-    if now != before:
-        raise Conflict(f"{_shown(name)} was changed by somebody else meanwhile.")
-
-
-def _make(name: str, folder: int, leaf: str) -> bool:
-    with _told(name):
-        try:
-            os.mkdir(leaf, dir_fd=folder)
-        except FileExistsError:
-            return False
-    return True
-
-
-def _entry(name: str, path: str, found: os.stat_result, is_dir: bool) -> Entry:
+def _entry(name: str, path: str, found: os.stat_result, is_dir: bool, target: str = "") -> Entry:
     mode = found.st_mode
     mtime = found.st_mtime_ns // 1_000_000
     is_link = stat.S_ISLNK(mode)
-    return Entry(name, path, is_dir, found.st_size, mtime, mode, is_link, found.st_uid, found.st_gid)
-
-
-def _shown(name: str) -> str:
-    return name if len(name) <= 200 else f"…{name[-200:]}"
-
-
-def _outside(name: str) -> Denied:
-    return Denied(f"{_shown(name)} lies outside the workspace.")
-
-
-@contextlib.contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Tell what the system answered in the words of app.errors."""
-    try:
-        yield
-    except OSError as problem:
-        _tell(name, problem)
-
-
-def _tell(name: str, problem: OSError) -> NoReturn:
-    code = problem.errno
-    if code in (errno.ENOENT, errno.ENOTDIR):
-        raise NotFound("file", _shown(name)) from None
-    if code == errno.EXDEV:
-        raise _outside(name) from None
-    if code == errno.ELOOP:
-        raise Denied(f"{_shown(name)} goes through a link, which is not followed here.") from None
-    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
-        raise Denied(f"The server may not do this to {_shown(name)}.") from None
-    if code in FULL:
-        raise NoSpace("The disk is full; nothing was written.") from None
-    if code == errno.ENAMETOOLONG:
-        raise Invalid("A part of the path is too long.", "path") from None
-    if code in (errno.ENXIO, errno.EOPNOTSUPP, errno.EINVAL, errno.EISDIR):
-        raise Invalid(f"{_shown(name)} can't be opened as a file.", "path") from None
-    if code in (errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY, errno.ETXTBSY):
-        raise Conflict(f"{_shown(name)} is in the way or in use.") from None
-    raise problem
+    return Entry(name, path, is_dir, found.st_size, mtime, mode, is_link, found.st_uid, found.st_gid, target)

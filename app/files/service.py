@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import os
 import re
@@ -19,40 +18,91 @@ from app import config, git
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
-from app.files import changes, diffs, ranking
-from app.files.changes import FileChange, Hunk
+from app.files import changes, diffs, ranking, sights
+from app.files.answers import CONTROL
+from app.files.changes import FileChange, Hunk, compare
+from app.files.changing import compose, make_directory, move, receive, remove, write
 from app.files.diffs import FileDiff, Mode
 from app.files.excerpt import LINES, Excerpt, excerpt
-from app.files.paths import CONTROL, TEMPORARY, Root
+from app.files.handing import Download, Zip, open_for_download, zip_of
+from app.files.labels import check_labels, label, labels_of
+from app.files.looking import is_directory, list_tree, stamp_of, stat
+from app.files.paths import TEMPORARY, Entry, Root
 from app.files.ripgrep import Found, Search, search
+from app.files.sights import Loss, Sight, Standing, ends_of
+from app.files.watch import Change, Gone, Resync, Watch
+from app.files.watching import create_watcher, remove_watcher, start_background, stop, watch, watcher_events
+from app.files.world import SCRATCH, is_scratch, make, scratch_of
 from app.projects.service import Place
 
 __all__ = [
     "LINES",
+    "SCRATCH",
+    "Change",
     "Content",
+    "Download",
+    "Entry",
     "Excerpt",
     "FileChange",
     "FileDiff",
     "Found",
+    "Gone",
     "Hunk",
+    "Loss",
     "Match",
     "Mode",
     "Node",
+    "Resync",
     "Root",
+    "Sight",
+    "Standing",
+    "Watch",
+    "Zip",
+    "check_labels",
+    "compare",
+    "compose",
+    "create_watcher",
     "diff",
+    "ends_of",
     "excerpt",
     "find_files",
     "find_text",
+    "forget",
+    "hunks_of",
     "is_directory",
+    "is_scratch",
+    "label",
+    "labels_of",
     "list_changes",
     "list_directory",
+    "list_tree",
+    "look",
+    "loss_of",
+    "make",
+    "make_directory",
+    "move",
+    "open_for_download",
     "read",
+    "receive",
+    "remove",
+    "remove_watcher",
+    "scratch_of",
     "search",
     "stamp_of",
+    "standing",
+    "start_background",
+    "stat",
+    "stop",
     "text_of",
+    "unfold",
+    "watch",
+    "watcher_events",
+    "write",
+    "zip_of",
 ]
 LARGEST = 10 * 1024 * 1024
 LISTED = 10_000
+DEEPEST = 100
 HITS = 1_000
 HITS_PER_FILE = 10
 OUTPUT = 1024 * 1024
@@ -104,31 +154,52 @@ class Match:
 def list_directory(actor: Actor, place: Place, name: str = "") -> list[Node]:
     """Return what lies in a folder, folders first, then by name, at most LISTED; raises Denied."""
     accounts.require(actor, "files:read", place.project)
-    root = Root(place.directory)
-    base = root.absolute(name)
-    _refuse_ours(place, os.path.realpath(base), name)
-    found = [entry for entry in root.scan(name) if entry.name not in LEFT_OUT]
-    found = [entry for entry in found if not _is_ours(place, os.path.join(base, entry.name))]  # noqa: PTH118
-    found = sorted(found, key=lambda entry: (not entry.is_dir, entry.name.lower(), entry.name))[:LISTED]
-    ignored = _ignored(place.directory, [entry.path for entry in found])
-    return [
-        Node(
-            entry.name,
-            entry.path,
-            f"{base.rstrip('/')}/{entry.name}",
-            entry.is_dir,
-            entry.path in ignored,
-            entry.size,
-            entry.mtime,
-        )
-        for entry in found
-    ]
+    return next(iter(_listed(place, [name]).values()))
 
 
-def is_directory(actor: Actor, place: Place, name: str) -> bool:
-    """Tell whether a name leads to a folder; raises NotFound, Denied."""
+def unfold(actor: Actor, place: Place, name: str = "") -> dict[str, list[Node]]:
+    """Return what lies in a folder and in each folder above it, by the folder's path from "" down; raises Denied."""
     accounts.require(actor, "files:read", place.project)
-    return Root(place.directory).stat(name).is_dir
+    parts = Root(place.directory).parts(name)
+    return _listed(place, ["/".join(parts[:depth]) for depth in range(len(parts) + 1)])
+
+
+def standing(actor: Actor, place: Place) -> Standing:
+    """Return how the place stands in git, at most 2 seconds old."""
+    accounts.require(actor, "files:read", place.project)
+    return sights.standing(place.directory)
+
+
+def look(actor: Actor, place: Place, name: str) -> Sight:
+    """Return a file as it is shown to people, cut when it is long; raises NotFound, Denied, Invalid for a folder."""
+    accounts.require(actor, "files:read", place.project)
+    root = Root(place.directory)
+    with root.open_read(name) as file:
+        _refuse_ours(place, _path_of(file.fileno()) or os.path.realpath(root.absolute(name)), name)
+        return sights.see(file, "/".join(root.parts(name)), stamp_of)
+
+
+def forget(actor: Actor, place: Place) -> None:
+    """Look anew the next time that somebody asks how the place stands: something was written in it."""
+    accounts.require(actor, "files:read", place.project)
+    sights.forget(place.directory)
+
+
+def loss_of(actor: Actor, place: Place, name: str) -> Loss:
+    """Return what would go with a file or folder, and what of it git could not bring back; raises NotFound."""
+    accounts.require(actor, "files:read", place.project)
+    root = Root(place.directory)
+    entry = root.lstat(name)
+    is_dir = entry.is_dir and not entry.is_link
+    found = root.walk_down(name, DEEPEST) if is_dir else [entry]
+    files = ((one.path, one.size) for one in found if one.is_link or not one.is_dir)
+    return sights.loss_of(place.directory, islice(files, LISTED), is_dir=is_dir)
+
+
+def hunks_of(actor: Actor, place: Place, sight: Sight) -> list[Hunk]:
+    """Return how a file that is shown differs from the last commit; none when it is new, large or binary."""
+    accounts.require(actor, "files:read", place.project)
+    return changes.since_commit(place.directory, sight.path, sight.text)
 
 
 def read(actor: Actor, place: Place, name: str, limit: int = LARGEST, *, compare: bool = True) -> Content:
@@ -160,33 +231,38 @@ def text_of(data: bytes) -> str | None:
     return None if "\0" in text else text.removeprefix("\ufeff")
 
 
-def stamp_of(data: bytes) -> str:
-    """Return a short digest of a file's content."""
-    return hashlib.blake2b(data, digest_size=12).hexdigest()
-
-
 def list_changes(actor: Actor, place: Place) -> list[FileChange]:
     """Return what differs from the last commit, untracked files too; nothing without git."""
     accounts.require(actor, "files:read", place.project)
     return changes.list_all(place.directory)
 
 
-def diff(actor: Actor, place: Place, mode: Mode, context: int) -> list[FileDiff]:
-    """Return what differs from the last commit (`git`) or from where the branch began (`branch`), with patches."""
+def diff(actor: Actor, place: Place, mode: Mode, context: int, beneath: str = "") -> list[FileDiff]:
+    """Return what differs from the last commit (`git`) or from where the branch began (`branch`), with patches.
+
+    `beneath` is the file or folder that matters, "" all.
+    """
     accounts.require(actor, "files:read", place.project)
-    return diffs.diff(place.directory, mode, context, lambda path: not _is_ours(place, str(place.directory / path)))
+
+    def is_shown(path: str) -> bool:
+        is_beneath = not beneath or path == beneath or path.startswith(f"{beneath}/")
+        return is_beneath and not _is_ours(place, str(place.directory / path))
+
+    return diffs.diff(place.directory, mode, context, is_shown)
 
 
-def find_text(actor: Actor, place: Place, pattern: str, limit: int = HITS) -> list[Match]:
+def find_text(actor: Actor, place: Place, pattern: str, limit: int = HITS, *, is_literal: bool = False) -> list[Match]:
     """Return the lines that a regular expression matches, by file and line; at most 10 of one file.
 
-    Ignored files are left out. The search ends after `limit` lines, a MiB or 5 seconds. Raises Invalid.
+    `is_literal` looks for the words as they stand, in either case while all are small. Ignored files are left out.
+    The search ends after `limit` lines, a MiB or 5 seconds. Raises Invalid.
     """
     accounts.require(actor, "files:read", place.project)
     if not pattern or "\0" in pattern:
         raise Invalid("The pattern is empty or holds a NUL character.", "pattern")
     bounds = [f"--max-count={HITS_PER_FILE}", "--max-filesize=10M", "--regex-size-limit=10M"]
-    arguments = ["--json", "--hidden", *bounds, *_left_out(place), "-e", pattern, "--", "."]
+    how = ["--fixed-strings", "--smart-case"] if is_literal else []
+    arguments = ["--json", "--hidden", *bounds, *_left_out(place), *how, "-e", pattern, "--", "."]
     with Search(arguments, place.directory, most=OUTPUT) as records:
         found = list(islice(_matches(records), limit))
     return sorted(found, key=lambda match: (match.path, match.line_number))
@@ -208,6 +284,28 @@ def find_files(
     if not query.strip():
         return sorted(names, key=lambda name: (name.rstrip("/").count("/"), name.lower()))[:limit]
     return ranking.best(names, query, limit)
+
+
+def _listed(place: Place, names: list[str]) -> dict[str, list[Node]]:
+    """Return what lies in each of the folders, folders first, then by name, at most LISTED of each."""
+    root = Root(place.directory)
+    found = {name: _entries(place, root, name) for name in names}
+    ignored = _ignored(place.directory, [entry.path for _base, entries in found.values() for entry in entries])
+    return {name: [_node(base, entry, ignored) for entry in entries] for name, (base, entries) in found.items()}
+
+
+def _entries(place: Place, root: Root, name: str) -> tuple[str, list[Entry]]:
+    base = root.absolute(name)
+    _refuse_ours(place, os.path.realpath(base), name)
+    found = [entry for entry in root.scan(name) if entry.name not in LEFT_OUT]
+    found = [entry for entry in found if not _is_ours(place, os.path.join(base, entry.name))]  # noqa: PTH118
+    return base, sorted(found, key=lambda entry: (not entry.is_dir, entry.name.lower(), entry.name))[:LISTED]
+
+
+def _node(base: str, entry: Entry, ignored: set[str]) -> Node:
+    absolute = f"{base.rstrip('/')}/{entry.name}"
+    is_ignored = entry.path in ignored
+    return Node(entry.name, entry.path, absolute, entry.is_dir, is_ignored, entry.size, entry.mtime)
 
 
 def _matches(records: Iterable[bytes]) -> Iterator[Match]:

@@ -12,7 +12,9 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +23,14 @@ from app import config
 ROOT = Path("/sys/fs/cgroup")
 NEEDED = ("memory", "pids")
 PREFIX = "signalcabin-"
+GONE, LOOK = 1.0, 0.01
+PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
 # Joins the groups and becomes the command, so that nothing of it is ever outside. The shell would pass PWD on.
 _JOIN = """
 n=$1; shift
 while [ $n -gt 0 ]; do echo $$ > "$1/cgroup.procs" || exit 126; shift; n=$((n-1)); done
+"""
+_BECOME = """
 unset PWD; exec "$@"
 """
 _numbers = itertools.count(1)
@@ -40,7 +46,7 @@ class Group:
     @property
     def prefix(self) -> list[str]:
         """What to put before a command line so that it runs in here."""
-        return ["/bin/sh", "-c", _JOIN, "join", str(len(self.directories)), *map(str, self.directories)]
+        return join(self.directories)
 
     def ran_out(self) -> bool:
         """Whether something in here was killed because the memory was used up."""
@@ -49,11 +55,21 @@ class Group:
 
     def end(self) -> None:
         """Kill whatever is still in here, and remove the group; one that is not empty yet goes with the next."""
-        for pid in {int(pid) for directory in self.directories for pid in _read(directory / "cgroup.procs").split()}:
+        for pause in PAUSES:
+            if not self._kill():
+                break
+            time.sleep(pause)
+        if not self.remove():
+            with _lock:
+                _leftover.append(self)
+
+    def _kill(self) -> bool:
+        """Kill who is in here; whether there was anybody. What they start meanwhile is found the next time."""
+        found = {int(pid) for directory in self.directories for pid in _read(directory / "cgroup.procs").split()}
+        for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if not self.remove():
-            _leftover.append(self)
+        return bool(found)
 
     def remove(self) -> bool:
         """Remove the group; False while somebody is in it."""
@@ -69,6 +85,13 @@ class Group:
 
 _EVENTS = ("memory.events", "memory.oom_control")
 _leftover: list[Group] = []
+_lock = threading.Lock()
+
+
+def join(directories: Sequence[Path], before: str = "") -> list[str]:
+    """What to put before a command line so that it joins the groups, runs `before` in the shell, and becomes itself."""
+    script = f"{_JOIN}{before}{_BECOME}"
+    return ["/bin/sh", "-c", script, "signalcabin", str(len(directories)), *map(str, directories)]
 
 
 def make(server: str) -> Group | None:
@@ -76,7 +99,7 @@ def make(server: str) -> Group | None:
     parents = parents_of(ROOT)
     if not parents:
         return None
-    _leftover[:] = [group for group in _leftover if not group.remove()]
+    _tidy()
     name = f"{PREFIX}{server}-{next(_numbers)}"
     group = Group(tuple(parent / name for parent in parents))
     limits = config.current().limits
@@ -95,6 +118,25 @@ def make(server: str) -> Group | None:
         group.end()
         return None
     return group
+
+
+def finish() -> None:
+    """When the server stops: remove the groups of what was killed, as soon as it is gone; waits for `GONE` seconds."""
+    deadline = time.monotonic() + GONE
+    while _tidy() and time.monotonic() < deadline:
+        time.sleep(LOOK)
+
+
+def _tidy() -> int:
+    """Remove those that have become empty; how many are left."""
+    with _lock:
+        _leftover[:] = [group for group in _leftover if not group.remove()]
+        return len(_leftover)
+
+
+def pattern(server: str) -> str:
+    """The names of the directories of a server's groups, as a shell's pattern; empty where we may not make any."""
+    return " ".join(f"{parent}/{PREFIX}{server}-*" for parent in parents_of(ROOT))
 
 
 def sweep(is_gone: Callable[[str], bool]) -> None:

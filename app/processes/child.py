@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -26,9 +26,11 @@ from app.processes import sandbox as walls
 from app.processes.egress import Egress
 
 FILE_BYTES = 1 << 30
+BLOCK = 512  # what `ulimit -f` counts in
 GRACE = 2.0
 POLL = 0.05
 BUILDING, LOOK = 1.0, 0.005
+SIGNALLED = 128
 NPROC_PER_NAMESPACE = (5, 14)
 
 
@@ -66,6 +68,28 @@ class Child:
         except ChildProcessError:
             return True
 
+    def status(self) -> tuple[int, str | None] | None:
+        """How the command itself has ended: exit code (128 + n after signal n) and the signal's name; None before.
+
+        It is left to be collected by `wait` or `kill`.
+        """
+        if not self.exited():
+            return None
+        code, killed = 0, False
+        try:
+            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except (AttributeError, ChildProcessError):
+            code = self.kill()  # it has been collected already
+            killed = code > SIGNALLED
+        else:
+            if found is not None:
+                killed = found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+                code = found.si_status + (SIGNALLED if killed else 0)
+        if killed or (self.sandboxed and code > SIGNALLED):  # bubblewrap tells it by the code
+            with suppress(ValueError):
+                return code, signal.Signals(code - SIGNALLED).name
+        return code, None
+
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end, kill what it left; its exit code, 128 + n after signal n; raises TimeoutError."""
         if not self._sleep_until_exit(timeout):
@@ -99,16 +123,16 @@ class Child:
             if not self.exited():
                 self.signal(signal.SIGKILL)
             self._kill_group(signal.SIGKILL)
-            if not self.sandboxed:
+            if not self.sandboxed and self._group is None:
                 orphans.kill(self._mark)
             if self._egress is not None:
                 self._egress.close()
             self._ended = True
         code = self._popen.wait()
-        if self._group is not None:
-            self.ran_out = self._group.ran_out()
-            self._group.end()
-            self._group = None
+        group, self._group = self._group, None  # of two threads that kill it, one ends the group
+        if group is not None:
+            self.ran_out = group.ran_out()
+            group.end()
         return 128 - code if code < 0 else code
 
     def close(self) -> None:
@@ -248,17 +272,15 @@ def _start_inside(
             way = egress.prefix(interpreter, channel.fileno())
         group = cgroups.make(orphans.server())
         # The terminal is taken inside: a shell that manages jobs must see the number of the group in front.
-        whole = [*_joined(group), *wall, *_terminal(tty), *way, *_limits(group, is_alone=True), *argv]
+        whole = [*_joined(group), *wall, *_terminal(tty), *way, *_limits(group), *argv]
         return _child(_popen, (whole, Path("/"), env, stdin, tty, tuple(passed), True), True, "", group, egress)
 
 
 def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:
     orphans.watch()
     mark = orphans.mark()
-    tied = _tool("setpriv")
-    wall = [tied, "--pdeathsig", "KILL", "--"] if tied else []
     group = cgroups.make(orphans.server())
-    whole = [*_joined(group), *_terminal(tty), *wall, *_limits(group, is_alone=False), *argv]
+    whole = [*_entered(group), *_terminal(tty), *_tied(group), *argv]
     marked = {**env, orphans.VARIABLE: mark}
     return _child(_popen, (whole, cwd, marked, stdin, tty, (), tty is None), False, mark, group)
 
@@ -302,13 +324,32 @@ def _child(
         raise
 
 
+def _entered(group: cgroups.Group | None) -> list[str]:
+    """A prefix that joins the group and sets the limits of each process; one program, because each costs as much as a
+    small command.
+    """
+    wanted = config.current().limits
+    script = [f"ulimit -n {_at_most(resource.RLIMIT_NOFILE, wanted.files)}", "ulimit -c 0"]
+    script.append(f"ulimit -f {_at_most(resource.RLIMIT_FSIZE, FILE_BYTES) // BLOCK}")
+    if group is None:
+        script.append(f"ulimit -d {_at_most(resource.RLIMIT_DATA, wanted.memory << 20) // 1024}")
+    directories = group.directories if group is not None else ()
+    return cgroups.join(directories, "; ".join(script))
+
+
+def _tied(group: cgroups.Group | None) -> list[str]:
+    """A prefix that ties the command to our own life, where no group does."""
+    tool = _tool("setpriv") if group is None else None
+    return [tool, "--pdeathsig", "KILL", "--"] if tool else []
+
+
 def _joined(group: cgroups.Group | None) -> list[str]:
     return group.prefix if group is not None else []
 
 
-def _limits(group: cgroups.Group | None, *, is_alone: bool) -> list[str]:
-    """A prefix that sets the limits of each process. A group limits memory better, because it counts what is used;
-    processes are counted by user, so only where the command is alone in its namespace.
+def _limits(group: cgroups.Group | None) -> list[str]:
+    """A prefix that sets the limits of each process in the sandbox. A group limits memory better, because it counts
+    what is used; processes are counted by user, so only where the command is alone in its namespace.
     """
     tool, wanted = _tool("prlimit"), config.current().limits
     if not tool:
@@ -317,7 +358,7 @@ def _limits(group: cgroups.Group | None, *, is_alone: bool) -> list[str]:
     words.append(f"--fsize={_at_most(resource.RLIMIT_FSIZE, FILE_BYTES)}")
     if group is None:
         words.append(f"--data={_at_most(resource.RLIMIT_DATA, wanted.memory << 20)}")
-    if is_alone and counts_by_namespace():
+    if counts_by_namespace():
         words.append(f"--nproc={_at_most(resource.RLIMIT_NPROC, wanted.processes)}")
     return [*words, "--"]
 

@@ -6,7 +6,7 @@ its readers keep up, for `PATIENCE` seconds at most; without readers the last of
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import functools
 import os
 import selectors
@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 from app import config, ids
 from app.errors import Invalid, NotFound
+from app.processes import cgroups, tty
 from app.processes import child as children
 from app.processes import pump as pumps
-from app.processes import tty
 from app.processes.child import GRACE, Child
 from app.processes.pump import Timer
 from app.processes.ring import Cutter, Ring
@@ -35,9 +35,10 @@ READ = 64 * 1024
 # and goes out at once.
 LARGE = 1024
 GATHER, GATHER_SECONDS = 256 * 1024, 0.004
+TURN = 16  # reads before others have theirs
 PATIENCE = 2.0
 # A reader that is behind and takes nothing at all for so long is let go; it may come back.
-LET_GO = 30.0
+LET_GO = 60.0
 DRAIN = 1.0
 LOOK = 0.05
 WRITE_WAIT = 10.0
@@ -230,24 +231,36 @@ class Live:
         self.pump.later(LET_GO, look)
 
     def _read(self, stream: Stream) -> None:
-        fd = self._outputs.get(stream)
-        if fd is None:
-            return
-        try:
-            data = os.read(fd, self._at_once)
-        except BlockingIOError:
-            return
-        except OSError:  # EIO: nobody holds the terminal any more
-            data = b""
-        if not data:
-            self._close_output(stream)
-            return
+        """Read what there is, a turn of it at most; gather what comes in large pieces."""
         gathered = self._gathered[stream]
-        gathered += data
-        if len(gathered) >= self._gather_most or (len(data) < LARGE and self._gathering is None):
+        is_large = False
+        for _ in range(TURN):
+            data = self._take(stream)
+            if data is None:
+                break
+            if not data:
+                self._close_output(stream)
+                return
+            gathered += data
+            is_large = is_large or len(data) >= LARGE
+            if len(data) < LARGE or len(gathered) >= self._gather_most:
+                break
+        if len(gathered) >= self._gather_most or (not is_large and self._gathering is None):
             self._tell()
         elif self._gathering is None:
             self._gathering = self.pump.later(GATHER_SECONDS, self._tell)
+
+    def _take(self, stream: Stream) -> bytes | None:
+        """One read: None when nothing is there, b"" at the end."""
+        fd = self._outputs.get(stream)
+        if fd is None:
+            return None
+        try:
+            return os.read(fd, self._at_once)
+        except BlockingIOError:
+            return None
+        except OSError:  # EIO: nobody holds the terminal any more
+            return b""
 
     def _tell(self) -> None:
         """Put what was gathered into the ring and hand it on."""
@@ -280,7 +293,7 @@ class Live:
         self._finish_if_done()
 
     def _on_exit(self) -> None:
-        status = _status(self._child)
+        status = self._child.status()
         if status is None:
             if self._exit_fd is None:
                 self.pump.later(LOOK, self._on_exit)  # no pidfd on this system
@@ -379,6 +392,7 @@ def stop() -> None:
     for live in left:
         live.wait(DRAIN)
     pumps.stop()
+    cgroups.finish()
 
 
 def _start(spec: Spec, slave: int | None) -> Child:
@@ -392,7 +406,11 @@ def _start(spec: Spec, slave: int | None) -> Child:
 
     try:
         return start(spec.argv)
-    except (FileNotFoundError, PermissionError) as failure:
+    except OSError as failure:
+        if failure.errno == errno.E2BIG:
+            raise Invalid("The command line and its environment are too long.", "command") from None
+        if not isinstance(failure, FileNotFoundError | PermissionError):
+            raise
         code = "127" if isinstance(failure, FileNotFoundError) else "126"
         told = f"{spec.argv[0]}: {failure.strerror}"
         return start(["/bin/sh", "-c", 'printf "%s\\n" "$1" >&2; exit "$2"', "sh", told, code])
@@ -407,27 +425,6 @@ def _outputs(child: Child, master: int | None) -> dict[Stream, int]:
     if child.stderr is not None:
         found["stderr"] = child.stderr.fileno()
     return found
-
-
-def _status(child: Child) -> tuple[int, str | None] | None:
-    """How the command itself has ended, exit code and signal; None while it runs. It is left to be collected."""
-    if not child.exited():
-        return None
-    code = 0
-    killed = False
-    try:
-        found = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except (AttributeError, ChildProcessError):
-        code = child.kill()  # it has been collected
-        killed = code > 128
-    else:
-        if found is not None:
-            killed = found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-            code = found.si_status + (128 if killed else 0)
-    if killed or (child.sandboxed and code > 128):  # bubblewrap tells it by the code
-        with contextlib.suppress(ValueError):
-            return code, signal.Signals(code - 128).name
-    return code, None
 
 
 def _nothing() -> None:

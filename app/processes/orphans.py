@@ -4,7 +4,7 @@ A process can leave its group and its session, but it keeps its environment. In 
 PID namespace does this work.
 
 A server that is killed can't look for them. So beside the first such command goes a watch, a shell that waits on a
-pipe which only the server holds open: when it closes, whatever bears the server's mark is killed.
+pipe which only the server holds open: when it closes, whatever is in the server's groups or bears its mark is killed.
 """
 
 from __future__ import annotations
@@ -16,15 +16,21 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from app import config
 from app.processes import cgroups
 
 VARIABLE = "SIGNALCABIN_CHILD"
-# What a marked process starts while they are killed is found in the next round.
+# What a process starts while they are killed is found in the next round.
 _WATCH = """
 read -r _
+groups=$2 n=0
+while [ $n -lt 500 ] && pids=$(for one in $groups; do cat "$one/cgroup.procs"; done 2>/dev/null) && [ -n "$pids" ]; do
+    kill -9 $pids 2>/dev/null; n=$((n+1))
+done
+[ -z "$groups" ] || rmdir $groups 2>/dev/null
 while pids=$(grep -lszE "^$1" /proc/[0-9]*/environ | cut -d/ -f3) && [ -n "$pids" ]; do
     kill -9 $pids 2>/dev/null || break
 done
@@ -45,7 +51,7 @@ def watch() -> None:
     mark = re.escape(f"{VARIABLE}={_own()}.")
     ours, theirs = os.pipe()
     watch = subprocess.Popen(
-        ["/bin/sh", "-c", _WATCH, "signalcabin-watch", mark],
+        ["/bin/sh", "-c", _WATCH, "signalcabin-watch", mark, cgroups.pattern(server())],
         cwd="/",
         env={"PATH": os.defpath},
         stdin=ours,
@@ -60,7 +66,7 @@ def watch() -> None:
 
 def server() -> str:
     """Name this server process, in a name that is never given twice: number and start."""
-    return f"{os.getpid()}.{_started(os.getpid())}"
+    return _name(os.getpid())
 
 
 def is_gone(server: str) -> bool:
@@ -109,7 +115,18 @@ def _own() -> str:
 
 
 def _installation() -> str:
-    return hashlib.sha256(os.fsencode(config.current().data_dir.resolve())).hexdigest()[:12]
+    return _digest(config.current().data_dir)
+
+
+@lru_cache(maxsize=8)
+def _digest(data_dir: Path) -> str:
+    return hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
+
+
+@lru_cache(maxsize=8)
+def _name(pid: int) -> str:
+    """The name of the process that asks; a fork asks for another number."""
+    return f"{pid}.{_started(pid)}"
 
 
 def _started(pid: int) -> str:

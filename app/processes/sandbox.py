@@ -61,20 +61,25 @@ class Place:
     @property
     def home(self) -> Path:
         """The private HOME; the commands can't replace it, because they never see its parent."""
-        return self.private.resolve() / "home"
+        return self._private / "home"
 
     @property
     def scratch(self) -> Path:
         """What is /tmp to commands in this workspace."""
         name = hashlib.sha256(os.fsencode(self.workspace)).hexdigest()[:16]
-        return self.private.resolve() / "tmp" / name
+        return self._private / "tmp" / name
+
+    @functools.cached_property
+    def _private(self) -> Path:
+        return self.private.resolve()
 
     def prepare(self) -> None:
         """Create the private directories; refuse a workspace that is no real directory or shows too much."""
+        data = _data_dir()
         for directory in self.roots:
             if not directory.is_dir() or directory.resolve() != directory:
                 raise Invalid(f"{directory} is not a directory, or lies behind a link.", "workspace")
-            if directory in (Path("/"), _data_dir()) or directory.parts[1] in ("proc", "sys", "dev", "etc"):
+            if directory in (Path("/"), data) or directory.parts[1] in ("proc", "sys", "dev", "etc"):
                 raise Invalid(f"{directory} can't be a workspace.", "workspace")
         for directory in (self.home, self.scratch):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,7 +110,7 @@ def command(place: Place, cwd: Path, *, network: bool, tty: bool, filter_fd: int
     options += ["--share-net"] if network else []
     options += ["--seccomp", str(filter_fd)] if filter_fd is not None else []
     shown = [*_system(), *_etc(network), *_workspace(place)]
-    directory = cwd if _alias_is_free(place) else place.host_path(cwd)
+    directory = cwd if alias_is_free(place) else place.host_path(cwd)
     return [*options, *shown, "--remount-ro", "/", "--chdir", str(directory), "--"]
 
 
@@ -210,7 +215,7 @@ def _workspace(place: Place) -> Iterator[str]:
         yield from ("--symlink", target, str(link))
     for root in sorted({*place.roots, *place.keep}, key=_depth):
         yield from _show("--ro-bind-try" if root in place.keep else "--bind", root, root)
-    if _alias_is_free(place):
+    if alias_is_free(place):
         yield from _show("--bind", place.workspace, HOME_ALIAS)
     yield from ("--bind", str(place.home), str(place.home))
     for stand in stands:
@@ -247,7 +252,7 @@ def _cover(private: Iterable[Path], tools: Sequence[Path]) -> Iterator[str]:
             yield from ("--ro-bind", os.devnull, str(path))
 
 
-def _alias_is_free(place: Place) -> bool:
+def alias_is_free(place: Place) -> bool:
     """Whether nobody here is really called user: else the name is theirs, and to cover it would hide their tools."""
     links = [link for link, _ in _toolchains().links]
     return not any(path.is_relative_to(HOME_ALIAS) for path in (*_beside(place), *place.roots, place.home, *links))

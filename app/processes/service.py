@@ -6,23 +6,26 @@ They live in the server process and end with it; who started one owns it, and to
 from __future__ import annotations
 
 import itertools
+import signal as signals
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from app import config, db, ids, record, redact
 from app.accounts import service as accounts
 from app.accounts.events import PrincipalRevoked
 from app.actor import Actor, Scope
-from app.errors import Denied, Limited, NotFound, Unavailable
+from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
+from app.processes import homes, sandbox, where
 from app.processes import live as lives
-from app.processes import sandbox, where
 from app.processes.egress import Egress
 from app.processes.live import Dropped, Ended, Live, Output, Size, Spec, Tap, Word
 from app.processes.sandbox import sandbox_state
 from app.processes.spec import Kind
+from app.processes.timing import at_time
 from app.projects import service as projects
 from app.projects.service import Place
 
@@ -35,13 +38,21 @@ __all__ = [
     "Size",
     "Tap",
     "Word",
+    "at_time",
     "attach",
     "close_stdin",
     "end",
+    "end_within",
+    "environment_at_home",
+    "feed",
+    "find_within",
     "get",
     "list_all",
+    "list_within",
+    "place_of",
     "resize",
     "signal",
+    "signal_number",
     "start",
     "start_background",
     "stop",
@@ -51,14 +62,28 @@ MOST: dict[Kind, int] = {"process": 20, "terminal": 10}
 RETRY = 5
 REMEMBERED = 600.0
 MOST_FINISHED, MOST_FINISHED_BYTES = 50, 8 << 20
+FEED_WAIT = 60.0
 WORDS, WORD = 100, 1000
+GONE = 5.0  # seconds after which a killed command has ended
 Selector = int | str
 
 _lock = threading.Lock()
 _by_owner: dict[str, list[Live]] = {}
 _starting: Counter[tuple[str, Kind]] = Counter()
+_fed: set[str] = set()
 _numbers = itertools.count(1)
 _is_stopping = False
+
+
+def place_of(actor: Actor, cwd: str | None) -> Place:
+    """The place in which a command with this working directory runs: the default one, or the project that holds it.
+
+    Raises Denied for a directory of no project.
+    """
+    accounts.require(actor, "projects:read")
+    if cwd and where.is_elsewhere(cwd, [project.path for project in projects.list_all(actor)]):
+        return projects.resolve(actor, cwd)
+    return projects.resolve(actor, None)
 
 
 def start(
@@ -72,26 +97,33 @@ def start(
     tag: str | None = None,
     stdin: bool = True,
     kind: Kind = "process",
+    at_home: bool = False,
+    reach: bool = True,
 ) -> Live:
     """Start a command in a place: an exact argument vector, no shell between.
 
     `cwd` is a directory of the place as its commands name it. With `pty` it has a terminal. Without a tag it gets
-    `proc-N`. A command that isn't there ends with 127. Raises Invalid for a directory outside, Limited at the
-    owner's limit, Unavailable SANDBOX_UNAVAILABLE.
+    `proc-N`. A command that isn't there ends with 127. `at_home` shows it the workspace as its HOME; without `reach` it
+    has no network at all. Raises Invalid for a directory outside, Limited at the owner's limit, Unavailable
+    SANDBOX_UNAVAILABLE.
     """
     accounts.require(actor, f"{_noun(kind)}:write", Scope(actor.user, place.project.id, "private"))
-    _check(actor)
-    beside, private = projects.beside(str(place.root)), projects.private_of(place.project)
-    walls = sandbox.Place(place.root, private, beside.also, beside.keep)
+    has_team = accounts.has_team()
+    _check(actor, has_team)
+    if not reach and not sandbox_state().on:
+        raise Unavailable("Without a sandbox nothing keeps a command from the network.", code="SANDBOX_UNAVAILABLE")
+    beside, private = projects.beside(str(place.directory)), projects.private_of(place.project)
+    walls = sandbox.Place(place.directory, private, beside.also, beside.keep)
+    directory = where.directory(walls, place.directory, cwd)
     spec = Spec(
         argv=tuple(command),
-        cwd=where.directory(walls, place.directory, cwd),
-        workspace=place.root,
+        cwd=homes.seen(walls, directory) if at_home else directory,
+        workspace=place.directory,
         private=private,
-        env=dict(env or {}),
+        env={**(homes.environment(walls) if at_home else {}), **(env or {})},
         also=beside.also,
         keep=beside.keep,
-        egress=_way(),
+        egress=_way(has_team) if reach else None,
         stdin=stdin,
         size=pty,
         kind=kind,
@@ -132,6 +164,23 @@ def write(actor: Actor, live: Live, data: bytes, wait: float = lives.WRITE_WAIT)
     live.write(data, wait)
 
 
+def feed(actor: Actor, live: Live, pieces: Iterable[bytes]) -> None:
+    """Give it a stream to read as it comes. Raises Conflict for a second one at once, and when it reads nothing for
+    a minute.
+    """
+    _require(actor, live, "write")
+    with _lock:
+        if live.id in _fed:
+            raise Conflict("Somebody already streams to this command.")
+        _fed.add(live.id)
+    try:
+        for piece in pieces:
+            live.write(piece, FEED_WAIT)
+    finally:
+        with _lock:
+            _fed.discard(live.id)
+
+
 def close_stdin(actor: Actor, live: Live) -> None:
     """End its input; Invalid for a terminal."""
     _require(actor, live, "write")
@@ -142,6 +191,16 @@ def signal(actor: Actor, live: Live, number: int) -> None:
     """Send a signal to it and all it has started; NotFound when it has ended."""
     _require(actor, live, "write")
     live.signal(number)
+
+
+def signal_number(named: int | str) -> int:
+    """The number of a signal that is named by its number or its name; Invalid for none."""
+    found = (
+        signals.Signals.__members__.get(f"SIG{named.upper().removeprefix('SIG')}") if isinstance(named, str) else named
+    )
+    if found is None:
+        raise Invalid(f"There is no signal {str(named)[:40]}.", "signal")
+    return int(found)
 
 
 def resize(actor: Actor, live: Live, cols: int, rows: int) -> None:
@@ -167,6 +226,34 @@ def attach(
     return live.attach(after, window=window, is_acked=is_acked, principals=_principals(actor))
 
 
+def environment_at_home(place: Place) -> dict[str, str]:
+    """What `start` puts into the environment of a command at home."""
+    return homes.environment(sandbox.Place(place.directory, projects.private_of(place.project)))
+
+
+def list_within(actor: Actor, place: Place) -> list[Live]:
+    """The actor's own processes that run in a place, oldest first."""
+    return [live for live in list_all(actor) if live.ended is None and live.spec.workspace == place.directory]
+
+
+def find_within(actor: Actor, place: Place, pid: int | None, tag: str | None) -> Live:
+    """One of those by its pid or its tag; of several the newest. Raises NotFound."""
+    for live in reversed(list_within(actor, place)):
+        if live.pid == pid or (tag is not None and live.tag == tag):
+            return live
+    raise NotFound("process", str(pid if pid is not None else tag)[:100])
+
+
+def end_within(workspace: Path) -> None:
+    """Kill all that runs in a workspace that is going away, whoever's it is, and wait for that."""
+    with _lock:
+        found = [live for owned in _by_owner.values() for live in owned if live.spec.workspace == workspace]
+    for live in found:
+        live.kill()
+    for live in found:
+        live.wait(GONE)
+
+
 def start_background() -> None:
     """At start: take commands, and hear who is revoked."""
     global _is_stopping
@@ -190,12 +277,12 @@ def _require(actor: Actor, live: Live, verb: str) -> None:
     accounts.require(actor, f"{_noun(live.kind)}:{verb}", live)
 
 
-def _check(actor: Actor) -> None:
+def _check(actor: Actor, has_team: bool) -> None:
     if actor.kind == "agent":
         raise Denied("An agent runs commands by its tools, which ask.")
     if _is_stopping:
         raise Unavailable("The server is shutting down.")
-    if accounts.has_team() and not sandbox_state().on:
+    if has_team and not sandbox_state().on:
         why = sandbox_state().why
         raise Unavailable(f"Without a sandbox a team's server runs no commands: {why}", code="SANDBOX_UNAVAILABLE")
 
@@ -234,23 +321,26 @@ def _audit(actor: Actor, spec: Spec) -> None:
         record.audit(connection, actor, f"{spec.kind}.start", redact.text(spec.argv[0]), detail)
 
 
-def _way() -> Egress | None:
+def _way(has_team: bool) -> Egress | None:
     """The way out of the sandbox of a person's own command: any public host without being asked, as far as commands
     have a network here at all.
     """
     setting = config.current().egress
-    is_on = setting == "ask" or (not setting and not accounts.has_team())
+    is_on = setting == "ask" or (not setting and not has_team)
     return Egress(lambda _target: "") if is_on and sandbox_state().on else None
 
 
 def _on_revoked(fact: PrincipalRevoked) -> None:
-    """End what a revoked user or token runs and reads; somebody who signed out one browser only reads anew."""
+    """End what a revoked user or token runs and reads; somebody who signed out one browser only reads anew.
+
+    Called in the hub's thread, which has no time to look for what a command has started.
+    """
     with _lock:
         found = [live for owned in _by_owner.values() for live in owned]
     for live in found:
         live.end_taps(fact.principal)
         if fact.what != "device" and fact.principal in live.spec.principals:
-            live.end()
+            live.pump.aside(live.end)
 
 
 def _forget() -> None:

@@ -143,6 +143,11 @@ class Tap:
         if not self._live.pump.is_here:
             self._live.pump.ask(self._go_on)
 
+    def took(self, word: Word) -> None:
+        """The reader has dealt with this."""
+        if isinstance(word, Output):
+            self.taken(len(word.data))
+
     def close(self) -> None:
         """Read no more."""
         self._live.leave(self)
@@ -178,11 +183,11 @@ class Tap:
     def _next(self, *, ignore_window: bool = False) -> Word | None:
         with self._live.changed:
             ring = self._live.ring
+            if self._untaken >= self._window and not ignore_window:
+                return None
             if self._at < ring.start:
                 count, self._at = ring.opening - self._at, ring.opening
                 return Dropped(count, self._at)
-            if self._untaken >= self._window and not ignore_window:
-                return None
             stream, data = ring.read(self._at, FRAME)
             if data:
                 word = Output(stream, data, self._at)  # type: ignore[arg-type]
@@ -206,5 +211,5 @@ class Tap:
             return None
 
     def _count(self, word: Word) -> None:
-        if isinstance(word, Output) and not self._is_acked:
-            self.taken(len(word.data))
+        if not self._is_acked:
+            self.took(word)

@@ -127,13 +127,14 @@ def remove(conn: sa.Connection, old: Project) -> None:
 
 def fresh(name: str, root: Path, owner: str, **columns: Any) -> Project:
     """Return a project that is not stored yet, ready unless told otherwise."""
-    known = {"git_root": "", "vcs": False, "origin": "", "state": "ready", "progress": {}, **columns}
+    known = {
+        "git_root": "", "vcs": False, "origin": "", "state": "ready", "progress": {}, "visibility": "team", **columns,
+    }  # fmt: skip
     return Project(
         ids.random("prj"),
         name[:100],
         str(root),
         owner=owner,
-        visibility="team",
         created=ids.now(),
         initialized=None,
         **known,

@@ -19,11 +19,13 @@ from app.projects import clones, refusals, rows, sample, worktrees
 from app.projects.models import project as table
 from app.projects.refusals import Refusal
 from app.projects.rows import Project
+from app.projects.scratch import close_scratch, is_scratch, open_scratch
 from app.projects.trees import Standing, Worktree
 from app.projects.worktrees import (
     Beside,
     beside,
     directories_of,
+    find_worktrees,
     get_worktree,
     list_worktrees,
     reconcile,
@@ -43,15 +45,19 @@ __all__ = [
     "add",
     "beside",
     "cancel",
+    "close_scratch",
     "describe",
     "describe_directory",
     "directories_of",
     "ensure_defaults",
+    "find_worktrees",
     "get",
     "get_worktree",
+    "is_scratch",
     "list_all",
     "list_refusals",
     "list_worktrees",
+    "open_scratch",
     "private_of",
     "reconcile",
     "register_busy",
@@ -321,12 +327,11 @@ def _default(actor: Actor, found: list[Project]) -> Place:
     any.
     """
     named = config.current().project
-    wanted = [os.path.realpath(named)] if named else []
-    wanted.append(str(sample.root()))
-    ready = [project for project in found if project.state == "ready"]
-    for root in wanted if actor.project is None else []:
+    ready = sorted((project for project in found if project.state == "ready"), key=is_scratch)
+    for root in (os.path.realpath(named) if named else None, sample.root) if actor.project is None else ():
+        wanted = str(root()) if callable(root) else root
         for project in ready:
-            if project.root == root:
+            if project.root == wanted:
                 return Place(project, project.path, project.path)
     if not ready:
         raise NotFound("project", actor.project or "")

@@ -89,6 +89,13 @@ def get_worktree(actor: Actor, worktree_id: str) -> Worktree:
     return found
 
 
+def find_worktrees(actor: Actor, project: Project) -> list[Worktree]:
+    """Return a project's worktrees whose directories are there, oldest first, without asking git how they stand."""
+    accounts.require(actor, "projects:read", project)
+    with db.read() as conn:
+        return trees.select(conn, table.c.project == project.id, table.c.missing.is_(None))
+
+
 def remove_worktree(actor: Actor, worktree_id: str, typed: str = "") -> None:
     """Remove a worktree; its branch too, unless that holds commits of its own.
 
@@ -121,6 +128,8 @@ def release(directory: str) -> None:
 
 def beside(directory: str) -> Beside:
     """Return what git needs outside a directory: nothing, unless it is a worktree of ours."""
+    if not Path(directory).is_relative_to(above()):
+        return Beside()
     with db.read() as conn:
         found = trees.select(conn, table.c.directory == directory)
     if not found:

@@ -13,8 +13,25 @@ from app import db, ids, record, redact
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
 from app.errors import Conflict, Invalid, NotFound
-from app.secrets import keys, master, models, sealing
+from app.secrets import holding, keys, master, models, sealing
+from app.secrets.holding import derive, derive_all, held, hold, let_go
 
+__all__ = [
+    "Secret",
+    "check",
+    "delete",
+    "derive",
+    "derive_all",
+    "describe",
+    "held",
+    "hold",
+    "let_go",
+    "names",
+    "put",
+    "reveal",
+    "rotate_key",
+    "watch_all",
+]
 PROVIDER = "provider"
 TABLE = "secret"
 LONGEST_NAME = 128
@@ -119,7 +136,8 @@ def check() -> None:
 def watch_all() -> None:
     """At start-up: let the redactor know every value, so that none shows even before it is used."""
     with db.read() as conn:
-        rows = conn.execute(sa.select(models.secrets.c.scope, models.secrets.c.name)).all()
+        ours = models.secrets.c.scope.not_like(f"{holding.PREFIX}%")
+        rows = conn.execute(sa.select(models.secrets.c.scope, models.secrets.c.name).where(ours)).all()
     for row in rows:
         redact.watch(row.name, _opened(row.scope, row.name))
 

@@ -169,6 +169,27 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id')
     )
     op.create_index('rule_target', 'rule', ['layer', 'target', 'id'], unique=False)
+    op.create_table('sandbox',
+    sa.Column('id', sa.String(length=40), nullable=False),
+    sa.Column('owner', sa.String(length=40), nullable=False),
+    sa.Column('project', sa.String(length=40), nullable=False),
+    sa.Column('directory', sa.String(length=4096), nullable=False),
+    sa.Column('template', sa.String(length=200), nullable=False),
+    sa.Column('metadata', Json, nullable=False),
+    sa.Column('state', sa.String(length=16), nullable=False),
+    sa.Column('on_timeout', sa.String(length=16), nullable=False),
+    sa.Column('reach', sa.Boolean(), nullable=True),
+    sa.Column('started', sa.BigInteger(), nullable=False),
+    sa.Column('ends', sa.BigInteger(), nullable=False),
+    sa.Column('salt', sa.String(length=64), nullable=False),
+    sa.Column('token', sa.String(length=40), nullable=False),
+    sa.Column('key', sa.String(length=255), nullable=True),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('owner', 'key')
+    )
+    op.create_index(op.f('ix_sandbox_ends'), 'sandbox', ['ends'], unique=False)
+    op.create_index(op.f('ix_sandbox_owner'), 'sandbox', ['owner'], unique=False)
+    op.create_index(op.f('ix_sandbox_token'), 'sandbox', ['token'], unique=False)
     op.create_table('secret',
     sa.Column('scope', sa.String(length=128), nullable=False),
     sa.Column('name', sa.String(length=128), nullable=False),
@@ -335,6 +356,8 @@ def upgrade() -> None:
     sa.Column('scopes', Json, nullable=False),
     sa.Column('project', sa.String(), nullable=True),
     sa.Column('dialect', sa.String(), nullable=False),
+    sa.Column('only_in', sa.String(length=16), nullable=False),
+    sa.Column('parent', sa.String(length=40), nullable=False),
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.Column('expires', sa.BigInteger(), nullable=True),
     sa.Column('last_used', sa.BigInteger(), nullable=True),
@@ -344,6 +367,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('hash')
     )
     op.create_index('ix_token_living_name', 'token', ['name'], unique=True, sqlite_where=sa.text('revoked IS NULL'), postgresql_where=sa.text('revoked IS NULL'))
+    op.create_index(op.f('ix_token_parent'), 'token', ['parent'], unique=False)
     op.create_index(op.f('ix_token_user_id'), 'token', ['user_id'], unique=False)
     op.create_table('part',
     sa.Column('id', sa.String(length=40), nullable=False),
@@ -382,6 +406,7 @@ def downgrade() -> None:
     op.drop_index('part_message', table_name='part')
     op.drop_table('part')
     op.drop_index(op.f('ix_token_user_id'), table_name='token')
+    op.drop_index(op.f('ix_token_parent'), table_name='token')
     op.drop_index('ix_token_living_name', table_name='token', sqlite_where=sa.text('revoked IS NULL'), postgresql_where=sa.text('revoked IS NULL'))
     op.drop_table('token')
     op.drop_index('run_state', table_name='run')
@@ -410,6 +435,10 @@ def downgrade() -> None:
     op.drop_table('secret_master')
     op.drop_table('secret_key')
     op.drop_table('secret')
+    op.drop_index(op.f('ix_sandbox_token'), table_name='sandbox')
+    op.drop_index(op.f('ix_sandbox_owner'), table_name='sandbox')
+    op.drop_index(op.f('ix_sandbox_ends'), table_name='sandbox')
+    op.drop_table('sandbox')
     op.drop_index('rule_target', table_name='rule')
     op.drop_table('rule')
     op.drop_table('project')

@@ -55,7 +55,7 @@ def part(content: dict[str, Any]) -> Raw:
 
 
 def test_it_sends_key_system_tools_and_options(server: ModelServer) -> None:
-    options = {"temperature": 0.2, "safetySettings": [], "thinkingConfig": {"thinkingLevel": "LOW"}}
+    options = {"temperature": 0.2, "top_p": 0.9, "safetySettings": [], "thinkingConfig": {"thinkingLevel": "LOW"}}
     answer(server, Request("models/gemini-3.8-flash", "Be brief.", [HI], [READ], options))
     assert server.paths == ["/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"]
     assert server.headers[0]["x-goog-api-key"] == "secret"
@@ -67,6 +67,7 @@ def test_it_sends_key_system_tools_and_options(server: ModelServer) -> None:
         ],
         "generationConfig": {
             "temperature": 0.2,
+            "topP": 0.9,
             "thinkingConfig": {"includeThoughts": True, "thinkingLevel": "LOW"},
         },
         "safetySettings": [],

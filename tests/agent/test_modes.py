@@ -33,6 +33,7 @@ description: Reviews what others wrote   # and nothing else
 mode: primary
 model: openai/careful
 temperature: 0.1
+top_p: 0.9
 tools:
   write: false
   edit: false
@@ -124,7 +125,7 @@ def test_a_projects_mode_denies_and_asks_but_never_allows(project: Path, folder:
     mode = modes.get("review", project)
     assert (mode.kind, mode.source, mode.model) == ("primary", "project", ("openai", "careful"))
     assert (mode.description, mode.role) == ("Reviews what others wrote", "You review.\n\nBe kind.")
-    assert mode.options == {"temperature": 0.1}
+    assert mode.options == {"temperature": 0.1, "top_p": 0.9}
     assert mode.switches == {"write": False, "edit": False}
     assert mode.rules == (
         Rule("edit", "*", "deny", "project"),
@@ -200,6 +201,7 @@ def test_a_file_that_cannot_be_read_is_no_mode(project: Path, text: str) -> None
     [
         ("temperature: hot", "temperature"),
         ("temperature: 9", "temperature"),
+        ("top_p: 1.5", "top_p"),
         ("model: gpt", "model"),
         ("mode: boss", "kind"),
     ],
@@ -228,7 +230,7 @@ def test_a_turn_has_the_words_tools_model_and_warmth_of_its_mode(
     sessions.send(alice, talk.id, [{"type": "text", "text": "Hi"}], mode="review")
     talk.until_idle()
     [request] = model_server.requests
-    assert (request["model"], request["temperature"]) == ("careful", 0.1)
+    assert (request["model"], request["temperature"], request["top_p"]) == ("careful", 0.1, 0.9)
     assert "You review." in str(request["messages"][0])
     assert "- general: " in str(request["messages"][0])
     offered = {tool["function"]["name"] for tool in request["tools"]}

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from app import outbound
@@ -34,7 +35,7 @@ from app.agent.providers import (
 )
 from app.agent.providers.catalog import WIRES
 from app.agent.providers.circuit import Circuit
-from app.agent.providers.line import close_all
+from app.agent.providers.line import close_all, line
 from app.agent.providers.wire import Wire, events, whole
 from tests.model_server import Call, End, Fail, Gate, Item, ModelServer, Raw, Say, Stall, Think, Typed
 from tests.model_wires import SPELLINGS
@@ -173,6 +174,25 @@ def test_cancelling_closes_the_stream(server: ModelServer, name: str) -> None:
     with pytest.raises(Cancelled):
         list(stream)
     assert server.hung_up.acquire(timeout=5)
+
+
+def test_an_answer_that_comes_just_as_its_line_is_cut_is_not_read(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script.append([Say("too late")])
+    real = httpx2.Client.send
+
+    def send_and_cut(client: httpx2.Client, *given: Any, **more: Any) -> httpx2.Response:
+        response = real(client, *given, **more)
+        one.cut()
+        return response
+
+    monkeypatch.setattr(httpx2.Client, "send", send_and_cut)
+    bounds = outbound.Bounds(connect=5, first_byte=5, between_bytes=5, total=None, size=None)
+    with pytest.raises(outbound.Failed, match="cut"), line(server.url, True, bounds, Cancel()) as one:
+        one.post(
+            f"{server.url}/v1/chat/completions", b'{"messages": []}', {"content-type": "application/json"}, Cancel()
+        )
 
 
 @EACH

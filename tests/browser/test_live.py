@@ -93,6 +93,7 @@ def test_the_next_hidden_tab_takes_over_when_the_one_that_streams_is_closed(shop
     second = first.context.new_page()
     second.goto("/projects")
     first.evaluate(HIDE, True)
+    expect(first.locator("#page-stream")).to_have_count(1)  # it has let go, and is the first in the queue
     second.evaluate(HIDE, True)
     expect(second.locator("#page-stream")).to_have_count(0)
     first.close()

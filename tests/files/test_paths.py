@@ -262,7 +262,7 @@ def test_a_full_disk_leaves_nothing_half_written(root: Root, walk: bool) -> None
 
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="no /dev/full on this system")
 def test_enospc_is_no_space() -> None:
-    with pytest.raises(NoSpace), paths._told("x"), Path("/dev/full").open("wb", buffering=0) as full:
+    with pytest.raises(NoSpace), paths.told("x"), Path("/dev/full").open("wb", buffering=0) as full:
         full.write(b"x")
 
 

@@ -30,6 +30,8 @@ NOT_SIGNED = "skip_thought_signature_validator"
 THINKS_SINCE = (2, 5)
 # The options that stand beside generationConfig, not in it.
 BESIDE = frozenset({"safetySettings", "cachedContent", "toolConfig", "labels"})
+# What modes call otherwise than this wire.
+RENAMED = {"top_p": "topP"}
 _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 
 
@@ -46,7 +48,7 @@ def body(request: Request) -> dict[str, Any]:
 
 
 def _generation(request: Request) -> dict[str, Any]:
-    config = {key: value for key, value in request.options.items() if key not in BESIDE}
+    config = {RENAMED.get(key, key): value for key, value in request.options.items() if key not in BESIDE}
     if not request.think:
         config.pop("thinkingConfig", None)
     elif _thinks(request.model):

@@ -56,8 +56,7 @@ class Line:
                 answer: outbound.Response | Exception = self._client.send(request, stream=True)
             except Exception as failure:  # noqa: BLE001 - raised in the thread that waits
                 answer = failure
-            self._asked(answer)
-            inbox.put(answer)
+            inbox.put(self._asked(answer))
 
         self._is_asking = True
         threading.Thread(target=ask, name="model-request", daemon=True).start()
@@ -106,14 +105,18 @@ class Line:
             if is_cut:
                 self.cut()
 
-    def _asked(self, answer: outbound.Response | Exception) -> None:
+    def _asked(self, answer: outbound.Response | Exception) -> outbound.Response | Exception:
+        """What to hand to the thread that waits: not an answer that came just as the line was cut."""
         with self._lock:
             self._is_asking = False
             is_cut = self.is_cut
-        if is_cut:
-            if not isinstance(answer, Exception):
-                answer.close()
-            self._client.close()
+        if not is_cut:
+            return answer
+        if not isinstance(answer, Exception):
+            answer.close()
+            answer = outbound.Failed("The connection was cut")
+        self._client.close()
+        return answer
 
 
 @contextmanager

@@ -11,13 +11,12 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from app.errors import Denied
 from app.files import service as files
 from app.files.paths import Root
 from app.files.service import Found
-from app.processes.spawn import Permit, Place
+from app.processes.spawn import Permit
 
-SCRATCH = "/tmp"  # noqa: S108 - what agents call their scratch directory
+SCRATCH = files.SCRATCH
 LINE_LIMIT = 2_000
 # Rules of approvals speak of paths: a search from above must not open what would have to be asked for.
 NEVER_SEARCHED = ("--iglob", "!.env*", "--iglob", "!.git")
@@ -83,12 +82,11 @@ class ToolContext:
     @property
     def scratch(self) -> Root:
         """The workspace's scratch directory, which agents and their commands know as /tmp."""
-        return Root(Place(Path(self.root.path), self.private, self.also).scratch, aliases=(SCRATCH,))
+        return files.scratch_of(Path(self.root.path), self.private, self.also)
 
     def make_scratch(self) -> Root:
         """The scratch directory, made if no command has run yet."""
-        Path(self.scratch.path).mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.scratch
+        return files.make(self.scratch)
 
     def name(self, path: str) -> str:
         """A path as the root takes it: relative ones start in the session's directory."""
@@ -104,12 +102,9 @@ class ToolContext:
     def locate(self, path: str) -> tuple[Root, str]:
         """The root in which a path to read lies, and the path as it is shown: in /tmp it stays absolute."""
         name = self.name(path)
-        if name == SCRATCH or name.startswith(f"{SCRATCH}/"):
-            try:
-                self.root.parts(name)
-            except Denied:
-                below = self.scratch.relative(name)
-                return self.scratch, f"{SCRATCH}/{below}" if below else SCRATCH
+        if files.is_scratch(name, self.root):
+            below = self.scratch.relative(name)
+            return self.scratch, f"{SCRATCH}/{below}" if below else SCRATCH
         return self.root, self.root.relative(name)
 
     def search(self, arguments: Sequence[str], cwd: Path, limit: int, separator: bytes = b"\n") -> Found:

@@ -27,6 +27,7 @@ PAGES = (
     ("Inbox", "approvals.index", "inbox", "G I"),
     ("Sessions", "sessions.index", "messages-square", "G S"),
     ("Projects", "projects.index", "folder-git-2", "G P"),
+    ("Files", "files.index", "folder-tree", "G F"),
     ("Checkpoints", "checkpoints.index", "history", "G C"),
     ("Terminals", "terminals.index", "square-terminal", "G T"),
     ("All keys", "system.keys", "info", "?"),
@@ -46,6 +47,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("G I", "Go to the inbox"),
             ("G S", "Go to Sessions"),
             ("G P", "Go to Projects"),
+            ("G F", "Go to Files"),
             ("G C", "Go to Checkpoints"),
             ("G T", "Go to Terminals"),
             ("?", "These keys"),
@@ -67,11 +69,18 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("]", "Next prompt"),
             ("[", "Prompt before"),
-            ("E", "Next error"),
+            ("E", "Next error; on a file's page edit it"),
             ("D", "Changes"),
             ("T", "Terminal in its directory"),
             (".", "Stop the run"),
             ("Ctrl ⏎", "Send"),
+        ),
+    ),
+    (
+        "Files",
+        (
+            ("T", "Go to a file by the letters of its name"),
+            ("Ctrl S", "Save what is edited, and go on"),
         ),
     ),
     (

@@ -1,0 +1,68 @@
+"""What other rooms have us hold: values that belong to one of their things, sealed like any secret, gone with it.
+
+Nobody asks for these by name, so they are no verbs: the room that holds them has asked whether its actor may.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from app import db, ids
+from app.actor import SYSTEM
+from app.errors import NotFound
+from app.secrets import keys, master, models, sealing
+
+TABLE = "secret"
+# Scopes that begin so are held for other rooms; the redactor does not look for their values.
+PREFIX = "held:"
+
+
+def derive(purpose: str, name: str) -> str:
+    """A secret of ours, in hex, that is stored nowhere: the same for a purpose and a name while the master key is."""
+    return derive_all(purpose, [name])[0]
+
+
+def derive_all(purpose: str, names: Iterable[str]) -> list[str]:
+    """The same for many names, with one look at the master key."""
+    key = next(iter((master.ring() or master.create()).values()))
+    return [hmac.new(key, f"{purpose}\0{name}".encode(), hashlib.sha256).hexdigest() for name in names]
+
+
+def hold(scope: str, name: str, value: str) -> None:
+    """Keep a value in place of an earlier one, within the caller's transaction."""
+    whole = PREFIX + scope
+    with db.transaction() as conn:
+        key_id, key = keys.for_writing(conn, whole)
+        at = models.secrets.c.scope == whole, models.secrets.c.name == name
+        version = conn.scalar(sa.select(models.secrets.c.version).where(*at).with_for_update()) or 0
+        sealed = sealing.seal(key, value.encode(), TABLE, whole, name, version + 1)
+        conn.execute(models.secrets.delete().where(*at))
+        conn.execute(
+            models.secrets.insert().values(
+                scope=whole, name=name, version=version + 1, key_id=key_id, sealed=sealed,
+                by=SYSTEM.user, created=ids.now(), updated=ids.now(),
+            )
+        )  # fmt: skip
+
+
+def held(scope: str, name: str) -> str:
+    """A value that is kept; raises NotFound."""
+    whole = PREFIX + scope
+    query = sa.select(models.secrets).where(models.secrets.c.scope == whole, models.secrets.c.name == name)
+    with db.read() as conn:
+        row = conn.execute(query).one_or_none()
+        if row is None:
+            raise NotFound("secret", name)
+        key = keys.for_reading(conn, whole, row.key_id)
+    return sealing.unseal(key, row.sealed, TABLE, whole, name, row.version).decode()
+
+
+def let_go(scope: str) -> None:
+    """Forget all that is kept of a scope, and its key."""
+    with db.transaction() as conn:
+        conn.execute(models.secrets.delete().where(models.secrets.c.scope == PREFIX + scope))
+        conn.execute(models.keys.delete().where(models.keys.c.scope == PREFIX + scope))
