@@ -136,6 +136,8 @@ def start(
         _audit(actor, spec)
         live = lives.launch(spec)
         enter(live)
+    if _is_stopping:  # since it was asked about: the stop may not have seen this one
+        live.kill()
     return live
 
 
