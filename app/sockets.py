@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import socket
 import struct
 import threading
@@ -39,6 +40,7 @@ SLOW_AFTER, SLOW = 10.0, 8 * 1024
 # Messages a second that a client may send for long, and at once.
 MESSAGES, MESSAGES_AT_ONCE = 5_000.0, 20_000.0
 SEND_BUFFER = 256 * 1024
+MOST_WAITING = 4 << 20
 _TEXT, _BYTES, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 Then = Callable[[], None] | None
 
@@ -141,9 +143,16 @@ class Socket(carrier.Outlet):
             self.close()
             return
         self._heard_at = time.monotonic()
+        if self._bye_at is not None:
+            return  # what is said after the goodbye is not heard any more
         for event in self._ears.hear(data):
             if not self._on(event):
                 return
+
+    def _is_too_much(self, rest: bytes) -> bool:
+        # How much is said at once is bounded by the talk, which is told what was taken; this is for answers to one who
+        # asks and does not listen.
+        return self._waiting > 0 and self._waiting + len(rest) > MOST_WAITING
 
     def beat(self) -> bytes:
         """Once a second: a ping now and then, and whether the client keeps up or is gone."""
@@ -329,8 +338,8 @@ def _check_origin(origin: str | None, *, is_cookie: bool) -> None:
 class _Threaded:
     """A WebSocket that Flask-Sock holds; its sends are not safe by themselves."""
 
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
+    def __init__(self, held: Any) -> None:
+        self._socket = held
         self._lock = threading.Lock()
 
     def say(self, message: str | bytes, then: Then = None) -> None:
@@ -347,10 +356,11 @@ class _Threaded:
         self.say(message.decode(), then)
 
     def bye(self, code: int, reason: str = "") -> None:
-        """Close it."""
-        with self._lock:
+        """Close it, and say that nothing follows: a server that reads on would wait for a client that waits for it."""
+        with self._lock, contextlib.suppress(OSError):
             if self._socket.connected:
                 self._socket.close(code, reason)
+                self._socket.sock.shutdown(socket.SHUT_WR)
 
 
 class _Keeper:
@@ -370,15 +380,16 @@ class _Keeper:
 def _by_flask_sock(talk: Talk) -> Response:
     """Serve the whole talk in this thread."""
 
-    def serve(socket: Any) -> None:
-        talk.begin(_Threaded(socket))
+    def serve(held: Any) -> None:
+        speaker = _Threaded(held)
+        talk.begin(speaker)
         try:
             while True:
-                message = socket.receive(timeout=TICK)
+                message = held.receive(timeout=TICK)
                 if message is None:
                     talk.tick()
                 elif len(message) > LARGEST:
-                    socket.close(TOO_BIG)
+                    speaker.bye(TOO_BIG)
                 else:
                     talk.heard(message)
         except ConnectionClosed:

@@ -136,6 +136,8 @@ def start(
         _audit(actor, spec)
         live = lives.launch(spec)
         enter(live)
+    if _is_stopping:  # since it was asked about: the stop may not have seen this one
+        live.kill()
     return live
 
 
@@ -331,13 +333,16 @@ def _way(has_team: bool) -> Egress | None:
 
 
 def _on_revoked(fact: PrincipalRevoked) -> None:
-    """End what a revoked user or token runs and reads; somebody who signed out one browser only reads anew."""
+    """End what a revoked user or token runs and reads; somebody who signed out one browser only reads anew.
+
+    Called in the hub's thread, which has no time to look for what a command has started.
+    """
     with _lock:
         found = [live for owned in _by_owner.values() for live in owned]
     for live in found:
         live.end_taps(fact.principal)
         if fact.what != "device" and fact.principal in live.spec.principals:
-            live.end()
+            live.pump.aside(live.end)
 
 
 def _forget() -> None:

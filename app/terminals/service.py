@@ -73,6 +73,8 @@ ENVIRONMENT = {
     "COLORTERM": "truecolor",
     "PS1": r"\[\e[36m\]\W\[\e[0m\] \[\e[90m\]\$\[\e[0m\] ",
 }
+# Names that commands have for directories of their own place.
+ALIASES = ("/tmp/", "/home/user/")  # noqa: S108
 SWEEP = 60.0
 NOT_READ = "INPUT_NOT_READ"
 _lock = threading.Lock()
@@ -101,14 +103,19 @@ def find_place(actor: Actor, directory: str | None, cwd: str | None) -> tuple[Pl
     the request means. Raises Invalid for a path of none of them.
     """
     place = projects.resolve(actor, directory)
-    if not cwd or not cwd.startswith("/") or cwd == "/tmp" or cwd.startswith(("/tmp/", "/home/user")):  # noqa: S108
+    if not cwd or not cwd.startswith("/"):
+        return place, cwd
+    if not _is_registered(actor, cwd) and f"{cwd}/".startswith(ALIASES):
         return place, cwd
     try:
         return projects.resolve(actor, cwd), cwd
     except Denied as problem:
-        if os.path.realpath(cwd).startswith(f"{place.root}/"):
-            return place, cwd
         raise Invalid(problem.message, "cwd") from None
+
+
+def _is_registered(actor: Actor, path: str) -> bool:
+    found = [str(root) for one in projects.list_all(actor) for root in (one.root, projects.worktrees_of(one))]
+    return any(f"{os.path.realpath(path)}/".startswith(f"{root}/") for root in found)
 
 
 def create(

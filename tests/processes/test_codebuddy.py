@@ -242,7 +242,7 @@ def test_input_is_streamed_as_it_comes(served: Running) -> None:
             raw.sendall(f"{len(line):x}\r\n{line}\r\n".encode())
             follower.until(line)  # before the body has ended
         status, answer = served.call("POST", "/api/v1/process/input/stream?tag=live", {})
-        assert (status, answer["error"]["code"]) == (409, "CONFLICT")
+        assert status == 409, answer
         raw.sendall(b"0\r\n\r\n")
         assert raw.recv(4096).startswith(b"HTTP/1.1 200")
     post(served, "stdin/close", {"process": {"tag": "live"}})

@@ -102,6 +102,20 @@ def test_without_a_command_it_is_a_shell(served: Running) -> None:
     served.call("DELETE", f"/pty/{made['id']}")
 
 
+def test_a_worktree_is_a_place_of_its_own(served: Running) -> None:
+    _, session = served.call("POST", "/session", {"worktree": True, "title": "side"})
+    for body in ({"cwd": session["directory"]}, {}):
+        query = "" if body else f"?directory={session['directory']}"
+        status, made = served.call("POST", f"/pty{query}", body)
+        assert (status, made["cwd"]) == (200, session["directory"])
+        line = Text(served, made["id"])
+        line.until("$")
+        line.socket.send("git branch --show-current\n")
+        line.until("signalcabin/side")
+        line.socket.close()
+        served.call("DELETE", f"/pty/{made['id']}")
+
+
 @pytest.mark.parametrize(
     "body",
     [{"command": 7}, {"args": "x"}, {"env": {"A": 1}}, {"cwd": "/etc"}, {"unknown": 1}, {"env": {"A=B": "x"}}],
