@@ -193,6 +193,10 @@ class Root:
     def _scan(self, name: str, parts: tuple[str, ...], below: str) -> Sequence[Entry]:
         """What lies in a folder, by name, its path behind `below`. What has not changed is the same object again."""
         key = (self.path, parts, below)
+        return seen.together(key, lambda: self._look(name, key))
+
+    def _look(self, name: str, key: seen.Key) -> tuple[Entry, ...]:
+        _, parts, below = key
         known, listing = seen.get(key)
         found: dict[str, Entry] = {}
         is_same = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import zipfile
@@ -109,6 +110,24 @@ def test_it_moves_in_place_of_a_file_and_into_the_scratch_directory(alice: Actor
     top = here.directory
     assert facts()[:3] == [("unlink", f"{top}/a.txt"), ("change", f"{top}/b.txt"), ("unlink", f"{top}/b.txt")]
     assert deeds()[1] == ("file.move", f"{top}/b.txt")
+
+
+def test_a_file_goes_to_another_disk_too_but_no_folder(
+    alice: Actor, here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if not {old[:13], new[:13]} & {TEMPORARY}:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", refuse)
+    (here.directory / "a.txt").chmod(0o640)
+    assert service.move(alice, here, "a.txt", "/tmp/a.txt").mode == 0o100640
+    assert not (here.directory / "a.txt").exists()
+    with pytest.raises(Invalid, match="another disk"):
+        service.move(alice, here, "docs", "/tmp/docs")
+    assert (deeds(), drafts(here.directory)) == ([("file.move", f"{here.directory}/a.txt")], [])
 
 
 def test_a_write_is_refused_if_something_else_lies_there_by_now(alice: Actor, here: Place) -> None:

@@ -24,6 +24,7 @@ from app.projects.service import Place
 
 door = codebuddy.door(bp)
 SOURCES = 1_000
+KEPT = 2_000  # entries of a listing whose spelling is kept
 
 
 class ByPath(BaseModel):
@@ -142,7 +143,7 @@ class _Spelled:
         if known is None or known[0] is not entries or known[1] != above:
             spelled = orjson.dumps([shape_of(entry, above + entry.path) for entry in entries])
             known = entries, above, orjson.Fragment(spelled)
-            if isinstance(entries, tuple):  # a list is nobody else's
+            if isinstance(entries, tuple) and len(entries) <= KEPT:  # a list is nobody else's
                 self._keep(known)
         return known[2]
 
