@@ -55,6 +55,7 @@ def until(name: str, look: Callable[[], Any]) -> Any:
         if seen := look():
             steps.append(name)
             return seen
+        time.sleep(0.02)
     raise AssertionError(f"{name}: never seen")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from app.actor import Actor, Credentials, Signed
 from app.errors import Conflict, Denied, Invalid, Limited, NotFound
 from app.projects import service as projects
 from app.sandboxes import ending, service, tokens
-from app.sandboxes.service import Wanted
+from app.sandboxes.service import Sandbox, Wanted
 from tests.conftest import member
 
 MINUTE = 60_000
@@ -252,6 +254,23 @@ def test_a_repeated_request_finds_what_it_made(owner: Actor, ended: list[Path]) 
         service.create(owner, wanted(key="wish-1", metadata={"other": "one"}))
     assert service.create(owner, wanted(key="wish-2")) != made
     assert service.create(member(owner, "Bob"), wanted(key="wish-1")) != made
+
+
+def test_the_same_request_at_once_makes_one(owner: Actor, ended: list[Path]) -> None:
+    together = threading.Barrier(4)
+
+    def make(_number: int) -> Sandbox | None:
+        together.wait(10)
+        try:
+            return service.create(owner, wanted(key="at-once"))
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [one for one in pool.map(make, range(4)) if one]
+    [only] = service.list_all(owner)
+    assert {one.id for one in made} == {only.id}
+    assert list(only.path.parent.iterdir()) == [only.path]
 
 
 def test_there_are_not_more_than_so_many(owner: Actor, ended: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
