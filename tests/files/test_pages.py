@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app import slots
 from app.actor import Actor
 from app.agent.events import FileEdited
 from app.dialects.mount import Cabin
@@ -707,6 +708,17 @@ def test_an_open_page_is_told_when_its_file_changes(app: Cabin, root: Path) -> N
     with app.test_request_context():
         assert live.file_news(str(root / "a")) == []
     assert FileEdited.__doc__
+
+
+def test_a_room_below_can_offer_a_terminal(browser: Browser, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offer(_actor: Actor, place: Place, path: str) -> dict[str, Any]:
+        return {"terminal": {"action": "/terminals", "fields": {"directory": f"{place.directory}/{path}"}}}
+
+    assert "Open in terminal here" not in browser.get(f"{base}/shop").text
+    monkeypatch.setitem(slots._fillers, "browse", [offer])
+    page = browser.get(f"{base}/shop").text
+    assert "Open in terminal here" in page
+    assert 'shop/shop">' in page.split('action="/terminals"')[1]
 
 
 def test_ends_that_are_mixed_keep_their_lines() -> None:
