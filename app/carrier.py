@@ -40,6 +40,8 @@ class Outlet:
         self._unsent: deque[bytes] = deque()
         self._thens: deque[Callable[[], None] | None] = deque()  # of each piece that is unsent
         self._waiting = 0
+        self._is_begun = False  # of the first piece that is unsent a part has gone out
+        self._sent = 0
         self._finishing = False
         self._closed = False
 
@@ -57,6 +59,7 @@ class Outlet:
                 rest = data if self._unsent else self._try(data)
                 is_lost = rest is None or self._is_too_much(rest)
             if rest and not is_lost:
+                self._is_begun = self._is_begun or len(rest) < len(data)
                 self._unsent.append(rest)
                 self._thens.append(then)
                 self._waiting += len(rest)
@@ -72,6 +75,22 @@ class Outlet:
             is_done = not self._unsent
         self._carrier.ask(self.close if is_done else lambda: self._carrier.watch(self))
 
+    def cut_short(self, last: bytes) -> None:
+        """Say this last thing and close; what waits before it is left unsent, but for a piece that has begun."""
+        with self._lock:
+            if self._closed or self._finishing:
+                return
+            self._finishing = True
+            kept = [self._unsent[0]] if self._is_begun else []
+            self._unsent = deque([*kept, last])
+            self._thens = deque([None] * len(self._unsent))
+            self._waiting = sum(map(len, self._unsent))
+        self._carrier.ask(self._flush_and_watch)
+
+    def unblock(self) -> None:
+        """Wait for the client nowhere from now on."""
+        self._socket.setblocking(False)
+
     def fileno(self) -> int:
         """The socket's descriptor; -1 once closed."""
         return self._socket.fileno()
@@ -85,6 +104,16 @@ class Outlet:
     def mask(self) -> int:
         """What to wait for at the socket: what the client says, and whether it takes more while anything waits."""
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.has_unsent else 0)
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for the client to take them."""
+        return self._waiting
+
+    @property
+    def sent(self) -> int:
+        """How many bytes the client's connection has taken so far."""
+        return self._sent
 
     # What follows is called in the carrier's thread.
 
@@ -129,6 +158,8 @@ class Outlet:
             if rest is None:
                 return True
             self._waiting -= len(first) - len(rest)
+            if rest is not first:
+                self._is_begun = bool(rest)
             if rest:
                 self._unsent[0] = rest
                 return False
@@ -138,13 +169,19 @@ class Outlet:
                 sent.append(then)
         return self._finishing
 
+    def _flush_and_watch(self) -> None:
+        self.flush()
+        self._carrier.watch(self)
+
     def _is_too_much(self, rest: bytes) -> bool:
         return self._waiting > 0 and (self._waiting + len(rest) > MOST_WAITING or len(self._unsent) >= MOST_PIECES)
 
     def _try(self, data: bytes) -> bytes | None:
         """What is left of the data after a try; None when the connection is gone."""
         try:
-            return data[self._socket.send(data) :]
+            count = self._socket.send(data)
+            self._sent += count
+            return data[count:]
         except BlockingIOError:
             return data
         except OSError:
@@ -197,13 +234,13 @@ class Carrier:
 
         `ended` is called once, in this thread, when the connection is closed, whoever closed it.
         """
-        sock.setblocking(False)
         outlet = Outlet(self, sock, ended)
-        self.enter(outlet, beat, every)
+        self.carry(outlet, beat, every)
         return outlet
 
-    def enter(self, outlet: Outlet, beat: Callable[[], bytes] | None = None, every: float = 0.0) -> None:
-        """Serve an outlet that somebody made for this carrier."""
+    def carry(self, outlet: Outlet, beat: Callable[[], bytes] | None = None, every: float = 0.0) -> None:
+        """Serve an outlet that somebody made for this carrier, from now on, as `adopt` does."""
+        outlet.unblock()
         self.ask(lambda: self._enter(outlet, beat, every))
 
     def ask(self, work: Callable[[], None]) -> None:

@@ -78,6 +78,7 @@ class Config:
     upload_limit: int = 1024
     checkpoint_days: int = 30
     checkpoint_keep: int = 20
+    terminal_hours: int = 12  # without anybody at it and anything moving in it; 0: never ended for that
     limits: Limits = Limits()
     client_waits: tuple[float, float, float] = (10, 20, 30)
     query_password: bool = False
@@ -135,6 +136,7 @@ class Config:
             upload_limit=_number("UPLOAD_LIMIT", get("UPLOAD_LIMIT") or "1024"),
             checkpoint_days=_number("CHECKPOINT_DAYS", get("CHECKPOINT_DAYS") or "30"),
             checkpoint_keep=_number("CHECKPOINT_KEEP", get("CHECKPOINT_KEEP") or "20"),
+            terminal_hours=_number("TERMINAL_HOURS", get("TERMINAL_HOURS") or "12"),
             limits=Limits.read(get("LIMITS")),
             client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
             query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 SMALL = 256 * 1024
 CHUNK = 256 * 1024
 TURN = 4 << 20  # bytes that one download may send before the next has its turn
-LOOK = 5.0  # seconds between two looks at whether a client takes anything
 MOST = 1_000
 RANGES = 16
 ZIPS = 16
@@ -202,11 +201,9 @@ class _File(Response):
         taken = carrier.take()
         if taken is None:
             return super().__call__(environ, start_response)
-        taken.setblocking(False)
-        parcel = Parcel(
-            porter, taken, self._file, [streams.head(self), *self._pieces], config.current().client_waits[2]
-        )
-        porter.enter(parcel, parcel.look, LOOK)
+        patience = config.current().client_waits[2]
+        parcel = Parcel(porter, taken, self._file, [streams.head(self), *self._pieces], patience)
+        porter.carry(parcel, parcel.look, patience / 4)
         raise StopIteration
 
 

@@ -50,11 +50,13 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.sandboxes import service as sandboxes
     from app.secrets import service as secrets
     from app.sessions import service as sessions
+    from app.terminals import service as terminals
 
     secrets.watch_all()
     orphans.sweep()
     processes.start_background()
     files.start_background()
+    terminals.start()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
     events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
@@ -215,11 +217,13 @@ def drain() -> None:
     from app.events import service as events
     from app.files import service as files
     from app.processes import service as processes
+    from app.terminals import service as terminals
 
     with _draining:
         agent.drain()
         processes.stop()
         files.stop()
+        terminals.stop()
         events.stop()
 
 

@@ -9,6 +9,7 @@ from flask import request
 from gunicorn.http.errors import ParseException
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
+from app import pace
 from app.errors import Invalid
 
 CHUNK = 256 * 1024
@@ -34,6 +35,18 @@ class Body:
         is_open = bool(environ.get("wsgi.input_terminated") and environ.get("HTTP_TRANSFER_ENCODING"))
         self.length = int(given) if given else None if is_open else 0
         self._left = self.length
+        self._direct = pace.direct(environ["wsgi.input"])
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Read into the view, from the connection itself where that can be; as `read`."""
+        if self._direct is None:
+            data = self.read(len(view))
+            view[: len(data)] = data
+            return len(data)
+        try:
+            return self._direct.readinto(view)
+        except OSError:
+            raise Invalid(BROKEN_OFF) from None
 
     def read(self, size: int, /) -> bytes:
         """Read at most so many bytes; raises Invalid for a body that breaks off in the middle of its framing."""

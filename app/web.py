@@ -201,7 +201,7 @@ def install(
             guard_pages()
             return
         # A change that the next check refuses was theirs too, though they get no further.
-        g.known = identity.actor
+        g.known, g.proof = identity.actor, identity.proof
         guests = config.current().cors_origins
         csrf.check(
             request.method,
@@ -243,8 +243,10 @@ def own_origins() -> list[str]:
 
 def _with_headers(response: Response) -> Response:
     kind = g.get("kind") or _kind(response)
+    own = {name.lower() for name, _ in response.headers}  # looked up once: each search would read them all
     for name, value in security_headers.headers_for(kind, is_https=request.is_secure).items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in own:
+            response.headers.add(name, value)
     response.headers["X-Request-Id"] = g.get("request_id", "")
     origin = request.headers.get("Origin")
     if origin and dialect() and origin in config.current().cors_origins:

@@ -37,14 +37,15 @@ class Seen:
         return "the client was the limit" if self.client > 0.85 else ""
 
 
-def get(target: Target, path: str, connections: int, seconds: float) -> Seen:
-    """Ask one path again and again over kept connections; any status but 200 raises Failed."""
+def get(target: Target, path: str, connections: int, seconds: float, body: Any = None) -> Seen:
+    """Ask one path again and again over kept connections, by POST with a body; any status but 200 raises Failed."""
     host, port = target.address
     order = {
         "host": host,
         "port": port,
         "path": path,
         "headers": target.headers,
+        "body": body,
         "connections": connections,
         "seconds": seconds,
     }
@@ -61,24 +62,28 @@ def get(target: Target, path: str, connections: int, seconds: float) -> Seen:
     return Seen(**json.loads(done.stdout))
 
 
-def get_counted(target: Target, path: str, connections: int, seconds: float) -> tuple[Seen, float | None]:
+def get_counted(
+    target: Target, path: str, connections: int, seconds: float, body: Any = None
+) -> tuple[Seen, float | None]:
     """The same, and the server's CPU per answer in ms; None where its processes are out of sight."""
     try:
         pid = target.pid
     except Failed:
-        return get(target, path, connections, seconds), None
+        return get(target, path, connections, seconds, body), None
     before = tree.cpu_seconds(pid)
-    seen = get(target, path, connections, seconds)
+    seen = get(target, path, connections, seconds, body)
     return seen, (tree.cpu_seconds(pid) - before) / seen.answers * 1000
 
 
 async def _load(order: dict[str, Any]) -> Seen:
+    body = b"" if order["body"] is None else json.dumps(order["body"]).encode()
     lines = [
-        f"GET {order['path']} HTTP/1.1",
+        f"{'POST' if body else 'GET'} {order['path']} HTTP/1.1",
         f"Host: {order['host']}:{order['port']}",
         *(f"{name}: {value}" for name, value in order["headers"].items()),
     ]
-    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"] if body else []
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode() + body
     start = time.perf_counter() + WARM_UP
     end = start + float(order["seconds"])
     cpu = time.process_time()

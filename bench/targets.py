@@ -29,7 +29,10 @@ STRAY = ("SIGNALCABIN_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OPENCOD
 
 @dataclass
 class Target:
-    """A server; without a command not ours to start. `model` is (provider, model), None its default."""
+    """A server; without a command not ours to start. `model` is (provider, model), None its default.
+
+    `wanted` are headers that it will not do without, `probe` answers 200 once it is up, and it works in `directory`.
+    """
 
     name: str
     url: str
@@ -41,6 +44,9 @@ class Target:
     log: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     settle: Callable[[], None] = lambda: None
+    wanted: dict[str, str] = field(default_factory=dict)
+    probe: str = "/session"
+    directory: Path | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +63,7 @@ class Target:
     @property
     def headers(self) -> dict[str, str]:
         """What every request says."""
-        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **self.wanted}
 
     @property
     def pid(self) -> int:
@@ -120,7 +126,7 @@ class Target:
     def _answers(self) -> bool:
         kept = self.connect(timeout=1.0)
         try:
-            self.call(kept, "GET", "/session")
+            self.call(kept, "GET", self.probe)
         except (OSError, http.client.HTTPException, Failed):
             return False
         finally:
@@ -155,7 +161,8 @@ def ours(base: Path, model_url: str) -> Target:
     subprocess.run(migrate, cwd=ROOT, env=environ, check=True, timeout=60)
     serve = [sys.executable, "-m", "app", "serve"]
     url = f"http://127.0.0.1:{port}"
-    return Target("ours", url, token, ("openai", MODEL), serve, environ, log=base / "ours.log")
+    log = base / "ours.log"
+    return Target("ours", url, token, ("openai", MODEL), serve, environ, log=log, directory=project)
 
 
 def peer(base: Path, name: str, binary: Path, model_url: str) -> Target:
@@ -192,6 +199,20 @@ def peer(base: Path, name: str, binary: Path, model_url: str) -> Target:
     url = f"http://127.0.0.1:{port}"
     target = Target(name, url, None, ("bench", MODEL), command, environ, project, base / f"{name}.log")
     target.settle = lambda: _give_package(binary, home / "cache" / "opencode")
+    return target
+
+
+def codebuddy(base: Path, name: str, binary: Path) -> Target:
+    """A CodeBuddy server on a home of its own, without sign-in, in a repository of its own."""
+    project, home, port = repository.make(base / name), base / f"{name}.home", free_port()
+    home.mkdir()
+    environ = {**_clean_environ(), "HOME": str(home), "CODEBUDDY_CONFIG_DIR": str(home / ".codebuddy")}
+    environ["CODEBUDDY_GATEWAY_AUTH"] = "none"
+    command = [str(binary), "--serve", "--port", str(port), "--host", "127.0.0.1"]
+    url, log = f"http://127.0.0.1:{port}", base / f"{name}.log"
+    header = {"X-CodeBuddy-Request": "1"}
+    target = Target(name, url, None, None, command, environ, project, log, wanted=header, probe="/api/v1/health")
+    target.directory = project
     return target
 
 

@@ -87,7 +87,7 @@
   });
 
   /* Single keys: only outside of fields, and only if the person has not switched them off. */
-  const go = { H: "Home", I: "Inbox", S: "Sessions", P: "Projects", F: "Files", C: "Checkpoints" };
+  const go = { H: "Home", I: "Inbox", S: "Sessions", P: "Projects", F: "Files", C: "Checkpoints", T: "Terminals" };
   const page = (letter) => one(`.rail a[title="${go[letter]}"]`).href;
   let goUntil = 0;
   function isSeen(el) {
@@ -172,6 +172,7 @@
     T: () => Boolean(one("form[data-find]")) && doc.dispatchEvent(new Event("find-file")),
     D: () => follow(one("a[data-tab=changes]")),
     ".": () => press("."),
+    T: () => press("T"),
     "[": () => turn(-1, ".said"),
     "]": () => turn(1, ".said"),
     E: () => turn(1, ".bad, .ev.failed") || press("E"),

@@ -49,7 +49,8 @@ def _directory(fact: Fact) -> str | None:
     """Where a fact happened; None for what happens in no directory."""
     # What is about a deleted session, or about none, names the directory itself.
     session: dict[str, Any] = getattr(fact.event, "session", {})
-    return getattr(fact.event, "directory", None) or session.get("directory") or service.directory_of(fact)
+    named: str | None = session.get("directory") or getattr(fact.event, "directory", None)
+    return named or service.directory_of(fact)
 
 
 def _stream(subscription: Subscription, wrap: Wrap) -> Response:

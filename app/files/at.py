@@ -11,6 +11,7 @@ import stat
 from app.errors import Conflict, Denied, Invalid
 from app.files.answers import refuse_special, shown, told
 
+OTHER_DISK = "OTHER_DISK"
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # file systems without hard links
 
 
@@ -63,12 +64,12 @@ def make(name: str, folder: int, leaf: str) -> bool:
 
 
 def rename(name: str, here: int, old: str, there: int, new: str) -> None:
-    """Rename; raises Invalid to another disk or into itself, Conflict where a folder and a file meet."""
+    """Rename; raises Invalid (OTHER_DISK) to another disk and into itself, Conflict where a folder and a file meet."""
     try:
         os.rename(old, new, src_dir_fd=here, dst_dir_fd=there)
     except OSError as problem:
         if problem.errno == errno.EXDEV:
-            raise Invalid(f"{shown(name)} can't be moved to another disk.", "destination") from None
+            raise Invalid(f"{shown(name)} can't be moved to another disk.", "destination", code=OTHER_DISK) from None
         if problem.errno == errno.EINVAL:
             raise Invalid(f"{shown(name)} can't be moved into itself.", "destination") from None
         if problem.errno in (errno.ENOTDIR, errno.EISDIR):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Literal, Protocol
 
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from app import config, db, record
 from app.actor import Actor
 from app.errors import Conflict, Invalid, NoSpace, NotFound, TooLarge
-from app.files import world
+from app.files import at, world
 from app.files.answers import shown
 from app.files.events import FileChanged
 from app.files.looking import stamp_of
@@ -57,7 +58,8 @@ def remove(actor: Actor, place: Place, name: str, *, missing_ok: bool = False) -
 def move(actor: Actor, place: Place, source: str, destination: str, *, parents: bool = False) -> Entry:
     """Move a file or a folder, in place of a file that is there; returns what lies there now.
 
-    Raises NotFound without the source, or without the folder to move to unless `parents` may be made.
+    Raises NotFound without the source, or without the folder to move to unless `parents` may be made; Invalid for a
+    folder or a link that would go to another disk.
     """
     here, there = _writable(actor, place, source), _writable(actor, place, destination)
 
@@ -69,7 +71,12 @@ def move(actor: Actor, place: Place, source: str, destination: str, *, parents: 
             _announce(connection, there, change)
             yield
 
-    here.root.move(here.name, there.name, there.root, parents=parents, within=within)
+    try:
+        here.root.move(here.name, there.name, there.root, parents=parents, within=within)
+    except Invalid as refused:
+        if refused.code != at.OTHER_DISK or not stat.S_ISREG(here.root.lstat(here.name).mode):
+            raise
+        _carry_over(here, there, within)
     return there.root.lstat(there.name)
 
 
@@ -134,6 +141,16 @@ def compose(actor: Actor, place: Place, sources: Sequence[str], destination: str
     return there.root.lstat(there.name)
 
 
+def _carry_over(here: Spot, there: Spot, within: Within) -> None:
+    """Move a file to another disk: it takes its place there whole, and only then goes here."""
+    with here.root.open_read(here.name) as source:
+        about = os.fstat(source.fileno())
+        with there.root.open_write(there.name, about.st_mode, within) as file:
+            _refuse_full(file, about.st_size)
+            _copy(source, file, None, about.st_size)
+    here.root.discard(here.name)
+
+
 def _writable(actor: Actor, place: Place, name: str) -> Spot:
     spot = world.locate(actor, place, WRITE, name)
     world.refuse_protected(spot)
@@ -143,8 +160,14 @@ def _writable(actor: Actor, place: Place, name: str) -> Spot:
 def _copy(stream: Reading, file: BinaryIO, length: int | None, most: int) -> int:
     """Copy so many bytes, or all there are; TooLarge beyond `most`."""
     size = 0
+    view = memoryview(bytearray(CHUNK))
+    fill = getattr(stream, "readinto", None)
     while length is None or size < length:
-        data = stream.read(CHUNK if length is None else min(CHUNK, length - size))
+        wanted = CHUNK if length is None else min(CHUNK, length - size)
+        if fill is None:
+            data: bytes | memoryview = stream.read(wanted)
+        else:
+            data = view[: fill(view[:wanted])]
         if not data:
             break
         size += len(data)

@@ -72,31 +72,33 @@ def zip_of(actor: Actor, place: Place, name: str) -> Zip:
     if not spot.root.stat(spot.name).is_dir:
         raise Invalid("Path is not a directory", "path", code="PATH_NOT_DIRECTORY")
     world.refuse_ours(spot.root, os.path.realpath(spot.root.absolute(spot.name)), spot.name)
-    parts = spot.root.parts(spot.name)
-    label = parts[-1] if parts else os.path.basename(spot.root.path)  # noqa: PTH119 - text, not a file
+    top = world.SCRATCH if spot.is_scratch else spot.root.path
+    label = os.path.basename("/".join((top, *spot.root.parts(spot.name))))  # noqa: PTH119 - text, not a file
     return Zip(label, _packed(spot, label))
 
 
 def _packed(spot: Spot, label: str) -> Iterator[bytes]:
     """The zip, piece by piece."""
     sink = _Sink()
-    start = len("/".join(spot.root.parts(spot.name)))
+    above = "/".join((".", *spot.root.parts(spot.name)))
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number, entry in enumerate(_shown(spot)):
             if number >= ENTRIES:
                 break
-            inner = f"{label}/{entry.path[start:].lstrip('/')}"
+            inner = f"{label}/{entry.path}"
             if entry.is_dir and not entry.is_link:
                 archive.writestr(_about(f"{inner}/", entry), b"")
             else:
-                yield from _pack_file(archive, sink, spot.root, entry, inner)
+                yield from _pack_file(archive, sink, spot.root, above, entry, inner)
             yield from sink.taken(CHUNK)
     yield from sink.taken(0)
 
 
-def _pack_file(archive: zipfile.ZipFile, sink: _Sink, root: Root, entry: Entry, inner: str) -> Iterator[bytes]:
+def _pack_file(
+    archive: zipfile.ZipFile, sink: _Sink, root: Root, above: str, entry: Entry, inner: str
+) -> Iterator[bytes]:
     try:
-        file = root.open_read(f"./{entry.path}")
+        file = root.open_read(f"{above}/{entry.path}")
     except Problem:
         return
     with file:
@@ -112,8 +114,8 @@ def _pack_file(archive: zipfile.ZipFile, sink: _Sink, root: Root, entry: Entry, 
 
 def _shown(spot: Spot) -> Iterator[Entry]:
     """What lies below, without the server's own data."""
-    for entry in spot.root.walk_down(spot.name, 100):
-        if not world.is_ours(spot.root, f"{spot.root.path}/{entry.path}"):
+    for entry in spot.root.walk_down(spot.name, 100, here=True):
+        if not world.is_ours(spot.root, f"{spot.path}/{entry.path}"):
             yield entry
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from itertools import islice
 
 from app.actor import Actor
-from app.errors import Denied, Invalid, TooLarge
+from app.errors import Denied, Invalid, NotFound, TooLarge
 from app.files import world
 from app.files.answers import shown
 from app.files.paths import Entry, Root
@@ -15,7 +16,7 @@ from app.files.world import Spot
 from app.projects.service import Place
 
 DEEPEST = 100
-LISTED = 10_000
+LISTED = 20_000
 READ = "files:read"
 
 
@@ -33,27 +34,30 @@ def is_directory(actor: Actor, place: Place, name: str) -> bool:
     return spot.root.stat(spot.name).is_dir
 
 
-def list_tree(actor: Actor, place: Place, name: str, depth: int = 1, limit: int = LISTED) -> list[Entry]:
+def list_tree(actor: Actor, place: Place, name: str, depth: int = 1, limit: int = LISTED) -> Sequence[Entry]:
     """Return what lies in a folder and so many levels below, each folder before what is in it.
 
-    Paths are relative to the folder that was asked for. Links are told, never followed. Raises NotFound, Denied,
-    Invalid PATH_NOT_DIRECTORY for what is no folder, TooLarge for more than `limit` entries.
+    Paths are relative to the folder that was asked for. Links are told, never followed. While nothing has changed, one
+    level is the same object again. Raises NotFound, Denied, Invalid PATH_NOT_DIRECTORY for what is no folder, TooLarge
+    for more than `limit` entries.
     """
     spot = world.locate(actor, place, READ, name)
-    entry = spot.root.stat(spot.name)
-    if not entry.is_dir:
-        raise Invalid("Path is not a directory", "path", code="PATH_NOT_DIRECTORY")
     _refuse_ours(spot)
+    try:
+        entries = spot.root.scan_here(spot.name)
+    except NotFound:
+        if spot.root.stat(spot.name).is_dir:
+            raise
+        raise Invalid("Path is not a directory", "path", code="PATH_NOT_DIRECTORY") from None
     if depth < 1:
-        return []
-    found = spot.root.walk_down(spot.name, min(depth, DEEPEST))
-    if world.holds_ours(spot.root):
-        found = (one for one in found if not world.is_ours(spot.root, f"{spot.root.path}/{one.path}"))
-    entries = list(islice(found, limit + 1))
+        return ()
+    if depth > 1 or world.holds_ours(spot.root):
+        found = spot.root.walk_down(spot.name, min(depth, DEEPEST), here=True)
+        allowed = (one for one in found if not world.is_ours(spot.root, f"{spot.path}/{one.path}"))
+        entries = list(islice(allowed, limit + 1))
     if len(entries) > limit:
         raise TooLarge(f"There are more than {limit:,} entries below {shown(name)}; ask for less depth.")
-    start = len(entry.path) + 1 if entry.path else 0
-    return [one._replace(path=one.path[start:]) for one in entries] if start else entries
+    return entries
 
 
 def stamp_of(data: bytes) -> str:

@@ -9,20 +9,23 @@ regular files are opened, and opening never waits for a fifo or a device.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import BinaryIO, NamedTuple
 
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem, TooLarge
-from app.files import at, beneath
+from app.files import at, beneath, seen
 from app.files.answers import outside, refuse_bad_text, refuse_special, shown, told
 
 ALIASES = ("/home/user", "~")
 TEMPORARY = ".signalcabin-"  # half-written files are called so; lists leave them out
 READ_LIMIT = 64 * 1024 * 1024
+BY_NAME = itemgetter(0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Within = Callable[[], contextlib.AbstractContextManager[object]]
 
@@ -53,12 +56,16 @@ class Root:
         """Path is trusted (a registered root); walk keeps to the fallback even where openat2 is there."""
         self.path = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
         self.walk = walk
-        self._tops = tuple(dict.fromkeys((self.path, os.path.realpath(self.path), *aliases)))
+        self._aliases = aliases
 
     def __repr__(self) -> str:
         return f"Root({self.path!r})"
 
     # Names
+
+    @functools.cached_property
+    def _tops(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.path, os.path.realpath(self.path), *self._aliases)))
 
     def parts(self, name: str) -> tuple[str, ...]:
         """The components below the root, by the text alone; Invalid for bad text, Denied if it leaves."""
@@ -89,7 +96,7 @@ class Root:
         return any(name == top or name.startswith(top.rstrip("/") + "/") for top in self._tops)
 
     def _below(self, name: str) -> str:
-        for top in self._tops:
+        for top in self._tops if name.startswith(("/", "~")) else ():
             if name == top or name.startswith(top.rstrip("/") + "/"):
                 return name[len(top) :]
         if name.startswith("~"):
@@ -145,8 +152,7 @@ class Root:
         with self._parent(name, parts, links=True) as (folder, leaf), told(name):
             found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
             target = at.target_of(leaf, folder) if stat.S_ISLNK(found.st_mode) else ""
-        path = "/".join(parts)
-        return _entry(leaf, path, found, self._is_dir(path, found), target)
+        return _entry(leaf, "/".join(parts), found, self._is_dir(parts, found), target)
 
     def exists(self, name: str) -> bool:
         """Whether the name leads to something; Invalid or Denied for a name that may not be asked for."""
@@ -159,46 +165,82 @@ class Root:
     def scan(self, name: str = "") -> list[Entry]:
         """What lies in a folder, by name; a link that leads out is listed as a link and goes nowhere."""
         parts = self.parts(name)
-        fd = self._open(name, parts, beneath.FOLDER)
-        below = "/".join((*parts, ""))
-        try:
-            with os.scandir(fd) as found:
-                entries = [entry for one in found if (entry := self._scanned(below, one, fd))]
-        finally:
-            os.close(fd)
-        return sorted(entries)
+        return list(self._scan(name, parts, "/".join((*parts, ""))))
 
-    def walk_down(self, name: str, depth: int) -> Iterator[Entry]:
-        """What lies in a folder, and so many levels below it, each folder before what is in it; links lead nowhere."""
-        for entry in self.scan(name):
+    def scan_here(self, name: str) -> Sequence[Entry]:
+        """The same with paths relative to the folder; while nothing has changed in it, it is the same object."""
+        return self._scan(name, self.parts(name), "")
+
+    def walk_down(self, name: str, depth: int, *, here: bool = False) -> Iterator[Entry]:
+        """What lies in a folder, and so many levels below it, each folder before what is in it; links lead nowhere.
+
+        With `here` paths are relative to that folder.
+        """
+        parts = self.parts(name)
+        return self._walk(parts, self._scan(name, parts, "" if here else "/".join((*parts, ""))), depth)
+
+    def _walk(self, parts: tuple[str, ...], found: Iterable[Entry], depth: int) -> Iterator[Entry]:
+        for entry in found:
             yield entry
             if depth > 1 and entry.is_dir and not entry.is_link:
-                with contextlib.suppress(NotFound, Denied):  # gone meanwhile, or closed to us
-                    yield from self.walk_down(f"./{entry.path}", depth - 1)
+                inner = (*parts, entry.name)
+                try:
+                    below = self._scan(entry.name, inner, f"{entry.path}/")
+                except (NotFound, Denied):  # gone meanwhile, or closed to us
+                    continue
+                yield from self._walk(inner, below, depth - 1)
+
+    def _scan(self, name: str, parts: tuple[str, ...], below: str) -> Sequence[Entry]:
+        """What lies in a folder, by name, its path behind `below`. What has not changed is the same object again."""
+        key = (self.path, parts, below)
+        return seen.together(key, lambda: self._look(name, key))
+
+    def _look(self, name: str, key: seen.Key) -> tuple[Entry, ...]:
+        _, parts, below = key
+        known, listing = seen.get(key)
+        found: dict[str, Entry] = {}
+        is_same = True
+        fd = self._open(name, parts, beneath.FOLDER)
+        try:
+            with os.scandir(fd) as listed:
+                for one in listed:
+                    label = one.name
+                    try:
+                        about = one.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # removed while we looked
+                    entry = known.get(label)
+                    if entry is None or not _is_still(entry, about):
+                        if label.startswith(TEMPORARY):
+                            continue
+                        before, entry = entry, self._scanned(parts, below, label, about, fd)
+                        if entry == before:
+                            entry = before  # a link that says the same
+                        else:
+                            is_same = False
+                    found[label] = entry
+        finally:
+            os.close(fd)
+        if not is_same or len(found) != len(listing):
+            listing = tuple(sorted(found.values(), key=BY_NAME))
+            seen.put(key, found, listing)
+        return listing
 
     def readlink(self, name: str) -> str:
         """Where the link at the name points, as written on it; Invalid if it is no link."""
         with self._parent(name, self.parts(name), links=True) as (folder, leaf), told(name):
             return os.readlink(leaf, dir_fd=folder)
 
-    def _scanned(self, below: str, found: os.DirEntry[str], folder: int) -> Entry | None:
-        name = found.name
-        if name.startswith(TEMPORARY):
-            return None
-        try:
-            about = found.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return None  # removed while we looked
-        is_dir = self._is_dir(below + name, about)
+    def _scanned(self, parts: tuple[str, ...], below: str, name: str, about: os.stat_result, fd: int) -> Entry:
         label = name if name.isascii() else name.encode("utf-8", "replace").decode()
-        target = at.target_of(name, folder) if stat.S_ISLNK(about.st_mode) else ""
-        return _entry(label, below + label, about, is_dir, target)
+        target = at.target_of(name, fd) if stat.S_ISLNK(about.st_mode) else ""
+        return _entry(label, below + label, about, self._is_dir((*parts, name), about), target)
 
-    def _is_dir(self, path: str, found: os.stat_result) -> bool:
+    def _is_dir(self, parts: Sequence[str], found: os.stat_result) -> bool:
         if not stat.S_ISLNK(found.st_mode):
             return stat.S_ISDIR(found.st_mode)
         try:
-            os.close(self._open(path, path.split("/"), beneath.LOOK | os.O_DIRECTORY))
+            os.close(self._open(parts[-1], parts, beneath.LOOK | os.O_DIRECTORY))
         except Problem:
             return False
         return True
@@ -382,6 +424,18 @@ def inside(root: Root, name: str) -> bool:
     except Problem:
         return False
     return True
+
+
+def _is_still(entry: Entry, now: os.stat_result) -> bool:
+    """Whether an entry would be told as before; what a link says and leads to is looked at each time."""
+    return (
+        entry.size == now.st_size
+        and entry.mtime == now.st_mtime_ns // 1_000_000
+        and entry.mode == now.st_mode
+        and not entry.is_link
+        and entry.uid == now.st_uid
+        and entry.gid == now.st_gid
+    )
 
 
 def _entry(name: str, path: str, found: os.stat_result, is_dir: bool, target: str = "") -> Entry:

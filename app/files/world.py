@@ -6,6 +6,7 @@ its scratch directory, registered roots and worktrees go by their absolute path.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,4 +121,9 @@ def _is_below(top: str, path: str) -> bool:
 
 
 def _data_dir() -> str:
-    return os.path.realpath(config.current().data_dir).casefold()
+    return _real(str(config.current().data_dir))
+
+
+@functools.lru_cache(maxsize=16)
+def _real(path: str) -> str:
+    return os.path.realpath(path).casefold()

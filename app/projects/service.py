@@ -327,12 +327,11 @@ def _default(actor: Actor, found: list[Project]) -> Place:
     any.
     """
     named = config.current().project
-    wanted = [os.path.realpath(named)] if named else []
-    wanted.append(str(sample.root()))
     ready = sorted((project for project in found if project.state == "ready"), key=is_scratch)
-    for root in wanted if actor.project is None else []:
+    for root in (os.path.realpath(named) if named else None, sample.root) if actor.project is None else ():
+        wanted = str(root()) if callable(root) else root
         for project in ready:
-            if project.root == root:
+            if project.root == wanted:
                 return Place(project, project.path, project.path)
     if not ready:
         raise NotFound("project", actor.project or "")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app import config
 from app.actor import Actor
+from app.dialects.mount import Cabin
 from app.projects import service as projects
 from app.projects.service import Place
 
@@ -33,3 +36,11 @@ def here(alice: Actor, depot: Path) -> Place:
     """The depot as a place."""
     projects.add(alice, str(depot))
     return projects.resolve(alice, str(depot))
+
+
+@pytest.fixture
+def work(app: Cabin, depot: Path) -> Path:
+    """The depot, as the directory that requests mean when they name none."""
+    config.use(replace(config.current(), project=depot))
+    projects.ensure_defaults()
+    return depot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import zipfile
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from app import config, db, record
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, NoSpace, NotFound, Problem, TooLarge
 from app.files import service
@@ -56,7 +58,7 @@ def test_it_lists_folders_before_what_is_in_them_and_no_deeper_than_asked(alice:
     names = [entry.path for entry in service.list_tree(alice, here, ".", 2)]
     assert names == ["a.txt", "docs", "docs/deep", "docs/guide.md", "gone", "leak", "near", "out"]
     assert [entry.path for entry in service.list_tree(alice, here, "docs", 2)] == ["deep", "deep/note.txt", "guide.md"]
-    assert service.list_tree(alice, here, "docs", 0) == []
+    assert not service.list_tree(alice, here, "docs", 0)
     with pytest.raises(TooLarge):
         service.list_tree(alice, here, ".", 3, limit=4)
     with pytest.raises(Invalid) as refused:
@@ -108,6 +110,24 @@ def test_it_moves_in_place_of_a_file_and_into_the_scratch_directory(alice: Actor
     top = here.directory
     assert facts()[:3] == [("unlink", f"{top}/a.txt"), ("change", f"{top}/b.txt"), ("unlink", f"{top}/b.txt")]
     assert deeds()[1] == ("file.move", f"{top}/b.txt")
+
+
+def test_a_file_goes_to_another_disk_too_but_no_folder(
+    alice: Actor, here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if not {old[:13], new[:13]} & {TEMPORARY}:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", refuse)
+    (here.directory / "a.txt").chmod(0o640)
+    assert service.move(alice, here, "a.txt", "/tmp/a.txt").mode == 0o100640
+    assert not (here.directory / "a.txt").exists()
+    with pytest.raises(Invalid, match="another disk"):
+        service.move(alice, here, "docs", "/tmp/docs")
+    assert (deeds(), drafts(here.directory)) == ([("file.move", f"{here.directory}/a.txt")], [])
 
 
 def test_a_write_is_refused_if_something_else_lies_there_by_now(alice: Actor, here: Place) -> None:
@@ -270,6 +290,8 @@ def test_scratch_belongs_to_the_workspace_and_is_announced_to_nobody(alice: Acto
     upload(alice, here, "/tmp/a/b.txt", b"scratch")
     assert [entry.path for entry in service.list_tree(alice, here, "/tmp", 2)] == ["a", "a/b.txt"]
     assert (deeds(), facts()) == ([("file.write", "/tmp/a/b.txt")], [])
+    packed = service.zip_of(alice, here, "/tmp")
+    assert zipfile.ZipFile(io.BytesIO(b"".join(packed.chunks))).namelist() == ["tmp/a/", "tmp/a/b.txt"]
     with pytest.raises(Denied):
         service.stat(alice, here, "/tmp/../home")
 
@@ -306,3 +328,30 @@ def test_a_deed_that_cannot_be_written_down_is_not_done(alice: Actor, here: Plac
             verb()
     assert facts() == []
     assert sorted(path.name for path in here.directory.iterdir()) == ["a.txt", "docs", "gone", "leak", "near", "out"]
+
+
+class TestOnBothEngines:
+    @pytest.fixture
+    def alice(self, either_database: db.Database, tmp_path: Path) -> Actor:
+        config.use(replace(config.current(), data_dir=tmp_path / "data"))
+        return accounts.local_owner()
+
+    def test_each_change_is_written_down_and_announced(self, alice: Actor, here: Place) -> None:
+        service.make_directory(alice, here, "new")
+        upload(alice, here, "new/one", b"1")
+        service.write(alice, here, "new/two", b"2", expected="")
+        service.compose(alice, here, ["new/one", "new/two"], "new/both")
+        service.move(alice, here, "new/both", "whole")
+        service.remove(alice, here, "new")
+        top = here.directory
+        assert deeds() == [
+            ("file.mkdir", f"{top}/new"),
+            ("file.write", f"{top}/new/one"),
+            ("file.write", f"{top}/new/two"),
+            ("file.compose", f"{top}/new/both"),
+            ("file.remove", f"{top}/new/one"),
+            ("file.remove", f"{top}/new/two"),
+            ("file.move", f"{top}/new/both"),
+            ("file.remove", f"{top}/new"),
+        ]
+        assert facts()[-3:] == [("unlink", f"{top}/new/both"), ("add", f"{top}/whole"), ("unlink", f"{top}/new")]

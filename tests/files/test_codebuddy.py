@@ -6,19 +6,16 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from app import config
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.files import service
-from app.projects import service as projects
 from tests.conftest import Caller
 from tests.visitor import Browser
 
@@ -31,14 +28,6 @@ TRAVERSAL = [
     "bad\udc80name",
 ]  # fmt: skip
 DOORS = ["stat", "list", "mkdir", "remove", "move to", "move from", "download", "upload", "compose to", "compose from"]
-
-
-@pytest.fixture
-def work(app: Cabin, depot: Path) -> Path:
-    """The depot, as the directory that requests mean when they name none."""
-    config.use(replace(config.current(), project=depot))
-    projects.ensure_defaults()
-    return depot
 
 
 def fs(call: Caller, verb: str, **body: Any) -> Any:

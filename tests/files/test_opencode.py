@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from app.actor import Actor
+from app.files import service
 from app.projects import service as projects
 from tests.conftest import Caller
+from tests.visitor import data_of, frames
 
 PATHS = ["/find?pattern=x", "/find/file?query=x", "/file?path=", "/file/content?path=a", "/file/status",
          "/vcs/status", "/vcs/diff?mode=git"]  # fmt: skip
@@ -129,3 +133,21 @@ def test_bad_input_is_told_plainly(call: Caller, directory: str, path: str, stat
     answer = call.get(f"/opencode{path}", headers={"x-opencode-directory": directory})
     assert answer.status_code == status
     assert answer.json["data"]["message"]
+
+
+def test_who_follows_the_directory_hears_of_what_another_wrote(call: Caller, alice: Actor, depot: Path) -> None:
+    projects.add(alice, str(depot))
+    place = projects.resolve(alice, str(depot))
+    streams = [frames(call.get(path, buffered=False)) for path in (f"/event?directory={depot}", "/event")]
+    service.write(alice, place, "docs/new.md", b"new")
+    service.write(alice, place, "/tmp/scratch", b"nobody hears of it")
+    service.remove(alice, place, "a.txt")
+    for stream in streams:
+        told = [json.loads(data_of(frame)) for frame in islice(stream, 5)]
+        stream.close()  # type: ignore[attr-defined]
+        assert [(event["type"], event["properties"]) for event in told[1:]] == [
+            ("file.edited", {"file": f"{depot}/docs/new.md"}),
+            ("file.watcher.updated", {"file": f"{depot}/docs/new.md", "event": "add"}),
+            ("file.edited", {"file": f"{depot}/a.txt"}),
+            ("file.watcher.updated", {"file": f"{depot}/a.txt", "event": "unlink"}),
+        ]

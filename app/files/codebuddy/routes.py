@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import stat
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+import orjson
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -22,6 +24,7 @@ from app.projects.service import Place
 
 door = codebuddy.door(bp)
 SOURCES = 1_000
+KEPT = 2_000  # entries of a listing whose spelling is kept
 
 
 class ByPath(BaseModel):
@@ -71,8 +74,7 @@ def list_path(actor: Actor, body: Listing) -> dict[str, Any]:
     """What lies in a folder and so many levels below, each folder before what is in it."""
     found = service.list_tree(actor, place_of(actor), name_of(body), 1 if body.depth is None else body.depth)
     above = posixpath.normpath(body.path)
-    prefix = "" if above == "." else f"{above.rstrip('/')}/"
-    return {"entries": [shape_of(entry, prefix + entry.path) for entry in found]}
+    return {"entries": _spelled.of(found, "" if above == "." else f"{above.rstrip('/')}/")}
 
 
 @door.post("/api/v1/fs/mkdir", body=ByPath, answer=dict[str, Any])
@@ -126,6 +128,32 @@ def compose(actor: Actor, body: Compose) -> dict[str, Any]:
     """Put files together, one behind the other; they are gone afterwards."""
     made = service.compose(actor, place_of(actor), body.source_paths, body.destination)
     return {"entry": shape_of(made, body.destination)}
+
+
+class _Spelled:
+    """How listings are spelled, kept while they are the same objects: one that has not changed costs nothing more."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[int, tuple[Sequence[Entry], str, orjson.Fragment]] = {}
+
+    def of(self, entries: Sequence[Entry], above: str) -> orjson.Fragment:
+        """The entries under what lies above them."""
+        known = self._known.get(id(entries))
+        if known is None or known[0] is not entries or known[1] != above:
+            spelled = orjson.dumps([shape_of(entry, above + entry.path) for entry in entries])
+            known = entries, above, orjson.Fragment(spelled)
+            if isinstance(entries, tuple) and len(entries) <= KEPT:  # a list is nobody else's
+                self._keep(known)
+        return known[2]
+
+    def _keep(self, known: tuple[Sequence[Entry], str, orjson.Fragment]) -> None:
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known[id(known[0])] = known
+
+
+_spelled = _Spelled(64)
 
 
 def place_of(actor: Actor) -> Place:

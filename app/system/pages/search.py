@@ -29,6 +29,7 @@ PAGES = (
     ("Projects", "projects.index", "folder-git-2", "G P"),
     ("Files", "files.index", "folder-tree", "G F"),
     ("Checkpoints", "checkpoints.index", "history", "G C"),
+    ("Terminals", "terminals.index", "square-terminal", "G T"),
     ("All keys", "system.keys", "info", "?"),
 )
 # Every key that the pages obey, as the list shows them; static/keys.js holds what each of them does.
@@ -48,6 +49,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("G P", "Go to Projects"),
             ("G F", "Go to Files"),
             ("G C", "Go to Checkpoints"),
+            ("G T", "Go to Terminals"),
             ("?", "These keys"),
             ("Esc", "Close what is open, leave a field"),
         ),
@@ -78,6 +80,13 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("T", "Go to a file by the letters of its name"),
             ("Ctrl S", "Save what is edited, and go on"),
+        ),
+    ),
+    (
+        "Terminals",
+        (
+            ("T", "New terminal"),
+            ("Ctrl ⇧ F", "Search in the terminal"),
         ),
     ),
 )
