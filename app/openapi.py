@@ -24,6 +24,16 @@ COMMON: dict[str, list[Schema]] = {
             "description": "The directory to work in; or in the header x-opencode-directory, URI-encoded.",
         }
     ],
+    "e2b": [
+        {
+            "name": "E2b-Sandbox-Id", "in": "header", "required": False, "schema": {"type": "string"},
+            "description": "The sandbox that envd's routes work in; without one, the token's project.",
+        },
+        {
+            "name": "X-Access-Token", "in": "header", "required": False, "schema": {"type": "string"},
+            "description": "The sandbox's own token, on envd's routes; the control plane takes X-API-Key.",
+        },
+    ],
 }  # fmt: skip
 ERRORS = {
     "400": "The request is not of the form",

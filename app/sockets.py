@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import socket
 import struct
 import threading
@@ -39,6 +40,7 @@ SLOW_AFTER, SLOW = 10.0, 8 * 1024
 # Messages a second that a client may send for long, and at once.
 MESSAGES, MESSAGES_AT_ONCE = 5_000.0, 20_000.0
 SEND_BUFFER = 256 * 1024
+MOST_WAITING = 4 << 20
 _TEXT, _BYTES, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 Then = Callable[[], None] | None
 
@@ -75,7 +77,7 @@ class Talk(Protocol):
         """About a second has gone by."""
 
     def ended(self) -> None:
-        """The connection is closed, whoever closed it; called once."""
+        """The connection is closed or will be, whoever closed it; may be called again."""
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -104,6 +106,7 @@ class Socket(carrier.Outlet):
         self._pace = _Pace()
         self._slowness = _Slowness()
         self._heard_at = self._pinged_at = time.monotonic()
+        self._bye_at: float | None = None
 
     def say(self, message: str | bytes, then: Then = None) -> None:
         """Say a text, or bytes."""
@@ -118,8 +121,10 @@ class Socket(carrier.Outlet):
 
     def bye(self, code: int, reason: str = "") -> None:
         """Close it."""
+        self._bye_at = self._bye_at or time.monotonic()
         if code == TRY_AGAIN:
             self.cut_short(closing(code, reason))
+            self._talk.ended()  # it may be long before such a client has taken its last words
             return
         self.send(closing(code, reason))
         self.finish()
@@ -138,15 +143,23 @@ class Socket(carrier.Outlet):
             self.close()
             return
         self._heard_at = time.monotonic()
+        if self._bye_at is not None:
+            return  # what is said after the goodbye is not heard any more
         for event in self._ears.hear(data):
             if not self._on(event):
                 return
 
+    def _is_too_much(self, rest: bytes) -> bool:
+        # How much is said at once is bounded by the talk, which is told what was taken; this is for answers to one who
+        # asks and does not listen.
+        return self._waiting > 0 and self._waiting + len(rest) > MOST_WAITING
+
     def beat(self) -> bytes:
         """Once a second: a ping now and then, and whether the client keeps up or is gone."""
         now = time.monotonic()
-        if now - self._heard_at > GONE_AFTER:
+        if now - (self._bye_at or self._heard_at) > GONE_AFTER:
             self.close()
+        if self._bye_at is not None:
             return b""
         if self._slowness.is_too_slow(now, self.sent, self.has_unsent):
             self.bye(TRY_AGAIN, "Too slow; connect again")
@@ -261,8 +274,7 @@ class Upgrade(Response):
         """Hand the socket over, if it can be, and leave nothing for the server to write."""
         taken, running = carrier.take(), carrier.running()
         if taken is None or running is None:
-            response: Response = _by_flask_sock(self._talk)
-            return response(environ, start_response)
+            return _by_flask_sock(self._talk)(environ, start_response)
         taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         begin(running, taken, self._talk, self._head())
@@ -326,8 +338,8 @@ def _check_origin(origin: str | None, *, is_cookie: bool) -> None:
 class _Threaded:
     """A WebSocket that Flask-Sock holds; its sends are not safe by themselves."""
 
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
+    def __init__(self, held: Any) -> None:
+        self._socket = held
         self._lock = threading.Lock()
 
     def say(self, message: str | bytes, then: Then = None) -> None:
@@ -344,32 +356,40 @@ class _Threaded:
         self.say(message.decode(), then)
 
     def bye(self, code: int, reason: str = "") -> None:
-        """Close it."""
-        with self._lock:
+        """Close it, and say that nothing follows: a server that reads on would wait for a client that waits for it."""
+        with self._lock, contextlib.suppress(OSError):
             if self._socket.connected:
                 self._socket.close(code, reason)
+                self._socket.sock.shutdown(socket.SHUT_WR)
 
 
-class _Views(dict[str, Any]):
+class _Keeper:
     """Stands where Flask-Sock wants a blueprint, and keeps the view that it makes."""
 
-    def route(self, path: str, **_options: Any) -> Any:
-        """Keep the view under its path."""
-        return lambda view: self.setdefault(path, view)
+    view: Callable[[], Response]
+
+    def route(self, _path: str, **_options: Any) -> Callable[[Callable[[], Response]], None]:
+        """Keep the view."""
+
+        def keep(view: Callable[[], Response]) -> None:
+            self.view = view
+
+        return keep
 
 
 def _by_flask_sock(talk: Talk) -> Response:
     """Serve the whole talk in this thread."""
 
-    def serve(socket: Any) -> None:
-        talk.begin(_Threaded(socket))
+    def serve(held: Any) -> None:
+        speaker = _Threaded(held)
+        talk.begin(speaker)
         try:
             while True:
-                message = socket.receive(timeout=TICK)
+                message = held.receive(timeout=TICK)
                 if message is None:
                     talk.tick()
                 elif len(message) > LARGEST:
-                    socket.close(TOO_BIG)
+                    speaker.bye(TOO_BIG)
                 else:
                     talk.heard(message)
         except ConnectionClosed:
@@ -377,7 +397,6 @@ def _by_flask_sock(talk: Talk) -> Response:
         finally:
             talk.ended()
 
-    views = _Views()
-    Sock().route("", bp=views)(serve)
-    response: Response = views[""]()
-    return response
+    keeper = _Keeper()
+    Sock().route("", bp=keeper)(serve)
+    return keeper.view()

@@ -60,6 +60,7 @@
   const phone = matchMedia("(max-width: 759px)");
   let views = [];
   let focused = null;
+  const paste = one("[data-paste]");
 
   class View {
     constructor(box, isFirst) {
@@ -209,9 +210,10 @@
       this.mayWrite = people.mayWrite;
       this.term.options.disableStdin = !this.mine;
       const seen = one("[data-seen]", this.box);
-      seen.hidden = !people.others.length;
-      one("[data-count]", seen).textContent = people.others.length;
-      seen.title = people.others.join(", ");
+      const { others, elsewhere } = people;
+      seen.hidden = !others.length && !elsewhere;
+      one("[data-count]", seen).textContent = others.length + elsewhere;
+      seen.title = [...others, ...(elsewhere ? ["you, elsewhere"] : [])].join(", ");
       this.screen.classList.toggle("watched", !this.mine);
       if (!this.mine) this.term.resize(people.cols, people.rows);
       else if (!before) {
@@ -373,15 +375,18 @@
     const size = `${term.cols} × ${term.rows}`;
     all("[data-link]").forEach((el) => { el.className = `dot ${view.link || "wait"}`; });
     all("[data-size]").forEach((el) => { el.textContent = size; });
-    one("[data-state]").textContent = view.words || (view.link === "on" ? `Attached, ${size}` : view.link === "off" ? "Ended" : "Attaching");
+    one("[data-attached]").textContent = view.words || (view.link === "on" ? `Attached, ${size}` : view.link === "off" ? "Ended" : "Attaching");
     one("[data-people]").textContent = people ? told(people) : "";
     one("[data-take]").hidden = !people || people.mine || !people.mayWrite || view.isOver;
-    const keys = one("[data-keys]");
+    const keys = one("[data-key-row]");
     if (keys) keys.hidden = !view.mine || view.isOver;
+    if (paste) paste.hidden = !view.mine || view.isOver || !navigator.clipboard?.readText;
   }
-  function told({ mine, mayWrite, writer, others }) {
+  function told({ mine, own, mayWrite, writer, others, elsewhere }) {
     const names = others.join(", ");
-    if (mine) return others.length ? `${names} ${others.length === 1 ? "watches" : "watch"}, read only` : "";
+    if (mine && others.length) return `${names} ${others.length === 1 ? "watches" : "watch"}, read only`;
+    if (mine) return elsewhere ? "Open elsewhere too" : "";
+    if (writer && own) return "You have the keyboard elsewhere";
     if (writer) return `${writer} has the keyboard${mayWrite ? "" : ", you watch"}`;
     return mayWrite ? "Nobody has the keyboard" : "You watch";
   }
@@ -394,11 +399,7 @@
     });
   });
   all("[data-script]").forEach((el) => { el.hidden = false; });
-  const paste = one("[data-paste]");
-  if (paste && navigator.clipboard?.readText) {
-    paste.hidden = false;
-    paste.addEventListener("click", () => now().paste());
-  }
+  paste?.addEventListener("click", () => now().paste());
   const copy = one("[data-copy-all]");
   if (copy && navigator.clipboard) {
     copy.hidden = false;
@@ -408,8 +409,8 @@
     });
   }
   // A key of the row takes the focus away from the terminal, and with it the keyboard of a phone.
-  one("[data-keys]")?.addEventListener("pointerdown", (event) => event.preventDefault());
-  one("[data-keys]")?.addEventListener("click", (event) => {
+  one("[data-key-row]")?.addEventListener("pointerdown", (event) => event.preventDefault());
+  one("[data-key-row]")?.addEventListener("click", (event) => {
     const key = event.target.closest("[data-send-key]")?.dataset.sendKey;
     if (key) now().press(key);
   });

@@ -218,3 +218,25 @@ def test_a_lent_socket_is_taken_for_good(monkeypatch: pytest.MonkeyPatch) -> Non
         carrier.lend(None)
         carrier.stop()
         client.close()
+
+
+def test_it_says_when_a_piece_has_gone_out(connect: Connect) -> None:
+    pair, told, last = connect(), [], threading.Event()
+    pair.outlet.send(b"small", lambda: told.append("small"))
+    assert told == ["small"]
+    pair.outlet.send(b"x" * 900_000, lambda: told.append("large"))
+    pair.outlet.send(b"end", last.set)
+    assert told == ["small"]
+    assert pair.read(900_008).endswith(b"end")
+    assert last.wait(10)
+    assert told == ["small", "large"]
+
+
+def test_it_says_nothing_of_what_never_went_out(connect: Connect, running: Carrier) -> None:
+    pair, told = connect(), []
+    pair.outlet.send(b"x" * 900_000, lambda: told.append("large"))
+    pair.client.close()
+    assert pair.over.wait(10)
+    pair.outlet.send(b"more", lambda: told.append("more"))
+    settled(running)
+    assert told == []

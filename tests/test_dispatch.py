@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app import db, dispatch
+from app import db, dispatch, ids
 
 SECONDS = 5
 
@@ -130,6 +130,18 @@ def test_sweeps_run_every_so_often(database: db.Database, works: None) -> None:
     dispatch.every(0.05)(lambda: swept("sweep"))
     dispatch.start(threads=1)
     swept.wait_for(2)
+
+
+def test_work_starts_at_its_time_and_the_last_time_counts(database: db.Database, heard: Heard) -> None:
+    dispatch.start(threads=1)
+    now = ids.now()
+    dispatch.at(now + 60_000, "test.hear", "moved")
+    dispatch.at(now + 600_000, "test.hear", "much later")
+    dispatch.at(now, "test.hear", "moved")
+    heard.wait_for(1)
+    assert heard.calls == ["moved"]
+    with pytest.raises(KeyError):
+        dispatch.at(now, "test.unknown")
 
 
 def test_unknown_work_is_a_mistake_of_ours(works: None) -> None:

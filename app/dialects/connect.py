@@ -61,22 +61,10 @@ _CODES = {
 }
 
 
-class Precondition(Problem):
-    """What is asked for does not fit how the thing stands now."""
-
-    status, code = 400, "failed_precondition"
-
-
 class DeadlineExceeded(Problem):
     """The time that the client gave is over."""
 
     status, code = 504, "deadline_exceeded"
-
-
-class Canceled(Problem):
-    """The server ends this before its end."""
-
-    status, code = 499, "canceled"
 
 
 class Message(BaseModel):

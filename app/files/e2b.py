@@ -6,8 +6,10 @@ import dataclasses
 import gzip
 import posixpath
 import stat as modes
+import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import geteuid
 from typing import Annotated, Any, BinaryIO, cast
@@ -15,13 +17,14 @@ from typing import Annotated, Any, BinaryIO, cast
 from flask import Response, request
 from pydantic import BaseModel, Field
 
-from app import downloads, uploads
+from app import downloads, streams, uploads
 from app.actor import Actor
-from app.dialects import e2b
-from app.dialects.connect import Message
-from app.errors import Invalid, UnsupportedMedia
+from app.dialects import connect, e2b
+from app.dialects.connect import DeadlineExceeded, Message
+from app.errors import Invalid, Problem, Unavailable, UnsupportedMedia
 from app.files import bp, service
-from app.files.service import Entry
+from app.files.service import Entry, Gone, Resync, Watch
+from app.files.watch import Fact
 from app.sandboxes import service as sandboxes
 from app.sandboxes.service import Workspace
 from app.uploads import Part, Reading
@@ -31,6 +34,9 @@ HOME = "/home/user"
 LABEL = "X-Metadata-"
 USER = "user"
 BYTES = "application/octet-stream"
+LOST = Unavailable("More happened than could be told: look at the folder, and follow it anew.")
+OVER = DeadlineExceeded("The time that was given is over.")
+ENDED = Unavailable("The stream was ended by the server.")
 
 
 class ByPath(Message):
@@ -51,6 +57,20 @@ class Move(Message):
 
     source: str
     destination: str
+
+
+class Watching(Message):
+    """CreateWatcher and WatchDir; there are no network mounts to be allowed here."""
+
+    path: str = ""
+    recursive: bool = False
+    include_entry: bool = False
+
+
+class Watcher(Message):
+    """GetWatcherEvents and RemoveWatcher."""
+
+    watcher_id: Annotated[str, Field(max_length=5_000)] = ""
 
 
 class Query(BaseModel):
@@ -106,6 +126,58 @@ def remove(actor: Actor, body: ByPath) -> dict[str, Any]:
     return {}
 
 
+@door.unary("/filesystem.Filesystem/CreateWatcher", body=Watching, answer=dict[str, Any])
+def create_watcher(actor: Actor, body: Watching) -> dict[str, Any]:
+    """Begin to follow a folder for a client that asks now and then."""
+    place = _workspace(actor, body.path).place
+    wish = {"recursive": body.recursive, "looks": body.include_entry}
+    watcher_id = service.create_watcher(actor, place, body.path, only_folders=True, **wish)
+    return {"watcherId": f"{watcher_id}:{_absolute(body.path)}"}  # the path is for the entries of its events
+
+
+@door.unary("/filesystem.Filesystem/GetWatcherEvents", body=Watcher, answer=dict[str, Any])
+def watcher_events(actor: Actor, body: Watcher) -> dict[str, Any]:
+    """What happened since the last time."""
+    watcher_id, _, top = body.watcher_id.partition(":")
+    facts = service.watcher_events(actor, watcher_id)
+    if any(isinstance(fact, Resync) and not fact.why for fact in facts):
+        raise LOST
+    return {"events": [event for fact in facts if (event := _event(fact, top)) is not None]}
+
+
+@door.unary("/filesystem.Filesystem/RemoveWatcher", body=Watcher, answer=dict[str, Any])
+def remove_watcher(actor: Actor, body: Watcher) -> dict[str, Any]:
+    """Follow a folder no more."""
+    service.remove_watcher(actor, body.watcher_id.partition(":")[0])
+    return {}
+
+
+@door.stream("/filesystem.Filesystem/WatchDir", body=Watching)
+def watch_dir(actor: Actor, body: Watching) -> Response:
+    """Follow a folder: a stream of what happens in it, until its client hangs up or its time is over."""
+    seconds = connect.timeout_of(request)
+    place = _workspace(actor, body.path).place
+    wish = {"recursive": body.recursive, "looks": body.include_entry}
+    watch = service.watch(actor, place, body.path, only_folders=True, **wish)
+    if seconds is not None:
+        watch.end_in(seconds)
+    until = None if seconds is None else time.monotonic() + seconds
+    told = _Told(watch, _absolute(body.path), until)
+    return streams.Stream(
+        _Feed(
+            source=watch,
+            opening=connect.envelope({"start": {}}),
+            frame=told.frame,
+            beat=lambda: connect.envelope({"keepalive": {}}),
+            every=connect.keepalive_of(request),
+            shared=True,
+            content_type=connect.STREAM,
+            comes_back=False,
+            told=told,
+        )
+    )
+
+
 @door.get("/files", query=Query)
 def download(actor: Actor, query: Query) -> Response:
     """The bytes of a file."""
@@ -140,6 +212,53 @@ def compose(actor: Actor, body: Compose) -> dict[str, Any]:
         raise Invalid("A source is the destination itself.", "source_paths")
     service.compose(actor, workspace.place, body.source_paths, body.destination)
     return _written(body.destination, {})
+
+
+class _Told:
+    """What a stream has told of a folder, and so how it ends."""
+
+    def __init__(self, watch: Watch, top: str, until: float | None) -> None:
+        self._watch = watch
+        self._top = top
+        self._until = until
+        self._failure: Problem | None = None
+        self._is_gone = False
+
+    def frame(self, fact: Fact) -> bytes:
+        """Return a fact's envelope; one that says that something was lost ends the stream."""
+        if isinstance(fact, Resync) and not fact.why:
+            self._failure = LOST
+            self._watch.end()
+        self._is_gone = self._is_gone or isinstance(fact, Gone)
+        event = _event(fact, self._top)
+        return connect.envelope({"filesystem": event}) if event is not None else b""
+
+    def last(self) -> bytes:
+        """Return the envelope that says how the stream ends."""
+        is_late = self._until is not None and time.monotonic() >= self._until
+        problem = self._failure or (None if self._is_gone else OVER if is_late else ENDED)
+        return connect.last(connect.error(problem) if problem else None)
+
+
+@dataclass(frozen=True)
+class _Feed(streams.Feed):
+    """What happens in a folder, as envelopes."""
+
+    told: _Told | None = None
+
+    def last(self) -> bytes:
+        """Return the last envelope."""
+        return self.told.last() if self.told else b""
+
+
+def _event(fact: Fact, top: str) -> dict[str, Any] | None:
+    """FilesystemEvent; the folder's own end is told as the removal of `.`."""
+    if isinstance(fact, Gone):
+        return {"name": ".", "type": "EVENT_TYPE_REMOVE"}
+    if isinstance(fact, Resync):
+        return None
+    event: dict[str, Any] = {"name": fact.name, "type": f"EVENT_TYPE_{fact.kind.upper()}"}
+    return {**event, "entry": _shape(posixpath.join(top, fact.name), fact.entry)} if fact.entry else event
 
 
 class _Unpacked:
@@ -201,8 +320,15 @@ def _absolute(name: str) -> str:
 
 
 def _entry(actor: Actor, workspace: Workspace, name: str, found: Entry) -> dict[str, Any]:
+    """EntryInfo with the labels of a file."""
+    shape = _shape(_absolute(name), found)
+    if modes.S_ISREG(found.mode) and (labels := service.labels_of(actor, workspace.place, name)):
+        shape["metadata"] = labels
+    return shape
+
+
+def _shape(path: str, found: Entry) -> dict[str, Any]:
     """EntryInfo: the permissions with the letter of the type, the mode without."""
-    path = _absolute(name)
     kind = "SYMLINK" if found.is_link else "DIRECTORY" if found.is_dir else "FILE"
     shape: dict[str, Any] = {
         "name": posixpath.basename(path) or path,
@@ -216,11 +342,7 @@ def _entry(actor: Actor, workspace: Workspace, name: str, found: Entry) -> dict[
         "modifiedTime": _time(found.mtime),
         "isSymlink": found.is_link,
     }
-    if found.is_link:
-        shape["symlinkTarget"] = found.target
-    elif modes.S_ISREG(found.mode) and (labels := service.labels_of(actor, workspace.place, name)):
-        shape["metadata"] = labels
-    return shape
+    return {**shape, "symlinkTarget": found.target} if found.is_link else shape
 
 
 def _time(milliseconds: int) -> str:

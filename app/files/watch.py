@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -138,6 +139,17 @@ class Watch:
         """Watch no more."""
         self.end()
         self._watcher.detach(self)
+
+    def end_in(self, seconds: float) -> None:
+        """Close it from our side in so many seconds; it is not kept for that."""
+        known = weakref.ref(self)
+
+        def end() -> None:
+            watch = known()
+            if watch is not None:
+                watch.end()
+
+        self._watcher.later(seconds, end)
 
     def end(self) -> None:
         """Close it from our side: who waits or pours is told that it is over, after what waits."""

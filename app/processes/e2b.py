@@ -13,8 +13,8 @@ from pydantic import Field, field_validator
 from app import streams
 from app.actor import Actor
 from app.dialects import connect, e2b
-from app.dialects.connect import Bytes, Canceled, DeadlineExceeded, Message
-from app.errors import Invalid, Limited, Problem
+from app.dialects.connect import Bytes, DeadlineExceeded, Message
+from app.errors import Invalid, Limited, Problem, Unavailable
 from app.processes import bp, service
 from app.processes.service import Dropped, Ended, Live, Output, Size, Tap, Word
 from app.sandboxes import service as sandboxes
@@ -33,7 +33,8 @@ SIGNALS = {"SIGNAL_SIGTERM": signal.SIGTERM, "SIGNAL_SIGKILL": signal.SIGKILL}
 Text = Annotated[str, Field(max_length=128 * 1024)]
 Side = Annotated[int, Field(ge=0, le=65_535)]
 OVER = DeadlineExceeded("The time that was given is over.")
-ENDED = Canceled("The server ends this stream.")
+# Clients ask then whether the sandbox still runs, and tell it as that.
+ENDED = Unavailable("The stream was ended by the server.")
 
 
 class Config(Message):
@@ -238,7 +239,8 @@ class _Feed(streams.Feed):
 class _Told:
     """What a stream has told: whether the command's end, and whether its time was over before."""
 
-    def __init__(self) -> None:
+    def __init__(self, live: Live) -> None:
+        self._apart = "pty" if live.size else "stderr"
         self.is_ended = False
         self.is_late = False
 
@@ -248,7 +250,7 @@ class _Told:
             self.is_ended = True
             return _event({"end": _end(word)})
         if isinstance(word, Dropped):
-            return _event({"data": {"stderr": connect.encoded(word.marker)}})
+            return _event({"data": {self._apart: connect.encoded(word.marker)}})
         return _event({"data": {word.stream: connect.encoded(word.data)}})
 
     def last(self) -> bytes:
@@ -259,7 +261,7 @@ class _Told:
 
 def _stream(live: Live, tap: Tap, seconds: float | None) -> Response:
     """A stream of what the reader is handed, until the command ends or the client's time is over."""
-    told = _Told()
+    told = _Told(live)
 
     def end() -> None:
         told.is_late = True

@@ -16,6 +16,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from app import config
@@ -65,7 +66,7 @@ def watch() -> None:
 
 def server() -> str:
     """Name this server process, in a name that is never given twice: number and start."""
-    return f"{os.getpid()}.{_started(os.getpid())}"
+    return _name(os.getpid())
 
 
 def is_gone(server: str) -> bool:
@@ -114,7 +115,18 @@ def _own() -> str:
 
 
 def _installation() -> str:
-    return hashlib.sha256(os.fsencode(config.current().data_dir.resolve())).hexdigest()[:12]
+    return _digest(config.current().data_dir)
+
+
+@lru_cache(maxsize=8)
+def _digest(data_dir: Path) -> str:
+    return hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
+
+
+@lru_cache(maxsize=8)
+def _name(pid: int) -> str:
+    """The name of the process that asks; a fork asks for another number."""
+    return f"{pid}.{_started(pid)}"
 
 
 def _started(pid: int) -> str:

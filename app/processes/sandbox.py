@@ -61,20 +61,25 @@ class Place:
     @property
     def home(self) -> Path:
         """The private HOME; the commands can't replace it, because they never see its parent."""
-        return self.private.resolve() / "home"
+        return self._private / "home"
 
     @property
     def scratch(self) -> Path:
         """What is /tmp to commands in this workspace."""
         name = hashlib.sha256(os.fsencode(self.workspace)).hexdigest()[:16]
-        return self.private.resolve() / "tmp" / name
+        return self._private / "tmp" / name
+
+    @functools.cached_property
+    def _private(self) -> Path:
+        return self.private.resolve()
 
     def prepare(self) -> None:
         """Create the private directories; refuse a workspace that is no real directory or shows too much."""
+        data = _data_dir()
         for directory in self.roots:
             if not directory.is_dir() or directory.resolve() != directory:
                 raise Invalid(f"{directory} is not a directory, or lies behind a link.", "workspace")
-            if directory in (Path("/"), _data_dir()) or directory.parts[1] in ("proc", "sys", "dev", "etc"):
+            if directory in (Path("/"), data) or directory.parts[1] in ("proc", "sys", "dev", "etc"):
                 raise Invalid(f"{directory} can't be a workspace.", "workspace")
         for directory in (self.home, self.scratch):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -108,7 +108,10 @@ def start(
     SANDBOX_UNAVAILABLE.
     """
     accounts.require(actor, f"{_noun(kind)}:write", Scope(actor.user, place.project.id, "private"))
-    _check(actor)
+    has_team = accounts.has_team()
+    _check(actor, has_team)
+    if not reach and not sandbox_state().on:
+        raise Unavailable("Without a sandbox nothing keeps a command from the network.", code="SANDBOX_UNAVAILABLE")
     beside, private = projects.beside(str(place.directory)), projects.private_of(place.project)
     walls = sandbox.Place(place.directory, private, beside.also, beside.keep)
     directory = where.directory(walls, place.directory, cwd)
@@ -120,7 +123,7 @@ def start(
         env={**(homes.environment(walls) if at_home else {}), **(env or {})},
         also=beside.also,
         keep=beside.keep,
-        egress=_way() if reach else None,
+        egress=_way(has_team) if reach else None,
         stdin=stdin,
         size=pty,
         kind=kind,
@@ -274,12 +277,12 @@ def _require(actor: Actor, live: Live, verb: str) -> None:
     accounts.require(actor, f"{_noun(live.kind)}:{verb}", live)
 
 
-def _check(actor: Actor) -> None:
+def _check(actor: Actor, has_team: bool) -> None:
     if actor.kind == "agent":
         raise Denied("An agent runs commands by its tools, which ask.")
     if _is_stopping:
         raise Unavailable("The server is shutting down.")
-    if accounts.has_team() and not sandbox_state().on:
+    if has_team and not sandbox_state().on:
         why = sandbox_state().why
         raise Unavailable(f"Without a sandbox a team's server runs no commands: {why}", code="SANDBOX_UNAVAILABLE")
 
@@ -318,23 +321,26 @@ def _audit(actor: Actor, spec: Spec) -> None:
         record.audit(connection, actor, f"{spec.kind}.start", redact.text(spec.argv[0]), detail)
 
 
-def _way() -> Egress | None:
+def _way(has_team: bool) -> Egress | None:
     """The way out of the sandbox of a person's own command: any public host without being asked, as far as commands
     have a network here at all.
     """
     setting = config.current().egress
-    is_on = setting == "ask" or (not setting and not accounts.has_team())
+    is_on = setting == "ask" or (not setting and not has_team)
     return Egress(lambda _target: "") if is_on and sandbox_state().on else None
 
 
 def _on_revoked(fact: PrincipalRevoked) -> None:
-    """End what a revoked user or token runs and reads; somebody who signed out one browser only reads anew."""
+    """End what a revoked user or token runs and reads; somebody who signed out one browser only reads anew.
+
+    Called in the hub's thread, which has no time to look for what a command has started.
+    """
     with _lock:
         found = [live for owned in _by_owner.values() for live in owned]
     for live in found:
         live.end_taps(fact.principal)
         if fact.what != "device" and fact.principal in live.spec.principals:
-            live.end()
+            live.pump.aside(live.end)
 
 
 def _forget() -> None:

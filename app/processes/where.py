@@ -20,9 +20,9 @@ def directory(place: Place, start: Path, name: str | None) -> Path:
     `~` and `/home/user` are the workspace, `/tmp` its scratch directory, and its own path is taken as it is.
     Raises Invalid for what is no directory, Denied for what lies outside or leads there.
     """
-    place.prepare()
     if not name:
         return start
+    place.prepare()
     if len(name) > LONGEST or not name.isprintable() or (name.startswith("~") and name[:2] not in ("~", "~/")):
         raise Invalid("This is no name of a directory.", "cwd")
     found = Path(os.path.normpath(_on_this_machine(place, start, name)))

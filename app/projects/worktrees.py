@@ -128,6 +128,8 @@ def release(directory: str) -> None:
 
 def beside(directory: str) -> Beside:
     """Return what git needs outside a directory: nothing, unless it is a worktree of ours."""
+    if not Path(directory).is_relative_to(above()):
+        return Beside()
     with db.read() as conn:
         found = trees.select(conn, table.c.directory == directory)
     if not found:

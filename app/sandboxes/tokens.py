@@ -19,6 +19,7 @@ from app.sandboxes.models import sandbox as table
 from app.sandboxes.rows import Sandbox
 from app.secrets import service as secrets
 
+PREFIX, PURPOSE = "sce_", "sandbox access"
 SCOPES = ("files:*", "others:files:*", "processes:*", "terminals:*", "projects:read", "system:read")
 
 
@@ -29,7 +30,7 @@ def new_salt() -> str:
 
 def secret_of(sandbox_id: str, salt: str) -> str:
     """Return the secret of a sandbox."""
-    return "sce_" + secrets.derive("sandbox access", f"{sandbox_id}:{salt}")
+    return PREFIX + secrets.derive(PURPOSE, f"{sandbox_id}:{salt}")
 
 
 def lend(actor: Actor, sandbox_id: str, salt: str, project: str) -> str:
@@ -54,11 +55,10 @@ def find_signer(signed: Signed) -> str | None:
         return None
     with db.read() as conn:
         running = rows.select(conn, table.c.state == "running", table.c.ends > ids.now())
-    for one in running:
-        secret = secret_of(one.id, one.salt)
-        if hmac.compare_digest(signature(signed, secret), signed.signature):
-            return secret
-    return None
+    derived = secrets.derive_all(PURPOSE, [f"{one.id}:{one.salt}" for one in running])
+    given = signed.signature.encode("utf-8", "replace")
+    found = (PREFIX + secret for secret in derived)
+    return next((one for one in found if hmac.compare_digest(signature(signed, one).encode(), given)), None)
 
 
 def signature(signed: Signed, secret: str) -> str:

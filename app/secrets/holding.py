@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 
@@ -22,8 +23,13 @@ PREFIX = "held:"
 
 def derive(purpose: str, name: str) -> str:
     """A secret of ours, in hex, that is stored nowhere: the same for a purpose and a name while the master key is."""
+    return derive_all(purpose, [name])[0]
+
+
+def derive_all(purpose: str, names: Iterable[str]) -> list[str]:
+    """The same for many names, with one look at the master key."""
     key = next(iter((master.ring() or master.create()).values()))
-    return hmac.new(key, f"{purpose}\0{name}".encode(), hashlib.sha256).hexdigest()
+    return [hmac.new(key, f"{purpose}\0{name}".encode(), hashlib.sha256).hexdigest() for name in names]
 
 
 def hold(scope: str, name: str, value: str) -> None:

@@ -14,13 +14,14 @@ from app.accounts import service as accounts
 from app.actor import Actor, Scope
 from app.errors import Conflict, Invalid, NotFound
 from app.secrets import holding, keys, master, models, sealing
-from app.secrets.holding import derive, held, hold, let_go
+from app.secrets.holding import derive, derive_all, held, hold, let_go
 
 __all__ = [
     "Secret",
     "check",
     "delete",
     "derive",
+    "derive_all",
     "describe",
     "held",
     "hold",

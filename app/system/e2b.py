@@ -12,6 +12,7 @@ from app import openapi, web
 from app.actor import Actor
 from app.dialects import e2b
 from app.errors import Invalid
+from app.processes import service as processes
 from app.processes import spawn
 from app.projects import service as projects
 from app.sandboxes import service as sandboxes
@@ -60,8 +61,8 @@ def envs(actor: Actor) -> dict[str, str]:
     """What commands find in their environment: nothing of the server's own."""
     workspace = sandboxes.workspace(actor, e2b.named())
     place = workspace.place
-    found = spawn.environment_in(place.root, projects.private_of(place.project))
-    return {**found, **sandboxes.environment_of(workspace)}
+    found = spawn.environment_in(place.directory, projects.private_of(place.project))
+    return {**found, **processes.environment_at_home(place), **sandboxes.environment_of(workspace)}
 
 
 @door.get("/metrics", answer=dict[str, Any])

@@ -27,6 +27,7 @@ from app.terminals.events import TerminalCreated, TerminalDeleted, TerminalExite
 from app.terminals.seats import Viewer
 from app.terminals.terminal import KEPT, Look, Terminal, cleaned
 from app.terminals.tickets import Ticket, redeem
+from app.terminals.watching import Watching
 
 __all__ = [
     "NOT_READ",
@@ -39,6 +40,7 @@ __all__ = [
     "Terminal",
     "Ticket",
     "Viewer",
+    "Watching",
     "Word",
     "attach",
     "check_room",
@@ -61,6 +63,7 @@ __all__ = [
     "take_keyboard",
     "ticket",
     "type_in",
+    "watch",
     "write",
 ]
 
@@ -70,6 +73,8 @@ ENVIRONMENT = {
     "COLORTERM": "truecolor",
     "PS1": r"\[\e[36m\]\W\[\e[0m\] \[\e[90m\]\$\[\e[0m\] ",
 }
+# Names that commands have for directories of their own place.
+ALIASES = ("/tmp/", "/home/user/")  # noqa: S108
 SWEEP = 60.0
 NOT_READ = "INPUT_NOT_READ"
 _lock = threading.Lock()
@@ -98,14 +103,19 @@ def find_place(actor: Actor, directory: str | None, cwd: str | None) -> tuple[Pl
     the request means. Raises Invalid for a path of none of them.
     """
     place = projects.resolve(actor, directory)
-    if not cwd or not cwd.startswith("/") or cwd == "/tmp" or cwd.startswith(("/tmp/", "/home/user")):  # noqa: S108
+    if not cwd or not cwd.startswith("/"):
+        return place, cwd
+    if not _is_registered(actor, cwd) and f"{cwd}/".startswith(ALIASES):
         return place, cwd
     try:
         return projects.resolve(actor, cwd), cwd
     except Denied as problem:
-        if os.path.realpath(cwd).startswith(f"{place.root}/"):
-            return place, cwd
         raise Invalid(problem.message, "cwd") from None
+
+
+def _is_registered(actor: Actor, path: str) -> bool:
+    found = [str(root) for one in projects.list_all(actor) for root in (one.root, projects.worktrees_of(one))]
+    return any(f"{os.path.realpath(path)}/".startswith(f"{root}/") for root in found)
 
 
 def create(
@@ -240,6 +250,14 @@ def leave(viewer: Viewer) -> None:
     """Stand up."""
     viewer.terminal.seats.leave(viewer)
     viewer.terminal.active = ids.now()
+
+
+def watch(actor: Actor, terminal_id: str, after: int | None = None) -> Watching:
+    """Sit down only to read, from the beginning of what is kept or after an offset. Raises NotFound, Limited."""
+    terminal = get(actor, terminal_id)
+    viewer = Viewer(actor, terminal, may_write=False)
+    terminal.seats.join(viewer)
+    return Watching(attach(actor, terminal, after), lambda: leave(viewer))
 
 
 def take_keyboard(actor: Actor, terminal: Terminal, viewer: Viewer) -> None:

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
@@ -31,7 +32,7 @@ TYPED = 4 << 20  # bytes that may wait for what runs to read them
 TYPE_WAIT = 10.0
 REPLACED = 4000
 _logger = logging.getLogger(__name__)
-_typists = ThreadPoolExecutor(4, thread_name_prefix="typist")
+_aside = ThreadPoolExecutor(4, thread_name_prefix="typist")
 
 
 class Input(BaseModel):
@@ -140,7 +141,7 @@ class Conversation:
     def type(self, data: bytes) -> None:
         """What the client typed; it waits aside for a command that does not read."""
         viewer = self._viewer
-        if viewer is None or not data:
+        if viewer is None or not data or self._is_over:
             return
         with self._lock:
             if not self._is_typing and self._try(viewer, data, 0):
@@ -152,7 +153,7 @@ class Conversation:
             if self._is_typing:
                 return
             self._is_typing = True
-        _typists.submit(self._type_aside, viewer)
+        _aside.submit(self._type_aside, viewer)
 
     def taken(self, count: int) -> None:
         """So many bytes of what was shown have been dealt with."""
@@ -226,6 +227,7 @@ class Talk(Conversation):
         self._paused_at: float | None = None
         self._has_acked = self._is_deaf = False
         self._look: Look | None = None
+        self._ticks = 0
 
     def greet(self, terminal: Terminal) -> None:
         """Where the replay ends, and who is here."""
@@ -241,14 +243,16 @@ class Talk(Conversation):
             return
         terminal = viewer.terminal
         writer = terminal.seats.writer
-        others = [one.actor.name for one in terminal.seats.viewers if one is not viewer]
+        others = [one for one in terminal.seats.viewers if one is not viewer]
         self._say(
             {
                 "type": "people",
                 "mine": writer is viewer,
+                "own": writer is not None and writer.user == viewer.user,
                 "mayWrite": viewer.may_write,
                 "writer": writer.actor.name if writer is not None else None,
-                "others": others,
+                "others": [one.actor.name for one in others if one.user != viewer.user],
+                "elsewhere": sum(one.user == viewer.user for one in others),
                 "cols": terminal.size.cols,
                 "rows": terminal.size.rows,
             }
@@ -277,7 +281,8 @@ class Talk(Conversation):
                 self._is_deaf = not self._has_acked
                 self._unacked = 0
                 self._resume()
-        if self._is_page and self._viewer is not None and not self._viewer.terminal.ended:
+        self._ticks += 1
+        if self._is_page and self._viewer is not None and not self._viewer.terminal.ended and self._ticks % 2:
             self._tell_look(self._viewer.terminal)
 
     def heard(self, message: str | bytes) -> None:
@@ -304,15 +309,13 @@ class Talk(Conversation):
 
     def _act(self, said: Resize | Take) -> None:
         viewer = self._viewer
-        if viewer is None:
+        if viewer is None or self._is_over:
             return
-        try:
-            if isinstance(said, Take):
-                service.take_keyboard(self.actor, viewer.terminal, viewer)
-            else:
-                service.resize(self.actor, viewer.terminal.id, Size(said.cols, said.rows), viewer=viewer)
-        except Problem as problem:
-            _logger.debug("a viewer of %s may not: %s", viewer.terminal.id, problem.message)
+        if isinstance(said, Take):  # it is written down, which may take its time
+            _aside.submit(_told, lambda: service.take_keyboard(self.actor, viewer.terminal, viewer))
+        else:
+            size = said.cols, said.rows
+            _told(lambda: service.resize(self.actor, viewer.terminal.id, Size(*size), viewer=viewer))
 
     def _on_sent(self, count: int) -> None:
         with self._lock:
@@ -337,3 +340,11 @@ class Talk(Conversation):
     def _say(self, message: dict[str, Any], then: sockets.Then = None) -> None:
         if self._speaker is not None:
             self._speaker.say_text(orjson.dumps(message), then)
+
+
+def _told(act: Callable[[], object]) -> None:
+    """Do what a client asks for; one that may not is not answered, as its protocol has no word for it."""
+    try:
+        act()
+    except Problem as problem:
+        _logger.debug("a viewer of a terminal may not: %s", problem.message)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -36,6 +37,38 @@ def test_the_secret_is_not_stored(database: db.Database, bob: Actor) -> None:
 
 def test_a_rootcx_token_shows_its_dialect(bob: Actor) -> None:
     assert service.mint_token(bob, "crm", dialect="rootcx")[1].startswith("sc_rootcx_")
+
+
+def test_an_e2b_token_has_the_form_that_its_clients_insist_on(bob: Actor) -> None:
+    _, secret = service.mint_token(bob, "boxes", dialect="e2b")
+    assert re.fullmatch(r"e2b_[0-9a-f]{40}", secret)
+    assert bearer(secret) is not None
+
+
+def test_a_lent_token_is_good_in_one_dialect_and_no_wider_than_its_lender(bob: Actor) -> None:
+    _, key = service.mint_token(bob, "key", ("files:read", "system:read"))
+    lender = bearer(key)
+    assert lender is not None
+    service.lend_token(lender, "lent", "of another room", ("files:*", "processes:*"), "prj_1", "e2b")
+    assert bearer("of another room") is None
+    found = service.authenticate(Credentials(bearer="of another room"), dialect="e2b")
+    assert found is not None
+    assert (found.user, found.grants, found.project, found.via) == (bob.id, ("files:read",), "prj_1", "e2b")
+
+
+def test_a_lent_token_ends_with_the_lenders_or_by_itself(bob: Actor, clock: Clock) -> None:
+    token, key = service.mint_token(bob, "key", expires=clock() + 60_000)
+    lender = bearer(key)
+    assert lender is not None
+    first = service.lend_token(lender, "first", "one", ("*",), "prj_1", "")
+    second = service.lend_token(lender, "second", "two", ("*",), "prj_1", "")
+    assert first.expires == token.expires
+    service.take_back(first.id)
+    service.take_back(first.id)
+    assert [service.is_good(one.id, secret) for one, secret in ((first, "one"), (second, "two"))] == [False, True]
+    assert not service.is_good(second.id, "one")
+    service.revoke_token(bob, token.id)
+    assert bearer("two") is None
 
 
 def test_scopes_narrow_and_never_widen(bob: Actor) -> None:

@@ -26,7 +26,6 @@ from e2b import (
 )
 
 SECONDS = 20
-WATCHED = False
 steps: list[str] = []
 
 
@@ -92,6 +91,14 @@ def pages() -> None:
     step("the newest come first", [one.sandbox_id for one in first + rest], [one.sandbox_id for one in made[::-1]])
     for one in made:
         one.kill()
+
+
+def short_lived() -> None:
+    brief = Sandbox.create(timeout=1)
+    sleeper = brief.commands.run("sleep 300", background=True, timeout=0)
+    until("it ends at its time", lambda: not brief.is_running())
+    with refused("with what runs in it", SandboxException):
+        sleeper.wait()
 
 
 def commands(sandbox: Sandbox, home: str) -> None:
@@ -284,12 +291,12 @@ def main(mode: str) -> None:
     if mode == "cloud":
         control(sandbox)
         pages()
+        short_lived()
         step("its maker's variables", sandbox.commands.run("echo $GIVEN").stdout, "by its maker\n")
     commands(sandbox, "/home/user")
     background(sandbox)
     files(sandbox)
-    if WATCHED:
-        watching(sandbox)
+    watching(sandbox)
     terminal(sandbox)
     if mode == "cloud":
         addresses(sandbox)

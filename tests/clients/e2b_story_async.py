@@ -27,7 +27,6 @@ from e2b import (
 )
 
 SECONDS = 20
-WATCHED = False
 steps: list[str] = []
 
 
@@ -212,7 +211,7 @@ async def endings(sandbox: AsyncSandbox) -> None:
     step("its files are kept", await woken.files.read("marked"), "m")
     waiting = await woken.commands.run("sleep 300", background=True, timeout=0)
     step("it is killed", await woken.kill())
-    async with refused("with all that runs", Exception):
+    async with refused("with all that runs", SandboxException):
         await waiting.wait()
     step("it does not run", await woken.is_running(), False)
     async with refused("it is gone", SandboxNotFoundException):
@@ -225,8 +224,7 @@ async def main(mode: str) -> None:
         await control(sandbox)
     await commands(sandbox)
     await files(sandbox)
-    if WATCHED:
-        await watching(sandbox)
+    await watching(sandbox)
     await terminal(sandbox)
     if mode == "cloud":
         await endings(sandbox)

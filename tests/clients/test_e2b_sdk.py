@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ def spend_a_day(served: Served, client: str, mode: str, base: str = "/e2b") -> l
 def test_a_client_spends_a_day(served: Served, client: str, mode: str) -> None:
     assert len(spend_a_day(served, client, mode)) >= LEAST[mode]
     assert "Traceback" not in served.running.log.read_text()
+    assert served.running.call("GET", "/v2/sandboxes") == (200, [])
+    assert list((served.running.data_dir / "sandboxes").glob("*")) == []
 
 
 def test_the_key_has_the_form_that_older_clients_insist_on(served: Served) -> None:
@@ -87,6 +90,19 @@ def test_the_key_has_the_form_that_older_clients_insist_on(served: Served) -> No
     assert (prefix, len(rest), rest) == ("e2b", 40, f"{int(rest, 16):040x}")
 
 
-def test_nothing_is_left_of_a_day(served: Served) -> None:
-    assert served.running.call("GET", "/v2/sandboxes") == (200, [])
-    assert list((served.running.data_dir / "sandboxes").glob("*")) == []
+def test_a_sandbox_keeps_its_end_over_a_killed_server(tmp_path: Path) -> None:
+    with Running(tmp_path / "data") as running:
+        status, made = running.call("POST", "/sandboxes", {"templateID": "base", "timeout": 3})
+        assert status == 201
+        status, longer = running.call("POST", "/sandboxes", {"templateID": "base", "timeout": 600})
+        assert status == 201
+        running.kill()
+        running.start()
+        place = tmp_path / "data" / "sandboxes"
+        deadline = time.monotonic() + 20
+        while (place / made["sandboxID"]).exists():
+            assert time.monotonic() < deadline, "it was never taken down"
+            time.sleep(0.05)  # nothing tells a client of an end
+        assert running.call("GET", f"/sandboxes/{made['sandboxID']}")[0] == 404
+        inside = {"X-Access-Token": longer["envdAccessToken"], "E2b-Sandbox-Id": longer["sandboxID"]}
+        assert running.call("GET", "/e2b/health", Authorization="", **inside)[0] == 204

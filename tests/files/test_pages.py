@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from app import slots
 from app.actor import Actor
 from app.agent.events import FileEdited
 from app.dialects.mount import Cabin
@@ -710,15 +709,14 @@ def test_an_open_page_is_told_when_its_file_changes(app: Cabin, root: Path) -> N
     assert FileEdited.__doc__
 
 
-def test_a_room_below_can_offer_a_terminal(browser: Browser, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offer(_actor: Actor, place: Place, path: str) -> dict[str, Any]:
-        return {"terminal": {"action": "/terminals", "fields": {"directory": f"{place.directory}/{path}"}}}
-
-    assert "Open in terminal here" not in browser.get(f"{base}/shop").text
-    monkeypatch.setitem(slots._fillers, "browse", [offer])
+def test_a_folder_offers_a_terminal_to_those_who_may_open_one(
+    app: Cabin, alice: Actor, browser: Browser, base: str, root: Path
+) -> None:
     page = browser.get(f"{base}/shop").text
     assert "Open in terminal here" in page
-    assert 'shop/shop">' in page.split('action="/terminals"')[1]
+    assert f'name="cwd" value="{root}/shop"' in page
+    assert "Open in terminal here" not in browser.get(f"{base}/README.md").text
+    assert "Open in terminal here" not in Browser(app, member(alice, "Vera", "viewer")).get(f"{base}/shop").text
 
 
 def test_ends_that_are_mixed_keep_their_lines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -11,7 +12,9 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from app import config
 from app.errors import Conflict, Invalid, NotFound
+from app.processes import cgroups
 from app.processes import live as lives
 from app.processes.live import Dropped, Ended, Live, Output, Size, Spec, Tap, Word, launch
 from tests.processes.conftest import World
@@ -281,3 +284,36 @@ def test_a_signal_or_a_size_that_does_not_exist_is_refused(run: Run) -> None:
     ):
         with pytest.raises(Invalid):
             wrong()
+
+
+def test_without_control_groups_its_daemons_end_too(run: Run, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "make", lambda _server: None)
+    mark = f"groupless-{world.data.parent.name}"
+    script = f"(setsid bash -c 'exec -a {mark} sleep 61' &) ; echo started; exit 3"
+    words = told(run("bash", "-c", script).attach())
+    assert text(words) == "started\n"
+    assert isinstance(words[-1], Ended)
+    assert words[-1].exit_code == 3
+    assert until(lambda: not bearers(mark))
+    assert text(told(run("sh", "-c", "ulimit -n; ulimit -c").attach())) == f"{config.current().limits.files}\n0\n"
+
+
+@both
+def test_what_uses_up_its_memory_is_told_why(run: Run, walled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not cgroups.parents_of(cgroups.ROOT):
+        pytest.fail("this machine lets nobody make control groups; run the tests as root", pytrace=False)
+    settings = dataclasses.replace(config.current(), limits=dataclasses.replace(config.current().limits, memory=60))
+    monkeypatch.setattr(config, "_current", settings)
+    end = told(run("python3", "-I", "-c", "x = bytearray(200 << 20)", sandbox=walled).attach())[-1]
+    assert isinstance(end, Ended)
+    assert end.signal == "SIGKILL"
+    assert end.why == "a command may use 60 MiB of memory"
+
+
+def test_a_reader_that_takes_nothing_for_long_is_let_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lives, "PATIENCE", 0.05)
+    monkeypatch.setattr(lives, "LET_GO", 0.05)
+    live, over = run("sh", "-c", "seq 200000; sleep 60", kept=100_000), threading.Event()
+    live.attach().pour(lambda _word: None, over.set)
+    assert over.wait(SECONDS)
+    assert live.ended is None

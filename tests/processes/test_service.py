@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from app import config, db, record, redact
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.dialects.mount import Cabin
-from app.errors import Denied, Invalid, Limited, NotFound, Unavailable
+from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unavailable
 from app.processes import live as lives
 from app.processes import service
 from app.processes.service import Output
@@ -174,3 +175,38 @@ def test_nothing_starts_while_the_server_stops(place: Place, alice: Actor) -> No
     with pytest.raises(Unavailable):
         service.start(alice, place, ["true"])
     assert config.current().testing
+
+
+def test_what_a_token_started_and_reads_ends_with_the_token(place: Place, alice: Actor) -> None:
+    token, _secret = accounts.mint_token(alice, "script")
+    script = dataclasses.replace(alice, id=token.id, kind="token", token=token.id)
+    theirs, mine = (service.start(actor, place, ["sleep", "60"]) for actor in (script, alice))
+    tap = service.attach(script, mine)
+    accounts.revoke_token(alice, token.id)
+    assert theirs.wait(SECONDS) is not None
+    assert list(tap.facts(None, time.monotonic() + SECONDS)) == []
+    assert mine.ended is None
+
+
+def test_a_second_stream_of_input_is_refused_while_one_goes_on(place: Place, alice: Actor) -> None:
+    live = service.start(alice, place, ["cat"])
+
+    def pieces() -> Iterator[bytes]:
+        yield b"one\n"
+        with pytest.raises(Conflict):
+            service.feed(alice, live, [b"no"])
+        yield b"two\n"
+
+    service.feed(alice, live, pieces())
+    service.feed(alice, live, [b"three\n"])
+    service.close_stdin(alice, live)
+    assert printed(alice, live) == "one\ntwo\nthree\n"
+
+
+def test_the_place_of_a_directory_is_the_project_that_holds_it(place: Place, alice: Actor, tmp_path: Path) -> None:
+    default = projects.resolve(alice, None)
+    for cwd in (None, "src", "~/x", "/home/user", "/tmp", "/tmp/scratch"):
+        assert service.place_of(alice, cwd) == default
+    assert service.place_of(alice, str(place.root / "src")).root == place.root
+    with pytest.raises(Denied):
+        service.place_of(alice, "/etc")

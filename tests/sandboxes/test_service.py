@@ -205,7 +205,10 @@ def test_a_start_sets_its_clock_and_finishes_what_was_begun(owner: Actor, ended:
     assert set(ended) == {late.path, begun.path}
 
 
-def test_a_process_that_holds_no_processes_ends_none(owner: Actor, clock: Clock) -> None:
+def test_a_process_that_holds_no_processes_ends_none(
+    owner: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_enders", [])
     made = service.create(owner, wanted(seconds=1))
     clock.now += MINUTE
     ending.sweep()

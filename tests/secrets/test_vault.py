@@ -291,3 +291,31 @@ def test_it_tells_the_redactor_every_value(data_dir: Path, monkeypatch: pytest.M
         assert redact.text(VALUE) == VALUE
         learn()
         assert redact.text(VALUE) == "[secret:anthropic]"
+
+
+def test_what_other_rooms_have_us_hold_is_sealed_rotated_and_let_go(data_dir: Path) -> None:
+    vault.hold("sandbox:1", "environment", VALUE)
+    vault.hold("sandbox:1", "environment", VALUE + "!")
+    assert vault.held("sandbox:1", "environment") == VALUE + "!"
+    assert VALUE.encode() not in bytes_on_disk(data_dir)
+    vault.rotate_key(ALICE)
+    assert vault.held("sandbox:1", "environment") == VALUE + "!"
+    vault.watch_all()
+    assert redact.text(VALUE + "!") == VALUE + "!"
+    for missing in (("sandbox:2", "environment"), ("sandbox:1", "other")):
+        with pytest.raises(NotFound):
+            vault.held(*missing)
+    vault.let_go("sandbox:1")
+    with pytest.raises(NotFound):
+        vault.held("sandbox:1", "environment")
+
+
+def test_a_derived_secret_is_the_same_while_the_master_key_is(data_dir: Path) -> None:
+    first = vault.derive("purpose", "name")
+    assert len(bytes.fromhex(first)) == 32
+    assert vault.derive("purpose", "name") == first
+    assert len({first, vault.derive("purpose", "other"), vault.derive("other", "name")}) == 3
+    assert first.encode() not in bytes_on_disk(data_dir)
+    vault.put(ALICE, "provider", "key", VALUE)
+    vault.rotate_key(ALICE)
+    assert vault.derive("purpose", "name") != first

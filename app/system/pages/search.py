@@ -71,6 +71,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("[", "Prompt before"),
             ("E", "Next error; on a file's page edit it"),
             ("D", "Changes"),
+            ("T", "Terminal in its directory"),
             (".", "Stop the run"),
             ("Ctrl ⏎", "Send"),
         ),
