@@ -210,9 +210,10 @@
       this.mayWrite = people.mayWrite;
       this.term.options.disableStdin = !this.mine;
       const seen = one("[data-seen]", this.box);
-      seen.hidden = !people.others.length;
-      one("[data-count]", seen).textContent = people.others.length;
-      seen.title = people.others.join(", ");
+      const { others, elsewhere } = people;
+      seen.hidden = !others.length && !elsewhere;
+      one("[data-count]", seen).textContent = others.length + elsewhere;
+      seen.title = [...others, ...(elsewhere ? ["you, elsewhere"] : [])].join(", ");
       this.screen.classList.toggle("watched", !this.mine);
       if (!this.mine) this.term.resize(people.cols, people.rows);
       else if (!before) {
@@ -381,9 +382,10 @@
     if (keys) keys.hidden = !view.mine || view.isOver;
     if (paste) paste.hidden = !view.mine || view.isOver || !navigator.clipboard?.readText;
   }
-  function told({ mine, own, mayWrite, writer, others }) {
+  function told({ mine, own, mayWrite, writer, others, elsewhere }) {
     const names = others.join(", ");
-    if (mine) return others.length ? `${names} ${others.length === 1 ? "watches" : "watch"}, read only` : "";
+    if (mine && others.length) return `${names} ${others.length === 1 ? "watches" : "watch"}, read only`;
+    if (mine) return elsewhere ? "Open elsewhere too" : "";
     if (writer && own) return "You have the keyboard elsewhere";
     if (writer) return `${writer} has the keyboard${mayWrite ? "" : ", you watch"}`;
     return mayWrite ? "Nobody has the keyboard" : "You watch";

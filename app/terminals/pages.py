@@ -10,9 +10,10 @@ from flask import Response, g, render_template, request, url_for
 
 from app import live, slots, sockets, web
 from app.accounts import service as accounts
-from app.actor import Actor
+from app.actor import Actor, Scope
 from app.errors import Conflict, Invalid, Problem
 from app.projects import service as projects
+from app.projects.service import Place
 from app.terminals import bp, events, service
 from app.terminals.service import Size, Terminal
 from app.terminals.talk import Talk
@@ -58,7 +59,8 @@ def create() -> Response:
     """Open one in a project's directory or a worktree."""
     actor, directory = web.actor(), web.form("directory")
     try:
-        made = service.create(actor, projects.resolve(actor, directory or None), size=_size(), title=web.form("title"))
+        place, cwd = projects.resolve(actor, directory or None), web.form("cwd") or None
+        made = service.create(actor, place, cwd=cwd, size=_size(), title=web.form("title"))
     except Problem as problem:
         if problem.status in (401, 404):
             raise
@@ -113,6 +115,16 @@ def end(terminal_id: str) -> Response:
         return _page(actor, terminal, 409, ending=True)
     service.end(actor, terminal_id)
     return web.back(url_for("terminals.index"))
+
+
+@slots.fill("browse")
+def fill_browse(actor: Actor, place: Place, path: str) -> dict[str, Any]:
+    """The form that opens a terminal in the folder which a page of files shows."""
+    if not accounts.may(actor, "terminals:write", Scope(actor.user, place.project.id)):
+        return {}
+    directory = str(place.directory)
+    fields = {"directory": directory, "cwd": f"{directory}/{path}".rstrip("/")}
+    return {"terminal": {"action": url_for("terminals.create"), "fields": fields}}
 
 
 @slots.fill("stream")

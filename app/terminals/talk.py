@@ -243,7 +243,7 @@ class Talk(Conversation):
             return
         terminal = viewer.terminal
         writer = terminal.seats.writer
-        others = [one.actor.name for one in terminal.seats.viewers if one is not viewer]
+        others = [one for one in terminal.seats.viewers if one is not viewer]
         self._say(
             {
                 "type": "people",
@@ -251,7 +251,8 @@ class Talk(Conversation):
                 "own": writer is not None and writer.user == viewer.user,
                 "mayWrite": viewer.may_write,
                 "writer": writer.actor.name if writer is not None else None,
-                "others": others,
+                "others": [one.actor.name for one in others if one.user != viewer.user],
+                "elsewhere": sum(one.user == viewer.user for one in others),
                 "cols": terminal.size.cols,
                 "rows": terminal.size.rows,
             }

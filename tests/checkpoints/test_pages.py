@@ -278,3 +278,17 @@ def test_an_open_page_hears_of_new_checkpoints(browser: Browser, alice: Actor, s
     checkpoints.restore(alice, numbered(alice, session, 0).id)
     assert "new checkpoints" in next(data_of(frame) for frame in streamed if "checkpoints-more" in frame)
     streamed.close()
+
+
+def test_who_edits_is_told_that_the_agent_wrote_the_file(browser: Browser, session: Session) -> None:
+    at = browser.get("/browse/at", query_string={"directory": session.directory, "path": "billing/proration.py"})
+    where = at.headers["Location"]
+    page = browser.get(f"{where}?view=edit").text
+    assert "The agent wrote this file" in page
+    assert f'href="/sessions/{session.id}"' in page.split("The agent wrote this file")[1]
+    assert "The agent wrote this file" not in browser.get(where).text
+    other = where.replace("proration.py", "plans.py")
+    assert "The agent wrote this file" not in browser.get(f"{other}?view=edit").text
+    clash = browser.post(where.replace("/browse/", "/browse/save/"), {"text": "mine", "stamp": "0123"})
+    assert clash.status_code == 409
+    assert "The agent wrote this file" in clash.text

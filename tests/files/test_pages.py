@@ -709,6 +709,16 @@ def test_an_open_page_is_told_when_its_file_changes(app: Cabin, root: Path) -> N
     assert FileEdited.__doc__
 
 
+def test_a_folder_offers_a_terminal_to_those_who_may_open_one(
+    app: Cabin, alice: Actor, browser: Browser, base: str, root: Path
+) -> None:
+    page = browser.get(f"{base}/shop").text
+    assert "Open in terminal here" in page
+    assert f'name="cwd" value="{root}/shop"' in page
+    assert "Open in terminal here" not in browser.get(f"{base}/README.md").text
+    assert "Open in terminal here" not in Browser(app, member(alice, "Vera", "viewer")).get(f"{base}/shop").text
+
+
 def test_ends_that_are_mixed_keep_their_lines() -> None:
     assert forms.spelled("a\nb\n", "a\r\nb\n") == "a\r\nb\n"
     assert forms.spelled("x", "") == "x"

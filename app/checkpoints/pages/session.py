@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, url_for
+from flask import Response, request, url_for
 
 from app import slots, web
 from app.accounts import service as accounts
@@ -13,9 +13,12 @@ from app.actor import Actor
 from app.checkpoints import bp, service
 from app.checkpoints.service import FileDiff
 from app.errors import Problem
+from app.projects.service import Place
+from app.sessions import service as sessions
 from app.sessions.service import Session
 
 KEPT = 200
+LOOKED_AT = 5
 _known: dict[tuple[str, ...], list[Changed]] = {}
 
 
@@ -61,6 +64,22 @@ def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
 def fill_changes(actor: Actor, session: Session) -> dict[str, Any]:
     """The changed files with their patches."""
     return {"files": _by_folder(actor, session)}
+
+
+@slots.fill("browse")
+def fill_browse(actor: Actor, place: Place, path: str) -> dict[str, Any]:
+    """While a file is edited: the session whose agent wrote it last, and when (unix ms)."""
+    is_edit = request.args.get("view") == "edit" or request.method == "POST"
+    if not (is_edit and accounts.may(actor, "checkpoints:read") and accounts.may(actor, "sessions:read")):
+        return {}
+    wrote = [
+        (one.created, session)
+        for session in sessions.find_page(actor, directory=str(place.directory), limit=LOOKED_AT)
+        for one in service.of_session(actor, session.id)
+        if one.kind == "after" and path in one.touched
+    ]
+    when, session = max(wrote, key=lambda found: found[0], default=(0, None))
+    return {"wrote": {"session": session, "when": when}} if session else {}
 
 
 def _changed(actor: Actor, session: Session) -> list[Changed]:
