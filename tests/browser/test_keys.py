@@ -264,6 +264,23 @@ def selects(page: Page) -> None:
     expect(page.get_by_text("2 allowed.")).to_be_visible()
 
 
+def opens_terminals(page: Page) -> None:
+    begin(page, "Look around.", ".transcript")
+    page.locator("#session-panel").wait_for()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("t")
+    page.wait_for_url(re.compile(r"/terminals/pty_"))
+    expect(page.locator(".xterm-rows")).to_contain_text("$")
+    page.keyboard.press("Control+Shift+F")
+    expect(page.get_by_role("searchbox", name="Search in this terminal")).to_be_focused()
+    page.get_by_role("button", name="End process").click()
+    page.wait_for_url(re.compile(r"/terminals$"))
+    page.keyboard.press("t")
+    page.wait_for_url(re.compile(r"/terminals/pty_"))
+    page.get_by_role("button", name="End process").click()
+
+
 DOES: dict[str, Callable[[Page], None]] = {
     "Ctrl K": opens_bar,
     "/": searches,
@@ -276,6 +293,7 @@ DOES: dict[str, Callable[[Page], None]] = {
     "G S": goes("s", "/sessions"),
     "G P": goes("p", "/projects"),
     "G C": goes("c", "/checkpoints"),
+    "G T": goes("t", "/terminals"),
     "?": shows_keys,
     "Esc": leaves,
     "A": acts,
@@ -288,6 +306,8 @@ DOES: dict[str, Callable[[Page], None]] = {
     "E": finds_errors,
     "D": shows_changes,
     ".": stops,
+    "T": opens_terminals,
+    "Ctrl ⇧ F": opens_terminals,
     "Ctrl ⏎": sends,
 }
 

@@ -35,6 +35,7 @@ class Scene:
     state: Any
     session: str
     ask: str
+    terminal: str
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +47,12 @@ def scene(browser: Browser, shop: Shop) -> Scene:
     waiting(page, f"[[bash {COMMAND}]]")
     page.goto("/inbox")
     ask = page.locator(".ask-row .title").first.get_attribute("href") or ""
+    page.goto("/terminals")
+    page.get_by_role("button", name="New terminal").click()
+    page.wait_for_url(re.compile(r"/terminals/pty_"))
+    terminal = page.url
     context.close()
-    return Scene(shop.running, shop.state, session, ask)
+    return Scene(shop.running, shop.state, session, ask, terminal)
 
 
 def waiting(page: Page, words: str) -> str:
@@ -79,6 +84,8 @@ def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, schem
         "/inbox",
         scene.ask,
         "/projects",
+        "/terminals",
+        scene.terminal,
         "/search?q=img",
         "/keys",
     ):
