@@ -26,6 +26,16 @@ def partial(target: str, swap: str, inner: str = "") -> str:
     return f'<hx-partial hx-target="{escape(target)}" hx-swap="{escape(swap)}">{inner}</hx-partial>'
 
 
+def file_news(file: str) -> list[str]:
+    """What a page of files is told when a file changed, by its absolute path, if it or its folder is what is shown."""
+    directory, shown = request.args.get("files", ""), request.args.get("shown", "")
+    if not directory or not file.startswith(f"{directory}/"):
+        return []
+    path = file[len(directory) + 1 :]
+    is_here = shown in (path, path.rpartition("/")[0])
+    return [partial("#files-news", "innerHTML", '<i data-news="">changed</i>')] if is_here else []
+
+
 def after() -> str | None:
     """The cursor behind which this stream goes on; the header of a browser that comes back wins."""
     return request.headers.get("Last-Event-ID") or request.args.get("lastEventId")

@@ -75,7 +75,7 @@ class Talk(Protocol):
         """About a second has gone by."""
 
     def ended(self) -> None:
-        """The connection is closed, whoever closed it; called once."""
+        """The connection is closed or will be, whoever closed it; may be called again."""
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -104,6 +104,7 @@ class Socket(carrier.Outlet):
         self._pace = _Pace()
         self._slowness = _Slowness()
         self._heard_at = self._pinged_at = time.monotonic()
+        self._bye_at: float | None = None
 
     def say(self, message: str | bytes, then: Then = None) -> None:
         """Say a text, or bytes."""
@@ -118,8 +119,10 @@ class Socket(carrier.Outlet):
 
     def bye(self, code: int, reason: str = "") -> None:
         """Close it."""
+        self._bye_at = self._bye_at or time.monotonic()
         if code == TRY_AGAIN:
             self.cut_short(closing(code, reason))
+            self._talk.ended()  # it may be long before such a client has taken its last words
             return
         self.send(closing(code, reason))
         self.finish()
@@ -145,8 +148,9 @@ class Socket(carrier.Outlet):
     def beat(self) -> bytes:
         """Once a second: a ping now and then, and whether the client keeps up or is gone."""
         now = time.monotonic()
-        if now - self._heard_at > GONE_AFTER:
+        if now - (self._bye_at or self._heard_at) > GONE_AFTER:
             self.close()
+        if self._bye_at is not None:
             return b""
         if self._slowness.is_too_slow(now, self.sent, self.has_unsent):
             self.bye(TRY_AGAIN, "Too slow; connect again")
@@ -261,8 +265,7 @@ class Upgrade(Response):
         """Hand the socket over, if it can be, and leave nothing for the server to write."""
         taken, running = carrier.take(), carrier.running()
         if taken is None or running is None:
-            response: Response = _by_flask_sock(self._talk)
-            return response(environ, start_response)
+            return _by_flask_sock(self._talk)(environ, start_response)
         taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         begin(running, taken, self._talk, self._head())
@@ -350,12 +353,18 @@ class _Threaded:
                 self._socket.close(code, reason)
 
 
-class _Views(dict[str, Any]):
+class _Keeper:
     """Stands where Flask-Sock wants a blueprint, and keeps the view that it makes."""
 
-    def route(self, path: str, **_options: Any) -> Any:
-        """Keep the view under its path."""
-        return lambda view: self.setdefault(path, view)
+    view: Callable[[], Response]
+
+    def route(self, _path: str, **_options: Any) -> Callable[[Callable[[], Response]], None]:
+        """Keep the view."""
+
+        def keep(view: Callable[[], Response]) -> None:
+            self.view = view
+
+        return keep
 
 
 def _by_flask_sock(talk: Talk) -> Response:
@@ -377,7 +386,6 @@ def _by_flask_sock(talk: Talk) -> Response:
         finally:
             talk.ended()
 
-    views = _Views()
-    Sock().route("", bp=views)(serve)
-    response: Response = views[""]()
-    return response
+    keeper = _Keeper()
+    Sock().route("", bp=keeper)(serve)
+    return keeper.view()

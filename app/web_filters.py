@@ -196,6 +196,16 @@ def blocks(text: str | None) -> list[Markup]:
     ]
 
 
+def document(text: str | None) -> Markup:
+    """A file of Markdown as the same safe markup, each of its headings a level lower: the page has its own."""
+    env: dict[str, Any] = {}
+    tokens = _MARKDOWN.parse(BIDI.sub(_bidi_text, text or ""), env)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+    return _clean(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, env))
+
+
 def ending(text: str | None, room: int = 600) -> str:
     """The end of a text: whole lines where some fit into the room, in characters."""
     text = (text or "").strip()
@@ -342,6 +352,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "marked": marked,
     "pretty": pretty,
     "markdown": markdown,
+    "document": document,
     "blocks": blocks,
     "ending": ending,
     "sgr": sgr,

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -66,6 +67,7 @@ def measure(url: str, token: str, count: int) -> None:
         if answer.status != 202:
             raise SystemExit(f"{answer.status}: {raw[:200]!r}")
 
+    tell("`true` without a server, to compare", lambda: subprocess.run(["true"], check=True), count)
     tell("start of `true` to its end, by stream", by_stream, count)
     tell("start of `true`, by JSON", by_json, min(count, 100))
     kept.close()

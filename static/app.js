@@ -287,7 +287,7 @@
   on("input", (event) => { if (event.target.matches(".composer textarea")) grow(event.target); });
   /* Attached files: how many, and pictures from the clipboard among them. */
   const countFiles = (form) => {
-    const input = one("input[type=file]", form);
+    const input = one(".attach input", form);
     const number = input ? input.files.length : 0;
     if (input) one(".attached", form).textContent = number ? `${number} attached` : "";
   };

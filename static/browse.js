@@ -61,7 +61,14 @@
   });
   field.addEventListener("input", () => show(Boolean(field.value.trim())));
   field.addEventListener("focus", () => { if (field.value.trim() && hits().length) show(true); });
-  on("click", (event) => { if (!find.contains(event.target)) show(false); });
+  on("click", (event) => {
+    const widen = event.target.closest(".found a[data-widen]");
+    if (!find.contains(event.target)) show(false);
+    if (!widen || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    look(widen.dataset.widen);
+    field.focus();
+  });
   on("htmx:after:swap", () => {
     if (!current()) mark(hits()[0]);
     if (find.matches(".open") && !field.value.trim()) show(false);
@@ -308,11 +315,19 @@
     }
     running?.request.abort();
   }
-  /* What came is shown where it lies; an editor is left alone. */
+  /* What came is shown where it lies, also what others change here; an editor is left alone. */
+  let later = 0;
   function refresh() {
-    if (!one("#listing") || !one("#uploads [data-state=done]")) return;
+    if (!one("#listing")) return;
     htmx.ajax("GET", location.pathname + location.search, { target: "#listing", select: "#listing", swap: "outerHTML" });
   }
+  on("htmx:after:swap", () => {
+    const news = one("#files-news [data-news]");
+    if (!news || !one("#listing")) return;
+    news.remove();
+    clearTimeout(later);
+    later = setTimeout(refresh, 300);
+  });
   async function walk(entry, below) {
     if (entry.isFile) {
       const file = await new Promise((done, fail) => entry.file(done, fail));

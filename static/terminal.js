@@ -60,6 +60,7 @@
   const phone = matchMedia("(max-width: 759px)");
   let views = [];
   let focused = null;
+  const paste = one("[data-paste]");
 
   class View {
     constructor(box, isFirst) {
@@ -373,15 +374,17 @@
     const size = `${term.cols} × ${term.rows}`;
     all("[data-link]").forEach((el) => { el.className = `dot ${view.link || "wait"}`; });
     all("[data-size]").forEach((el) => { el.textContent = size; });
-    one("[data-state]").textContent = view.words || (view.link === "on" ? `Attached, ${size}` : view.link === "off" ? "Ended" : "Attaching");
+    one("[data-attached]").textContent = view.words || (view.link === "on" ? `Attached, ${size}` : view.link === "off" ? "Ended" : "Attaching");
     one("[data-people]").textContent = people ? told(people) : "";
     one("[data-take]").hidden = !people || people.mine || !people.mayWrite || view.isOver;
-    const keys = one("[data-keys]");
+    const keys = one("[data-key-row]");
     if (keys) keys.hidden = !view.mine || view.isOver;
+    if (paste) paste.hidden = !view.mine || view.isOver || !navigator.clipboard?.readText;
   }
-  function told({ mine, mayWrite, writer, others }) {
+  function told({ mine, own, mayWrite, writer, others }) {
     const names = others.join(", ");
     if (mine) return others.length ? `${names} ${others.length === 1 ? "watches" : "watch"}, read only` : "";
+    if (writer && own) return "You have the keyboard elsewhere";
     if (writer) return `${writer} has the keyboard${mayWrite ? "" : ", you watch"}`;
     return mayWrite ? "Nobody has the keyboard" : "You watch";
   }
@@ -394,11 +397,7 @@
     });
   });
   all("[data-script]").forEach((el) => { el.hidden = false; });
-  const paste = one("[data-paste]");
-  if (paste && navigator.clipboard?.readText) {
-    paste.hidden = false;
-    paste.addEventListener("click", () => now().paste());
-  }
+  paste?.addEventListener("click", () => now().paste());
   const copy = one("[data-copy-all]");
   if (copy && navigator.clipboard) {
     copy.hidden = false;
@@ -408,8 +407,8 @@
     });
   }
   // A key of the row takes the focus away from the terminal, and with it the keyboard of a phone.
-  one("[data-keys]")?.addEventListener("pointerdown", (event) => event.preventDefault());
-  one("[data-keys]")?.addEventListener("click", (event) => {
+  one("[data-key-row]")?.addEventListener("pointerdown", (event) => event.preventDefault());
+  one("[data-key-row]")?.addEventListener("click", (event) => {
     const key = event.target.closest("[data-send-key]")?.dataset.sendKey;
     if (key) now().press(key);
   });

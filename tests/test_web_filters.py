@@ -271,3 +271,7 @@ def test_a_diffs_pieces_add_up_to_its_lines():
 )
 def test_what_was_searched_for_is_marked(text: str, words: str, shown: str) -> None:
     assert web_filters.marked(text, words) == Markup(shown)
+
+
+def test_a_documents_headings_stand_below_the_pages_own():
+    assert web_filters.document("# One\n\n###### Six\n\n<b>") == "<h2>One</h2>\n<h6>Six</h6>\n<p>&lt;b&gt;</p>\n"

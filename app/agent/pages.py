@@ -9,10 +9,10 @@ from typing import Any
 
 from flask import Response, url_for
 
-from app import slots, web
+from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import bp, instructions, network, service
+from app.agent import bp, events, instructions, network, service
 from app.agent.providers import catalog
 from app.agent.providers.catalog import ProviderInfo
 from app.agent.providers.known import KNOWN
@@ -199,3 +199,9 @@ def _local() -> dict[str, Any]:
 
 def _option(provider: ProviderInfo, model_id: str, name: str) -> dict[str, str]:
     return {"id": f"{provider.id}/{model_id}", "name": name, "provider": provider.name}
+
+
+@slots.draws(events.FileEdited)
+def draw_file_news(_actor: Actor, fact: Any) -> list[str]:
+    """A page that shows the file which the agent wrote is told so."""
+    return live.file_news(fact.event.file)

@@ -30,7 +30,11 @@ _NAMES = {
     409: "ConflictError",
 }
 # What the newer generation answers for an unknown one, beside the fields of the older.
-_TAGS = {"permission": "PermissionNotFoundError", "question": "QuestionNotFoundError"}
+_TAGS = {
+    "permission": ("PermissionNotFoundError", "requestID"),
+    "question": ("QuestionNotFoundError", "requestID"),
+    "terminal": ("PtyNotFoundError", "ptyID"),
+}
 
 
 class OpenCode:
@@ -51,7 +55,8 @@ class OpenCode:
         data: dict[str, Any] = {"message": problem.message}
         body: dict[str, Any] = {"name": name, "data": data}
         if isinstance(problem, NotFound) and problem.kind in _TAGS:
-            body |= {"_tag": _TAGS[problem.kind], "requestID": problem.id, "message": problem.message}
+            tag, field = _TAGS[problem.kind]
+            body |= {"_tag": tag, field: problem.id, "message": problem.message}
         return web.json(body, problem.status, web.problem_headers(problem, basic_realm="Secure Area"))
 
     def invalid(self, issues: list[dict[str, Any]], kind: str) -> Response:

@@ -7,7 +7,7 @@ and a creation, a change of mode as a write, and who asks for what has happened 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import watchfiles
@@ -52,8 +52,11 @@ class CoarseWatcher:
             self._ends[watch] = ending
         threading.Thread(target=self._follow, args=(watch, ending), name="coarse-watcher", daemon=True).start()
 
-    def extend(self, watch: Watch) -> None:
+    def extend(self, watch: Watch, names: Iterable[str]) -> None:
         """Nothing to do: everything below is watched already."""
+
+    def narrow(self, watch: Watch) -> None:
+        """Nothing to do: it costs no more."""
 
     def detach(self, watch: Watch) -> None:
         """End a watch; one that has ended is fine."""

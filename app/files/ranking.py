@@ -1,60 +1,313 @@
-"""In which order a person expects the files that a few typed letters may mean."""
+"""In which order a person expects the files that a few typed letters may mean.
+
+An `Index` keeps the names of a workspace so that this is quick: for each letter it knows, as the bits of one large
+number, which names hold it. Few names are left to be looked at, and the nearest kinds of match are looked for first:
+when there are enough of them, the farther ones need no look.
+"""
 
 from __future__ import annotations
 
+import functools
 import heapq
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import compress, islice
+from typing import Literal
 
-STARTS = re.compile(r"(?:^|(?<=[^A-Za-z0-9]))[A-Za-z0-9]|(?<=[a-z0-9])[A-Z]")
-NO_MATCH = 9
+STARTS = re.compile(r"(?:^|(?<=[^A-Za-z0-9]))(?=[A-Za-z0-9])|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])")
+MOST_WEIGHED = 600  # names that are weighed one by one, the shortest of them
+LONGEST = 64  # letters that can mean the beginnings of words
+MOST_LETTERS = 1_000
+IN_BASE, NONE = 5, 11  # the last kind of match of which nothing far is nearer; none at all
+Choice = Literal["", "file", "directory"]
+
+
+class Index:
+    """The names of a workspace, directories with a slash at their end; not safe to change while it is asked."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names: list[str] = []
+        self._paths: list[str] = []  # in lower case, without the slash
+        self._bases: list[str] = []
+        self._at: dict[str, int] = {}
+        self._letters: dict[str, int] = {}
+        self._base_letters: dict[str, int] = {}
+        self._living = self._directories = self._hidden = 0
+        self._fill(list(names))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._at
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._at)
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def update(self, names: Iterable[str]) -> None:
+        """Hold just these names from now on."""
+        now = set(names)
+        gone = [name for name in self._at if name not in now]
+        came = [name for name in now if name not in self._at]
+        if len(gone) + len(came) > 1_000 or len(self._names) > 2 * len(now) + 1_000:
+            self._fill(list(now))
+            return
+        for name in gone:
+            self.remove(name)
+        for name in came:
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        """Hold a name more."""
+        if name in self._at:
+            return
+        bit = 1 << len(self._names)
+        path, base = self._append(name)
+        for letter in set(path):
+            self._letters[letter] = self._letters.get(letter, 0) | bit
+        for letter in set(base):
+            self._base_letters[letter] = self._base_letters.get(letter, 0) | bit
+        self._living |= bit
+        self._directories |= bit if name.endswith("/") else 0
+        self._hidden |= bit if _is_hidden(name) else 0
+
+    def remove(self, name: str) -> None:
+        """Hold it no more."""
+        at = self._at.pop(name, None)
+        if at is not None:
+            self._living &= ~(1 << at)
+
+    def first(self, limit: int, kind: Choice = "", *, hidden: bool = True) -> list[str]:
+        """The names near the top first."""
+        found = compress(self._names, _bits(self._chosen(kind, hidden)))
+        return heapq.nsmallest(limit, found, key=lambda name: (name.rstrip("/").count("/"), name.lower()))
+
+    def best(self, query: str, limit: int, kind: Choice = "", *, hidden: bool = True) -> list[str]:
+        """The names that hold the query's letters in this order, its words each, the likeliest first."""
+        words = query.lower().split()
+        chosen = self._chosen(kind, hidden)
+        if not words:
+            return self.first(limit, kind, hidden=hidden)
+        by_kind = self._sorted(words[0], limit, chosen) if len(words) == 1 else self._sorted_by_all(words, chosen)
+        found: list[int] = []
+        for one in sorted(by_kind):
+            found += heapq.nsmallest(limit - len(found), by_kind[one], key=self._length)
+            if len(found) >= limit:
+                break
+        return [self._names[at] for at in found]
+
+    def _length(self, at: int) -> tuple[int, str]:
+        return len(self._names[at]), self._names[at]
+
+    def _sorted(self, wanted: str, limit: int, chosen: int) -> dict[int, list[int]]:
+        """The places of names by their kind of match (see `rank`), the farther kinds only if there are too few."""
+        found: dict[int, list[int]] = {}
+        others = self._add_beginnings(wanted, chosen, found)
+        if _count(found) < limit:
+            self._add_near(others, wanted, found)
+        if _count(found) < limit:
+            bases, loose = self._bases, _in_order(wanted)
+            self._add_far([at for at in others if loose(bases[at])], wanted, found)
+        if sum(len(places) for kind, places in found.items() if kind <= IN_BASE) < limit:
+            paths, loose = self._paths, _in_order(wanted)
+            held = self._places(chosen & _all_of(self._letters, wanted))
+            self._add_far((at for at in held if loose(paths[at])), wanted, found)
+        return found
+
+    def _add_beginnings(self, wanted: str, chosen: int, found: dict[int, list[int]]) -> list[int]:
+        """Add the names whose basename begins with the letters; returns others that may hold them."""
+        bases = self._bases
+        if wanted.endswith("/"):
+            chosen &= self._directories
+        wanted = wanted.rstrip("/")
+        held = self._places(chosen & _all_of(self._base_letters, wanted))
+        for at in [at for at in held if bases[at].startswith(wanted)]:
+            is_stem = _is_stem(bases[at], wanted)
+            kind = 2 if not is_stem else 0 if wanted in (bases[at], self._paths[at]) else 1
+            found.setdefault(kind, []).append(at)
+        return held
+
+    def _add_near(self, held: list[int], wanted: str, found: dict[int, list[int]]) -> None:
+        """Add the names whose basename holds the letters in one piece further on."""
+        bases = self._bases
+        wanted = wanted.rstrip("/")
+        near = (at for at in held if wanted in bases[at] and not bases[at].startswith(wanted))
+        for at in islice(near, MOST_WEIGHED):
+            found.setdefault(_near_rank(self._names[at], bases[at], wanted), []).append(at)
+
+    def _add_far(self, held: Iterable[int], wanted: str, found: dict[int, list[int]]) -> None:
+        """Add names that hold the letters apart from each other, or above their basename."""
+        known = set().union(*found.values())
+        for at in islice((at for at in held if at not in known), MOST_WEIGHED):
+            found.setdefault(_far_rank(self._names[at], self._paths[at], wanted), []).append(at)
+
+    def _sorted_by_all(self, words: list[str], chosen: int) -> dict[int, list[int]]:
+        """The places of the names that hold each of the words, by how near they are to them together."""
+        for word in words:
+            chosen &= _all_of(self._letters, word)
+        tests = [_in_order(word) for word in words]
+        found: dict[int, list[int]] = {}
+        held = (at for at in self._places(chosen) if all(test(self._paths[at]) for test in tests))
+        for at in islice(held, MOST_WEIGHED // len(words)):
+            found.setdefault(sum(rank(self._names[at], word) for word in words), []).append(at)
+        return found
+
+    def _places(self, chosen: int) -> list[int]:
+        """The places that are set, short names first, apart from those that came later."""
+        return list(compress(range(len(self._names)), _bits(chosen)))
+
+    def _fill(self, names: list[str]) -> None:
+        self._names, self._paths, self._bases, self._at = [], [], [], {}
+        for name in sorted(names, key=lambda name: (len(name), name)):
+            self._append(name)
+        self._letters, self._base_letters = _letters(self._paths), _letters(self._bases)
+        self._living = (1 << len(self._names)) - 1
+        self._directories = _number(["1" if name.endswith("/") else "0" for name in self._names])
+        self._hidden = _number(["1" if _is_hidden(name) else "0" for name in self._names])
+
+    def _append(self, name: str) -> tuple[str, str]:
+        path = name.lower().removesuffix("/")
+        base = path.rpartition("/")[2]
+        self._at[name] = len(self._names)
+        self._names.append(name)
+        self._paths.append(path)
+        self._bases.append(base)
+        return path, base
+
+    def _chosen(self, kind: Choice, hidden: bool) -> int:
+        chosen = self._living
+        if kind:
+            chosen &= self._directories if kind == "directory" else ~self._directories
+        return chosen if hidden else chosen & ~self._hidden
 
 
 def best(names: Iterable[str], query: str, limit: int) -> list[str]:
-    """Return the names that hold the query's letters in this order, the likeliest first."""
-    wanted = "".join(query.lower().split())
-    ranked = ((rank(name, wanted), len(name), name) for name in names if _holds(name.lower(), wanted))
-    return [name for *_, name in heapq.nsmallest(limit, ranked)]
+    """The names that hold the query's letters, the likeliest first; for names that are asked once."""
+    return Index(names).best(query, limit)
 
 
 def rank(name: str, wanted: str) -> int:
-    """Say how near a name is to the letters (in lower case): 0 is its whole basename, NO_MATCH none of it."""
+    """Say how near a name is to the letters (in lower case): 0 is its whole basename; the farthest is 10, then NONE.
+
+    1 its basename without endings, 2 that begins so, 3 a word of it begins so, 4 it holds them in one piece, 5 its
+    words begin with pieces of them; then of the whole path: 6 words up to its basename begin with pieces of them, 7 it
+    holds them in one piece, 8 words above its basename begin so; last, with other letters between, 9 its basename
+    holds them and 10 its path.
+    """
     path = name.lower().removesuffix("/")
     base = path.rpartition("/")[2]
     if wanted in (base, path):
         return 0
-    if base.partition(".")[0] == wanted:
+    if _is_stem(base, wanted):
         return 1
     if base.startswith(wanted):
         return 2
-    at = base.find(wanted)
-    if at >= 0:
-        return 3 if not base[at - 1].isalnum() else 4
-    return _loose_rank(name, path, base, wanted)
+    if wanted in base:
+        return _near_rank(name, base, wanted)
+    return _far_rank(name, path, wanted) if _in_order(wanted)(path) else NONE
 
 
-def _loose_rank(name: str, path: str, base: str, wanted: str) -> int:
-    """Rank a name that holds the letters with others between them, or above its basename."""
+def _near_rank(name: str, base: str, wanted: str) -> int:
+    """Rank a name whose basename holds the letters, but not at its start."""
     own = name.removesuffix("/").rpartition("/")[2]
-    if _holds(_starts(own), wanted):
-        return 5
+    starts = [found.start() for found in STARTS.finditer(own)]
+    return 3 if any(base.startswith(wanted, at) for at in starts) else 4
+
+
+def _far_rank(name: str, path: str, wanted: str) -> int:
+    """Rank a name that holds the letters in order, its basename not in one piece."""
+    own = path.rfind("/") + 1
+    letters = wanted.replace("/", "")
+    if 0 < len(letters) <= LONGEST:
+        end = _begins_words(name, path, letters, own if "/" not in wanted else len(path))
+        if end:
+            return {3: 5, 2: 6, 1: 7 if wanted in path else 8}[end]
     if wanted in path:
-        return 6
-    if _holds(_starts(name), wanted):
         return 7
-    return 8 if _holds(base, wanted) or _holds(path, wanted) else NO_MATCH
+    return 9 if _in_order(wanted)(path, own) else 10
 
 
-def _starts(name: str) -> str:
-    """Return the first letters of a name's words: `tests/test_tax.py` gives `tttp`."""
-    return "".join(STARTS.findall(name)).lower()
+def _is_stem(base: str, wanted: str) -> bool:
+    """Whether the letters are the basename up to one of its dots: `app` or `app.test` of `app.test.ts`."""
+    return base.startswith(wanted) and base[len(wanted) : len(wanted) + 1] in ("", ".")
 
 
-def _holds(text: str, wanted: str) -> bool:
-    """Tell whether the letters stand in the text in this order."""
-    at = 0
-    for letter in wanted:
-        at = text.find(letter, at) + 1
-        if not at:
-            return False
-    return True
+def _begins_words(name: str, path: str, wanted: str, own: int) -> int:
+    """How the letters are, in order, beginnings of words of the name: 0 not at all, 1 above its basename, which starts
+    at `own`, 2 up to its basename, 3 in its basename alone.
+
+    `sessrout` begins words of `sessions/routes.py`, `tpi` those of `test_post_index`. It is worked out for all places
+    at once: bit n of `reached` says that the letters so far can end at place n.
+    """
+    starts = _starts(name)
+    reached = _reach(path, wanted, starts)
+    if reached and own and _reach(path, wanted, starts & (-1 << own)):
+        return 3
+    return 0 if not reached else 1 if not reached >> own else 2 if own else 3
+
+
+def _reach(path: str, wanted: str, starts: int) -> int:
+    """The places at which the letters can end, each of them at a start or right after the one before; as bits."""
+    reached = _places_of(path, wanted[0]) & starts
+    for letter in wanted[1:]:
+        if not reached:
+            break
+        later = starts & ~((reached & -reached) * 2 - 1)
+        reached = _places_of(path, letter) & (reached << 1 | later)
+    return reached
+
+
+@functools.lru_cache(maxsize=20_000)
+def _starts(name: str) -> int:
+    """Where its words start, as bits."""
+    starts = 0
+    for found in STARTS.finditer(name):
+        starts |= 1 << found.start()
+    return starts
+
+
+def _places_of(path: str, letter: str) -> int:
+    places, at = 0, path.find(letter)
+    while at >= 0:
+        places |= 1 << at
+        at = path.find(letter, at + 1)
+    return places
+
+
+@functools.lru_cache(maxsize=64)
+def _in_order(wanted: str) -> Callable[..., object]:
+    """A test whether the letters stand in a text in this order, from a place on; it never goes back."""
+    letters = map(re.escape, wanted[:MOST_LETTERS])
+    return re.compile("".join(f"[^{letter}]*{letter}" for letter in letters), re.DOTALL).match
+
+
+def _count(found: dict[int, list[int]]) -> int:
+    return sum(map(len, found.values()))
+
+
+def _all_of(letters: dict[str, int], wanted: str) -> int:
+    """The names that hold every one of the letters somewhere."""
+    found = -1
+    for letter in set(wanted):
+        found &= letters.get(letter, 0)
+    return found
+
+
+def _letters(texts: list[str]) -> dict[str, int]:
+    alphabet = set().union(*map(set, texts)) if texts else set()
+    return {letter: _number(["1" if letter in text else "0" for text in texts]) for letter in alphabet}
+
+
+def _number(bits: list[str]) -> int:
+    """The number whose bit n is the n-th of these."""
+    bits.reverse()
+    return int("".join(bits), 2) if bits else 0
+
+
+def _bits(number: int) -> Iterator[bool]:
+    """Its bits, the lowest first."""
+    return map("1".__eq__, bin(number)[:1:-1])
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or "/." in name

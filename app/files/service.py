@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import mimetypes
 import os
-import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
-from app import config, git
+from app import config
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
-from app.files import changes, diffs, ranking, sights
-from app.files.answers import CONTROL
+from app.files import changes, diffs, pathlist, ranking, sights, watching, world
 from app.files.changes import FileChange, Hunk, compare
 from app.files.changing import compose, make_directory, move, receive, remove, write
 from app.files.diffs import FileDiff, Mode
@@ -27,11 +25,11 @@ from app.files.excerpt import LINES, Excerpt, excerpt
 from app.files.handing import Download, Zip, open_for_download, zip_of
 from app.files.labels import check_labels, label, labels_of
 from app.files.looking import is_directory, list_tree, stamp_of, stat
-from app.files.paths import TEMPORARY, Entry, Root
+from app.files.paths import Entry, Root
 from app.files.ripgrep import Found, Search, search
 from app.files.sights import Loss, Sight, Standing, ends_of
 from app.files.watch import Change, Gone, Resync, Watch
-from app.files.watching import create_watcher, remove_watcher, start_background, stop, watch, watcher_events
+from app.files.watching import create_watcher, remove_watcher, start_background, watch, watched_name, watcher_events
 from app.files.world import SCRATCH, is_scratch, make, scratch_of
 from app.projects.service import Place
 
@@ -96,6 +94,7 @@ __all__ = [
     "text_of",
     "unfold",
     "watch",
+    "watched_name",
     "watcher_events",
     "write",
     "zip_of",
@@ -106,10 +105,7 @@ DEEPEST = 100
 HITS = 1_000
 HITS_PER_FILE = 10
 OUTPUT = 1024 * 1024
-NAMES = 64 * 1024 * 1024
 LONGEST_LINE = 2_000
-LEFT_OUT = (".git", ".DS_Store")
-GLOB = re.compile(r"([*?\[\]{}!\\])")
 
 
 @dataclass(frozen=True)
@@ -262,43 +258,50 @@ def find_text(actor: Actor, place: Place, pattern: str, limit: int = HITS, *, is
         raise Invalid("The pattern is empty or holds a NUL character.", "pattern")
     bounds = [f"--max-count={HITS_PER_FILE}", "--max-filesize=10M", "--regex-size-limit=10M"]
     how = ["--fixed-strings", "--smart-case"] if is_literal else []
-    arguments = ["--json", "--hidden", *bounds, *_left_out(place), *how, "-e", pattern, "--", "."]
+    arguments = ["--json", "--hidden", *bounds, *pathlist.left_out(place.directory), *how, "-e", pattern, "--", "."]
     with Search(arguments, place.directory, most=OUTPUT) as records:
         found = list(islice(_matches(records), limit))
     return sorted(found, key=lambda match: (match.path, match.line_number))
 
 
 def find_files(
-    actor: Actor, place: Place, query: str, *, kind: Literal["", "file", "directory"] = "", limit: int = 10
+    actor: Actor, place: Place, query: str, *, kind: ranking.Choice = "", limit: int = 10, hidden: bool = True
 ) -> list[str]:
     """Return the paths that the letters may mean, the likeliest first; directories end in `/`.
 
-    Without letters the directories come, those near the top first, or the files if only files are wanted.
+    What was made before is found, what was removed is not. Without letters the directories come, those near the top
+    first, or the files if only files are wanted; unless `hidden`, nothing whose path has a part that begins with a dot.
     """
     accounts.require(actor, "files:read", place.project)
-    arguments = ["--files", "--hidden", "--null", *_left_out(place), "--", "."]
-    with Search(arguments, place.directory, most=NAMES, separator=b"\0") as records:
-        files = [name for record in records if not CONTROL.search(name := _name(record))]
-    wanted = kind or ("" if query.strip() else "directory")
-    names = [*(files if wanted != "directory" else []), *(_above(files) if wanted != "file" else [])]
-    if not query.strip():
-        return sorted(names, key=lambda name: (name.rstrip("/").count("/"), name.lower()))[:limit]
-    return ranking.best(names, query, limit)
+    kind = kind or ("" if query.strip() else "directory")
+    listing = pathlist.of(place.directory)
+    with listing.lock:
+        listing.refresh()
+        return listing.index.best(query, limit, kind, hidden=hidden)
+
+
+def stop() -> None:
+    """End every watch of this process; none is taken any more."""
+    pathlist.clear()
+    watching.stop()
 
 
 def _listed(place: Place, names: list[str]) -> dict[str, list[Node]]:
     """Return what lies in each of the folders, folders first, then by name, at most LISTED of each."""
     root = Root(place.directory)
     found = {name: _entries(place, root, name) for name in names}
-    ignored = _ignored(place.directory, [entry.path for _base, entries in found.values() for entry in entries])
+    ignored = pathlist.git_ignored(
+        place.directory, [entry.path for _base, entries in found.values() for entry in entries]
+    )
     return {name: [_node(base, entry, ignored) for entry in entries] for name, (base, entries) in found.items()}
 
 
 def _entries(place: Place, root: Root, name: str) -> tuple[str, list[Entry]]:
     base = root.absolute(name)
     _refuse_ours(place, os.path.realpath(base), name)
-    found = [entry for entry in root.scan(name) if entry.name not in LEFT_OUT]
-    found = [entry for entry in found if not _is_ours(place, os.path.join(base, entry.name))]  # noqa: PTH118
+    found = [entry for entry in root.scan(name) if entry.name not in pathlist.LEFT_OUT]
+    if world.holds_ours(root):
+        found = [entry for entry in found if not world.is_ours(root, f"{base.rstrip('/')}/{entry.name}")]
     return base, sorted(found, key=lambda entry: (not entry.is_dir, entry.name.lower(), entry.name))[:LISTED]
 
 
@@ -329,44 +332,6 @@ def _match(data: dict[str, Any]) -> Match:
 def _told(field: dict[str, str]) -> str:
     """Return rg's `text`, or its `bytes` (base64) when that is no Unicode."""
     return field["text"] if "text" in field else b64decode(field["bytes"]).decode("utf-8", "replace")
-
-
-def _name(record: bytes) -> str:
-    return record.decode("utf-8", "replace").removeprefix("./")
-
-
-def _above(files: Iterable[str]) -> set[str]:
-    """Return the directories that hold the files, each with a slash at its end."""
-    found: set[str] = set()
-    for name in files:
-        end = name.rfind("/")
-        while end > 0 and name[: end + 1] not in found:
-            found.add(name[: end + 1])
-            end = name.rfind("/", 0, end)
-    return found
-
-
-def _left_out(place: Place) -> list[str]:
-    """Return rg's arguments that keep it out of git's own files, our drafts and our data."""
-    globs = [f"!{name}" for name in LEFT_OUT] + [f"!{TEMPORARY}*"]
-    data = _data_dir()
-    if data.is_relative_to(place.directory) and data != place.directory:
-        globs.append("!/" + GLOB.sub(r"\\\1", data.relative_to(place.directory).as_posix()))
-    return [f"--glob={glob}" for glob in globs]
-
-
-def _ignored(directory: Path, paths: list[str]) -> set[str]:
-    """Return those that git ignores; none where git has no say."""
-    if not paths or git.find_toplevel(directory) is None:
-        return set()
-    asked = "\0".join(f"./{path}" for path in paths).encode()
-    # This command alone refuses literal pathspecs; after ./ no name is taken for a pathspec's magic.
-    env = {"GIT_LITERAL_PATHSPECS": "0"}
-    try:
-        out = git.run(["check-ignore", "-z", "--stdin"], directory, data=asked, accept=(0, 1), env=env)
-    except git.GitFailed:
-        return set()
-    return {os.fsdecode(name).removeprefix("./") for name in out.split(b"\0") if name}
 
 
 def _data_dir() -> Path:

@@ -89,7 +89,10 @@ class Loss:
             return f"{what} as in the last commit, from which git brings {'it' if not self.is_dir else 'them'} back."
         if not self.is_dir:
             return "What it holds is not in the last commit, so it is gone for good."
-        return f"{self.only_here:,} of {files} are not in the last commit as they are here, and gone for good."
+        if self.files == 1:
+            return "The one file in it is not in the last commit as it is here, and gone for good."
+        lost = f"All {files}" if self.only_here == self.files else f"{self.only_here:,} of {files}"
+        return f"{lost} are not in the last commit as they are here, and gone for good."
 
 
 _known: dict[Path, tuple[float, Standing]] = {}

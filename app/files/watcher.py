@@ -15,7 +15,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from app.errors import Unavailable
 from app.files import beneath
@@ -106,12 +106,32 @@ class KernelWatcher:
         finally:
             os.close(root)
 
-    def extend(self, watch: Watch) -> None:
-        """Enter the directories that a recursive watch would enter by now; raises Unavailable."""
+    def extend(self, watch: Watch, names: Iterable[str]) -> None:
+        """Enter the directories at these names ("" is its own), and those below, that a recursive watch enters by now.
+
+        Raises Unavailable at the system's limits, OSError if its directory is gone.
+        """
+        root = os.open(watch.path, beneath.FOLDER)
+        try:
+            for name in names:
+                parent, _, leaf = name.rpartition("/")
+                with self._lock:
+                    node = self._find(watch, parent)
+                if node is not None:
+                    self._enter(root, node, name, leaf, is_told=False)
+        finally:
+            os.close(root)
+
+    def narrow(self, watch: Watch) -> None:
+        """Leave the directories that a recursive watch enters no more."""
         with self._lock:
-            node = self._homes.get(watch)
-        if node is not None:
-            self._look_again(watch, node)
+            self._shed(self._homes.get(watch))
+
+    def _find(self, watch: Watch, name: str) -> Node | None:
+        node = self._homes.get(watch)
+        for part in name.split("/") if name else ():
+            node = node.children.get(part) if node is not None else None
+        return node
 
     def detach(self, watch: Watch) -> None:
         """End a watch; one that has ended is fine."""
@@ -266,20 +286,13 @@ class KernelWatcher:
     def _start_over(self) -> None:
         """The kernel lost count: look at every directory anew, and say so."""
         _logger.warning("changes came faster than they could be read; all watches look anew")
-        for watch, node in list(self._homes.items()):
+        for watch in list(self._homes):
             try:
-                self._look_again(watch, node)
+                self.extend(watch, [""])
             except (OSError, Unavailable) as error:
                 watch.put(Resync(str(error)))
             else:
                 watch.put(Resync())
-
-    def _look_again(self, watch: Watch, node: Node) -> None:
-        root = os.open(watch.path, beneath.FOLDER)
-        try:
-            self._enter(root, node, "", is_told=False)
-        finally:
-            os.close(root)
 
     def _tell(self, node: Node, kind: Kind, name: str, is_dir: bool) -> None:
         for above, below in _upwards(node):

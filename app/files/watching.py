@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,8 +41,11 @@ class Watcher(Protocol):
     def attach(self, watch: Watch) -> None:
         """Begin a watch; raises Unavailable at the system's limits, OSError if its directory is gone."""
 
-    def extend(self, watch: Watch) -> None:
-        """Enter the directories that a recursive watch would enter by now."""
+    def extend(self, watch: Watch, names: Iterable[str]) -> None:
+        """Enter the directories at these names, and those below, that a recursive watch enters by now."""
+
+    def narrow(self, watch: Watch) -> None:
+        """Leave the directories that a recursive watch enters no more."""
 
     def detach(self, watch: Watch) -> None:
         """End a watch."""
@@ -62,6 +65,7 @@ class _Kept:
     """A watch that waits to be asked, for whom, and when that was (monotonic seconds)."""
 
     watch: Watch
+    name: str
     project: Project
     owner: str
     asked: float
@@ -90,7 +94,7 @@ def create_watcher(
     begun = _begin(actor, spot, recursive=recursive, looks=looks, only_folders=only_folders)
     watcher_id = ids.random("watch")
     with _lock:
-        _kept[watcher_id] = _Kept(begun, spot.project, actor.user, time.monotonic())
+        _kept[watcher_id] = _Kept(begun, name, spot.project, actor.user, time.monotonic())
     running().later(FORGOTTEN, lambda: _forget(watcher_id))
     return watcher_id
 
@@ -98,6 +102,11 @@ def create_watcher(
 def watcher_events(actor: Actor, watcher_id: str) -> list[Fact]:
     """Return what happened since the last time; raises NotFound for an unknown watcher or another user's."""
     return _find(actor, watcher_id).watch.drain()
+
+
+def watched_name(actor: Actor, watcher_id: str) -> str:
+    """Return the name by which a watcher was begun; raises NotFound for an unknown one or another user's."""
+    return _find(actor, watcher_id).name
 
 
 def remove_watcher(actor: Actor, watcher_id: str) -> None:
@@ -168,7 +177,7 @@ def _begin(actor: Actor, spot: Spot, *, recursive: bool, looks: bool, only_folde
 
 def hidden_in(top: str) -> tuple[str, ...]:
     """The server's own data below a directory, which is neither entered nor told."""
-    data = os.path.realpath(config.current().data_dir)
+    data, top = os.path.realpath(config.current().data_dir), os.path.realpath(top)
     return (os.path.relpath(data, top),) if data.startswith(top.rstrip("/") + "/") else ()
 
 

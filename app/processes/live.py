@@ -35,6 +35,7 @@ READ = 64 * 1024
 # and goes out at once.
 LARGE = 1024
 GATHER, GATHER_SECONDS = 256 * 1024, 0.004
+TURN = 16  # reads before others have theirs
 PATIENCE = 2.0
 # A reader that is behind and takes nothing at all for so long is let go; it may come back.
 LET_GO = 60.0
@@ -230,24 +231,36 @@ class Live:
         self.pump.later(LET_GO, look)
 
     def _read(self, stream: Stream) -> None:
-        fd = self._outputs.get(stream)
-        if fd is None:
-            return
-        try:
-            data = os.read(fd, self._at_once)
-        except BlockingIOError:
-            return
-        except OSError:  # EIO: nobody holds the terminal any more
-            data = b""
-        if not data:
-            self._close_output(stream)
-            return
+        """Read what there is, a turn of it at most; gather what comes in large pieces."""
         gathered = self._gathered[stream]
-        gathered += data
-        if len(gathered) >= self._gather_most or (len(data) < LARGE and self._gathering is None):
+        is_large = False
+        for _ in range(TURN):
+            data = self._take(stream)
+            if data is None:
+                break
+            if not data:
+                self._close_output(stream)
+                return
+            gathered += data
+            is_large = is_large or len(data) >= LARGE
+            if len(data) < LARGE or len(gathered) >= self._gather_most:
+                break
+        if len(gathered) >= self._gather_most or (not is_large and self._gathering is None):
             self._tell()
         elif self._gathering is None:
             self._gathering = self.pump.later(GATHER_SECONDS, self._tell)
+
+    def _take(self, stream: Stream) -> bytes | None:
+        """One read: None when nothing is there, b"" at the end."""
+        fd = self._outputs.get(stream)
+        if fd is None:
+            return None
+        try:
+            return os.read(fd, self._at_once)
+        except BlockingIOError:
+            return None
+        except OSError:  # EIO: nobody holds the terminal any more
+            return b""
 
     def _tell(self) -> None:
         """Put what was gathered into the ring and hand it on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import signal
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from app.actor import Actor
 from app.dialects import codebuddy
 from app.streams import Feed, Stream
 from app.terminals import bp, service
-from app.terminals.service import Dropped, Ended, Output, Size, Tap, Terminal, Word
+from app.terminals.service import Dropped, Ended, Output, Size, Terminal, Word
 from app.terminals.talk import Talk
 
 door = codebuddy.door(bp)
@@ -87,19 +86,19 @@ def destroy(actor: Actor, terminal_id: str) -> Response:
 @door.get("/api/v1/pty/<terminal_id>/output", answer=str)
 def output(actor: Actor, terminal_id: str) -> Response:
     """What it shows: first what is kept, or what came after Last-Event-ID, then what comes, then how it ended."""
-    terminal = service.check_room(actor, terminal_id)
     last = request.headers.get("Last-Event-ID", "")
-    tap = service.attach(actor, terminal, int(last) if last.isdecimal() and len(last) < 16 else None)
+    after = int(last) if last.isdecimal() and last.isascii() and len(last) < 16 else None
+    watching = service.watch(actor, terminal_id, after)
     return Stream(
         Feed(
-            source=tap,
+            source=watching,
             opening=b"",
             frame=_frame,
             beat=lambda: b"event: keepalive\ndata: {}\n\n",
             every=KEEPALIVE,
             shared=True,
             comes_back=False,
-            sent=functools.partial(_sent, tap),
+            sent=watching.taken,
         )
     )
 
@@ -152,8 +151,3 @@ def _exit(word: Ended) -> dict[str, Any]:
     if word.signal is not None:
         told["signal"] = signal.Signals[word.signal].value
     return told
-
-
-def _sent(tap: Tap, word: Word) -> None:
-    if isinstance(word, Output):
-        tap.taken(len(word.data))

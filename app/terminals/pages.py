@@ -180,8 +180,11 @@ def _row(actor: Actor, one: Terminal) -> Row:
 
 
 def _choices(actor: Actor) -> Sequence[Choice]:
+    """The directories of projects and worktrees, those of the default project first."""
     found: list[Choice] = []
-    for project in projects.list_all(actor):
+    known = projects.list_all(actor)
+    usual = projects.resolve(actor, None).project.id if any(one.state == "ready" for one in known) else ""
+    for project in sorted(known, key=lambda one: one.id != usual):
         if project.state != "ready" or actor.project not in (None, project.id):
             continue
         found.append(Choice(project.root, project.name))

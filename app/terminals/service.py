@@ -27,6 +27,7 @@ from app.terminals.events import TerminalCreated, TerminalDeleted, TerminalExite
 from app.terminals.seats import Viewer
 from app.terminals.terminal import KEPT, Look, Terminal, cleaned
 from app.terminals.tickets import Ticket, redeem
+from app.terminals.watching import Watching
 
 __all__ = [
     "NOT_READ",
@@ -39,6 +40,7 @@ __all__ = [
     "Terminal",
     "Ticket",
     "Viewer",
+    "Watching",
     "Word",
     "attach",
     "check_room",
@@ -61,6 +63,7 @@ __all__ = [
     "take_keyboard",
     "ticket",
     "type_in",
+    "watch",
     "write",
 ]
 
@@ -240,6 +243,14 @@ def leave(viewer: Viewer) -> None:
     """Stand up."""
     viewer.terminal.seats.leave(viewer)
     viewer.terminal.active = ids.now()
+
+
+def watch(actor: Actor, terminal_id: str, after: int | None = None) -> Watching:
+    """Sit down only to read, from the beginning of what is kept or after an offset. Raises NotFound, Limited."""
+    terminal = get(actor, terminal_id)
+    viewer = Viewer(actor, terminal, may_write=False)
+    terminal.seats.join(viewer)
+    return Watching(attach(actor, terminal, after), lambda: leave(viewer))
 
 
 def take_keyboard(actor: Actor, terminal: Terminal, viewer: Viewer) -> None:

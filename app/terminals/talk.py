@@ -246,6 +246,7 @@ class Talk(Conversation):
             {
                 "type": "people",
                 "mine": writer is viewer,
+                "own": writer is not None and writer.user == viewer.user,
                 "mayWrite": viewer.may_write,
                 "writer": writer.actor.name if writer is not None else None,
                 "others": others,

@@ -86,7 +86,7 @@ def test_without_a_script_the_bar_is_a_page(shop: Shop, open_page: Open) -> None
     page.get_by_role("combobox", name="Search or jump").fill("basket")
     page.get_by_role("combobox", name="Search or jump").press("Enter")
     page.locator("a.hit[data-path='shop/basket.py']").click()
-    expect(page.get_by_label("What should be done?")).to_have_value("shop/basket.py: ")
+    expect(page.locator("#code")).to_contain_text("Adding up.")
     page.goto("/keys")
     expect(page.get_by_text("Go to the inbox")).to_be_visible()
 
@@ -245,6 +245,19 @@ def sends(page: Page) -> None:
     page.wait_for_url(re.compile(r"/sessions/ses_"))
 
 
+def finds_a_file(page: Page) -> None:
+    page.goto("/browse")
+    page.keyboard.press("t")
+    expect(page.get_by_label("Find a file")).to_be_focused()
+
+
+def saves(page: Page) -> None:
+    page.goto("/browse")
+    page.goto(f"{page.url}/README.md?view=edit")
+    page.keyboard.press("Control+s")
+    expect(page.locator("#save-state")).to_contain_text("Saved")
+
+
 def selects(page: Page) -> None:
     asks = []
     for command in ("cat /etc/hostname", "cat /etc/hosts"):
@@ -276,6 +289,7 @@ DOES: dict[str, Callable[[Page], None]] = {
     "G S": goes("s", "/sessions"),
     "G P": goes("p", "/projects"),
     "G C": goes("c", "/checkpoints"),
+    "G F": goes("f", r"/browse/prj_\w+"),
     "?": shows_keys,
     "Esc": leaves,
     "A": acts,
@@ -289,6 +303,8 @@ DOES: dict[str, Callable[[Page], None]] = {
     "D": shows_changes,
     ".": stops,
     "Ctrl ⏎": sends,
+    "T": finds_a_file,
+    "Ctrl S": saves,
 }
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -79,6 +80,7 @@ def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, schem
         "/inbox",
         scene.ask,
         "/projects",
+        *files_of(page),
         "/search?q=img",
         "/keys",
     ):
@@ -87,6 +89,23 @@ def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, schem
         skips(page)
         assert page.locator("body *[onerror], body *[onload], #main script, a[href^=javascript]").count() == 0
         assert dark(page) == (scheme == "dark")
+
+
+def files_of(page: Page) -> list[str]:
+    """The pages of files: a folder, and a file with an odd name in each of its views, and finding."""
+    page.goto("/browse")
+    name = f"{page.url}/{quote(FILE)}"
+    views = [f"{name}?view={view}" for view in ("changes", "edit", "move", "remove")]
+    found = [page.url.replace("/browse/", "/browse/find/") + f"?q={words}" for words in ("svg", "old&in=text")]
+    return [
+        page.url,
+        f"{page.url}?view=changes",
+        f"{page.url}/shop/basket.py",
+        f"{page.url}/README.md",
+        name,
+        *views,
+        *found,
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,6 +14,9 @@ from app.files.service import Hunk, Sight
 
 PART = 300
 COLOURED = 400_000
+AHEAD = 400  # lines that are coloured to get at those which are asked for; beyond it a place near them must do
+BACK = 200
+INNER = " \t}])\"'#*/<`"  # with which no line begins where a statement does
 LONGEST = 2_000
 KEPT = 1_500_000  # characters of the texts that are remembered
 BIDI = re.compile("([\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])")
@@ -26,7 +29,7 @@ Pieces = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Row:
-    """One line: its number, its sign against the last commit ("", plus, tilde or minus), and its pieces."""
+    """One line: its number, its sign against the last commit ("" for none), and its pieces."""
 
     number: int
     sign: str
@@ -68,6 +71,10 @@ class Coloured:
                 self._go_on()
             return self.rows
 
+    def is_near(self, last: int) -> bool:
+        """Whether little has to be coloured before this line."""
+        return self.is_whole or last <= len(self.rows) + AHEAD
+
     def _begin(self) -> Iterator[tuple[str, str]]:
         if len(self.text) > COLOURED or max(map(len, self.lines), default=0) > LONGEST:
             return iter([("", self.text)])
@@ -95,13 +102,21 @@ def part_of(sight: Sight, hunks: Iterable[Hunk], at: int) -> Part:
     first = 1 + (at - 1) // PART * PART if 1 <= at <= lines else 1
     last = min(lines, first + PART - 1)
     signs = signs_of(hunks)
-    pieces = coloured.upto(last)[first - 1 : last]
+    pieces = coloured.upto(last)[first - 1 : last] if coloured.is_near(last) else _from_near(coloured, first, last)
     is_odd = BIDI.search(sight.text) is not None
     rows = [
         Row(number, signs.get(number, ""), list(_shown(one)) if is_odd else one)
         for number, one in enumerate(pieces, first)
     ]
     return Part(rows, first, lines)
+
+
+def _from_near(coloured: Coloured, first: int, last: int) -> list[Pieces]:
+    """The rows, coloured from the last line before them at which a statement seems to begin."""
+    starts = range(first - 1, max(0, first - 1 - BACK), -1)
+    start = next((at for at in starts if coloured.lines[at][:1] not in INNER), first - 1)
+    near = Coloured("\n".join(coloured.lines[start:last]), coloured.name)
+    return near.upto(last - start)[first - 1 - start :]
 
 
 def lines_of(text: str) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.files.pages.places import Opened
 from app.files.service import Node, Standing
 
-PAGE = 500
+PAGE = 300
 IN_TREE = 200
 SORTS = ("name", "size", "age", "state")
 WORDS = {"M": "Changed", "A": "New, staged", "?": "New, not in git yet", "D": "Deleted"}
@@ -17,13 +17,11 @@ PICTURES = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A file or folder in the list; size in bytes (None for folders), mtime in unix ms (None for what is gone)."""
 
     name: str
     path: str
-    href: str
     is_dir: bool
     size: int | None
     mtime: int | None
@@ -31,8 +29,7 @@ class Row:
     is_ignored: bool
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(NamedTuple):
     """A line of the tree, so many levels in; `more` counts what stands in the list only."""
 
     name: str
@@ -46,10 +43,10 @@ class Branch:
     more: int = 0
 
 
-def rows(opened: Opened, nodes: list[Node], standing: Standing, folder: str, sort: str) -> list[Row]:
+def rows(nodes: list[Node], standing: Standing, folder: str, sort: str) -> list[Row]:
     """The folder's rows, sorted; what was deleted since the last commit among them."""
-    found = [_row(opened, node, standing) for node in nodes]
-    found += _gone(opened, standing, folder, {node.path for node in nodes})
+    found = [_row(node, standing) for node in nodes]
+    found += _gone(standing, folder, {node.path for node in nodes})
     by, _, way = sort.partition("-")
     if by == "size":
         found.sort(key=lambda row: row.size or 0)
@@ -99,16 +96,16 @@ def _branches(
         yield Branch("", opened.url(folder), depth, more=len(nodes) - len(shown))
 
 
-def _row(opened: Opened, node: Node, standing: Standing) -> Row:
+def _row(node: Node, standing: Standing) -> Row:
     letter = standing.letter(f"{node.path}/" if node.is_dir else node.path)
     size = None if node.is_dir else node.size
-    return Row(node.name, node.path, opened.url(node.path), node.is_dir, size, node.mtime, letter, node.is_ignored)
+    return Row(node.name, node.path, node.is_dir, size, node.mtime, letter, node.is_ignored)
 
 
-def _gone(opened: Opened, standing: Standing, folder: str, known: set[str]) -> Iterator[Row]:
+def _gone(standing: Standing, folder: str, known: set[str]) -> Iterator[Row]:
     """What the last commit has in this folder and the disk has not."""
     above = f"{folder}/" if folder else ""
     for path, letter in (standing.letters or {}).items():
         name = path[len(above) :]
         if letter == "D" and path.startswith(above) and "/" not in name and path not in known:
-            yield Row(name, path, opened.url(path, view="changes"), False, None, None, "D", is_ignored=False)
+            yield Row(name, path, False, None, None, "D", is_ignored=False)

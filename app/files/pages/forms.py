@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
-from flask import Response, g, render_template, request, send_file
+from flask import Response, render_template, request
 
-from app import ids, web
+from app import downloads, ids, uploads, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Invalid, NotFound, Problem
@@ -128,10 +128,11 @@ def receive(key: str, name: str) -> Response:
     opened = places.find(actor, key)
     accounts.require(actor, "files:write", opened.project)
     path = opened.path(name)
-    if request.mimetype != "multipart/form-data":
+    if not uploads.is_form():
         if not request.args.get("replace"):
             _refuse_existing(actor, opened, path)
-        made = service.receive(actor, opened.place, path, request.stream, request.content_length)
+        body = uploads.body()
+        made = service.receive(actor, opened.place, path, body, body.length)
         service.forget(actor, opened.place)
         return web.json({"path": path, "size": made.size}, 201)
     problem = _take_all(actor, opened, path)
@@ -149,17 +150,9 @@ def raw(key: str, name: str) -> Response:
     picture = kind if kind in PICTURES else ""
     is_text = not picture and _is_text(found)
     kept = bool(request.args.get("download")) or not (picture or is_text)
-    g.kind = "download"
-    response = send_file(
-        found.file,
-        mimetype=picture or (TEXT if is_text else found.kind),
-        as_attachment=kept,
-        download_name=found.name,
-        etag=found.etag.strip('"'),
-        last_modified=found.mtime,
-        conditional=True,
-    )
-    response.call_on_close(found.file.close)
+    response = downloads.answer(replace(found, kind=picture or (TEXT if is_text else found.kind)))
+    if not kept:
+        response.headers["Content-Disposition"] = "inline"
     return response
 
 
@@ -170,10 +163,7 @@ def pack(key: str, name: str) -> Response:
     actor = web.actor()
     opened = places.find(actor, key)
     found = service.zip_of(actor, opened.place, opened.path(name))
-    g.kind = "download"
-    response = Response(found.chunks, mimetype="application/zip")
-    response.headers.set("Content-Disposition", "attachment", filename=f"{found.name}.zip")
-    return response
+    return downloads.zipped(found.name, found.chunks)
 
 
 def spelled(text: str, before: str) -> str:
@@ -248,7 +238,7 @@ def _editor(actor: Actor, opened: Opened, path: str, text: str, stamp: str, stat
         "stamp": stamp,
         **more,
     }
-    return web.page("files/index.html", status, **context)
+    return web.page("files/_main.html" if web.is_htmx() else "files/index.html", status, **context)
 
 
 def _again(

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import Response, request
 
-from app import slots, web
+from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import NotFound
-from app.files import bp, service
+from app.files import bp, events, service
 from app.files.pages import code, differences, folder, places
 from app.files.pages.places import Opened
 from app.files.service import Sight, Standing
@@ -54,12 +54,26 @@ def show(key: str, name: str = "") -> Response:
     except NotFound:
         if standing.letter(path) != "D":
             raise
-        return shown(actor, opened, path, standing, "changes", is_dir=False)
+        return shown(actor, opened, path, standing, "changes", is_dir=False, is_gone=True)
     return shown(actor, opened, path, standing, view, is_dir=is_dir)
 
 
+@slots.draws(events.FileChanged)
+def draw_news(_actor: Actor, fact: Any) -> list[str]:
+    """A page that shows the file, or its folder, is told that it changed."""
+    return live.file_news(fact.event.file)
+
+
 def shown(
-    actor: Actor, opened: Opened, path: str, standing: Standing, view: str, *, is_dir: bool, **more: Any
+    actor: Actor,
+    opened: Opened,
+    path: str,
+    standing: Standing,
+    view: str,
+    *,
+    is_dir: bool,
+    is_gone: bool = False,
+    **more: Any,
 ) -> Response:
     """The page of a folder or file in one of its views, or the fragment that HTMX asks for."""
     if view in ("edit", "move", "remove"):
@@ -68,6 +82,8 @@ def shown(
         found = differences.of(actor, opened, path)
         if web.is_htmx() and request.args.get("only"):
             return web.page("files/_difference.html", file=found["files"][0] if found["files"] else None, open=True)
+        if not is_dir and not is_gone:
+            found |= _facts(service.look(actor, opened.place, path))
     elif is_dir:
         found = {"part": view if view in ("move", "remove") else "folder"}
     else:
@@ -87,6 +103,8 @@ def shown(
         context |= _folder(opened, levels[path], standing, path)
         if web.is_htmx() and request.args.get("rows"):
             return web.page("files/_rows.html", **context)
+        if web.is_htmx():
+            return web.page("files/_listing.html", **context)
     return web.page("files/index.html", status, **context)
 
 
@@ -104,6 +122,7 @@ def around(actor: Actor, opened: Opened, path: str, standing: Standing) -> dict[
         "picks": places.picks(actor, opened),
         "may_write": accounts.may(actor, "files:write", opened.project),
         "words": folder.WORDS,
+        "watch": {"files": str(opened.place.directory), "shown": path},
         **slots.gather("browse", actor, opened.place, path),
     }
 
@@ -111,7 +130,7 @@ def around(actor: Actor, opened: Opened, path: str, standing: Standing) -> dict[
 def _folder(opened: Opened, nodes: list[service.Node], standing: Standing, path: str) -> dict[str, Any]:
     sort = request.args.get("sort", "name")
     sort = sort if sort.removesuffix("-back") in folder.SORTS else "name"
-    rows = folder.rows(opened, nodes, standing, path, sort)
+    rows = folder.rows(nodes, standing, path, sort)
     first = request.args.get("rows", "")
     begin = int(first) if first.isdecimal() and len(first) < 7 else 0
     end = begin + folder.PAGE
@@ -129,15 +148,19 @@ def _folder(opened: Opened, nodes: list[service.Node], standing: Standing, path:
 def _file(actor: Actor, opened: Opened, path: str, standing: Standing, view: str) -> dict[str, Any]:
     """What a view of a file needs; the part says which template draws it."""
     sight = service.look(actor, opened.place, path)
-    facts: dict[str, Any] = {"sight": sight, "editable": is_editable(sight), "kind": kind_of(sight)}
+    facts = _facts(sight)
     if view in ("edit", "move", "remove"):
         return {**facts, "part": view, "text": sight.text, "stamp": sight.stamp}
-    if facts["kind"] in ("picture", "binary") or (facts["kind"] == "prose" and view != "source"):
+    if facts["kind"] != "code" and (view != "source" or sight.is_binary):
         return {**facts, "part": facts["kind"]}
     hunks = service.hunks_of(actor, opened.place, sight) if standing.letter(path) in ("M", "A") else []
     wanted = request.args.get("at", "")
     line = int(wanted) if wanted.isdecimal() and len(wanted) < 9 else 1
     return {**facts, "part": "code", "listing": code.part_of(sight, hunks, line), "line": line}
+
+
+def _facts(sight: Sight) -> dict[str, Any]:
+    return {"sight": sight, "editable": is_editable(sight), "kind": kind_of(sight)}
 
 
 def _further(sight: Sight, opened: Opened, path: str, lines: code.Part) -> Response:

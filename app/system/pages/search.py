@@ -203,10 +203,12 @@ def _files(actor: Actor, place: Place | None, words: str, at: str) -> list[Hit]:
         return []
     return [
         Hit(
-            url_for("system.home", project=place.project.id, text=f"{path}: ", _anchor="words"),
+            url_for("system.home", project=place.project.id, text=f"{path}: ", _anchor="words")
+            if at
+            else url_for("files.at", directory=str(place.directory), path=path),
             "file",
             path,
-            "into your message" if at else "new session",
+            "into your message" if at else "open",
             path=path,
         )
         for path in files.find_files(actor, place, words, kind="file", limit=MOST)

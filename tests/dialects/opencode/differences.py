@@ -60,7 +60,6 @@ PENDING = [
     *_unbuilt(
         EVERY, "01.*", "GET /command", "GET /lsp", "GET /mcp", "GET /experimental/tool", "GET /experimental/tool/ids"
     ),
-    *_unbuilt("new", "01.*|64.*", "GET /pty", "POST /pty", "GET /pty/shells"),
     *_unbuilt("new", "01.*", "GET /formatter", "GET /skill", "GET /provider/auth"),
     *_unbuilt("new", "01.*", *(f"GET /experimental/{name}" for name in EXPERIMENTAL)),
     *_unbuilt("new", "01.*", *(f"GET /api/{name}" for name in PREVIEW)),

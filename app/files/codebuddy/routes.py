@@ -65,13 +65,13 @@ class Compose(BaseModel):
 @door.post("/api/v1/fs/stat", body=ByPath, answer=dict[str, Any])
 def stat_path(actor: Actor, body: ByPath) -> dict[str, Any]:
     """What lies at a path; a link as a link."""
-    return {"entry": _entry(service.stat(actor, _place(actor), _named(body)), body.path)}
+    return {"entry": shape_of(service.stat(actor, place_of(actor), name_of(body)), body.path)}
 
 
 @door.post("/api/v1/fs/list", body=Listing, answer=dict[str, Any])
 def list_path(actor: Actor, body: Listing) -> dict[str, Any]:
     """What lies in a folder and so many levels below, each folder before what is in it."""
-    found = service.list_tree(actor, _place(actor), _named(body), 1 if body.depth is None else body.depth)
+    found = service.list_tree(actor, place_of(actor), name_of(body), 1 if body.depth is None else body.depth)
     above = posixpath.normpath(body.path)
     return {"entries": _spelled.of(found, "" if above == "." else f"{above.rstrip('/')}/")}
 
@@ -79,27 +79,27 @@ def list_path(actor: Actor, body: Listing) -> dict[str, Any]:
 @door.post("/api/v1/fs/mkdir", body=ByPath, answer=dict[str, Any])
 def make_directory(actor: Actor, body: ByPath) -> dict[str, Any]:
     """Make a folder and those on the way; one that exists is fine."""
-    return {"entry": _entry(service.make_directory(actor, _place(actor), _named(body)), body.path)}
+    return {"entry": shape_of(service.make_directory(actor, place_of(actor), name_of(body)), body.path)}
 
 
 @door.post("/api/v1/fs/remove", body=ByPath, answer=dict[str, Any])
 def remove(actor: Actor, body: ByPath) -> dict[str, Any]:
     """Remove a file, or a folder and all in it; what is missing is fine."""
-    service.remove(actor, _place(actor), _named(body), missing_ok=True)
+    service.remove(actor, place_of(actor), name_of(body), missing_ok=True)
     return {}
 
 
 @door.post("/api/v1/fs/move", body=Move, answer=dict[str, Any])
 def move(actor: Actor, body: Move) -> dict[str, Any]:
     """Move a file or a folder, in place of a file that is there."""
-    moved = service.move(actor, _place(actor), body.source, body.destination)
-    return {"entry": _entry(moved, body.destination)}
+    moved = service.move(actor, place_of(actor), body.source, body.destination)
+    return {"entry": shape_of(moved, body.destination)}
 
 
 @door.get("/api/v1/files/download", query=ByPath)
 def download(actor: Actor, query: ByPath) -> Response:
     """A file's bytes, whole or in ranges; a folder as a zip."""
-    place, name = _place(actor), _named(query)
+    place, name = place_of(actor), name_of(query)
     if service.is_directory(actor, place, name):
         packed = service.zip_of(actor, place, name)
         return downloads.zipped(packed.name, packed.chunks)
@@ -109,24 +109,24 @@ def download(actor: Actor, query: ByPath) -> Response:
 @door.post("/api/v1/files/upload", query=Upload, answer=dict[str, Any])
 def upload(actor: Actor, query: Upload) -> dict[str, Any]:
     """Write a file, all or nothing: the body as it is, or the part `file` of a multipart form."""
-    place, name = _place(actor), _named(query)
+    place, name = place_of(actor), name_of(query)
     may_empty = query.allow_empty in ("1", "true")
     if not uploads.is_form():
         body = uploads.body()
         entry = service.receive(actor, place, name, body, body.length, may_empty=may_empty)
-        return {"entries": [_entry(entry, query.path)]}
+        return {"entries": [shape_of(entry, query.path)]}
     for part in uploads.files():
         if part.name == "file":
             entry = service.receive(actor, place, name, part, None, may_empty=may_empty)
-            return {"entries": [_entry(entry, query.path)]}
+            return {"entries": [shape_of(entry, query.path)]}
     raise Invalid("The form has no part called file.", "file")
 
 
 @door.post("/api/v1/files/compose", body=Compose, answer=dict[str, Any])
 def compose(actor: Actor, body: Compose) -> dict[str, Any]:
     """Put files together, one behind the other; they are gone afterwards."""
-    made = service.compose(actor, _place(actor), body.source_paths, body.destination)
-    return {"entry": _entry(made, body.destination)}
+    made = service.compose(actor, place_of(actor), body.source_paths, body.destination)
+    return {"entry": shape_of(made, body.destination)}
 
 
 class _Spelled:
@@ -140,7 +140,7 @@ class _Spelled:
         """The entries under what lies above them."""
         known = self._known.get(id(entries))
         if known is None or known[0] is not entries or known[1] != above:
-            spelled = orjson.dumps([_entry(entry, above + entry.path) for entry in entries])
+            spelled = orjson.dumps([shape_of(entry, above + entry.path) for entry in entries])
             known = entries, above, orjson.Fragment(spelled)
             if isinstance(entries, tuple):  # a list is nobody else's
                 self._keep(known)
@@ -155,17 +155,19 @@ class _Spelled:
 _spelled = _Spelled(64)
 
 
-def _place(actor: Actor) -> Place:
+def place_of(actor: Actor) -> Place:
+    """Where requests work that name no directory."""
     return projects.resolve(actor, None)
 
 
-def _named(given: ByPath) -> str:
+def name_of(given: ByPath) -> str:
+    """The path that is asked for; raises Invalid PATH_REQUIRED without one."""
     if not given.path:
         raise Invalid("path is required", code="PATH_REQUIRED")
     return given.path
 
 
-def _entry(entry: Entry, path: str) -> dict[str, Any]:
+def shape_of(entry: Entry, path: str) -> dict[str, Any]:
     """What lies there, under the path that was asked for."""
     shape: dict[str, Any] = {
         "name": entry.name or posixpath.basename(path.rstrip("/")) or path,
