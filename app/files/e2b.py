@@ -159,9 +159,9 @@ def watch_dir(actor: Actor, body: Watching) -> Response:
     place = _workspace(actor, body.path).place
     wish = {"recursive": body.recursive, "looks": body.include_entry}
     watch = service.watch(actor, place, body.path, only_folders=True, **wish)
+    until = None if seconds is None else time.monotonic() + seconds
     if seconds is not None:
         watch.end_in(seconds)
-    until = None if seconds is None else time.monotonic() + seconds
     told = _Told(watch, _absolute(body.path), until)
     return streams.Stream(
         _Feed(
