@@ -149,7 +149,17 @@
       this.state("wait", event.code === 4000 ? "Open in another place" : "Reconnecting");
       if (event.code === 4000) return;
       this.tries += 1;
-      setTimeout(() => { if (!this.socket) this.connect(); }, Math.min(5000, 250 * 2 ** this.tries) * (0.75 + Math.random() / 2));
+      if (this.tries > 1) this.ask();
+      setTimeout(() => { if (!this.socket && !this.isOver) this.connect(); }, Math.min(5000, 250 * 2 ** this.tries) * (0.75 + Math.random() / 2));
+    }
+
+    /* A socket that is refused does not say why: a server that was started anew knows this terminal no more. */
+    async ask() {
+      const answer = await fetch(this.box.dataset.page, { method: "HEAD" }).catch(() => null);
+      if (answer?.status !== 404 || this.isOver) return;
+      this.isOver = true;
+      this.state("off", "Ended with the server");
+      one("[data-dot]", this.box).className = "dot off";
     }
 
     greet({ start, end }) {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from app import ids
+from app import ids, redact
 from app.processes import service as processes
 from app.projects.service import Place
 from app.terminals import front
@@ -86,12 +86,12 @@ class Terminal:
         return Look(cleaned(words), cleaned(short), not front.is_shell)
 
     def shape(self) -> dict[str, Any]:
-        """Its facts as events carry them: plain JSON."""
+        """Its facts as events carry them: plain JSON, without secrets that are known."""
         return {
             "id": self.id,
-            "title": self.title,
-            "command": list(self.live.argv),
-            "cwd": str(self.live.cwd),
+            "title": redact.text(self.title),
+            "command": [redact.text(word) for word in self.live.argv],
+            "cwd": redact.text(str(self.live.cwd)),
             "pid": self.live.pid,
             "cols": self.size.cols,
             "rows": self.size.rows,

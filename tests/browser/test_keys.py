@@ -252,7 +252,7 @@ def finds_a_file(page: Page) -> None:
 
 
 def saves(page: Page) -> None:
-    page.goto("/browse")
+    finds_a_file(page)  # T there is what it is on no other page
     page.goto(f"{page.url}/README.md?view=edit")
     page.keyboard.press("Control+s")
     expect(page.locator("#save-state")).to_contain_text("Saved")
@@ -277,6 +277,23 @@ def selects(page: Page) -> None:
     expect(page.get_by_text("2 allowed.")).to_be_visible()
 
 
+def opens_terminals(page: Page) -> None:
+    begin(page, "Look around.", ".transcript")
+    page.locator("#session-panel").wait_for()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("t")
+    page.wait_for_url(re.compile(r"/terminals/pty_"))
+    expect(page.locator(".xterm-rows")).to_contain_text("$")
+    page.keyboard.press("Control+Shift+F")
+    expect(page.get_by_role("searchbox", name="Search in this terminal")).to_be_focused()
+    page.get_by_role("button", name="End process").click()
+    page.wait_for_url(re.compile(r"/terminals$"))
+    page.keyboard.press("t")
+    page.wait_for_url(re.compile(r"/terminals/pty_"))
+    page.get_by_role("button", name="End process").click()
+
+
 DOES: dict[str, Callable[[Page], None]] = {
     "Ctrl K": opens_bar,
     "/": searches,
@@ -290,6 +307,7 @@ DOES: dict[str, Callable[[Page], None]] = {
     "G P": goes("p", "/projects"),
     "G C": goes("c", "/checkpoints"),
     "G F": goes("f", r"/browse/prj_\w+"),
+    "G T": goes("t", "/terminals"),
     "?": shows_keys,
     "Esc": leaves,
     "A": acts,
@@ -302,8 +320,9 @@ DOES: dict[str, Callable[[Page], None]] = {
     "E": finds_errors,
     "D": shows_changes,
     ".": stops,
+    "T": opens_terminals,
+    "Ctrl ⇧ F": opens_terminals,
     "Ctrl ⏎": sends,
-    "T": finds_a_file,
     "Ctrl S": saves,
 }
 

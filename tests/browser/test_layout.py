@@ -36,6 +36,7 @@ class Scene:
     state: Any
     session: str
     ask: str
+    terminal: str
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +48,12 @@ def scene(browser: Browser, shop: Shop) -> Scene:
     waiting(page, f"[[bash {COMMAND}]]")
     page.goto("/inbox")
     ask = page.locator(".ask-row .title").first.get_attribute("href") or ""
+    page.goto("/terminals")
+    page.get_by_role("button", name="New terminal").click()
+    page.wait_for_url(re.compile(r"/terminals/pty_"))
+    terminal = page.url
     context.close()
-    return Scene(shop.running, shop.state, session, ask)
+    return Scene(shop.running, shop.state, session, ask, terminal)
 
 
 def waiting(page: Page, words: str) -> str:
@@ -81,6 +86,8 @@ def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, schem
         scene.ask,
         "/projects",
         *files_of(page),
+        "/terminals",
+        scene.terminal,
         "/search?q=img",
         "/keys",
     ):

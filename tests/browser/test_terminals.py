@@ -105,6 +105,20 @@ def test_a_lost_connection_comes_back_by_itself(shop: Shop, open_page: Open) -> 
     expect(rows(page)).to_contain_text("again")
 
 
+def test_one_that_the_server_knows_no_more_has_ended_with_it(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, allowed=("404",))
+    page.add_init_script("""const Plain = WebSocket; window.lines = [];
+        window.WebSocket = class extends Plain { constructor(...given) { super(...given); window.lines.push(this); } };""")
+    open_one(page)
+    page.evaluate("""() => {
+        const { dataset } = document.querySelector("[data-term]");
+        dataset.page = "/terminals/pty_gone";
+        dataset.socket = "/terminals/pty_gone/socket";
+        window.lines.at(-1).close();
+    }""")
+    expect(page.locator("[data-attached]")).to_have_text("Ended with the server")
+
+
 def test_words_are_found_in_what_has_scrolled_away(shop: Shop, open_page: Open) -> None:
     page = open_page(shop.running, storage_state=shop.state)
     open_one(page)
