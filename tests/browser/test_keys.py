@@ -252,7 +252,7 @@ def finds_a_file(page: Page) -> None:
 
 
 def saves(page: Page) -> None:
-    page.goto("/browse")
+    finds_a_file(page)  # T there is what it is on no other page
     page.goto(f"{page.url}/README.md?view=edit")
     page.keyboard.press("Control+s")
     expect(page.locator("#save-state")).to_contain_text("Saved")
