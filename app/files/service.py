@@ -64,6 +64,7 @@ __all__ = [
     "ends_of",
     "excerpt",
     "find_files",
+    "find_ignored",
     "find_text",
     "forget",
     "hunks_of",
@@ -150,14 +151,25 @@ class Match:
 def list_directory(actor: Actor, place: Place, name: str = "") -> list[Node]:
     """Return what lies in a folder, folders first, then by name, at most LISTED; raises Denied."""
     accounts.require(actor, "files:read", place.project)
-    return next(iter(_listed(place, [name]).values()))
+    base, entries = _entries(place, Root(place.directory), name)
+    return _nodes(base, entries, pathlist.git_ignored(place.directory, [entry.path for entry in entries]))
 
 
 def unfold(actor: Actor, place: Place, name: str = "") -> dict[str, list[Node]]:
-    """Return what lies in a folder and in each folder above it, by the folder's path from "" down; raises Denied."""
+    """Return what lies in a folder and in each folder above it, by the folder's path from "" down; raises Denied.
+
+    What git ignores is not marked: `find_ignored` tells it of what is shown.
+    """
     accounts.require(actor, "files:read", place.project)
-    parts = Root(place.directory).parts(name)
-    return _listed(place, ["/".join(parts[:depth]) for depth in range(len(parts) + 1)])
+    root = Root(place.directory)
+    parts = root.parts(name)
+    return {above: _nodes(*_entries(place, root, above), set()) for above in _ways(parts)}
+
+
+def find_ignored(actor: Actor, place: Place, paths: Iterable[str]) -> set[str]:
+    """Return those of the paths that git ignores; none without git."""
+    accounts.require(actor, "files:read", place.project)
+    return pathlist.git_ignored(place.directory, list(dict.fromkeys(paths)))
 
 
 def standing(actor: Actor, place: Place) -> Standing:
@@ -286,14 +298,9 @@ def stop() -> None:
     watching.stop()
 
 
-def _listed(place: Place, names: list[str]) -> dict[str, list[Node]]:
-    """Return what lies in each of the folders, folders first, then by name, at most LISTED of each."""
-    root = Root(place.directory)
-    found = {name: _entries(place, root, name) for name in names}
-    ignored = pathlist.git_ignored(
-        place.directory, [entry.path for _base, entries in found.values() for entry in entries]
-    )
-    return {name: [_node(base, entry, ignored) for entry in entries] for name, (base, entries) in found.items()}
+def _ways(parts: tuple[str, ...]) -> list[str]:
+    """The paths of the folders from the top down to the one with these parts."""
+    return ["/".join(parts[:depth]) for depth in range(len(parts) + 1)]
 
 
 def _entries(place: Place, root: Root, name: str) -> tuple[str, list[Entry]]:
@@ -305,10 +312,12 @@ def _entries(place: Place, root: Root, name: str) -> tuple[str, list[Entry]]:
     return base, sorted(found, key=lambda entry: (not entry.is_dir, entry.name.lower(), entry.name))[:LISTED]
 
 
-def _node(base: str, entry: Entry, ignored: set[str]) -> Node:
-    absolute = f"{base.rstrip('/')}/{entry.name}"
-    is_ignored = entry.path in ignored
-    return Node(entry.name, entry.path, absolute, entry.is_dir, is_ignored, entry.size, entry.mtime)
+def _nodes(base: str, entries: list[Entry], ignored: set[str]) -> list[Node]:
+    above = base.rstrip("/")
+    return [
+        Node(one.name, one.path, f"{above}/{one.name}", one.is_dir, one.path in ignored, one.size, one.mtime)
+        for one in entries
+    ]
 
 
 def _matches(records: Iterable[bytes]) -> Iterator[Match]:

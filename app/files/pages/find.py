@@ -84,7 +84,8 @@ def find(key: str) -> Response:
         return web.page("files/_hits.html", **context)
     standing = service.standing(actor, opened.place)
     context |= {"part": "find", "view": "find", "is_dir": True, **show.around(actor, opened, "", standing)}
-    return web.page("files/index.html", **context, tree=show.tree_to(actor, opened, standing))
+    tree = show.tree_to(actor, opened, standing)
+    return web.page("files/index.html", **context, tree=tree, ignored=show.dimmed(actor, opened, tree))
 
 
 def _names(actor: Actor, opened: Opened, words: str, limit: int) -> list[Name]:

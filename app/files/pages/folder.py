@@ -26,7 +26,6 @@ class Row(NamedTuple):
     size: int | None
     mtime: int | None
     letter: str
-    is_ignored: bool
 
 
 class Branch(NamedTuple):
@@ -39,8 +38,8 @@ class Branch(NamedTuple):
     is_open: bool = False
     is_at: bool = False
     letter: str = ""
-    is_ignored: bool = False
     more: int = 0
+    path: str = ""
 
 
 def rows(nodes: list[Node], standing: Standing, folder: str, sort: str) -> list[Row]:
@@ -89,7 +88,7 @@ def _branches(
         is_open = node.path in levels
         letter = standing.letter(f"{node.path}/" if node.is_dir else node.path)
         href = opened.url(node.path)
-        yield Branch(node.name, href, depth, node.is_dir, is_open, node.path == at, letter, is_ignored=node.is_ignored)
+        yield Branch(node.name, href, depth, node.is_dir, is_open, node.path == at, letter, path=node.path)
         if is_open:
             yield from _branches(opened, levels, standing, at, node.path, depth + 1)
     if len(nodes) > len(shown):
@@ -99,7 +98,7 @@ def _branches(
 def _row(node: Node, standing: Standing) -> Row:
     letter = standing.letter(f"{node.path}/" if node.is_dir else node.path)
     size = None if node.is_dir else node.size
-    return Row(node.name, node.path, node.is_dir, size, node.mtime, letter, node.is_ignored)
+    return Row(node.name, node.path, node.is_dir, size, node.mtime, letter)
 
 
 def _gone(standing: Standing, folder: str, known: set[str]) -> Iterator[Row]:
@@ -108,4 +107,4 @@ def _gone(standing: Standing, folder: str, known: set[str]) -> Iterator[Row]:
     for path, letter in (standing.letters or {}).items():
         name = path[len(above) :]
         if letter == "D" and path.startswith(above) and "/" not in name and path not in known:
-            yield Row(name, path, False, None, None, "D", is_ignored=False)
+            yield Row(name, path, False, None, None, "D")

@@ -227,9 +227,11 @@ def _clash(actor: Actor, opened: Opened, path: str, text: str) -> Response:
 def _editor(actor: Actor, opened: Opened, path: str, text: str, stamp: str, status: int = 200, **more: Any) -> Response:
     standing = service.standing(actor, opened.place)
     text = text.replace("\r\n", "\n")
+    tree = show.tree_to(actor, opened, standing, path)
     context = {
         **show.around(actor, opened, path, standing),
-        "tree": show.tree_to(actor, opened, standing, path),
+        "tree": tree,
+        "ignored": show.dimmed(actor, opened, tree),
         "part": "edit",
         "view": "edit",
         "is_dir": False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Response, request
@@ -94,18 +95,32 @@ def shown(
     context = {"view": view, "is_dir": is_dir, **around(actor, opened, path, standing), **found, **more}
     if view == "remove" and "loss" not in context:
         context["loss"] = service.loss_of(actor, opened.place, path)
-    if not is_dir:
-        context["tree"] = tree_to(actor, opened, standing, path)
-        return web.page("files/index.html", status, **context)
+    if is_dir:
+        return _folder_page(actor, opened, path, standing, context, status)
+    context["tree"] = tree_to(actor, opened, standing, path)
+    context["ignored"] = dimmed(actor, opened, context["tree"])
+    return web.page("files/index.html", status, **context)
+
+
+def dimmed(actor: Actor, opened: Opened, *shown: Iterable[folder.Branch | folder.Row]) -> set[str]:
+    """Which of the names that are shown git ignores."""
+    return service.find_ignored(actor, opened.place, (one.path for few in shown for one in few if one.path))
+
+
+def _folder_page(
+    actor: Actor, opened: Opened, path: str, standing: Standing, context: dict[str, Any], status: int
+) -> Response:
     levels = service.unfold(actor, opened.place, path)
     context["tree"] = folder.tree(opened, levels, standing, path)
-    if context["part"] == "folder":
-        context |= _folder(opened, levels[path], standing, path)
-        if web.is_htmx() and request.args.get("rows"):
-            return web.page("files/_rows.html", **context)
-        if web.is_htmx():
-            return web.page("files/_listing.html", **context)
-    return web.page("files/index.html", status, **context)
+    if context["part"] != "folder":
+        context["ignored"] = dimmed(actor, opened, context["tree"])
+        return web.page("files/index.html", status, **context)
+    context |= _folder(opened, levels[path], standing, path)
+    context["ignored"] = dimmed(actor, opened, context["tree"], context["rows"])
+    template = "files/index.html"
+    if web.is_htmx():
+        template = "files/_rows.html" if request.args.get("rows") else "files/_listing.html"
+    return web.page(template, status, **context)
 
 
 def around(actor: Actor, opened: Opened, path: str, standing: Standing) -> dict[str, Any]:
