@@ -1,4 +1,4 @@
-"""`python -m bench [BASE_URL] [--peer NAME=BINARY]`: measure, print a table, write bench.json."""
+"""`python -m bench [BASE_URL] [--workspace] [--peer NAME=BINARY]`: measure, print a table, write bench.json."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 
 from bench import report, targets
 from bench.conversation import Conversation
 from bench.figure import Failed
-from bench.figures import ALL
+from bench.figures import AGENT, WORKSPACE
 from bench.report import Column
 from bench.streams import raise_limit
 from bench.targets import Target
@@ -33,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench.") as base, _model() as model_url:
         for target in _targets(given, Path(base), model_url):
             with target:
-                columns.append(_measure(target, given.limit))
+                columns.append(_measure(target, WORKSPACE if given.workspace else AGENT, given.limit))
     print(report.table(columns))
     report.save(columns, given.out)
 
@@ -52,8 +53,10 @@ def _arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=BINARY",
-        help="an OpenCode binary to measure beside it; may be given again",
+        help="an OpenCode binary (a CodeBuddy one with --workspace) to measure beside it; may be given again",
     )
+    parser.add_argument("--workspace", action="store_true", help="files, terminals and processes instead of agents")
+    parser.add_argument("--directory", type=Path, help="where BASE_URL works, for the search of files")
     parser.add_argument("--limit", type=float, default=20.0, help="seconds for one figure of one server (20)")
     parser.add_argument("--out", type=Path, default=Path("bench.json"), help="where the JSON goes (bench.json)")
     return parser.parse_args()
@@ -61,10 +64,16 @@ def _arguments() -> argparse.Namespace:
 
 def _targets(given: argparse.Namespace, base: Path, model_url: str) -> Iterator[Target]:
     """One after the other: a target is made when its turn comes."""
-    yield targets.running(given.base, given.model) if given.base else targets.ours(base, model_url)
+    if given.base:
+        yield targets.running(given.base, given.model, given.directory)
+    else:
+        yield targets.ours(base, model_url)
+        if given.workspace:
+            yield targets.unwalled(base, model_url)
     for word in given.peer:
         name, _, binary = word.partition("=")
-        yield targets.peer(base, name, Path(binary).expanduser().absolute(), model_url)
+        path = Path(binary).expanduser().absolute()
+        yield targets.codebuddy(base, name, path) if given.workspace else targets.peer(base, name, path, model_url)
 
 
 @contextlib.contextmanager
@@ -79,10 +88,10 @@ def _model() -> Iterator[str]:
             process.terminate()
 
 
-def _measure(target: Target, limit: float) -> Column:
+def _measure(target: Target, figures: tuple[ModuleType, ...], limit: float) -> Column:
     """Every figure of a server; one that fails leaves a reason and does not stop the others."""
     column, talk, load = Column(target.name), Conversation(target), os.getloadavg()[0]
-    for figure in ALL:
+    for figure in figures:
         name = figure.__name__.rpartition(".")[2]
         print(f"{target.name}: {name}", file=sys.stderr)
         try:

@@ -134,19 +134,27 @@ class Target:
         return True
 
 
-def running(url: str, model: str | None) -> Target:
+def running(url: str, model: str | None, directory: Path | None = None) -> Target:
     """A server that runs already; the environment's TOKEN is its bearer token."""
     provider, _, name = (model or "").partition("/")
-    return Target("ours", url.rstrip("/"), os.environ.get("TOKEN"), (provider, name) if name else None)
+    token = os.environ.get("TOKEN")
+    return Target("ours", url.rstrip("/"), token, (provider, name) if name else None, directory=directory)
 
 
-def ours(base: Path, model_url: str) -> Target:
+def unwalled(base: Path, model_url: str) -> Target:
+    """The same on a machine where no sandbox works, as peers have none."""
+    target = ours(base, model_url, "unwalled")
+    target.name, target.command = "ours, no sandbox", [sys.executable, "-m", "tests.unwalled", "serve"]
+    return target
+
+
+def ours(base: Path, model_url: str, name: str = "ours") -> Target:
     """A server of our own on an empty data directory."""
     port, token = free_port(), os.environ.get("TOKEN") or secrets.token_urlsafe(24)
-    project = repository.make(base / "ours")
+    project = repository.make(base / name)
     environ = {
         **_clean_environ(),
-        "SIGNALCABIN_DATA_DIR": str(base / "ours.data"),
+        "SIGNALCABIN_DATA_DIR": str(base / f"{name}.data"),
         "SIGNALCABIN_PROJECT": str(project),
         "SIGNALCABIN_PORT": str(port),
         "SIGNALCABIN_ADMIN_TOKEN": token,
@@ -161,7 +169,7 @@ def ours(base: Path, model_url: str) -> Target:
     subprocess.run(migrate, cwd=ROOT, env=environ, check=True, timeout=60)
     serve = [sys.executable, "-m", "app", "serve"]
     url = f"http://127.0.0.1:{port}"
-    log = base / "ours.log"
+    log = base / f"{name}.log"
     return Target("ours", url, token, ("openai", MODEL), serve, environ, log=log, directory=project)
 
 

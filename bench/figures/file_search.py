@@ -1,26 +1,21 @@
-"""`python -m bench.search [BASE_URL --directory D]`: finding files and text among 50,000 files, beside bare ripgrep."""
+"""Finding files among 50,000 of them, and text, beside bare ripgrep; it makes the files where the server works."""
 
 from __future__ import annotations
 
-import argparse
-import http.client
 import json
-import os
 import random
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bench import report, targets
-from bench.figure import Deadline, Failed, Figure, Goal
-from bench.report import Column
+from bench.conversation import Conversation
+from bench.figure import Failed, Figure, Goal
 from bench.targets import Target
 
 FILES, FOLDERS = 50_000, 3_200
@@ -40,24 +35,12 @@ QUERIES = (
 )  # fmt: skip
 
 
-def main() -> None:
-    """Make the files, start, ask, print the table."""
-    given = _arguments()
-    with tempfile.TemporaryDirectory(prefix="bench.") as base:
-        tree = given.directory or make(Path(base) / "tree")
-        target = targets.running(given.base, None) if given.base else targets.ours(Path(base), "http://127.0.0.1:9/v1")
-        target.environ["SIGNALCABIN_PROJECT"] = str(tree)
-        column = Column("theirs" if given.base else "ours", load=(os.getloadavg()[0], 0.0))
-        with target:
-            if not given.base:
-                target.start(Deadline(60))
-            try:
-                column.figures = _measure(_Asker(target, tree, is_codebuddy=given.codebuddy), tree)
-            except (Failed, OSError, http.client.HTTPException) as trouble:
-                column.failures["search"] = f"{trouble} {target.ended}"
-        column.load = (column.load[0], os.getloadavg()[0])
-    print(report.table([column]))
-    report.save([column], given.out)
+def measure(talk: Conversation, limit: float) -> list[Figure]:  # noqa: ARG001 - it asks a fixed number of times
+    """Make the files and ask; a server that speaks CodeBuddy alone is asked for names only."""
+    if talk.target.directory is None:
+        raise Failed("nobody knows where it works: give --directory")
+    tree = make(talk.target.directory)
+    return _measure(_Asker(talk.target, tree, is_codebuddy=bool(talk.target.wanted)), tree)
 
 
 def make(top: Path) -> Path:
@@ -70,7 +53,6 @@ def make(top: Path) -> Path:
             folders.append(name)
     for name in folders:
         (top / name).mkdir(parents=True, exist_ok=True)
-    subprocess.run(["git", "init", "-q", str(top)], check=True)
     for number in range(FILES):
         one, two = dice.choice(WORDS), dice.choice(WORDS)
         stem = dice.choice((f"{one}_{two}", f"{one}{two.title()}", f"{one.title()}{two.title()}", f"test_{one}_{two}"))
@@ -102,8 +84,7 @@ class _Asker:
         return len(self._ask(f"/find?pattern={quote(pattern)}&directory={self._place}"))
 
     def _ask(self, path: str) -> Any:
-        headers = {**self._target.headers, "X-CodeBuddy-Request": "1"}
-        self._kept.request("GET", path, headers=headers)
+        self._kept.request("GET", path, headers=self._target.headers)
         answer = self._kept.getresponse()
         raw = answer.read()
         if answer.status != 200:
@@ -167,16 +148,3 @@ def _timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.search", description=__doc__)
-    parser.add_argument("base", nargs="?", metavar="BASE_URL", help="a server that runs already (its token in TOKEN)")
-    parser.add_argument("--directory", type=Path, help="where that server works; 50,000 files made by `make`")
-    parser.add_argument("--codebuddy", action="store_true", help="ask fs/search instead of /find/file")
-    parser.add_argument("--out", type=Path, default=Path("bench.json"), help="where the JSON goes (bench.json)")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()
