@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 from app.actor import Actor
 from app.agent.providers import catalog, opencode_config
 from app.errors import Problem
-from app.files.paths import Entry, Root
+from app.files.paths import Root
+from app.files.service import Entry
 from app.projects import service as projects
 from app.sessions.service import Session
 

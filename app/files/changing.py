@@ -15,9 +15,10 @@ from app.actor import Actor
 from app.errors import Conflict, Invalid, NoSpace, NotFound, TooLarge
 from app.files import at, world
 from app.files.answers import shown
+from app.files.entry import Entry
 from app.files.events import FileChanged
 from app.files.looking import stamp_of
-from app.files.paths import Entry, Within
+from app.files.paths import Within
 from app.files.world import Spot
 from app.projects.service import Place
 

@@ -15,9 +15,10 @@ from app.actor import Actor
 from app.errors import Denied, Invalid, Problem
 from app.files import world
 from app.files.answers import shown
+from app.files.entry import Entry
 from app.files.kinds import kind_of
 from app.files.looking import READ
-from app.files.paths import Entry, Root
+from app.files.paths import Root
 from app.files.world import Spot
 from app.projects.service import Place
 

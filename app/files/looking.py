@@ -11,7 +11,8 @@ from app.actor import Actor
 from app.errors import Denied, Invalid, NotFound, TooLarge
 from app.files import world
 from app.files.answers import shown
-from app.files.paths import Entry, Root
+from app.files.entry import Entry
+from app.files.paths import Root
 from app.files.world import Spot
 from app.projects.service import Place
 

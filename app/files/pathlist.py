@@ -24,7 +24,7 @@ from app.files.answers import CONTROL
 from app.files.paths import TEMPORARY
 from app.files.ranking import Index
 from app.files.ripgrep import Search
-from app.files.watch import Fact, Kind, Resync, Watch
+from app.files.watch import Fact, Kind, Resync, Watch, Watcher
 from app.files.watcher import KernelWatcher
 
 OUTPUT = 64 * 1024 * 1024
@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 class _Ear(Watch):
     """Remembers which names have changed since it was last asked, and whether that is not enough."""
 
-    def __init__(self, watcher: watching.Watcher, listing: PathList) -> None:
+    def __init__(self, watcher: Watcher, listing: PathList) -> None:
         super().__init__(watcher, listing.path, recursive=True, hidden=watching.hidden_in(listing.path))
         self._told: dict[str, tuple[bool, bool]] = {}
         self._is_stale = False

@@ -16,11 +16,12 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem, TooLarge
 from app.files import at, beneath, seen
 from app.files.answers import outside, refuse_bad_text, refuse_special, shown, told
+from app.files.entry import Entry
 
 ALIASES = ("/home/user", "~")
 TEMPORARY = ".signalcabin-"  # half-written files are called so; lists leave them out
@@ -28,25 +29,6 @@ READ_LIMIT = 64 * 1024 * 1024
 BY_NAME = itemgetter(0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Within = Callable[[], contextlib.AbstractContextManager[object]]
-
-
-class Entry(NamedTuple):
-    """What lies at a name: path is relative to the root, mtime unix ms, mode the st_mode of the thing itself.
-
-    For a link, is_dir says whether it leads to a folder inside the root, target what is written on it; size and mode
-    are the link's own.
-    """
-
-    name: str
-    path: str
-    is_dir: bool
-    size: int
-    mtime: int
-    mode: int
-    is_link: bool
-    uid: int = 0
-    gid: int = 0
-    target: str = ""
 
 
 class Root:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from app.files.paths import Entry
+from app.files.entry import Entry
 
 Key = tuple[str, tuple[str, ...], str]
 Known = tuple[Mapping[str, "Entry"], tuple["Entry", ...]]

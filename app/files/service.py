@@ -21,11 +21,12 @@ from app.files import changes, diffs, pathlist, ranking, sights, watching, world
 from app.files.changes import FileChange, Hunk, compare
 from app.files.changing import compose, make_directory, move, receive, remove, write
 from app.files.diffs import FileDiff, Mode
+from app.files.entry import Entry
 from app.files.excerpt import LINES, Excerpt, excerpt
 from app.files.handing import Download, Zip, open_for_download, zip_of
 from app.files.labels import check_labels, label, labels_of
 from app.files.looking import is_directory, list_tree, stamp_of, stat
-from app.files.paths import Entry, Root
+from app.files.paths import Root
 from app.files.ripgrep import Found, Search, search
 from app.files.sights import Loss, Sight, Standing, ends_of
 from app.files.watch import Change, Gone, Resync, Watch

@@ -6,15 +6,13 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from app.errors import Problem
-from app.files.paths import TEMPORARY, Entry, Root
-
-if TYPE_CHECKING:
-    from app.files.watching import Watcher
+from app.files.entry import Entry
+from app.files.paths import TEMPORARY, Root
 
 QUEUE = 1_000
 Kind = Literal["create", "write", "remove", "rename", "chmod"]
@@ -47,6 +45,37 @@ class Gone:
 
 
 Fact = Change | Resync | Gone
+
+
+class Watcher(Protocol):
+    """What tells the watches of this process."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End every watch."""
+
+    def attach(self, watch: Watch) -> None:
+        """Begin a watch; raises Unavailable at the system's limits, OSError if its directory is gone."""
+
+    def extend(self, watch: Watch, names: Iterable[str]) -> None:
+        """Enter the directories at these names, and those below, that a recursive watch enters by now."""
+
+    def narrow(self, watch: Watch) -> None:
+        """Leave the directories that a recursive watch enters no more."""
+
+    def detach(self, watch: Watch) -> None:
+        """End a watch."""
+
+    def drain(self) -> None:
+        """Tell what has happened by now."""
+
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something short in so many seconds."""
+
+    def __len__(self) -> int:
+        """How much is watched."""
 
 
 class Watch:

@@ -6,9 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from app import config, ids
 from app.accounts import service as accounts
@@ -19,7 +17,7 @@ from app.events import service as events
 from app.files import inotify, world
 from app.files.answers import shown
 from app.files.coarse import CoarseWatcher
-from app.files.watch import Fact, Watch
+from app.files.watch import Fact, Watch, Watcher
 from app.files.watcher import KernelWatcher
 from app.files.world import Spot
 from app.projects.service import Place, Project
@@ -27,37 +25,6 @@ from app.projects.service import Place, Project
 READ = "files:read"
 FORGOTTEN = 600.0  # seconds after which a watcher that nobody asks is gone
 MOST = 100  # watches of one user
-
-
-class Watcher(Protocol):
-    """What tells the watches of this process."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> None:
-        """End every watch."""
-
-    def attach(self, watch: Watch) -> None:
-        """Begin a watch; raises Unavailable at the system's limits, OSError if its directory is gone."""
-
-    def extend(self, watch: Watch, names: Iterable[str]) -> None:
-        """Enter the directories at these names, and those below, that a recursive watch enters by now."""
-
-    def narrow(self, watch: Watch) -> None:
-        """Leave the directories that a recursive watch enters no more."""
-
-    def detach(self, watch: Watch) -> None:
-        """End a watch."""
-
-    def drain(self) -> None:
-        """Tell what has happened by now."""
-
-    def later(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do something short in so many seconds."""
-
-    def __len__(self) -> int:
-        """How much is watched."""
 
 
 @dataclass
