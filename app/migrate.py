@@ -10,9 +10,9 @@ from alembic.config import Config
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
-def upgrade(database_url: str) -> None:
-    """Run what is missing; nothing when the schema is current."""
-    command.upgrade(_settings(database_url), "head")
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Run what is missing up to a revision; nothing when the schema is there already."""
+    command.upgrade(_settings(database_url), revision)
 
 
 def is_declared(_thing: object, name: str | None, _kind: str, _reflected: bool, _compare: object) -> bool:

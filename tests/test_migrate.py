@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from app import db, migrate, rooms
+from tests import postgres
 
 
 def differences(url: str) -> list[object]:
@@ -31,3 +33,27 @@ def test_they_agree_with_the_tables_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.postgres
 def test_they_agree_with_the_tables_on_postgresql(postgres_url: str) -> None:
     assert differences(postgres_url) == []
+
+
+def upgraded(url: str) -> list[tuple[object, ...]]:
+    """What a checkpoint of the first schema is like after the move to this one."""
+    migrate.upgrade(url, "0001")
+    database = db.Database(url)
+    first = sa.Table("checkpoint", sa.MetaData(), autoload_with=database.engine)
+    row = {column.name: 1 if isinstance(column.type, sa.Integer) else "[]" for column in first.columns}
+    with database.engine.begin() as connection:
+        connection.execute(first.insert(), {**row, "id": "chk_1", "note": "kept"})
+    migrate.upgrade(url)
+    with database.engine.connect() as connection:
+        found = [tuple(one) for one in connection.execute(sa.text("SELECT id, note, lost, talk FROM checkpoint"))]
+    database.close()
+    return found
+
+
+def test_what_an_older_version_kept_is_kept_on_sqlite(tmp_path: Path) -> None:
+    assert upgraded(f"sqlite:///{tmp_path / 'old.db'}") == [("chk_1", "kept", "", None)]
+
+
+@pytest.mark.postgres
+def test_what_an_older_version_kept_is_kept_on_postgresql(postgres_server: postgres.Server) -> None:
+    assert upgraded(postgres_server.create("older")) == [("chk_1", "kept", "", None)]

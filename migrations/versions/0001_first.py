@@ -66,7 +66,6 @@ def upgrade() -> None:
     op.create_index('ask_one_waiting', 'ask', ['session_id', 'call_hash'], unique=True, sqlite_where=sa.text("state = 'waiting'"), postgresql_where=sa.text("state = 'waiting'"))
     op.create_index('ask_run', 'ask', ['run_id', 'state'], unique=False)
     op.create_index('ask_session', 'ask', ['session_id', 'call_hash'], unique=False)
-    op.create_index('ask_project', 'ask', ['project', 'created'], unique=False)
     op.create_index('ask_state', 'ask', ['state', 'answered'], unique=False)
     op.create_table('audit',
     sa.Column('seq', BigSerial, autoincrement=True, nullable=False),
@@ -106,13 +105,10 @@ def upgrade() -> None:
     sa.Column('files', Json, nullable=False),
     sa.Column('skipped', Json, nullable=False),
     sa.Column('note', sa.String(length=500), nullable=False),
-    sa.Column('lost', sa.String(length=200), nullable=False),
-    sa.Column('talk', Json, nullable=True),
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('session_id', 'number')
     )
-    op.create_index('checkpoint_created', 'checkpoint', ['created'], unique=False)
     op.create_index('checkpoint_message', 'checkpoint', ['session_id', 'message_id'], unique=False)
     op.create_table('directory_refusal',
     sa.Column('path', sa.String(length=1024), nullable=False),
@@ -169,27 +165,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id')
     )
     op.create_index('rule_target', 'rule', ['layer', 'target', 'id'], unique=False)
-    op.create_table('sandbox',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('owner', sa.String(length=40), nullable=False),
-    sa.Column('project', sa.String(length=40), nullable=False),
-    sa.Column('directory', sa.String(length=4096), nullable=False),
-    sa.Column('template', sa.String(length=200), nullable=False),
-    sa.Column('metadata', Json, nullable=False),
-    sa.Column('state', sa.String(length=16), nullable=False),
-    sa.Column('on_timeout', sa.String(length=16), nullable=False),
-    sa.Column('reach', sa.Boolean(), nullable=True),
-    sa.Column('started', sa.BigInteger(), nullable=False),
-    sa.Column('ends', sa.BigInteger(), nullable=False),
-    sa.Column('salt', sa.String(length=64), nullable=False),
-    sa.Column('token', sa.String(length=40), nullable=False),
-    sa.Column('key', sa.String(length=255), nullable=True),
-    sa.PrimaryKeyConstraint('id'),
-    sa.UniqueConstraint('owner', 'key')
-    )
-    op.create_index(op.f('ix_sandbox_ends'), 'sandbox', ['ends'], unique=False)
-    op.create_index(op.f('ix_sandbox_owner'), 'sandbox', ['owner'], unique=False)
-    op.create_index(op.f('ix_sandbox_token'), 'sandbox', ['token'], unique=False)
     op.create_table('secret',
     sa.Column('scope', sa.String(length=128), nullable=False),
     sa.Column('name', sa.String(length=128), nullable=False),
@@ -214,22 +189,6 @@ def upgrade() -> None:
     sa.Column('master_id', sa.String(length=16), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
-    op.create_table('worktree',
-    sa.Column('id', sa.String(length=40), nullable=False),
-    sa.Column('project', sa.String(length=40), nullable=False),
-    sa.Column('name', sa.String(length=100), nullable=False),
-    sa.Column('directory', sa.String(length=4096), nullable=False),
-    sa.Column('branch', sa.String(length=255), nullable=False),
-    sa.Column('repository', sa.String(length=4096), nullable=False),
-    sa.Column('git_dir', sa.String(length=4096), nullable=False),
-    sa.Column('admin', sa.String(length=4096), nullable=False),
-    sa.Column('owner', sa.String(length=40), nullable=False),
-    sa.Column('created', sa.BigInteger(), nullable=False),
-    sa.Column('missing', sa.BigInteger(), nullable=True),
-    sa.PrimaryKeyConstraint('id'),
-    sa.UniqueConstraint('directory')
-    )
-    op.create_index(op.f('ix_worktree_project'), 'worktree', ['project'], unique=False)
     op.create_table('session',
     sa.Column('id', sa.String(length=40), nullable=False),
     sa.Column('project', sa.String(length=40), nullable=False),
@@ -255,15 +214,12 @@ def upgrade() -> None:
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.Column('updated', sa.BigInteger(), nullable=False),
     sa.Column('archived', sa.BigInteger(), nullable=True),
-    sa.Column('compacting', sa.BigInteger(), nullable=True),
     sa.Column('version', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
     op.create_index(op.f('ix_session_parent_id'), 'session', ['parent_id'], unique=False)
     op.create_index(op.f('ix_session_updated'), 'session', ['updated'], unique=False)
     op.create_index('session_project_updated', 'session', ['project', 'updated', 'id'], unique=False)
-    op.create_index('session_standing', 'session', ['state', 'archived', 'project', 'owner', 'visibility'], unique=False)
-    op.create_index('session_state_updated', 'session', ['state', 'updated', 'id'], unique=False)
     op.create_index('session_updated_id', 'session', ['updated', 'id'], unique=False)
     op.create_table('signin_failure',
     sa.Column('id', BigSerial, autoincrement=True, nullable=False),
@@ -340,11 +296,9 @@ def upgrade() -> None:
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.Column('started', sa.BigInteger(), nullable=True),
     sa.Column('ended', sa.BigInteger(), nullable=True),
-    sa.Column('parent_run', sa.String(length=40), nullable=True),
     sa.ForeignKeyConstraint(['session_id'], ['session.id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id')
     )
-    op.create_index(op.f('ix_run_parent_run'), 'run', ['parent_run'], unique=False)
     op.create_index('run_one_live', 'run', ['session_id'], unique=True, sqlite_where=sa.text("state IN ('running', 'waiting')"), postgresql_where=sa.text("state IN ('running', 'waiting')"))
     op.create_index('run_session', 'run', ['session_id', 'id'], unique=False)
     op.create_index('run_state', 'run', ['state', 'lease_until'], unique=False)
@@ -356,8 +310,6 @@ def upgrade() -> None:
     sa.Column('scopes', Json, nullable=False),
     sa.Column('project', sa.String(), nullable=True),
     sa.Column('dialect', sa.String(), nullable=False),
-    sa.Column('only_in', sa.String(length=16), nullable=False),
-    sa.Column('parent', sa.String(length=40), nullable=False),
     sa.Column('created', sa.BigInteger(), nullable=False),
     sa.Column('expires', sa.BigInteger(), nullable=True),
     sa.Column('last_used', sa.BigInteger(), nullable=True),
@@ -367,7 +319,6 @@ def upgrade() -> None:
     sa.UniqueConstraint('hash')
     )
     op.create_index('ix_token_living_name', 'token', ['name'], unique=True, sqlite_where=sa.text('revoked IS NULL'), postgresql_where=sa.text('revoked IS NULL'))
-    op.create_index(op.f('ix_token_parent'), 'token', ['parent'], unique=False)
     op.create_index(op.f('ix_token_user_id'), 'token', ['user_id'], unique=False)
     op.create_table('part',
     sa.Column('id', sa.String(length=40), nullable=False),
@@ -406,7 +357,6 @@ def downgrade() -> None:
     op.drop_index('part_message', table_name='part')
     op.drop_table('part')
     op.drop_index(op.f('ix_token_user_id'), table_name='token')
-    op.drop_index(op.f('ix_token_parent'), table_name='token')
     op.drop_index('ix_token_living_name', table_name='token', sqlite_where=sa.text('revoked IS NULL'), postgresql_where=sa.text('revoked IS NULL'))
     op.drop_table('token')
     op.drop_index('run_state', table_name='run')
@@ -423,22 +373,14 @@ def downgrade() -> None:
     op.drop_table('user')
     op.drop_index(op.f('ix_signin_failure_at'), table_name='signin_failure')
     op.drop_table('signin_failure')
-    op.drop_index('session_standing', table_name='session')
-    op.drop_index('session_state_updated', table_name='session')
     op.drop_index('session_updated_id', table_name='session')
     op.drop_index('session_project_updated', table_name='session')
     op.drop_index(op.f('ix_session_updated'), table_name='session')
     op.drop_index(op.f('ix_session_parent_id'), table_name='session')
     op.drop_table('session')
-    op.drop_index(op.f('ix_worktree_project'), table_name='worktree')
-    op.drop_table('worktree')
     op.drop_table('secret_master')
     op.drop_table('secret_key')
     op.drop_table('secret')
-    op.drop_index(op.f('ix_sandbox_token'), table_name='sandbox')
-    op.drop_index(op.f('ix_sandbox_owner'), table_name='sandbox')
-    op.drop_index(op.f('ix_sandbox_ends'), table_name='sandbox')
-    op.drop_table('sandbox')
     op.drop_index('rule_target', table_name='rule')
     op.drop_table('rule')
     op.drop_table('project')
@@ -447,11 +389,9 @@ def downgrade() -> None:
     op.drop_table('event')
     op.drop_table('directory_refusal')
     op.drop_index('checkpoint_message', table_name='checkpoint')
-    op.drop_index('checkpoint_created', table_name='checkpoint')
     op.drop_table('checkpoint')
     op.drop_table('audit_seal')
     op.drop_table('audit')
-    op.drop_index('ask_project', table_name='ask')
     op.drop_index('ask_state', table_name='ask')
     op.drop_index('ask_session', table_name='ask')
     op.drop_index('ask_run', table_name='ask')
