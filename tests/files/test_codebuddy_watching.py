@@ -82,11 +82,13 @@ def test_a_stream_tells_what_the_real_server_told(call: Caller, work: Path) -> N
     stream = Stream(lines_of(answer))
     name, data = stream.next()
     assert (name, list(data)) == ("start", ["watcherId"])
-    (work / "w" / "f1").write_text("1")
-    (work / "w" / "f1").chmod(0o644)
+    (work / "f1").write_text("1")
+    (work / "f1").chmod(0o644)
+    (work / "f1").rename(work / "w" / "f1")  # there with its content at once, however soon it is looked at
     watching.running().drain()
     (work / "w" / "f1").open("a").close()
-    (work / "w" / "f1").write_text("12")
+    with (work / "w" / "f1").open("r+") as file:  # not emptied first
+        file.write("12")
     watching.running().drain()
     (work / "w" / "f1").chmod(0o600)
     watching.running().drain()
@@ -128,7 +130,7 @@ def test_watchers_are_asked_and_removed(call: Caller, work: Path) -> None:
     made = ask(call, "watcher/create", path="docs", recursive=True)
     assert (made.status_code, list(made.json["data"])) == (200, ["watcherId"])
     watcher = made.json["data"]["watcherId"]
-    (work / "docs" / "deep" / "n").write_text("x")
+    (work / "docs" / "deep" / "n").touch()
     (work / "a.txt").write_text("not below docs")
     events = ask(call, "watcher/events", watcherId=watcher).json["data"]["events"]
     assert [(one["eventType"], one["entry"]["path"]) for one in events] == [("rename", "docs/deep/n")]

@@ -138,11 +138,10 @@ def test_what_is_made_in_a_new_directory_at_once_is_told_once(watcher: KernelWat
     (top / names[-1]).mkdir(parents=True)
     (top / names[-1] / "file").write_text("x")
     found = told(watch)
-    assert found == [
-        *(("create", name) for name in names),
-        ("create", f"{names[-1]}/file"),
-        ("write", f"{names[-1]}/file"),
-    ]
+    # How often it was written depends on when the new directory was reached; that it came is told once.
+    new = [f"{names[-1]}/file"]
+    assert [name for kind, name in found if kind == "create"] == names + new
+    assert {(kind, name) for kind, name in found if kind != "create"} <= {("write", new[0])}
     (top / names[-1] / "file").unlink()
     assert told(watch) == [("remove", f"{names[-1]}/file")]
 

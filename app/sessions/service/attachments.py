@@ -87,13 +87,14 @@ def _file(actor: Actor, place: Place, part: Given) -> list[Given]:
         raise Invalid("A file of another machine cannot be attached.", "parts")
     path = unquote(url.path)
     try:
+        inside = files.Root(place.directory).relative(path)
         if files.is_directory(actor, place, path):
             return _folder(actor, place, path, part)
         content = files.read(actor, place, path, LARGEST_TEXT, compare=False)
     except NotFound:
         raise Invalid(f"There is no file {path[-200:]}.", "parts") from None
     name = part.get("filename") or PurePosixPath(path).name
-    stamps = {files.Root(place.directory).relative(path): content.stamp}
+    stamps = {inside: content.stamp}
     if content.mime in PICTURES:
         if len(content.data) > LARGEST_PICTURE:
             raise _too_large(name)
