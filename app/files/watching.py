@@ -16,7 +16,6 @@ from app.errors import Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
 from app.files import inotify, world
 from app.files.answers import shown
-from app.files.coarse import CoarseWatcher
 from app.files.watch import Fact, Watch, Watcher
 from app.files.watcher import KernelWatcher
 from app.files.world import Spot
@@ -98,9 +97,17 @@ def running() -> Watcher:
         if _is_stopping:
             raise Unavailable("The server is stopping.")
         if _watcher is None:
-            _watcher = KernelWatcher() if inotify.is_here() else CoarseWatcher()
+            _watcher = _new()
             _watcher.start()
         return _watcher
+
+
+def _new() -> Watcher:
+    if inotify.is_here():
+        return KernelWatcher()
+    from app.files.coarse import CoarseWatcher
+
+    return CoarseWatcher()
 
 
 def stop() -> None:
