@@ -20,6 +20,7 @@ LONGEST = 64  # letters that can mean the beginnings of words
 MOST_LETTERS = 1_000
 IN_BASE, NONE = 5, 11  # the last kind of match of which nothing far is nearer; none at all
 Choice = Literal["", "file", "directory"]
+_AS_BYTES = bytes.maketrans(b"01", b"\0\1")
 
 
 class Index:
@@ -308,9 +309,9 @@ def _number(bits: list[str]) -> int:
     return int("".join(bits), 2) if bits else 0
 
 
-def _bits(number: int) -> Iterator[bool]:
-    """Its bits, the lowest first."""
-    return map("1".__eq__, bin(number)[:1:-1])
+def _bits(number: int) -> bytes:
+    """Its bits, the lowest first, each as a byte of 0 or 1."""
+    return bin(number)[:1:-1].encode().translate(_AS_BYTES)
 
 
 def _is_hidden(name: str) -> bool:
