@@ -62,7 +62,7 @@ def _fits_url(rule: Rule, url: str) -> bool:
 
 
 def _reach(target: str, stance: Stance, rules: Sequence[Rule]) -> PartDecision:
-    """A running command's way to a host: `pypi.org:443` is one port of it, `pypi.org` any, `*.pypi.org` those below."""
+    """A running command's way to a host, as rules have it: `x.org:443` one port, `x.org` any, `*.x.org` those below."""
     host = target.rpartition(":")[0]
     floor = "" if host else "its host cannot be read"
 
