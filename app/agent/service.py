@@ -11,10 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import engine, modes, network
+from app.agent import engine, modes, network, skills
 from app.agent.modes import Mode
 from app.agent.providers import catalog
-from app.agent.providers.catalog import ProviderInfo
+from app.agent.providers.catalog import Integration, ProviderInfo
+from app.agent.skills import Skill
 from app.agent.ticks import ticks
 from app.approvals import service as approvals
 from app.events import service as events
@@ -105,6 +106,17 @@ def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
 def list_providers(actor: Actor, directory: Path | None = None) -> list[ProviderInfo]:
     """The providers that can be used in a directory, with their models."""
     return catalog.list_providers(actor, directory)
+
+
+def list_integrations(actor: Actor) -> list[Integration]:
+    """The providers that a key opens."""
+    return catalog.list_integrations(actor)
+
+
+def list_skills(actor: Actor, directory: Path) -> list[Skill]:
+    """The skills that the model can load in a directory, by name."""
+    accounts.require(actor, "settings:read")
+    return skills.found(directory)
 
 
 def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str]:

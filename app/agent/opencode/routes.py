@@ -1,4 +1,4 @@
-"""OpenCode's providers, models, agents and configuration, and the event of an edited file."""
+"""OpenCode's providers, models, agents, skills and configuration, and the event of an edited file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.actor import Actor
 from app.agent import bp, events, service
 from app.agent.modes import Mode
 from app.agent.providers.catalog import ModelInfo, ProviderInfo
+from app.agent.skills import FILE, Skill
 from app.dialects import opencode
 from app.events.service import Fact
 from app.projects import service as projects
@@ -40,6 +41,19 @@ def agents(actor: Actor) -> list[dict[str, Any]]:
     """The modes, which OpenCode calls agents."""
     place = projects.resolve(actor, opencode.directory())
     return [_agent(mode) for mode in service.list_modes(actor, place.directory)]
+
+
+@door.get("/skill", answer=list[dict[str, str]])
+def skills(actor: Actor) -> list[dict[str, str]]:
+    """The skills that the model can load in a directory."""
+    place = projects.resolve(actor, opencode.directory())
+    return [skill(one) for one in service.list_skills(actor, place.directory)]
+
+
+def skill(one: Skill) -> dict[str, str]:
+    """A skill with its words, and the file they are in."""
+    location = f"{one.folder}/{FILE}"
+    return {"name": one.name, "description": one.description, "location": location, "content": one.body}
 
 
 @door.get("/config")
