@@ -87,7 +87,8 @@ class OpenCode:
 def _unpacked(written: str) -> tuple[str, str]:
     """User and password out of their base64; what is none is the password of nobody."""
     try:
-        user, _, password = base64.b64decode(written, validate=True).decode().partition(":")
+        plain = base64.b64decode(written.replace("-", "+").replace("_", "/"), validate=True)
+        user, _, password = plain.decode().partition(":")
     except ValueError:
         return "", ""
     return user, password

@@ -66,9 +66,7 @@ def test_the_plan_mode_denies_edits(call: Caller) -> None:
     assert {"action": "edit", "resource": "*", "effect": "ask"} in found["build"]
 
 
-def test_an_integration_names_where_its_key_is_and_never_the_key(
-    call: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_integration_names_where_its_key_is_and_never_the_key(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "gsk-something-secret")
     answer = call.get("/api/integration")
     found = {one["id"]: one for one in answer.json["data"]}

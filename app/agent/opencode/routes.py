@@ -16,6 +16,8 @@ from app.events.service import Fact
 from app.projects import service as projects
 
 door = opencode.door(bp)
+# OpenCode's words for where a provider comes from.
+_SOURCES = {"builtin": "custom", "vault": "api"}
 
 
 @door.get("/config/providers")
@@ -102,7 +104,7 @@ def _provider(one: ProviderInfo) -> dict[str, Any]:
     return {
         "id": one.id,
         "name": one.name,
-        "source": one.source,
+        "source": _SOURCES.get(one.source, one.source),
         "env": [],
         "options": {},
         "models": {model.id: _model(one, model) for model in one.models},

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 
 EVERY = ".*"
-EXPERIMENTAL = ("resource", "session", "worktree", "workspace", "capabilities", "console")
-PREVIEW = ("health", "location", "session", "model", "agent", "command")
+EXPERIMENTAL = ("resource", "session", "worktree")
+PREVIEW = ("health", "session", "command")
 TUI = (
     "append-prompt",
     "open-help",
@@ -60,7 +60,7 @@ PENDING = [
     *_unbuilt(
         EVERY, "01.*", "GET /command", "GET /lsp", "GET /mcp", "GET /experimental/tool", "GET /experimental/tool/ids"
     ),
-    *_unbuilt("new", "01.*", "GET /formatter", "GET /skill", "GET /provider/auth"),
+    *_unbuilt("new", "01.*", "GET /formatter", "GET /provider/auth"),
     *_unbuilt("new", "01.*", *(f"GET /experimental/{name}" for name in EXPERIMENTAL)),
     *_unbuilt("new", "01.*", *(f"GET /api/{name}" for name in PREVIEW)),
     *_unbuilt(EVERY, "05.*", *(f"POST /tui/{name}" for name in TUI)),

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.dialects.mount import Cabin
-from app.projects import service as projects
 from app.actor import Actor
+from app.projects import service as projects
 from tests import repository
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import document, faults
-from tests.dialects.opencode_turns import ask, begin, idle, said, send, waiting
+from tests.dialects.opencode_turns import idle, said, send, waiting
 from tests.model_server import ModelServer
 
 REPAIR = {"filePath": "shop/basket.py", "oldString": repository.BROKEN, "newString": repository.FIXED}
@@ -36,7 +34,15 @@ class Wrong:
     why: str
 
 
-WRONG: list[Wrong] = []
+WRONG = [
+    Wrong("new", "GET /agent", r"\*\.permission: .* is not of type 'array'", "the older document has an object there"),
+    Wrong(
+        "old",
+        "GET /config/providers",
+        r"providers\.\*\.models\.[\w-]+\.status: 'active' is not one of .*",
+        "the newer server demands a status of every model; the older has no word for one that is well",
+    ),
+]
 
 
 class Story:
@@ -78,7 +84,9 @@ def story(call: Caller, scripted: ModelServer, alice: Actor, tmp_path: Path) -> 
     tell = Story(call)
     session = tell("POST", "/session", {"title": "Story"})
     one = {"id": session["id"]}
-    prompt = said(TURN, {"type": "file", "mime": "text/plain", "filename": "a.py", "url": f"file://{root}/shop/basket.py"})
+    prompt = said(
+        TURN, {"type": "file", "mime": "text/plain", "filename": "a.py", "url": f"file://{root}/shop/basket.py"}
+    )
     send(call, session["id"], prompt)
     waiting(call, "permission")
     (asked,) = tell("GET", "/permission")
@@ -91,7 +99,7 @@ def story(call: Caller, scripted: ModelServer, alice: Actor, tmp_path: Path) -> 
     tell("POST", "/question/{requestID}/reply", {"answers": [["A"]]}, requestID=question["id"])
     idle(call, session["id"])
     tell("POST", "/session/{id}/message", said(f"[[call todowrite {json.dumps(TODOS)}]] [[say Noted.]]"), **one)
-    tell("POST", "/session/{id}/message", said("[[bash exit 3]]", agent="plan"), **one)
+    tell("POST", "/session/{id}/message", said("[[bash ls nowhere]] [[say Nothing.]]", agent="plan"), **one)
     send(call, session["id"], said("[[bash touch made]]"))
     waiting(call, "permission")
     (asked,) = tell("GET", "/permission")
@@ -104,7 +112,15 @@ def test_our_answers_are_those_of_the_documents(story: Story, call: Caller) -> N
     (session,) = story("GET", "/session?limit=5")
     one = {"id": session["id"]}
     messages = story("GET", "/session/{id}/message", **one)
-    assert {part["type"] for message in messages for part in message["parts"]} >= {"text", "reasoning", "tool", "file", "patch", "step-start", "step-finish"}
+    assert {part["type"] for message in messages for part in message["parts"]} >= {
+        "text",
+        "reasoning",
+        "tool",
+        "file",
+        "patch",
+        "step-start",
+        "step-finish",
+    }
     last = messages[-1]["info"]["id"]
     first = messages[0]["info"]["id"]
     story("GET", "/session/{id}/message?limit=1", **one)
@@ -121,31 +137,63 @@ def test_our_answers_are_those_of_the_documents(story: Story, call: Caller) -> N
     story("POST", "/session/{id}/unrevert", **one)
     story("POST", "/session/{id}/summarize", {"providerID": "openai", "modelID": "scripted"}, **one)
     story("POST", "/session/{id}/abort", **one)
-    story("DELETE", "/session/{sessionID}/message/{messageID}", sessionID=fork["id"],
-          messageID=story("GET", "/session/{id}/message", id=fork["id"])[0]["info"]["id"])
+    story(
+        "DELETE",
+        "/session/{sessionID}/message/{messageID}",
+        sessionID=fork["id"],
+        messageID=story("GET", "/session/{id}/message", id=fork["id"])[0]["info"]["id"],
+    )
     story("DELETE", "/session/{id}", id=child["id"])
     for path in GETS:
         story("GET", path)
+    project = story("GET", "/project/current")["id"]
+    assert story("GET", "/project/{projectID}/directories", projectID=project)
     pty = story("POST", "/pty", {"command": "cat"})
     assert story("GET", "/pty")
     story("GET", "/pty/{ptyID}", ptyID=pty["id"])
     story("PUT", "/pty/{ptyID}", {"title": "T"}, ptyID=pty["id"])
     story("DELETE", "/pty/{ptyID}", ptyID=pty["id"])
     story("POST", "/log", {"service": "s", "level": "info", "message": "m"})
-    import os
-    if os.environ.get("SHOW"):
-        for f in sorted(story.faults): print(f)
-        for g in ("old","new"):
-            for p,v in document(g)["paths"].items():
-                for m in v:
-                    if (g,m.upper(),p) not in story.seen and m!="parameters": print("unseen",g,m,p)
-    assert not story.faults
+    unknown = {fault for fault in story.faults if not any(covers(wrong, fault) for wrong in WRONG)}
+    assert unknown == set()
+    assert [wrong for wrong in WRONG if not any(covers(wrong, fault) for fault in story.faults)] == []
+    assert len(story.seen) >= 70
+
+
+def covers(wrong: Wrong, fault: tuple[str, str, str]) -> bool:
+    """Whether the line speaks of this fault."""
+    generation, route, what = fault
+    return (wrong.generation, wrong.route) == (generation, route) and bool(re.fullmatch(wrong.fault, what, re.DOTALL))
 
 
 GETS = [
-    "/project", "/project/current", "/config", "/path", "/config/providers", "/provider", "/agent", "/vcs", "/vcs/status", "/vcs/diff?mode=git", "/skill",
-    "/find?pattern=def", "/find/file?query=basket", "/file?path=.", "/file/content?path=shop/basket.py", "/file/status",
-    "/global/health", "/global/config", "/experimental/capabilities", "/experimental/console", "/experimental/workspace",
-    "/experimental/workspace/status", "/api/location", "/api/model", "/api/provider", "/api/agent", "/api/skill", "/api/integration",
+    "/project",
+    "/project/current",
+    "/config",
+    "/path",
+    "/config/providers",
+    "/provider",
+    "/agent",
+    "/vcs",
+    "/vcs/status",
+    "/vcs/diff?mode=git",
+    "/skill",
+    "/find?pattern=def",
+    "/find/file?query=basket",
+    "/file?path=.",
+    "/file/content?path=shop/basket.py",
+    "/file/status",
+    "/global/health",
+    "/global/config",
+    "/experimental/capabilities",
+    "/experimental/console",
+    "/experimental/workspace",
+    "/experimental/workspace/status",
+    "/api/location",
+    "/api/model",
+    "/api/provider",
+    "/api/agent",
+    "/api/skill",
+    "/api/integration",
     "/pty/shells",
 ]
