@@ -263,6 +263,16 @@ def test_it_sweeps_what_earlier_servers_left(world: World, monkeypatch: pytest.M
         new.kill()
 
 
+def test_a_server_that_nobody_has_collected_yet_is_gone() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as server:
+        name = f"{server.pid}.{Path(f'/proc/{server.pid}/stat').read_text().rpartition(')')[2].split()[19]}"
+        assert not orphans.is_gone(name)
+        assert server.stdin is not None
+        server.stdin.close()
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        assert orphans.is_gone(name)
+
+
 def test_it_terminates_a_started_child(world: World) -> None:
     child = start(["sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"],
                   cwd=world.workspace, workspace=world.workspace, private=world.private)  # fmt: skip
