@@ -17,6 +17,7 @@ import pytest
 
 from app import config
 from app.errors import Invalid, Unavailable
+from app.processes import child as children
 from app.processes import orphans, sandbox, seccomp
 from app.processes.spawn import start
 from tests.processes.conftest import World
@@ -463,8 +464,10 @@ def test_it_says_when_there_is_no_sandbox(world: World, monkeypatch: pytest.Monk
 
 def test_it_gives_back_all_descriptors_and_processes(world: World) -> None:
     world.run("true", sandbox=False)
+    children.drop_spare()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for walled in (True, False, True):
         world.run("true", stdin=b"x", sandbox=walled)
+    children.drop_spare()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert not [child for child in psutil.Process().children() if child.name() in ("true", "bwrap")]
