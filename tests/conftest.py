@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import config, create_app, db, ids, migrate, rooms, server
+from app import assemble, config, db, ids, migrate, put_to_use, rooms, server
 from app.accounts import service as accounts
 from app.accounts.grants import ROLES
 from app.actor import Actor
@@ -17,8 +17,12 @@ from app.agent.providers import line
 from app.config import Config
 from app.dialects.mount import Cabin
 from tests import postgres
+from tests.begun import Begun
+from tests.compiled import compile_once
 from tests.model_server import ModelServer
 from tests.visitor import Browser
+
+compile_once()
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +107,23 @@ def either_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def assembled() -> Cabin:
+    """The application with all its doors, which each test puts to its own use: they take longer than most tests."""
+    return assemble()
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    """What a first start leaves, to be copied."""
+    return Begun(tmp_path_factory.mktemp("begun"))
+
+
 @pytest.fixture
-def app(settings: Config) -> Iterator[Cabin]:
-    """The application, with the hub and the engines running beside it."""
-    made = create_app(settings)
+def app(settings: Config, assembled: Cabin, begun: Begun) -> Iterator[Cabin]:
+    """The application, with the hub and the engines running beside it, on an installation that was started before."""
+    made = put_to_use(assembled, settings)
+    begun.begin()
     server.start_background(settings)
     yield made
     server.stop_background()
