@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from app import assemble, config, db, ids, migrate, put_to_use, rooms, server
+from app import assemble, config, db, ids, migrate, put_to_use, server
 from app.accounts import service as accounts
 from app.accounts.grants import ROLES
 from app.actor import Actor
 from app.agent.providers import line
 from app.config import Config
 from app.dialects.mount import Cabin
-from tests import postgres
+from tests import migrated, postgres
 from tests.begun import Begun
 from tests.compiled import compile_once
 from tests.model_server import ModelServer
@@ -39,6 +39,19 @@ def postgres_url(postgres_server: postgres.Server) -> str:
 
 
 @pytest.fixture(scope="session")
+def postgres_migrated(postgres_server: postgres.Server) -> str:
+    """The name of a migrated database, which tests use one after the other."""
+    migrate.upgrade(postgres_server.create("migrated"))
+    return "migrated"
+
+
+@pytest.fixture
+def postgres_database(postgres_server: postgres.Server, postgres_migrated: str) -> str:
+    """The URL of a migrated, empty database."""
+    return postgres_server.empty(postgres_migrated)
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of Chromium."""
     return command("chromium", "apt-get install chromium")
@@ -58,20 +71,12 @@ def command(name: str, install: str) -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty SQLite database that every test copies."""
-    path = tmp_path_factory.mktemp("template") / "signalcabin.db"
-    migrate.upgrade(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def settings(tmp_path: Path, migrated: Path) -> Config:
+def settings(tmp_path: Path) -> Config:
     """The settings of a test's own server: its data in a directory of its own, on a copy of the template."""
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    shutil.copy(migrated, data / "signalcabin.db")
+    migrated.copy_into(data)
     return Config(
         data_dir=data,
         database_url=f"sqlite:///{data / 'signalcabin.db'}",
@@ -95,14 +100,14 @@ def database(settings: Config) -> Iterator[db.Database]:
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def either_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[db.Database]:
     """A database of each engine in turn with every table, in use without a web or background work."""
-    url = f"sqlite:///{tmp_path / 'either.db'}"
     if request.param == "postgres":
-        url = request.getfixturevalue("postgres_server").create(ids.random("either").lower())
-    rooms.import_models()
+        url = request.getfixturevalue("postgres_database")
+    else:
+        migrated.copy_into(tmp_path)
+        url = f"sqlite:///{tmp_path / 'signalcabin.db'}"
     config.use(Config(data_dir=tmp_path, database_url=url, testing=True))
     opened = db.Database(url)
     db.use(opened)
-    db.metadata.create_all(opened.engine)
     yield opened
     opened.close()
 

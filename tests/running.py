@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from tests import migrated
+
 TOKEN = "test-owner-token"
 ROOT = Path(__file__).parent.parent
 
@@ -52,7 +54,7 @@ class Running:
 
     def __enter__(self) -> Self:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "app", "migrate"], cwd=ROOT, env=self.environ, check=True)
+        migrated.copy_into(self.data_dir)
         self.start()
         return self
 

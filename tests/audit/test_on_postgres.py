@@ -20,14 +20,12 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[None]:
+def on_postgres(postgres_database: str, tmp_path: Path) -> Iterator[None]:
     """An empty PostgreSQL database in use."""
     config.use(config.Config(data_dir=tmp_path, testing=True))
-    database = db.Database(postgres_url)
+    database = db.Database(postgres_database)
     db.use(database)
-    db.metadata.create_all(database.engine)
     yield
-    db.metadata.drop_all(database.engine)
     database.close()
 
 
