@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app import config, db, ids, record
+from app import config, db, ids
 from app.accounts import grants, identity, models
 from app.actor import Actor
-from app.audit import models as audit_models
 from tests import migrated
-
-TABLES = (models.user, record.events, record.audit_rows, audit_models.seal)
 
 
 class Clock:
