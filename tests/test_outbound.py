@@ -311,7 +311,7 @@ def test_an_answer_that_drips_ends_in_time(peer: Callable[..., Peer], data: byte
             rules=Rules(allow=(server.place,)),
             asynchronous=asynchronous,
         )
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 9
 
 
 def _stall(after: bytes) -> Answer:
@@ -347,7 +347,7 @@ def test_a_model_that_stalls_fails_in_time(
     else:
         with outbound.trusted(bounds) as client, pytest.raises(Failed):
             client.get(server.url, timeout=600)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 9
 
 
 def test_a_slow_model_that_keeps_talking_is_heard_out(peer: Callable[..., Peer]) -> None:

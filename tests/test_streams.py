@@ -128,7 +128,7 @@ def test_a_prompt_whose_session_is_deleted_is_told_so(served: Running, model: Mo
 
 def test_connections_that_linger_keep_nobody_waiting(served: Running) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(3):
+        for _ in range(8):  # two seconds each, had they to be waited for one after the other
             lingering = stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=10))
             lingering.sendall(
                 f"GET /session HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
@@ -137,7 +137,7 @@ def test_connections_that_linger_keep_nobody_waiting(served: Running) -> None:
             assert lingering.recv(12) == b"HTTP/1.1 200"
         began = time.monotonic()
         assert served.call("GET", "/session")[0] == 200
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 10
 
 
 def test_stopping_ends_open_streams_at_once(tmp_path: Path) -> None:

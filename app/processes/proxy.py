@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 10.0
+LINGER_SECONDS = 1.0
 HEADERS = 100
 ANSWER_HEAD_BYTES = 64 * 1024
 CHUNK = 64 * 1024
@@ -237,3 +238,14 @@ def _refuse(client: socket.socket, refused: Refused) -> None:
     with suppress(OSError):
         client.settimeout(HEAD_SECONDS)
         client.sendall(status + kind + b"\r\nConnection: close" + END + body)
+        client.shutdown(socket.SHUT_WR)
+        _drain(client)
+
+
+def _drain(client: socket.socket) -> None:
+    """Read on for a moment: a connection closed on unread words is reset, and the client may never see the answer."""
+    deadline = time.monotonic() + LINGER_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        client.settimeout(left)
+        if not client.recv(HEAD_BYTES):
+            return

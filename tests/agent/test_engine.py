@@ -36,7 +36,7 @@ from tests.agent.talk import Talk, text_of
 from tests.model_server import Call, Cut, Fail, Finish, Gate, ModelServer, Raw, Say, Stall, Think
 
 BOTH = pytest.mark.parametrize("store", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-AT_ONCE = 0.5
+AT_ONCE = 20  # seconds: far below what would end the wait otherwise, far above what a busy machine takes
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def test_stopping_ends_a_command_and_all_it_started(free: Talk) -> None:
     began = time.monotonic()
     sessions.abort(free.actor, free.id)
     free.until_idle()
-    assert time.monotonic() - began < 2 * AT_ONCE
+    assert time.monotonic() - began < AT_ONCE
     assert free.tools()[0]["state"]["status"] == "error"
     assert not [one for one in psutil.process_iter(["cmdline"]) if seconds in (one.info["cmdline"] or [])]
 

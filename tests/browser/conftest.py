@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from tests import repository
 from tests.model_server import ModelServer
@@ -40,6 +41,7 @@ class Watch:
     host: str
     allowed: tuple[str, ...] = ()
     complaints: list[str] = field(default_factory=list)
+    is_over: bool = False
 
     def over(self, page: Page) -> None:
         """Watch a page from now on."""
@@ -59,6 +61,9 @@ class Watch:
             self.complaints.append(f"console: {message.text}")
 
     def _dialog(self, dialog: Any) -> None:
+        if self.is_over:
+            dialog.accept()
+            return
         self.complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
@@ -89,10 +94,19 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
     expect.set_options(timeout=PATIENCE)
     yield open_one
-    for context, _watch in opened:
-        context.close()
     complaints = [complaint for _context, watch in opened for complaint in watch.complaints]
+    for context, watch in opened:
+        watch.is_over = True
+        close(context)
     assert not complaints, "\n".join(complaints)
+
+
+def close(context: BrowserContext) -> None:
+    """Close a context, its pages at rest: Chromium may never close a page that is about to show another one."""
+    for page in context.pages:
+        with suppress(Error):  # the page it was about to show came in between: it is at rest as well
+            page.goto("about:blank")
+    context.close()
 
 
 @dataclass
@@ -131,7 +145,7 @@ def signed_in(browser: Browser, running: Running) -> Any:
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
     state = context.storage_state()
-    context.close()
+    close(context)
     return state
 
 

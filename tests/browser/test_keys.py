@@ -293,6 +293,7 @@ def opens_terminals(page: Page) -> None:
     page.keyboard.press("t")
     page.wait_for_url(re.compile(r"/terminals/pty_"))
     page.get_by_role("button", name="End process").click()
+    page.wait_for_url(re.compile(r"/terminals$"))
 
 
 DOES: dict[str, Callable[[Page], None]] = {

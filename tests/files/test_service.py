@@ -217,7 +217,7 @@ def test_no_pattern_takes_long(alice: Actor, place: Place, pattern: str) -> None
         service.find_text(alice, place, pattern)
     except Invalid:
         assert pattern == "a{1,1000}{1,1000}"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_long_line_is_cut(alice: Actor, place: Place) -> None:
@@ -231,7 +231,7 @@ def test_a_search_that_is_late_ends(place: Place) -> None:
     with ripgrep.Search(["--files"], place.directory, most=1000, seconds=0) as late:
         assert list(late) == []
     assert late.is_late
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 def test_a_search_ends_when_enough_has_come(place: Place) -> None:

@@ -311,7 +311,7 @@ def test_the_first_words_come_at_once_and_cost_no_thread(served: Running) -> Non
             follower = Follower(served, "/api/v1/process/connect", {"process": {"tag": "quiet"}})
             stack.callback(follower.connection.close)
             assert next(follower.frames())[0] == "start"
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 10
         assert worker.num_threads() < before + 10
 
 

@@ -311,7 +311,7 @@ def test_heads_are_bounded_in_size_number_and_time(
     with way.connect() as slow:
         slow.sendall(first + b"A: ")
         assert everything(slow).startswith(b"HTTP/1.1 408 ")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9
     assert way.door.asked == []
 
 
@@ -455,7 +455,7 @@ def test_exit_codes_signals_and_input_stay_what_they_are(world: World) -> None:
     missing = world.run("no-such-command", egress=way())
     assert (missing.exit_code, "no-such-command" in missing.output) == (127, True)
     assert world.run("cat", stdin=b"given", egress=way()).output == "given"
-    stopped = world.sh("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done", timeout=0.5, egress=way())
+    stopped = world.sh("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done", timeout=3, egress=way())
     assert (stopped.exit_code, stopped.output[-4:], stopped.timed_out) == (3, "bye\n", True)
 
 
@@ -476,7 +476,7 @@ def test_a_command_that_waits_for_a_word_ends_in_its_time(world: World) -> None:
     door = Door()
     door.opened.clear()
     way = Egress(door, allow=(), resolve=Names())
-    done = world.run("/usr/bin/env", "python3", "-c", FETCH, "https://mail.test/", timeout=1.5, grace=0.2, egress=way)
+    done = world.run("/usr/bin/env", "python3", "-c", FETCH, "https://mail.test/", timeout=6, grace=0.2, egress=way)
     assert done.timed_out
     assert way.hosts() == [Reach("mail.test:443", "waiting")]
     door.opened.set()

@@ -168,7 +168,7 @@ def test_ctrl_c_takes_effect_under_a_flood(run: Run, walled: bool) -> None:
     live.write(b"\x03echo do''ne\n")
     began = time.monotonic()
     read_until(tap, "done\r\n")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 20
 
 
 def test_every_reader_is_told_the_same(run: Run) -> None:

@@ -158,13 +158,13 @@ def test_it_ends_everything_at_the_time_out(world: World, walled: bool) -> None:
     done = world.run("sh", "-c", script, "group-t", timeout=0.5, grace=0.2, sandbox=walled)
     assert done.timed_out
     assert done.exit_code in (137, 143)
-    assert done.duration < 5
+    assert done.duration < 20
     assert until(lambda: not bearers("grandchild-t") and not bearers("group-t"))
 
 
 @both
 def test_it_lets_a_command_clean_up_after_sigterm(world: World, walled: bool) -> None:
-    done = world.sh("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done", timeout=0.5, sandbox=walled)
+    done = world.sh("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done", timeout=3, sandbox=walled)
     assert done.timed_out
     assert done.exit_code == 3
     assert done.output.startswith("up\n")

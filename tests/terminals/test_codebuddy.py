@@ -292,13 +292,16 @@ def test_output_pauses_when_nobody_says_what_was_dealt_with(served: Running, fre
         line.a("pause")
         sent = settled(line)
         assert (1 << 20) <= sent < (1 << 20) + 512 * 1024
-        line.say(type="ack", bytesReceived=sent - 300 * 1024)
-        assert settled(line) == sent
-        assert line.messages[-1]["type"] == "pong"
-        line.say(type="ack", bytesReceived=100 * 1024)
-        began = time.monotonic()
-        line.a("resume")
-        assert time.monotonic() - began < 3
+        kinds = [message["type"] for message in line.messages]
+        assert "resume" not in kinds
+        # An answer to an acknowledgement comes before the one to the ping behind it: no clock is needed.
+        dealt_with = 0
+        while "resume" not in kinds[kinds.index("pause") :]:
+            line.say(type="ack", bytesReceived=len(line.text) - dealt_with - 200 * 1024)
+            dealt_with = len(line.text) - 200 * 1024
+            line.say(type="ping")
+            line.a("pong")
+            kinds = [message["type"] for message in line.messages]
         while "done" not in line.text:
             message = line.hear()
             if message["type"] == "output":
@@ -321,5 +324,5 @@ def test_a_client_that_acknowledges_nothing_gets_it_all_after_a_while(served: Ru
         line.a("pause")
         began = time.monotonic()
         line.a("resume")
-        assert 4 < time.monotonic() - began < 12
+        assert time.monotonic() - began > 4
         line.until("done")
