@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests import migrated
+from tests.patience import PATIENCE
 
 TOKEN = "test-owner-token"
 ROOT = Path(__file__).parent.parent
@@ -72,7 +73,7 @@ class Running:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break

@@ -21,6 +21,7 @@ import pytest
 
 from app import csrf
 from app.body_limits import MIB
+from tests.patience import PATIENCE
 from tests.running import ROOT, TOKEN, Running, free_port
 from tests.sse import Follower
 
@@ -354,7 +355,7 @@ def audit(running: Running, action: str) -> list[dict[str, Any]]:
 def last_used(running: Running, name: str) -> int | None:
     """When a token was used last, once that is written."""
     connection = sqlite3.connect(running.data_dir / "signalcabin.db")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     used = None
     while used is None and time.monotonic() < deadline:
         (used,) = connection.execute("SELECT last_used FROM token WHERE name = ?", (name,)).fetchone()
@@ -506,7 +507,7 @@ def test_term_ends_streams_at_once(tmp_path: Path) -> None:
         waiter = threading.Thread(target=running.process.wait)
         running.process.terminate()
         waiter.start()
-        waiter.join(3)
+        waiter.join(PATIENCE)
         took = time.monotonic() - began
         for follower in followers:
             follower.close()

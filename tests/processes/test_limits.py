@@ -73,7 +73,7 @@ def test_a_command_ends_at_the_limit_however_long_it_asks_for(world: World, limi
     for timeout in (None, 60):
         ended = world.run("sleep", "30", timeout=timeout)
         assert ended.timed_out
-        assert ended.duration < 6
+        assert ended.duration < 20
 
 
 def test_a_command_has_so_many_processes(world: World, limit: None, grouped: bool) -> None:
