@@ -21,6 +21,8 @@ class Begun:
         sample.create()
         self._sample = sample.root()
         config._current = before
+        git.run(["repack", "-adq"], self._sample)  # few files are soon copied, and soon removed
+        shutil.rmtree(self._sample / ".git" / "hooks")
         root, origin = git.root_commit(self._sample), git.origin(self._sample)
         self._facts: dict[str, Any] = {"vcs": True, "git_root": root, "origin": origin}
 
