@@ -119,16 +119,16 @@ def assembled() -> Cabin:
 
 
 @pytest.fixture(scope="session")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Begun:
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Begun:
     """What a first start leaves, to be copied."""
     return Begun(tmp_path_factory.mktemp("begun"))
 
 
 @pytest.fixture
-def app(settings: Config, assembled: Cabin, begun: Begun) -> Iterator[Cabin]:
+def app(settings: Config, assembled: Cabin, first_start: Begun) -> Iterator[Cabin]:
     """The application, with the hub and the engines running beside it, on an installation that was started before."""
     made = put_to_use(assembled, settings)
-    begun.begin()
+    first_start.begin()
     server.start_background(settings)
     yield made
     server.stop_background()

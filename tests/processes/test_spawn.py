@@ -245,7 +245,7 @@ def test_it_leaves_nothing_that_a_child_has_started_either(world: World, walled:
         assert until(lambda: len(sleepers()) == 3)
         started = sleepers()
         process.send_signal(signal.SIGKILL)
-    gone, alive = psutil.wait_procs(started, 2)
+    gone, alive = psutil.wait_procs(started, PATIENCE)
     assert len(gone) == 3
     assert alive == []
 
