@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from tests.model_server import ModelServer
 from tests.visitor import Browser
 
 compile_once()
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        # A run in the background ignores them, and so would every command that it starts.
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
