@@ -31,6 +31,9 @@ OPTIONS = (
     "synchronous_commit=off",
     "listen_addresses=",
     "max_connections=60",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "autovacuum=off",
 )
 END_OTHERS = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
