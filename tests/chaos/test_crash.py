@@ -26,7 +26,7 @@ from tests.patience import PATIENCE
 from tests.running import Running
 from tests.sse import Follower, Frame
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(240, 7200))]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(600, 7200))]
 WORDS = (70, 70, 80)
 PAUSE = 0.003
 LINES = 3
