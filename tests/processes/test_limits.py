@@ -59,7 +59,7 @@ def grouped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def limit(world: World) -> None:
     """Small limits."""
-    given = replace(config.current(), limits=Limits(seconds=30, memory=150, processes=40, files=32))
+    given = replace(config.current(), limits=Limits(memory=150, processes=40, files=32))
     config.use(given)
 
 

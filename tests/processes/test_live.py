@@ -55,12 +55,13 @@ def text(words: list[Word], stream: str = "") -> str:
 
 def read_until(tap: Tap, wanted: str) -> str:
     """What is printed up to and with a text."""
-    found = ""
+    found, asked = bytearray(), wanted.encode()
     for word in tap.facts(None, time.monotonic() + SECONDS):
         if isinstance(word, Output):
-            found += word.data.decode()
-        if wanted in found:
-            return found
+            seen = max(0, len(found) - len(asked))
+            found += word.data
+            if asked in found[seen:]:
+                return found.decode()
     raise AssertionError(f"{wanted!r} did not come: {found[-500:]!r}")
 
 

@@ -20,17 +20,18 @@ from app.errors import Invalid, Unavailable
 from app.processes import child as children
 from app.processes import orphans, sandbox, seccomp
 from app.processes.spawn import start
+from tests.patience import PATIENCE
 from tests.processes.conftest import World
 
 both = pytest.mark.parametrize("walled", [True, False], ids=["sandboxed", "plain"])
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        os.sched_yield()
+        threading.Event().wait(0.02)  # nothing tells of the end of a process that is not ours
     return True
 
 
@@ -215,7 +216,7 @@ def test_it_leaves_no_child_when_the_server_is_killed(world: World, walled: bool
         children = psutil.Process(process.pid).children(recursive=True)
         assert children  # the thread that started it is gone, the child is not
         process.send_signal(signal.SIGKILL)
-    assert until(lambda: not any(child.is_running() for child in children), 5)
+    assert until(lambda: not any(child.is_running() for child in children))
 
 
 @both
@@ -242,10 +243,10 @@ def test_it_leaves_nothing_that_a_child_has_started_either(world: World, walled:
             found = psutil.process_iter(["cmdline", "create_time"])
             return [one for one in found if one.info["cmdline"] in [["sleep", number] for number in ours]]
 
-        assert until(lambda: len(sleepers()) == 3, 5)
+        assert until(lambda: len(sleepers()) == 3)
         started = sleepers()
         process.send_signal(signal.SIGKILL)
-    gone, alive = psutil.wait_procs(started, 2)
+    gone, alive = psutil.wait_procs(started, PATIENCE)
     assert len(gone) == 3
     assert alive == []
 
