@@ -142,7 +142,7 @@ def frame(data: bytes | str, id: str = "") -> bytes:
 def find_static(name: str) -> str:
     """The URL of a static file, with a mark of its content so that it may be kept; fails on a wrong name."""
     # url_for would be a fifth of a long page's time: icons are on every row.
-    return f"{request.script_root}{current_app.static_url_path}/{name}?v={_mark(name)}"
+    return f"{request.script_root}/static/{name}?v={_mark(name)}"
 
 
 @lru_cache(maxsize=256)
