@@ -19,7 +19,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
@@ -214,6 +213,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         """The app, built in the worker."""
+        gc.disable()  # nothing that is built here is garbage; `begin_work` turns it on again
         from app import create_app
         from app.accounts import service as accounts
 
@@ -227,6 +227,7 @@ def begin_work(settings: Config) -> None:
     start_background(settings)
     threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
+    gc.enable()
 
 
 def _say_limits() -> None:
@@ -299,6 +300,8 @@ def check_ports(settings: Config) -> None:
 
 
 def _taken_by(port: int) -> str:
+    import psutil
+
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
