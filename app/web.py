@@ -163,8 +163,6 @@ class Accent(Protocol):
 
 
 NoteDenial = Callable[[Actor | None, str, str, dict[str, Any]], None]
-_accents: Mapping[str, Accent] = {}
-_note_denial: NoteDenial = lambda *_: None  # noqa: E731
 
 
 def install(
@@ -180,8 +178,6 @@ def install(
     `note_change` writes down (actor, what, on which port) each change that came without credentials through
     a port which acts as a token; `note_denial` (actor or None, what, on what, detail) each refusal.
     """
-    global _accents, _note_denial
-    _accents, _note_denial = accents, note_denial
 
     @app.before_request
     def who_asks() -> None:
@@ -192,7 +188,7 @@ def install(
         g.actor = None
         if request.endpoint == "static":
             return
-        accent = _accents.get(dialect())
+        accent = accents.get(dialect())
         brought = accent.credentials(request) if accent else credentials(request)
         identity = identify(brought, dialect(), request.remote_addr or "")
         if identity is None:
@@ -220,7 +216,7 @@ def install(
     # Parts that a page includes by the hundred need not import what they all write with.
     app.context_processor(lambda: {"ui": app.jinja_env.get_template("macros.html").module})
     app.after_request(_with_headers)
-    app.register_error_handler(Exception, _on_error)
+    app.register_error_handler(Exception, lambda error: _on_error(error, accents.get(dialect()), note_denial))
     app.jinja_env.globals.update(
         csrf_token=lambda: csrf.csrf_token(request.cookies.get(cookie_name(), "")),
         actor=lambda: g.get("actor"),
@@ -265,30 +261,29 @@ def _kind(response: Response) -> str:
     return "api"
 
 
-def _on_error(error: Exception) -> Response:
+def _on_error(error: Exception, accent: Accent | None, note_denial: NoteDenial) -> Response:
     """Every error in the envelope of who asked; what we did not foresee is logged with the request's id."""
     if isinstance(error, RequestRedirect):
         return Response(status=error.code, headers={"Location": error.new_url})
     problem = _problem(error)
-    _note_refusal(problem)
-    response = _answer(problem)
+    _note_refusal(problem, note_denial)
+    response = _answer(problem, accent)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
 
 
-def _note_refusal(problem: Problem) -> None:
+def _note_refusal(problem: Problem, note_denial: NoteDenial) -> None:
     """Have it written down that somebody known may not, or that somebody unknown has tried too often."""
     caller: Actor | None = g.get("known")
     detail = {**_request_detail(), "reason": problem.message[:300]}
     if problem.status == 403 and caller is not None:
-        _note_denial(caller, "access", getattr(problem, "key", "") or str(request.url_rule or ""), detail)
+        note_denial(caller, "access", getattr(problem, "key", "") or str(request.url_rule or ""), detail)
     elif problem.status == 429 and caller is None:
-        _note_denial(None, "signin.limited", "", detail)
+        note_denial(None, "signin.limited", "", detail)
 
 
-def _answer(problem: Problem) -> Response:
-    accent = _accents.get(dialect())
+def _answer(problem: Problem, accent: Accent | None) -> Response:
     if accent is not None:
         return accent.problem(problem)
     if not _wants_html():

@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from tests import migrated
+from tests.patience import PATIENCE
+
 TOKEN = "test-owner-token"
 ROOT = Path(__file__).parent.parent
 
@@ -52,7 +55,7 @@ class Running:
 
     def __enter__(self) -> Self:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "app", "migrate"], cwd=ROOT, env=self.environ, check=True)
+        migrated.copy_into(self.data_dir)
         self.start()
         return self
 
@@ -70,7 +73,7 @@ class Running:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
