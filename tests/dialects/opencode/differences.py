@@ -11,19 +11,6 @@ from dataclasses import dataclass
 EVERY = ".*"
 EXPERIMENTAL = ("resource", "session", "worktree", "workspace", "capabilities", "console")
 PREVIEW = ("health", "location", "session", "model", "agent", "command")
-TUI = (
-    "append-prompt",
-    "open-help",
-    "open-sessions",
-    "open-themes",
-    "open-models",
-    "submit-prompt",
-    "clear-prompt",
-    "execute-command",
-    "show-toast",
-    "publish",
-    "control/response",
-)
 TURNS = r"1.*|2.*|42.*|5.*|6.*"
 
 
@@ -63,8 +50,6 @@ PENDING = [
     *_unbuilt("new", "01.*", "GET /formatter", "GET /skill", "GET /provider/auth"),
     *_unbuilt("new", "01.*", *(f"GET /experimental/{name}" for name in EXPERIMENTAL)),
     *_unbuilt("new", "01.*", *(f"GET /api/{name}" for name in PREVIEW)),
-    *_unbuilt(EVERY, "05.*", *(f"POST /tui/{name}" for name in TUI)),
-    *_unbuilt("new", "05.*", "POST /tui/select-session"),
     Difference(EVERY, "31.*", r"GET /session/\{id\}/message: \[\]", "pending: not built yet"),
     Difference(
         EVERY, "18.*", r"message.part.updated tool .* invalid: did not come", "pending: unknown tools fail here"
