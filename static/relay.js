@@ -11,20 +11,23 @@
   if (!doc.hidden) use();
   doc.addEventListener("visibilitychange", () => { if (!doc.hidden) use(); });
 
-  const form = () => one(".dock form.composer") || one("form.composer#new");
+  /* Home acts in the project that is picked there: its composer is none of what is meant for another project. */
+  let meant = "";
+  const isMeant = (composer) => !meant || composer?.querySelector("select[name=project]")?.value === meant;
+  const form = () => one(".dock form.composer") || [one("form.composer#new")].find(isMeant);
   const area = () => form()?.querySelector("textarea:not([disabled])");
   const tell = (words, duration) => doc.dispatchEvent(new CustomEvent("toast", { detail: { words, duration } }));
   const log = () => one("[data-follow]");
   const scroll = (pages) => log()?.scrollBy(0, pages * log().clientHeight);
   function write(words) {
     const prompt = area();
-    if (!prompt) return tell("A client has words for a prompt. Open a session, or Home, and send them again.");
+    if (!prompt) return tell("A client has words for a prompt, and this page has none for its project.");
     prompt.value = words;
     prompt.dispatchEvent(new Event("input", { bubbles: true }));
     prompt.focus();
   }
   function submit() {
-    if (!area()?.value.trim()) return tell("A client wants to send the prompt, but it is empty.");
+    if (!area()?.value.trim()) return tell("A client wants to send a prompt, and there is none to send here.");
     form().requestSubmit(form().querySelector("[data-key='mod+Enter'], .primary"));
   }
   function pick(name, next) {
@@ -65,9 +68,10 @@
   };
   const done = new Set();
   function obey(note) {
-    const { id, type, properties } = JSON.parse(note);
+    const { id, project, type, properties } = JSON.parse(note);
     if (done.has(id) || localStorage.getItem("used") !== me) return;
     done.add(id);
+    meant = project;
     acts[type]?.(properties);
   }
   new MutationObserver((changes) => {

@@ -51,11 +51,9 @@ _read: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
 def tell(actor: Actor, directory: str | None, kind: str, properties: dict[str, Any], path: str, body: Any) -> None:
     """Tell the actor's own interfaces, in one directory of projects or in all; Denied if that is none of theirs."""
     accounts.require(actor, "sessions:run")
-    place = projects.resolve(actor, directory) if directory else None
-    where = str(place.directory) if place else ""
-    told = InterfaceTold(kind, properties, path, body, where)
+    where, scope = _meant(actor, directory)
     with db.transaction() as connection:
-        record.event(connection, told, _own(actor, place.project.id if place else ""))
+        record.event(connection, InterfaceTold(kind, properties, path, body, where), scope)
 
 
 def select(actor: Actor, directory: str | None, session_id: str, path: str, body: Any) -> None:
@@ -76,7 +74,7 @@ def follow(actor: Actor, directory: str | None) -> Subscription:
     A reader's queue begins with its first look: what was asked for before had other readers.
     """
     accounts.require(actor, "sessions:run")
-    where = str(projects.resolve(actor, directory).directory) if directory else ""
+    where, _scope = _meant(actor, directory)
 
     def keep(fact: Fact) -> bool:
         event = fact.event
@@ -93,7 +91,7 @@ def give(actor: Actor, directory: str | None, fact: Fact) -> InterfaceTold:
     """Note that a reader was given this request: the next one is what comes behind it."""
     accounts.require(actor, "sessions:run")
     told: InterfaceTold = fact.event  # type: ignore[assignment]
-    where = str(projects.resolve(actor, directory).directory) if directory else ""
+    where, _scope = _meant(actor, directory)
     with _lock:
         _read[actor.id, where] = (fact.cursor, told.path)
         _read.move_to_end((actor.id, where))
@@ -107,16 +105,22 @@ def answer(actor: Actor, directory: str | None, body: Any) -> None:
     accounts.require(actor, "sessions:run")
     if len(str(body)) > LARGEST:
         raise Invalid(f"An answer has at most {LARGEST} characters.")
-    place = projects.resolve(actor, directory) if directory else None
-    where = str(place.directory) if place else ""
+    where, scope = _meant(actor, directory)
     with _lock:
         after, path = _read.get((actor.id, where), ("", ""))
         if path:
             _read[actor.id, where] = (after, "")
     answered = ControlAnswered(path, body, where)
     with db.transaction() as connection:
-        record.event(connection, answered, _own(actor, place.project.id if place else ""))
+        record.event(connection, answered, scope)
 
 
-def _own(actor: Actor, project: str) -> Scope:
-    return Scope(actor.user, project or actor.project or "", "private")
+def _meant(actor: Actor, directory: str | None) -> tuple[str, Scope]:
+    """The directory whose interfaces are meant, "" for all, and who may know of it.
+
+    Whoever is held to one project steers nothing elsewhere: a page would act there with its person's own rights.
+    """
+    if not directory and actor.project is None:
+        return "", Scope(actor.user, "", "private")
+    place = projects.resolve(actor, directory)
+    return str(place.directory), Scope(actor.user, place.project.id, "private")

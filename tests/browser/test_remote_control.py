@@ -61,6 +61,15 @@ def test_a_session_page_takes_words_for_its_directory_alone(shop: Shop, page: Pa
     expect(words).to_have_value("")
 
 
+def test_home_takes_no_words_for_a_project_that_is_not_picked(shop: Shop, page: Page) -> None:
+    sample = shop.running.data_dir / "sample"
+    page.get_by_label("Project", exact=True).select_option(label="shop")
+    steer(shop, "append-prompt", {"text": "for the sample"}, f"?directory={sample}")
+    expect(page.locator(".toast")).to_contain_text("none for its project")
+    steer(shop, "append-prompt", {"text": "for the shop"}, f"?directory={shop.root}")
+    expect(page.get_by_label("What should be done?")).to_have_value("for the shop")
+
+
 def test_toasts_show_and_dialogs_open(shop: Shop, page: Page) -> None:
     steer(shop, "show-toast", {"title": "Build", "message": "<i>green</i>", "variant": "success", "duration": 60_000})
     expect(page.locator(".toast")).to_have_text("Build: <i>green</i>")

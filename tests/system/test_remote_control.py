@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,13 @@ def test_nobody_hears_what_another_ones_interfaces_are_told(app: Cabin, alice: A
         first = next(hers.facts(PATIENCE))
     assert first is not None
     assert first.event.properties == {"text": "alice's"}  # type: ignore[attr-defined]
+
+
+def test_who_is_held_to_one_project_steers_nothing_elsewhere(app: Cabin, alice: Actor, shop: Path, bob: Actor) -> None:
+    project = projects.resolve(alice, str(shop)).project
+    held = replace(bob, project=project.id)
+    event = told(bob, lambda: service.tell(held, None, "tui.prompt.append", {"text": "x"}, "/tui/append-prompt", {}))
+    assert event.directory == str(shop)
 
 
 def test_a_directory_of_nobody_is_refused(call: Caller, tmp_path: Path) -> None:

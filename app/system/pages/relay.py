@@ -26,7 +26,9 @@ def draw_told(actor: Actor, fact: Any) -> list[str]:
     said = dict(told.properties)
     if told.type == "tui.session.select":
         said["href"] = url_for("sessions.show", session_id=said["sessionID"])
-    note = orjson.dumps({"id": fact.cursor, "type": told.type, "properties": said}).decode()
+    note = orjson.dumps(
+        {"id": fact.cursor, "project": fact.scope.project, "type": told.type, "properties": said}
+    ).decode()
     return [live.partial("#relay", "innerHTML", f'<i data-told="{escape(note)}"></i>')]
 
 
