@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -18,12 +19,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from app import config, pace
+from app import config, onepiece, pace
 from app.config import Config
 from app.shield import raise_shield
 from app.wake import Ringer
@@ -31,6 +31,7 @@ from app.wake import Ringer
 _ringers: list[Ringer] = []
 _draining = threading.Lock()
 CLOSERS = 8
+NEXT_WAIT = 2  # ms that a thread waits for the next request of its client
 MOST_FILES = 65_536
 THREADS = 512  # they start when needed and cost nothing before
 
@@ -104,6 +105,7 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """Start the threads in which closed connections linger, then everything."""
         self.closers = ThreadPoolExecutor(CLOSERS, thread_name_prefix="closer")
+        onepiece.use()
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -112,7 +114,14 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
         super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
-        """Answer a request; its view may take the connection."""
+        """Answer a request, and those that follow it at once; a view may take the connection."""
+        keeps = self._handle_one(conn)
+        while keeps is True and self._is_next_here(conn):
+            pace.set_pace(conn, *config.current().client_waits)
+            keeps = self._handle_one(conn)
+        return keeps
+
+    def _handle_one(self, conn: Any) -> Any:
         from app import carrier
 
         carrier.lend(conn)
@@ -120,6 +129,26 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
         finally:
             carrier.lend(None)
+
+    def _is_next_here(self, conn: Any) -> bool:
+        """Whether the client's next request comes so soon that its way through the poller and to another thread costs
+        more than a short wait. It must not be at the expense of who waits for a thread, or of the server's end.
+        """
+        is_crowded = not self.tpool._work_queue.empty()  # noqa: SLF001 - a pool tells it in no other way
+        if getattr(conn, "is_handed_over", False) or not self.alive or is_crowded:
+            return False
+        if conn.parser.unreader.buf.getvalue():
+            return True
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(poll.poll(NEXT_WAIT))
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> Any:
+        """Whether the connection goes on; where no body is left, gunicorn need not set time-outs to drain it."""
+        if keepalive and pace.is_spent(conn.parser.mesg.body):
+            conn.parser.mesg = None
+            return True
+        return super()._keepalive_after(conn, keepalive)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request whose header is whole; a client that takes nothing of the answer is let go."""
@@ -184,6 +213,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         """The app, built in the worker."""
+        gc.disable()  # nothing that is built here is garbage; `begin_work` turns it on again
         from app import create_app
         from app.accounts import service as accounts
 
@@ -197,6 +227,7 @@ def begin_work(settings: Config) -> None:
     start_background(settings)
     threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
+    gc.enable()
 
 
 def _say_limits() -> None:
@@ -269,6 +300,8 @@ def check_ports(settings: Config) -> None:
 
 
 def _taken_by(port: int) -> str:
+    import psutil
+
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:

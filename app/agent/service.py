@@ -64,7 +64,7 @@ def go_on(run_id: str) -> None:
 def sweep() -> None:
     """Find what a lost message or a dead process left behind."""
     sessions.end_lost_leases()
-    sessions.requeue_left(approvals.is_waiting)
+    sessions.requeue_left(approvals.asked_runs)
     for run_id in sessions.queued():
         dispatch.wake("agent.advance", run_id)
 

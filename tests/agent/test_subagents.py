@@ -237,7 +237,7 @@ def test_a_lost_wake_up_is_made_good_by_the_sweep(
 def test_a_run_that_waits_for_an_answer_is_left_alone_by_the_sweep(talk: Talk) -> None:
     talk.say("[[bash echo x]]")
     talk.until_asked()
-    assert sessions.requeue_left(approvals.is_waiting) == 0
+    assert sessions.requeue_left(approvals.asked_runs) == 0
     assert run_of(talk.id).state == "waiting"
 
 

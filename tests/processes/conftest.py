@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import config
-from app.processes import sandbox
+from app.processes import child, sandbox
 from app.processes.spawn import Finished, sandbox_state, spawn
 from tests.patience import PATIENCE
 
@@ -44,6 +44,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     before = config._current
     config.use(config.Config(data_dir=data, testing=True))
     yield World(data, workspace, data / "private" / "prj_1")
+    child.drop_spare()
     config._current = before
 
 

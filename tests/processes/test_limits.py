@@ -116,6 +116,7 @@ def test_a_group_goes_with_its_command(world: World) -> None:
     world.sh("true")
     world.sh("sleep 30 & exit 0", sandbox=False)
     world.run("no-such-command")
+    child.drop_spare()
     cgroups.make(orphans.server())  # whoever comes next takes away what was still busy
     assert len(groups()) == len(cgroups.parents_of(cgroups.ROOT))
     cgroups.sweep(lambda server: server == orphans.server())

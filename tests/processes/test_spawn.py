@@ -17,6 +17,7 @@ import pytest
 
 from app import config
 from app.errors import Invalid, Unavailable
+from app.processes import child as children
 from app.processes import orphans, sandbox, seccomp
 from app.processes.spawn import start
 from tests.patience import PATIENCE
@@ -264,6 +265,16 @@ def test_it_sweeps_what_earlier_servers_left(world: World, monkeypatch: pytest.M
         new.kill()
 
 
+def test_a_server_that_nobody_has_collected_yet_is_gone() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as server:
+        name = f"{server.pid}.{Path(f'/proc/{server.pid}/stat').read_text().rpartition(')')[2].split()[19]}"
+        assert not orphans.is_gone(name)
+        assert server.stdin is not None
+        server.stdin.close()
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        assert orphans.is_gone(name)
+
+
 def test_it_terminates_a_started_child(world: World) -> None:
     child = start(["sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"],
                   cwd=world.workspace, workspace=world.workspace, private=world.private)  # fmt: skip
@@ -454,8 +465,10 @@ def test_it_says_when_there_is_no_sandbox(world: World, monkeypatch: pytest.Monk
 
 def test_it_gives_back_all_descriptors_and_processes(world: World) -> None:
     world.run("true", sandbox=False)
+    children.drop_spare()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for walled in (True, False, True):
         world.run("true", stdin=b"x", sandbox=walled)
+    children.drop_spare()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert not [child for child in psutil.Process().children() if child.name() in ("true", "bwrap")]
