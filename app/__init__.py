@@ -15,15 +15,14 @@ _ROOT = Path(__file__).parent.parent
 
 def create_app(config: Config) -> Cabin:
     """Build the web application on this configuration: database, rooms, then the mount in front of them."""
-    from flask import request
+    return put_to_use(assemble(), config)
 
+
+def put_to_use(app: Cabin, config: Config) -> Cabin:
+    """Have an assembled application answer on this configuration, whichever it answered on before."""
     from app import config as configuration
-    from app import db, record, rooms, web, web_filters
-    from app.accounts import service as accounts
-    from app.actor import Actor, Credentials
-    from app.audit import service as audit
-    from app.dialects import registry
-    from app.dialects.mount import Cabin, Mount
+    from app import db
+    from app.dialects.mount import Mount
     from app.gate import Allowed
     from app.guard import Guard
 
@@ -31,6 +30,22 @@ def create_app(config: Config) -> Cabin:
     configuration.use(config)
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     db.use(db.Database(config.database_url, config.durability))
+    mounted = Mount(app.answer, app.owners, config.ports)
+    app.wsgi_app = Guard(mounted, config)  # type: ignore[method-assign]
+    return app
+
+
+def assemble() -> Cabin:
+    """Open every door of every room and wire the web into them; nothing of it depends on a configuration."""
+    from flask import request
+
+    from app import db, record, rooms, web, web_filters
+    from app.accounts import service as accounts
+    from app.actor import Actor, Credentials
+    from app.audit import service as audit
+    from app.dialects import registry
+    from app.dialects.mount import Cabin, Owners
+
     app = Cabin("app", template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static"))
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -50,6 +65,5 @@ def create_app(config: Config) -> Cabin:
 
     web.install(app, identify, accounts.may, registry, note_change, note_denial)
     rooms.register(app)
-    mounted = Mount(app.wsgi_app, app.url_map, registry, config.ports)
-    app.wsgi_app = Guard(mounted, config)  # type: ignore[method-assign]
+    app.owners = Owners(app.url_map, registry)
     return app

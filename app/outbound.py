@@ -5,19 +5,19 @@ addresses once, check every one of them, and connect to a checked address, so th
 redirect nor a second answer of the DNS can lead inside. `trusted` and `trusted_async` call models at base
 URLs from the environment or an admin: no checks, no cap, bounded waits. None of them takes proxies or
 passwords from the environment. The library is httpx2, which the model SDKs want; its types are named here
-so that nobody else imports it.
+so that nobody else imports it before it is wanted: a server that calls nobody does without.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
-from httpx2 import AsyncClient, Client, Response
-from httpx2 import HTTPError as Failed
-
-from app.dial import Bounded, BoundedAsync, Bounds, Checked, CheckedAsync, Rules
+from app.bounds import Bounds, Rules
 from app.gate import SCHEMES, NotAllowed, check_form
+
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient, Client, Response
+    from httpx2 import HTTPError as Failed
 
 __all__ = [
     "MODEL",
@@ -42,6 +42,16 @@ MOST_REDIRECTS = 3
 REQUEST = Bounds()
 MODEL = Bounds(first_byte=60, between_bytes=90, total=None, size=None)
 USUAL = Rules()
+_TYPES = {"AsyncClient": "AsyncClient", "Client": "Client", "Failed": "HTTPError", "Response": "Response"}
+
+
+def __getattr__(name: str) -> Any:
+    """The library's types, by our names."""
+    if name not in _TYPES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import httpx2
+
+    return getattr(httpx2, _TYPES[name])
 
 
 def request(method: str, url: str, *, bounds: Bounds = REQUEST, rules: Rules = USUAL, **given: Any) -> Response:
@@ -68,28 +78,46 @@ def client(*, bounds: Bounds = REQUEST, rules: Rules = USUAL, **given: Any) -> C
 
     `check` the URLs you give it: one that can't be parsed raises httpx2.InvalidURL, as httpx does.
     """
+    import httpx2
+
+    from app.dial import Checked
+
     transport = Checked(rules, bounds)
     return httpx2.Client(transport=transport, **_settings(bounds), **given)
 
 
 def client_async(*, bounds: Bounds = REQUEST, rules: Rules = USUAL, **given: Any) -> AsyncClient:
     """The same for async callers, such as MCP and model SDKs with a base URL that a member typed."""
+    import httpx2
+
+    from app.dial import CheckedAsync
+
     transport = CheckedAsync(rules, bounds)
     return httpx2.AsyncClient(transport=transport, **_settings(bounds), **given)
 
 
 def trusted(bounds: Bounds = MODEL, **given: Any) -> Client:
     """A client for model calls: any target, no redirects, no cap, bounded waits."""
+    import httpx2
+
+    from app.dial import Bounded
+
     return httpx2.Client(transport=Bounded(bounds), **_settings(bounds), **given)
 
 
 def trusted_async(bounds: Bounds = MODEL, **given: Any) -> AsyncClient:
     """The same for async callers: what http_client of openai, anthropic and pydantic-ai takes."""
+    import httpx2
+
+    from app.dial import BoundedAsync
+
     return httpx2.AsyncClient(transport=BoundedAsync(bounds), **_settings(bounds), **given)
 
 
 def check(url: str, *, rules: Rules = USUAL, look_up: bool = False) -> None:
     """Refuse a URL before it is stored: its form always, with look_up all that a call would check now."""
+    import httpx2
+
     try:
         parsed = httpx2.URL(url)
     except (httpx2.InvalidURL, TypeError):
@@ -103,6 +131,8 @@ def check(url: str, *, rules: Rules = USUAL, look_up: bool = False) -> None:
 
 
 def _settings(bounds: Bounds) -> dict[str, Any]:
+    import httpx2
+
     return {
         "trust_env": False,
         "timeout": httpx2.Timeout(bounds.between_bytes, connect=bounds.connect, read=bounds.first_byte),

@@ -124,6 +124,12 @@ def direct(body: Any) -> Direct | None:
     return Direct(body, unreader) if isinstance(unreader, PacedReader) else None
 
 
+def is_spent(body: Any) -> bool:
+    """Whether a body of known length was taken from its connection to its end."""
+    is_plain = isinstance(body, Body) and isinstance(body.reader, LengthReader)
+    return is_plain and not body.failed and not body.reader.length
+
+
 def set_pace(connection: Any, header: float, body: float, answer: float) -> None:
     """Let gunicorn serve one of its connections at our pace; to be called before each of its requests.
 

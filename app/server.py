@@ -18,12 +18,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from app import config, pace
+from app import config, onepiece, pace
 from app.config import Config
 from app.shield import raise_shield
 from app.wake import Ringer
@@ -104,6 +103,7 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """Start the threads in which closed connections linger, then everything."""
         self.closers = ThreadPoolExecutor(CLOSERS, thread_name_prefix="closer")
+        onepiece.use()
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -120,6 +120,13 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
         finally:
             carrier.lend(None)
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> Any:
+        """Whether the connection goes on; where no body is left, gunicorn need not set time-outs to drain it."""
+        if keepalive and pace.is_spent(conn.parser.mesg.body):
+            conn.parser.mesg = None
+            return True
+        return super()._keepalive_after(conn, keepalive)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request whose header is whole; a client that takes nothing of the answer is let go."""
@@ -184,6 +191,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         """The app, built in the worker."""
+        gc.disable()  # nothing that is built here is garbage; `begin_work` turns it on again
         from app import create_app
         from app.accounts import service as accounts
 
@@ -197,6 +205,7 @@ def begin_work(settings: Config) -> None:
     start_background(settings)
     threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
+    gc.enable()
 
 
 def _say_limits() -> None:
@@ -269,6 +278,8 @@ def check_ports(settings: Config) -> None:
 
 
 def _taken_by(port: int) -> str:
+    import psutil
+
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from random import getrandbits
 from typing import Any, Protocol
 
 import orjson
@@ -142,7 +142,7 @@ def frame(data: bytes | str, id: str = "") -> bytes:
 def find_static(name: str) -> str:
     """The URL of a static file, with a mark of its content so that it may be kept; fails on a wrong name."""
     # url_for would be a fifth of a long page's time: icons are on every row.
-    return f"{request.script_root}{current_app.static_url_path}/{name}?v={_mark(name)}"
+    return f"{request.script_root}/static/{name}?v={_mark(name)}"
 
 
 @lru_cache(maxsize=256)
@@ -163,8 +163,6 @@ class Accent(Protocol):
 
 
 NoteDenial = Callable[[Actor | None, str, str, dict[str, Any]], None]
-_accents: Mapping[str, Accent] = {}
-_note_denial: NoteDenial = lambda *_: None  # noqa: E731
 
 
 def install(
@@ -180,19 +178,17 @@ def install(
     `note_change` writes down (actor, what, on which port) each change that came without credentials through
     a port which acts as a token; `note_denial` (actor or None, what, on what, detail) each refusal.
     """
-    global _accents, _note_denial
-    _accents, _note_denial = accents, note_denial
 
     @app.before_request
     def who_asks() -> None:
         # One more than the guard's limit: Werkzeug would cut a body of unknown length there without a word.
         request.max_content_length = request.environ.get("signalcabin.body_limit", MIB) + 1
         request.max_form_memory_size = min(request.max_content_length, FIELDS)
-        g.request_id = secrets.token_hex(6)
+        g.request_id = f"{getrandbits(48):012x}"  # it only has to differ: no call into the system for it
         g.actor = None
         if request.endpoint == "static":
             return
-        accent = _accents.get(dialect())
+        accent = accents.get(dialect())
         brought = accent.credentials(request) if accent else credentials(request)
         identity = identify(brought, dialect(), request.remote_addr or "")
         if identity is None:
@@ -220,7 +216,7 @@ def install(
     # Parts that a page includes by the hundred need not import what they all write with.
     app.context_processor(lambda: {"ui": app.jinja_env.get_template("macros.html").module})
     app.after_request(_with_headers)
-    app.register_error_handler(Exception, _on_error)
+    app.register_error_handler(Exception, lambda error: _on_error(error, accents.get(dialect()), note_denial))
     app.jinja_env.globals.update(
         csrf_token=lambda: csrf.csrf_token(request.cookies.get(cookie_name(), "")),
         actor=lambda: g.get("actor"),
@@ -265,30 +261,29 @@ def _kind(response: Response) -> str:
     return "api"
 
 
-def _on_error(error: Exception) -> Response:
+def _on_error(error: Exception, accent: Accent | None, note_denial: NoteDenial) -> Response:
     """Every error in the envelope of who asked; what we did not foresee is logged with the request's id."""
     if isinstance(error, RequestRedirect):
         return Response(status=error.code, headers={"Location": error.new_url})
     problem = _problem(error)
-    _note_refusal(problem)
-    response = _answer(problem)
+    _note_refusal(problem, note_denial)
+    response = _answer(problem, accent)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
 
 
-def _note_refusal(problem: Problem) -> None:
+def _note_refusal(problem: Problem, note_denial: NoteDenial) -> None:
     """Have it written down that somebody known may not, or that somebody unknown has tried too often."""
     caller: Actor | None = g.get("known")
     detail = {**_request_detail(), "reason": problem.message[:300]}
     if problem.status == 403 and caller is not None:
-        _note_denial(caller, "access", getattr(problem, "key", "") or str(request.url_rule or ""), detail)
+        note_denial(caller, "access", getattr(problem, "key", "") or str(request.url_rule or ""), detail)
     elif problem.status == 429 and caller is None:
-        _note_denial(None, "signin.limited", "", detail)
+        note_denial(None, "signin.limited", "", detail)
 
 
-def _answer(problem: Problem) -> Response:
-    accent = _accents.get(dialect())
+def _answer(problem: Problem, accent: Accent | None) -> Response:
     if accent is not None:
         return accent.problem(problem)
     if not _wants_html():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,7 +64,7 @@ def ago(ms: int | None, now: int | None = None, short: bool = False) -> str:
 
 def moment(ms: int | None) -> str:
     """A moment in full with its zone, for title attributes: "2026-11-20 14:32:05 UTC"."""
-    return UNKNOWN if ms is None else f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return UNKNOWN if ms is None else f"{datetime.fromtimestamp(ms // 1000, UTC).isoformat(' ')[:19]} UTC"
 
 
 def day(ms: int | None) -> str:
@@ -233,7 +234,12 @@ def sgr(text: str | None) -> Markup:
 
 def icon(name: str, extra: str = "") -> Markup:
     """One symbol of the sprite; without a label of its own it is hidden from readers."""
-    href = f"{web.find_static('icons.svg')}#{name}"
+    return _drawn(web.find_static("icons.svg"), name, extra)
+
+
+@lru_cache(maxsize=512)  # a long page draws hundreds of a few dozen
+def _drawn(sprite: str, name: str, extra: str) -> Markup:
+    href = f"{sprite}#{name}"
     return Markup('<svg class="i {}" aria-hidden="true"><use href="{}"></use></svg>').format(extra, href)
 
 
@@ -292,17 +298,18 @@ def _allowed(_tag: str, attribute: str, value: str) -> str | None:
     return value
 
 
+_CLEANER = nh3.Cleaner(
+    tags=set(TAGS),
+    attributes=ATTRIBUTES,
+    attribute_filter=_allowed,
+    url_schemes={"http", "https", "mailto"},
+    link_rel="noopener noreferrer nofollow",
+    strip_comments=True,
+)
+
+
 def _clean(html: str) -> Markup:
-    clean = nh3.clean(
-        html,
-        tags=set(TAGS),
-        attributes=ATTRIBUTES,
-        attribute_filter=_allowed,
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer nofollow",
-        strip_comments=True,
-    )
-    return Markup(clean)  # noqa: S704 (this is the sanitizer)
+    return Markup(_CLEANER.clean(html))  # noqa: S704 (this is the sanitizer)
 
 
 def _image(_self: RendererHTML, tokens: list[Token], index: int, _options: Any, _env: Any) -> str:

@@ -81,6 +81,7 @@ class Target:
             self.process = subprocess.Popen(
                 self.command, cwd=self.cwd, env=self.environ, stdout=log, stderr=log, start_new_session=True
             )
+        tree.share_priority(self.process.pid)
         while not self._answers():
             if deadline.passed or self.ended:
                 raise Failed(self.ended or "it did not start in time")
@@ -236,9 +237,11 @@ def _give_package(binary: Path, cache: Path) -> None:
 
 
 def _clean_environ() -> dict[str, str]:
-    """Our environment without settings and keys that would change what is measured."""
+    """Our environment without settings and keys that would change what is measured, such as a start without the
+    compiled modules that a server finds from its second start on.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(STRAY) and name not in ("HOST", "PORT", "TOKEN")
+        if not name.startswith(STRAY) and name not in ("HOST", "PORT", "TOKEN", "PYTHONDONTWRITEBYTECODE")
     }

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app import config, create_app, db, ids, migrate, rooms, server
+from app import assemble, config, db, ids, migrate, put_to_use, server
 from app.accounts import service as accounts
 from app.accounts.grants import ROLES
 from app.actor import Actor
 from app.agent.providers import line
 from app.config import Config
 from app.dialects.mount import Cabin
-from tests import postgres
+from tests import migrated, postgres
+from tests.begun import Begun
+from tests.compiled import compile_once
 from tests.model_server import ModelServer
 from tests.visitor import Browser
+
+compile_once()
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        # A run in the background ignores them, and so would every command that it starts.
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +41,19 @@ def postgres_server() -> Iterator[postgres.Server]:
 def postgres_url(postgres_server: postgres.Server) -> str:
     """The URL of an empty database; `postgres_server.create(name, template)` copies a filled one."""
     return postgres_server.create("signalcabin")
+
+
+@pytest.fixture(scope="session")
+def postgres_migrated(postgres_server: postgres.Server) -> str:
+    """The name of a migrated database, which tests use one after the other."""
+    migrate.upgrade(postgres_server.create("migrated"))
+    return "migrated"
+
+
+@pytest.fixture
+def postgres_database(postgres_server: postgres.Server, postgres_migrated: str) -> str:
+    """The URL of a migrated, empty database."""
+    return postgres_server.empty(postgres_migrated)
 
 
 @pytest.fixture(scope="session")
@@ -54,20 +76,12 @@ def command(name: str, install: str) -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty SQLite database that every test copies."""
-    path = tmp_path_factory.mktemp("template") / "signalcabin.db"
-    migrate.upgrade(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def settings(tmp_path: Path, migrated: Path) -> Config:
+def settings(tmp_path: Path) -> Config:
     """The settings of a test's own server: its data in a directory of its own, on a copy of the template."""
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    shutil.copy(migrated, data / "signalcabin.db")
+    migrated.copy_into(data)
     return Config(
         data_dir=data,
         database_url=f"sqlite:///{data / 'signalcabin.db'}",
@@ -91,22 +105,35 @@ def database(settings: Config) -> Iterator[db.Database]:
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def either_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[db.Database]:
     """A database of each engine in turn with every table, in use without a web or background work."""
-    url = f"sqlite:///{tmp_path / 'either.db'}"
     if request.param == "postgres":
-        url = request.getfixturevalue("postgres_server").create(ids.random("either").lower())
-    rooms.import_models()
+        url = request.getfixturevalue("postgres_database")
+    else:
+        migrated.copy_into(tmp_path)
+        url = f"sqlite:///{tmp_path / 'signalcabin.db'}"
     config.use(Config(data_dir=tmp_path, database_url=url, testing=True))
     opened = db.Database(url)
     db.use(opened)
-    db.metadata.create_all(opened.engine)
     yield opened
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def assembled() -> Cabin:
+    """The application with all its doors, which each test puts to its own use: they take longer than most tests."""
+    return assemble()
+
+
+@pytest.fixture(scope="session")
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    """What a first start leaves, to be copied."""
+    return Begun(tmp_path_factory.mktemp("begun"))
+
+
 @pytest.fixture
-def app(settings: Config) -> Iterator[Cabin]:
-    """The application, with the hub and the engines running beside it."""
-    made = create_app(settings)
+def app(settings: Config, assembled: Cabin, first_start: Begun) -> Iterator[Cabin]:
+    """The application, with the hub and the engines running beside it, on an installation that was started before."""
+    made = put_to_use(assembled, settings)
+    first_start.begin()
     server.start_background(settings)
     yield made
     server.stop_background()

@@ -25,8 +25,9 @@ from typing import Any, Self
 
 from tests import model_wires
 from tests.model_wires import SPELLINGS, Spelling
+from tests.patience import PATIENCE
 
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 2 * PATIENCE
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class ModelServer:
                 return self.script.pop(0)
         return self._direct(model_wires.said(body))
 
-    def wait_for_requests(self, count: int, seconds: float = 5.0) -> None:
+    def wait_for_requests(self, count: int, seconds: float = PATIENCE) -> None:
         """Return once so many requests have come; fail after the deadline."""
         deadline = time.monotonic() + seconds
         while len(self.requests) < count:

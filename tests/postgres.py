@@ -31,7 +31,24 @@ OPTIONS = (
     "synchronous_commit=off",
     "listen_addresses=",
     "max_connections=60",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "autovacuum=off",
 )
+END_OTHERS = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+EMPTY = """
+DO $$ DECLARE one record; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR one IN SELECT oid::regclass AS name, relkind FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S') LOOP
+        IF one.relkind = 'S' THEN PERFORM setval(one.name, 1, false);
+        ELSIF one.name <> 'alembic_version'::regclass THEN EXECUTE format('DELETE FROM %s', one.name);
+        END IF;
+    END LOOP;
+END $$
+"""
 
 
 class Server:
@@ -47,6 +64,16 @@ class Server:
     def create(self, database: str, template: str = "template1") -> str:
         """Create a database as a copy of another, which nobody may be connected to; answers its URL."""
         self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}"), database, template)
+        return self.url(database)
+
+    def empty(self, database: str) -> str:
+        """Take every row out of a migrated database that nobody uses any more; answers its URL.
+
+        That takes a hundredth of the time in which a copy of an empty one is made.
+        """
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(END_OTHERS)
+            connection.execute(EMPTY)
         return self.url(database)
 
     def drop(self, database: str) -> None:

@@ -13,6 +13,11 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from tests import migrated
+from tests.patience import PATIENCE
+
+# Of the environment a server takes neither our settings nor the word that it must compile itself at each start.
+SETTINGS = ("SIGNALCABIN_", "PYTHONDONTWRITEBYTECODE")
 TOKEN = "test-owner-token"
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +40,7 @@ class Running:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("SIGNALCABIN_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)},
             "SIGNALCABIN_DATA_DIR": str(data_dir),
             "SIGNALCABIN_PORT": str(self.port),
             "SIGNALCABIN_ADMIN_TOKEN": TOKEN,
@@ -52,7 +57,7 @@ class Running:
 
     def __enter__(self) -> Self:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "app", "migrate"], cwd=ROOT, env=self.environ, check=True)
+        migrated.copy_into(self.data_dir)
         self.start()
         return self
 
@@ -70,7 +75,7 @@ class Running:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.patience import PATIENCE
 from tests.running import TOKEN, Running
 
 
@@ -44,7 +45,7 @@ class Follower:
         self._thread.start()
         self.until(bool)
 
-    def until(self, enough: Callable[[list[Frame]], bool], seconds: float = 30) -> None:
+    def until(self, enough: Callable[[list[Frame]], bool], seconds: float = PATIENCE) -> None:
         """Wait until the frames seen so far are enough."""
         with self._news:
             assert self._news.wait_for(lambda: enough(self.frames), seconds), (

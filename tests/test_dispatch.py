@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from app import db, dispatch, ids
-
-SECONDS = 5
+from tests.patience import PATIENCE
 
 
 class Broken(Exception):
@@ -22,7 +21,7 @@ def works(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(dispatch, "_works", {})
     monkeypatch.setattr(dispatch, "_sweeps", [])
     yield
-    dispatch.stop(SECONDS)
+    dispatch.stop(PATIENCE)
 
 
 class Heard:
@@ -39,7 +38,7 @@ class Heard:
 
     def wait_for(self, count: int) -> None:
         with self._came:
-            assert self._came.wait_for(lambda: len(self.calls) >= count, SECONDS), self.calls
+            assert self._came.wait_for(lambda: len(self.calls) >= count, PATIENCE), self.calls
 
 
 @pytest.fixture
@@ -97,13 +96,13 @@ def test_work_runs_side_by_side(database: db.Database, works: None) -> None:
     meeting = threading.Barrier(3)
 
     def meet() -> None:
-        meeting.wait(SECONDS)
+        meeting.wait(PATIENCE)
 
     dispatch.actor("test.meet")(meet)
     dispatch.start(threads=2)
     dispatch.wake("test.meet")
     dispatch.wake("test.meet")
-    meeting.wait(SECONDS)
+    meeting.wait(PATIENCE)
 
 
 def test_stopping_lets_what_runs_come_to_its_end(database: db.Database, works: None) -> None:
@@ -111,15 +110,15 @@ def test_stopping_lets_what_runs_come_to_its_end(database: db.Database, works: N
 
     def work() -> None:
         begun.set()
-        end.wait(SECONDS)
+        end.wait(PATIENCE)
         ended.set()
 
     dispatch.actor("test.work")(work)
     dispatch.start(threads=1)
     dispatch.wake("test.work")
-    assert begun.wait(SECONDS)
+    assert begun.wait(PATIENCE)
     threading.Timer(0.05, end.set).start()
-    dispatch.stop(SECONDS)
+    dispatch.stop(PATIENCE)
     assert ended.is_set()
     assert not dispatch.is_running()
     dispatch.wake("test.work")  # nobody takes it; a sweep of the next start will

@@ -311,13 +311,13 @@ def test_an_answer_that_drips_ends_in_time(peer: Callable[..., Peer], data: byte
             rules=Rules(allow=(server.place,)),
             asynchronous=asynchronous,
         )
-    assert time.monotonic() - started < 9
+    assert time.monotonic() - started < 30
 
 
 def _stall(after: bytes) -> Answer:
     def answer(visit: BaseHTTPRequestHandler) -> None:
         visit.wfile.write(after)
-        visit.server.closing.wait(10)  # type: ignore[attr-defined]
+        visit.server.closing.wait(60)  # type: ignore[attr-defined]
 
     return answer
 
@@ -347,7 +347,7 @@ def test_a_model_that_stalls_fails_in_time(
     else:
         with outbound.trusted(bounds) as client, pytest.raises(Failed):
             client.get(server.url, timeout=600)
-    assert time.monotonic() - started < 9
+    assert time.monotonic() - started < 30
 
 
 def test_a_slow_model_that_keeps_talking_is_heard_out(peer: Callable[..., Peer]) -> None:

@@ -19,8 +19,8 @@ from app.config import Config
 from app.dialects.mount import Cabin
 from app.errors import Problem
 from app.sockets import Speaker
+from tests.patience import PATIENCE
 
-PATIENCE = 10.0
 MASK = b"\x01\x02\x03\x04"
 
 

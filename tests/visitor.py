@@ -12,6 +12,7 @@ from app import csrf
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.dialects.mount import Cabin
+from tests.patience import PATIENCE
 
 ORIGIN = "http://localhost"
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def data_of(frame: str) -> str:
     return "\n".join(line.removeprefix("data: ") for line in frame.split("\n") if line.startswith("data: "))
 
 
-def until(look: Callable[[], T | None], seconds: float = 20) -> T:
+def until(look: Callable[[], T | None], seconds: float = PATIENCE) -> T:
     """What `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -11,29 +11,8 @@ import json
 import re
 from typing import Any
 
-import yaml
-
 LARGEST = 64 * 1024
-DEEPEST = 8
 _LINE = re.compile(r"^([A-Za-z_][\w-]*):[ \t]+([^\s'\"\[{|>&*!%@`#][^\n]*)$", re.MULTILINE)
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data only."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose what has no anchor and is no alias, and is not too deep."""
-        if getattr(self.peek_event(), "anchor", None):  # type: ignore[no-untyped-call]
-            raise yaml.YAMLError("no anchors")
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise yaml.YAMLError("too deep")
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
 
 
 def split(text: str) -> tuple[dict[str, Any], str] | None:
@@ -55,10 +34,12 @@ def text_of(head: dict[str, Any], key: str) -> str:
 def _read(head: str) -> dict[str, Any] | None:
     if len(head) > LARGEST:
         return None
+    from app.agent import plain_yaml  # its library is loaded with the first head, not with the server
+
     for spelling in (head, _LINE.sub(_quoted, head)):
         try:
-            found = yaml.load(spelling, _Loader)  # noqa: S506 - a SafeLoader that takes less
-        except (yaml.YAMLError, ValueError, RecursionError):
+            found = plain_yaml.load(spelling)
+        except ValueError:
             continue
         if found is None:
             return {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,9 +17,11 @@ from app.agent import engine, modes, network, skills
 from app.agent.modes import Mode
 from app.agent.providers import catalog
 from app.agent.providers.catalog import Integration, ProviderInfo
+from app.agent.providers.known import KNOWN
 from app.agent.skills import Skill
 from app.agent.ticks import ticks
 from app.approvals import service as approvals
+from app.errors import NotFound
 from app.events import service as events
 from app.sessions import service as sessions
 from app.sessions.events import AbortAsked, SessionUpdated
@@ -65,7 +69,7 @@ def go_on(run_id: str) -> None:
 def sweep() -> None:
     """Find what a lost message or a dead process left behind."""
     sessions.end_lost_leases()
-    sessions.requeue_left(approvals.is_waiting)
+    sessions.requeue_left(approvals.asked_runs)
     for run_id in sessions.queued():
         dispatch.wake("agent.advance", run_id)
 
@@ -119,10 +123,31 @@ def list_skills(actor: Actor, directory: Path) -> list[Skill]:
     return skills.found(directory)
 
 
+def list_known(actor: Actor) -> list[str]:
+    """The ids of the providers that can be connected by a key alone."""
+    accounts.require(actor, "settings:read")
+    return list(KNOWN)
+
+
 def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a prompt gets which names none."""
     accounts.require(actor, "settings:read")
     return catalog.default_model(directory)
+
+
+def keep_login(actor: Actor, provider: str, login: Mapping[str, Any]) -> None:
+    """Keep a provider's key or login (see catalog.keep_login)."""
+    catalog.keep_login(actor, provider, login)
+
+
+def forget_login(actor: Actor, provider: str) -> bool:
+    """Forget a provider's key or login; False if there was none."""
+    accounts.require(actor, "secrets:write")
+    try:
+        catalog.disconnect(actor, provider)
+    except NotFound:
+        return False
+    return True
 
 
 def _on_queued(fact: SessionUpdated) -> None:

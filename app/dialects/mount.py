@@ -32,8 +32,41 @@ OTHERS = (SHARED, "/static/")
 NOT_AT_ROOT = {"e2b": ("/health", "/metrics", "/envs", "/init", "/openapi.json")}
 
 
+class Owners:
+    """Which dialect has a path; worked out once all rooms are registered."""
+
+    def __init__(self, url_map: Map, dialects: Iterable[str]) -> None:
+        self.prefixes = frozenset(dialects)
+        self._first: dict[str, set[str]] = {}
+        rules: list[Rule] = []
+        for rule in url_map.iter_rules():
+            owner = rule.subdomain or ""
+            if rule.rule in NOT_AT_ROOT.get(owner, ()):
+                continue
+            self._first.setdefault(rule.rule.split("/")[1], set()).add(owner)
+            rules.append(Rule(rule.rule, endpoint=owner))
+        rules.sort(key=lambda rule: "<" in rule.rule)
+        self._map = Map(rules, strict_slashes=False, merge_slashes=False)
+
+    def find(self, environ: dict[str, Any]) -> str:
+        """The owner of a request's path, or who says that nobody has it."""
+        path = environ["PATH_INFO"]
+        owners = self._first.get(path.split("/", 2)[1] if "/" in path else "", set())
+        if len(owners) == 1 and not path.startswith(SHARED):
+            return next(iter(owners))
+        try:
+            endpoint, _ = self._map.bind("").match(path)
+        except HTTPException:
+            if path.startswith(CODEBUDDYS):
+                return "codebuddy"
+            return "" if _is_page(environ) or path.startswith(OTHERS) else AT_ROOT
+        return str(endpoint)
+
+
 class Cabin(Flask):
     """A Flask whose URL adapter is bound to the request's dialect instead of the host's subdomain."""
+
+    owners: Owners
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Bind by the dialect that the mount has found."""
@@ -50,24 +83,18 @@ class Cabin(Flask):
             query_args=request.query_string.decode("latin-1"),
         )
 
+    def answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Flask's own application, behind all that is put in front of it."""
+        return super().wsgi_app(environ, start_response)
+
 
 class Mount:
-    """WSGI middleware that names the dialect; built after all rooms are registered."""
+    """WSGI middleware that names the dialect."""
 
-    def __init__(self, inner: WSGIApplication, url_map: Map, dialects: Iterable[str], ports: tuple[DialectPort, ...]):
+    def __init__(self, inner: WSGIApplication, owners: Owners, ports: tuple[DialectPort, ...]) -> None:
         self._inner = inner
-        self._prefixes = frozenset(dialects)
+        self._owners = owners
         self._ports = {str(port.port): port for port in ports}
-        self._first: dict[str, set[str]] = {}
-        rules: list[Rule] = []
-        for rule in url_map.iter_rules():
-            owner = rule.subdomain or ""
-            if rule.rule in NOT_AT_ROOT.get(owner, ()):
-                continue
-            self._first.setdefault(rule.rule.split("/")[1], set()).add(owner)
-            rules.append(Rule(rule.rule, endpoint=owner))
-        rules.sort(key=lambda rule: "<" in rule.rule)
-        self._owners = Map(rules, strict_slashes=False, merge_slashes=False)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Name the dialect and go on."""
@@ -76,29 +103,16 @@ class Mount:
             environ[KEY] = port.dialect
             environ[PORT_TOKEN] = port.token
         else:
-            environ[KEY] = self._by_prefix(environ) or self._by_path(environ)
+            environ[KEY] = self._by_prefix(environ) or self._owners.find(environ)
         return self._inner(environ, start_response)
 
     def _by_prefix(self, environ: dict[str, Any]) -> str:
         _, first, *rest = (environ["PATH_INFO"] or "/").split("/", 2)
-        if first not in self._prefixes:
+        if first not in self._owners.prefixes:
             return ""
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + "/" + first
         environ["PATH_INFO"] = "/" + (rest[0] if rest else "")
         return first
-
-    def _by_path(self, environ: dict[str, Any]) -> str:
-        path = environ["PATH_INFO"]
-        owners = self._first.get(path.split("/", 2)[1] if "/" in path else "", set())
-        if len(owners) == 1 and not path.startswith(SHARED):
-            return next(iter(owners))
-        try:
-            endpoint, _ = self._owners.bind("").match(path)
-        except HTTPException:
-            if path.startswith(CODEBUDDYS):
-                return "codebuddy"
-            return "" if _is_page(environ) or path.startswith(OTHERS) else AT_ROOT
-        return str(endpoint)
 
 
 def _is_page(environ: dict[str, Any]) -> bool:

@@ -88,9 +88,12 @@ _leftover: list[Group] = []
 _lock = threading.Lock()
 
 
-def join(directories: Sequence[Path], before: str = "") -> list[str]:
-    """What to put before a command line so that it joins the groups, runs `before` in the shell, and becomes itself."""
-    script = f"{_JOIN}{before}{_BECOME}"
+def join(directories: Sequence[Path], before: str = "", then: str = _BECOME) -> list[str]:
+    """What to put before a command line so that it joins the groups, runs `before` in the shell, and becomes itself.
+
+    `then` is another end of that script, whose arguments are what follows.
+    """
+    script = f"{_JOIN}{before}{then}"
     return ["/bin/sh", "-c", script, "signalcabin", str(len(directories)), *map(str, directories)]
 
 

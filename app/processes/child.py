@@ -21,7 +21,7 @@ import psutil
 
 from app import config
 from app.errors import Invalid
-from app.processes import cgroups, orphans, seccomp
+from app.processes import cgroups, orphans, seccomp, spare
 from app.processes import sandbox as walls
 from app.processes.egress import Egress
 
@@ -278,11 +278,23 @@ def _start_inside(
 
 def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:
     orphans.watch()
+    if tty is None:
+        _spawner.submit(spare.keep, _limiting)
+        if (waiting := spare.take(lambda group: [*_tied(group), *argv], cwd, env, _limiting)) is not None:
+            if not stdin:
+                waiting.close_stdin()
+            return Child(waiting.popen, False, waiting.mark, waiting.group)
     mark = orphans.mark()
     group = cgroups.make(orphans.server())
-    whole = [*_entered(group), *_terminal(tty), *_tied(group), *argv]
+    before = _limiting(group)
+    whole = [*cgroups.join(_directories(group), before), *_terminal(tty), *_tied(group), *argv]
     marked = {**env, orphans.VARIABLE: mark}
     return _child(_popen, (whole, cwd, marked, stdin, tty, (), tty is None), False, mark, group)
+
+
+def drop_spare() -> None:
+    """When the server stops: end the shell that waits for a next command."""
+    _spawner.submit(spare.drop).result()
 
 
 def _popen(
@@ -324,17 +336,20 @@ def _child(
         raise
 
 
-def _entered(group: cgroups.Group | None) -> list[str]:
-    """A prefix that joins the group and sets the limits of each process; one program, because each costs as much as a
-    small command.
+def _limiting(group: cgroups.Group | None) -> str:
+    """What a shell runs to set the limits of each process; one program, because each costs as much as a small
+    command.
     """
     wanted = config.current().limits
     script = [f"ulimit -n {_at_most(resource.RLIMIT_NOFILE, wanted.files)}", "ulimit -c 0"]
     script.append(f"ulimit -f {_at_most(resource.RLIMIT_FSIZE, FILE_BYTES) // BLOCK}")
     if group is None:
         script.append(f"ulimit -d {_at_most(resource.RLIMIT_DATA, wanted.memory << 20) // 1024}")
-    directories = group.directories if group is not None else ()
-    return cgroups.join(directories, "; ".join(script))
+    return "; ".join(script)
+
+
+def _directories(group: cgroups.Group | None) -> tuple[Path, ...]:
+    return group.directories if group is not None else ()
 
 
 def _tied(group: cgroups.Group | None) -> list[str]:

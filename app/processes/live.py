@@ -392,6 +392,7 @@ def stop() -> None:
     for live in left:
         live.wait(DRAIN)
     pumps.stop()
+    children.drop_spare()
     cgroups.finish()
 
 

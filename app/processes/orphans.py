@@ -23,6 +23,7 @@ from app import config
 from app.processes import cgroups
 
 VARIABLE = "SIGNALCABIN_CHILD"
+ENDED = ("Z", "X")  # states of a process in /proc: zombie, dead
 # What a process starts while they are killed is found in the next round.
 _WATCH = """
 read -r _
@@ -102,10 +103,12 @@ def _marked() -> Iterator[tuple[int, str]]:
     start = VARIABLE.encode() + b"="
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
-            words = environ.read_bytes().split(b"\0")
+            text = environ.read_bytes()
         except OSError:
             continue  # it is gone, or not ours
-        for word in words:
+        if start not in text:
+            continue
+        for word in text.split(b"\0"):
             if word.startswith(start):
                 yield int(environ.parent.name), os.fsdecode(word[len(start) :])
 
@@ -130,8 +133,12 @@ def _name(pid: int) -> str:
 
 
 def _started(pid: int) -> str:
-    """The process's start in clock ticks since boot: with the number, a name that is never given twice."""
+    """The process's start in clock ticks since boot: with the number, a name that is never given twice.
+
+    Empty for one that has ended, also while its parent has not collected it yet.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if words[0] in ENDED else words[19]

@@ -19,7 +19,7 @@ from app.accounts.events import PrincipalRevoked
 from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
-from app.processes import homes, sandbox, where
+from app.processes import homes, sandbox, spare, where
 from app.processes import live as lives
 from app.processes.egress import Egress
 from app.processes.live import Dropped, Ended, Live, Output, Size, Spec, Tap, Word
@@ -260,6 +260,7 @@ def start_background() -> None:
     """At start: take commands, and hear who is revoked."""
     global _is_stopping
     _is_stopping = False
+    spare.sweep()
     events.listen(PrincipalRevoked, _on_revoked)
 
 

@@ -327,7 +327,7 @@ def _default(actor: Actor, found: list[Project]) -> Place:
     any.
     """
     named = config.current().project
-    ready = sorted((project for project in found if project.state == "ready"), key=is_scratch)
+    ready = [project for project in found if project.state == "ready"]
     for root in (os.path.realpath(named) if named else None, sample.root) if actor.project is None else ():
         wanted = str(root()) if callable(root) else root
         for project in ready:
@@ -335,7 +335,8 @@ def _default(actor: Actor, found: list[Project]) -> Place:
                 return Place(project, project.path, project.path)
     if not ready:
         raise NotFound("project", actor.project or "")
-    return Place(ready[0], ready[0].path, ready[0].path)
+    any_one = min(ready, key=is_scratch)
+    return Place(any_one, any_one.path, any_one.path)
 
 
 def _below(found: list[Project], path: Path) -> Place | None:

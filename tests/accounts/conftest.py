@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app import config, db, ids, record
+from app import config, db, ids
 from app.accounts import grants, identity, models
 from app.actor import Actor
-from app.audit import models as audit_models
-
-TABLES = (models.user, record.events, record.audit_rows, audit_models.seal)
+from tests import migrated
 
 
 class Clock:
@@ -41,9 +39,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def database(tmp_path: Path) -> Iterator[db.Database]:
     """A new SQLite database in use, with every table."""
     config.use(config.Config(data_dir=tmp_path, testing=True))
-    database = db.Database(f"sqlite:///{tmp_path / 'test.db'}")
+    migrated.copy_into(tmp_path)
+    database = db.Database(f"sqlite:///{tmp_path / 'signalcabin.db'}")
     db.use(database)
-    db.metadata.create_all(database.engine)
     yield database
     database.close()
 

@@ -7,22 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from app import config, migrate
+from app import config
 from app.agent.providers.line import close_all
 from app.agent.tools import ToolContext
 from app.config import Config
 from app.files.paths import Root
-from tests import postgres
 from tests.model_server import ModelServer
 
 Contexts = Callable[..., ToolContext]
-
-
-@pytest.fixture(scope="session")
-def engine_template(postgres_server: postgres.Server) -> str:
-    """A migrated PostgreSQL database that tests copy."""
-    migrate.upgrade(postgres_server.create("engine_template"))
-    return "engine_template"
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from app.record import Event
 from app.sessions import events as told
 from app.sessions import service as sessions
 from app.sessions.service import Message
-
-SECONDS = 20.0
+from tests.patience import PATIENCE
 
 
 class Talk:
@@ -35,7 +34,7 @@ class Talk:
         """Follow the log from now on (anew after a restart)."""
         mine = lambda fact: getattr(fact.event, "session_id", "") == self.id  # noqa: E731
         self._facts = events.subscribe(self.actor, keep=mine).facts(
-            heartbeat=None, deadline=time.monotonic() + 3 * SECONDS
+            heartbeat=None, deadline=time.monotonic() + 3 * PATIENCE
         )
 
     def say(self, text: str, **more: Any) -> str:

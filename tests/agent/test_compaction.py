@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app import ids, migrate
 from app.actor import Actor
 from app.agent import service as agent
 from app.agent.conversation import BEGUN, SUMMED_UP
@@ -20,7 +18,6 @@ from app.errors import Conflict, Denied, NotFound
 from app.sessions import events as told
 from app.sessions import service as sessions
 from app.sessions.service import Message
-from tests import postgres
 from tests.agent.talk import Talk, text_of
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check, check_message, check_refusal
@@ -40,12 +37,6 @@ def store() -> str:
     return "sqlite"
 
 
-@pytest.fixture(scope="session")
-def postgres_template(postgres_server: postgres.Server) -> str:
-    migrate.upgrade(postgres_server.create("compaction_template"))
-    return "compaction_template"
-
-
 @pytest.fixture
 def settings(
     settings: Config,
@@ -54,18 +45,14 @@ def settings(
     model_server: ModelServer,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Config]:
+) -> Config:
     """A server whose model holds 8,000 tokens, of which 1,000 are for its answer."""
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     settings = replace(settings, project=workspace, model="openai/scripted")
     configure(settings, model_server)
     if store == "sqlite":
-        yield settings
-        return
-    found: postgres.Server = request.getfixturevalue("postgres_server")
-    name = f"compaction_{ids.random('db').lower()}"
-    yield replace(settings, database_url=found.create(name, request.getfixturevalue("postgres_template")))
-    found.drop(name)
+        return settings
+    return replace(settings, database_url=request.getfixturevalue("postgres_database"))
 
 
 def configure(settings: Config, model_server: ModelServer, **more: Any) -> None:

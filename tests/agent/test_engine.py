@@ -32,7 +32,6 @@ from app.sessions import events as told
 from app.sessions import models
 from app.sessions import service as sessions
 from app.sessions.opencode import shapes as opencode_shapes
-from tests import postgres
 from tests.agent.talk import Talk, text_of
 from tests.model_server import Call, Cut, Fail, Finish, Gate, ModelServer, Raw, Say, Stall, Think
 
@@ -54,18 +53,14 @@ def settings(
     model_server: ModelServer,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Config]:
+) -> Config:
     """A server on the small project, whose model is the model server."""
     monkeypatch.setenv("OPENAI_BASE_URL", model_server.url)
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     settings = replace(settings, project=workspace, model="openai/scripted")
     if store == "sqlite":
-        yield settings
-        return
-    found: postgres.Server = request.getfixturevalue("postgres_server")
-    name = f"engine_{ids.random('db').lower()}"
-    yield replace(settings, database_url=found.create(name, request.getfixturevalue("engine_template")))
-    found.drop(name)
+        return settings
+    return replace(settings, database_url=request.getfixturevalue("postgres_database"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app import config, db, gate, ids, migrate
+from app import config, db, gate, ids
 from app.actor import Actor
 from app.agent import network
 from app.agent import service as agent
@@ -28,10 +28,10 @@ from app.processes.spawn import sandbox_state
 from app.sessions import events as told
 from app.sessions import models
 from app.sessions import service as sessions
-from tests import postgres
-from tests.agent.talk import SECONDS, Talk, text_of
+from tests.agent.talk import Talk, text_of
 from tests.conftest import Caller, member
 from tests.model_server import ModelServer
+from tests.patience import PATIENCE
 from tests.peer import Peer
 from tests.visitor import Browser, data_of, frames
 
@@ -92,10 +92,7 @@ def settings(
     settings = replace(settings, project=workspace, model="openai/scripted", outbound_allow=allow)
     if store == "sqlite":
         return settings
-    found: postgres.Server = request.getfixturevalue("postgres_server")
-    url = found.create(ids.random("network").lower())
-    migrate.upgrade(url)
-    return replace(settings, database_url=url)
+    return replace(settings, database_url=request.getfixturevalue("postgres_database"))
 
 
 @pytest.fixture
@@ -290,7 +287,7 @@ def test_an_answer_that_came_before_anybody_listened_counts(
     def ask_and_answer(*given: Any) -> approvals.Ask:
         made = ask(*given)
         approvals.answer(talk.actor, made.id, "once")
-        assert next(answers.facts(heartbeat=None, deadline=time.monotonic() + SECONDS)) is not None
+        assert next(answers.facts(heartbeat=None, deadline=time.monotonic() + PATIENCE)) is not None
         return made
 
     monkeypatch.setattr(network.approvals, "ask", ask_and_answer)

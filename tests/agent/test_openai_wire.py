@@ -37,6 +37,7 @@ from app.agent.providers.line import close_all
 from app.agent.providers.openai_wire import OpenAICompatible
 from app.config import Config
 from tests.model_server import Call, Cut, Fail, Finish, Gate, ModelServer, Raw, Say, Stall, Think
+from tests.patience import PATIENCE
 
 READ = ToolSpec("read", "Read a file", {"type": "object", "properties": {"path": {"type": "string"}}})
 
@@ -187,24 +188,15 @@ def test_cancelling_closes_the_stream_at_once(server: ModelServer) -> None:
     seen: list[Delta] = []
     stream = provider(server).stream(asked("hello"), cancel)
     seen.append(next(stream))
-    assert gate.reached.wait(5)
-    thrown: list[float] = []
-
-    def throw() -> None:
-        thrown.append(time.perf_counter())
-        cancel.set()
-
-    timer = threading.Timer(0.02, throw)
+    assert gate.reached.wait(PATIENCE)
+    timer = threading.Timer(0.02, cancel.set)
     timer.start()
     with pytest.raises(Cancelled):
         seen.extend(stream)
-    here = time.perf_counter() - thrown[0]
-    assert server.hung_up.acquire(timeout=5)
-    there = time.perf_counter() - thrown[0]
+    assert not gate.opened.is_set()  # nothing else than being cancelled could end it
+    assert server.hung_up.acquire(timeout=PATIENCE)
     timer.join()
     assert seen == [TextDelta("first")]
-    assert here < 0.05
-    assert there < 0.05
 
 
 def test_cancelling_before_the_first_byte_works_too(server: ModelServer) -> None:
@@ -214,7 +206,7 @@ def test_cancelling_before_the_first_byte_works_too(server: ModelServer) -> None
     canceller.start()
     with pytest.raises(Cancelled):
         list(provider(server).stream(asked("hello"), cancel))
-    assert server.hung_up.acquire(timeout=5)
+    assert server.hung_up.acquire(timeout=PATIENCE)
     canceller.join()
 
 
@@ -231,7 +223,7 @@ def test_cancelling_while_the_connection_is_made_works_too() -> None:
         timer.join()
     for thread in threading.enumerate():
         if thread.name == "model-request":
-            thread.join(5)
+            thread.join(PATIENCE)
 
 
 def test_a_stream_that_was_cancelled_beforehand_asks_nobody(server: ModelServer) -> None:
@@ -247,7 +239,7 @@ def test_leaving_the_iterator_early_closes_the_stream(server: ModelServer) -> No
     stream = provider(server).stream(asked("hello"), Cancel())
     assert next(stream) == TextDelta("first")
     stream.close()  # type: ignore[attr-defined]
-    assert server.hung_up.acquire(timeout=5)
+    assert server.hung_up.acquire(timeout=PATIENCE)
 
 
 def test_a_rate_limit_says_when_to_come_back(server: ModelServer) -> None:
@@ -336,7 +328,7 @@ def test_silence_before_the_first_byte_ends(server: ModelServer) -> None:
     failure = failed(server, bounds=outbound.Bounds(first_byte=0.05, total=None, size=None))
     assert failure.retryable
     assert "silent" in failure.message
-    assert server.hung_up.acquire(timeout=5)
+    assert server.hung_up.acquire(timeout=PATIENCE)
 
 
 def test_silence_between_bytes_ends(server: ModelServer) -> None:
@@ -391,7 +383,7 @@ def test_a_server_that_lingers_after_the_end_is_not_waited_for(server: ModelServ
     began = time.perf_counter()
     assert isinstance(answer(server)[-1], Done)
     assert time.perf_counter() - began < 20
-    assert server.hung_up.acquire(timeout=5)
+    assert server.hung_up.acquire(timeout=PATIENCE)
 
 
 def test_an_address_that_a_member_typed_is_checked(server: ModelServer) -> None:

@@ -39,6 +39,7 @@ from app.agent.providers.line import close_all, line
 from app.agent.providers.wire import Wire, events, whole
 from tests.model_server import Call, End, Fail, Gate, Item, ModelServer, Raw, Say, Stall, Think, Typed
 from tests.model_wires import SPELLINGS
+from tests.patience import PATIENCE
 
 EACH = pytest.mark.parametrize("name", WIRES)
 PNG = Image("data:image/png;base64,AAAA", "image/png")
@@ -169,11 +170,11 @@ def test_cancelling_closes_the_stream(server: ModelServer, name: str) -> None:
     server.script.append([Say("first"), gate])
     stream = wire(server, name).stream(asked(), cancel)
     assert next(stream) == TextDelta("first")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(PATIENCE)
     cancel.set()
     with pytest.raises(Cancelled):
         list(stream)
-    assert server.hung_up.acquire(timeout=5)
+    assert server.hung_up.acquire(timeout=PATIENCE)
 
 
 def test_an_answer_that_comes_just_as_its_line_is_cut_is_not_read(
@@ -215,7 +216,7 @@ def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(name: str, monkeypa
     found.set()
     for thread in threading.enumerate():
         if thread.name == "model-request":
-            thread.join(5)
+            thread.join(PATIENCE)
 
 
 @EACH

@@ -15,6 +15,7 @@ from app.agent.providers import CallDelta, CallDone, ReasoningDelta, TextDelta
 from app.agent.writer import FLUSH, INVALID_JSON, RETRIED, StepWriter
 from app.sessions import service as sessions
 from app.sessions.service import Fenced, Hold, Message
+from tests.patience import PATIENCE
 
 
 class Clock:
@@ -67,7 +68,7 @@ def writer(hold: Hold, message: Message, clock: Clock) -> StepWriter:
 
 def settle() -> None:
     """Wait until all appends so far are stored."""
-    db.append(lambda _connection: None).result(5)
+    db.append(lambda _connection: None).result(PATIENCE)
 
 
 def deltas() -> list[tuple[str, int]]:

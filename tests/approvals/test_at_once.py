@@ -19,8 +19,8 @@ from app.approvals.service import Ask, Call
 from app.errors import Conflict
 from app.sessions import service as sessions
 from app.sessions.service import Hold
+from tests.patience import PATIENCE
 
-SECONDS = 10
 Act = Callable[[], object]
 
 
@@ -78,11 +78,11 @@ def at_once(database: db.Database, first: Act, second: Act) -> Future[object]:
                 return second()
 
             other = pool.submit(begin)
-            assert begun.wait(SECONDS)
-            deadline = time.monotonic() + SECONDS
+            assert begun.wait(PATIENCE)
+            deadline = time.monotonic() + PATIENCE
             while not database.is_sqlite and not other.done() and not waits(database):
                 assert time.monotonic() < deadline
-        other.exception(SECONDS)
+        other.exception(PATIENCE)
         return other
 
 

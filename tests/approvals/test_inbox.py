@@ -135,7 +135,7 @@ def test_what_came_of_each_is_told_truly(browser: Browser, alice: Actor, hold: H
 def test_a_run_that_ended_is_told_too(browser: Browser, alice: Actor, hold: Hold) -> None:
     one, two = reads(hold, "/etc/hosts"), reads(hold, "/etc/fstab")
     service.answer(alice, two.id, "once")
-    sessions.abort(alice, hold.session.id)
+    sessions.finish(hold, "aborted")
     until(lambda: service.get(alice, one.id).state == "withdrawn")
     answer = browser.post("/inbox/answers", {"ask": [one.id], "reply": "once"})
     page = browser.get(answer.headers["Location"]).text

@@ -15,19 +15,18 @@ from app.accounts import service as accounts
 from app.actor import SYSTEM, Credentials
 from app.audit import service
 from app.audit.sealer import Sealer
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def on_postgres(postgres_url: str, tmp_path: Path) -> Iterator[None]:
+def on_postgres(postgres_database: str, tmp_path: Path) -> Iterator[None]:
     """An empty PostgreSQL database in use."""
     config.use(config.Config(data_dir=tmp_path, testing=True))
-    database = db.Database(postgres_url)
+    database = db.Database(postgres_database)
     db.use(database)
-    db.metadata.create_all(database.engine)
     yield
-    db.metadata.drop_all(database.engine)
     database.close()
 
 
@@ -38,17 +37,17 @@ def test_a_transaction_that_commits_late_breaks_no_chain(on_postgres: None) -> N
         with db.transaction() as conn:
             record.audit(conn, SYSTEM, "test.late")
             written.set()
-            go.wait(5)
+            go.wait(PATIENCE)
 
     thread = threading.Thread(target=late)
     thread.start()
-    assert written.wait(5)
+    assert written.wait(PATIENCE)
     with db.transaction() as conn:
         record.audit(conn, SYSTEM, "test.early", detail={"half": 0.5, "whole": 2.0, "word": "é"})
     sealer = Sealer()
     assert sealer.seal() == 1
     go.set()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert sealer.seal() == 1
     sealer.anchor()
     assert service.verify(SYSTEM) == service.Verdict(True, None, 2, 0)

@@ -15,7 +15,6 @@ from tests.processes.test_spawn import bearers, until
 from tests.running import Running
 
 pytestmark = pytest.mark.chaos
-SECONDS = 2.0
 TERMINAL = {"size": {"cols": 80, "rows": 24}}
 
 
@@ -62,7 +61,7 @@ def test_nothing_is_left_of_commands_when_their_server_ends(served: Running, how
     else:
         served.stop()
     began = time.monotonic()
-    assert until(lambda: not bearers(mark), SECONDS), bearers(mark)
+    assert until(lambda: not bearers(mark)), bearers(mark)
     report("orphans", how=how, sandbox=served.module == "app", count=count, seconds=round(time.monotonic() - began, 2))
     if how == "kill":
         served.start()

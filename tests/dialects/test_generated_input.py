@@ -14,8 +14,8 @@ from tests.running import TOKEN, Running
 
 HOSTILE = Path(sys.prefix) / "hostile"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance"
-# Answers that go on.
-STREAMS = ("/event", "/global/event", "/pty/{terminal_id}/connect")
+# Answers that go on, or wait for somebody.
+STREAMS = ("/event", "/global/event", "/pty/{terminal_id}/connect", "/tui/control/next")
 
 
 @pytest.mark.clients
@@ -28,7 +28,13 @@ def test_no_request_of_the_document_breaks_the_server(tmp_path: Path) -> None:
         url = f"{running.url}/opencode"
         words = ["run", f"{url}/doc", "--url", url, "--header", f"Authorization: Bearer {TOKEN}", "--checks", CHECKS]
         words += ["--seed", "7", "--max-examples", "4", "--phases", "coverage,fuzzing", "--no-color", "--workers", "1"]
-        words += ["--suppress-health-check", "all", *(word for path in STREAMS for word in ("--exclude-path", path))]
+        words += [
+            "--suppress-health-check",
+            "all",
+            "--request-timeout",
+            "60",
+            *(word for path in STREAMS for word in ("--exclude-path", path)),
+        ]
         done = subprocess.run(
             [sys.executable, str(HOSTILE / "bin" / "schemathesis"), *words],
             cwd=tmp_path,

@@ -8,7 +8,7 @@ from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_refusal
 from tests.visitor import Browser
 
-UNKNOWN = ["/nowhere", "/experimental/nothing", "/favicon.txt", "/nowhere/at/all"]
+UNKNOWN = ["/nowhere", "/unheard/of", "/favicon.txt", "/nowhere/at/all"]
 
 
 @pytest.mark.parametrize("path", UNKNOWN)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app import config, db, ids, record
+from app import config, db, record
 from app.actor import SYSTEM, Scope
 from app.config import Config
 from app.events import log as log_of
@@ -19,6 +19,7 @@ from app.events import service
 from app.events.hub import Hub
 from app.record import Event
 from app.wake import Ringer
+from tests import migrated
 
 WRITERS, EACH = 8, 60
 SCOPE = Scope("usr_alice", "prj_one")
@@ -36,16 +37,14 @@ class Said(Event, kind="test.said"):
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[db.Database]:
     """A database of each engine with a running hub."""
-    is_sqlite = request.param == "sqlite"
-    url = (
-        f"sqlite:///{tmp_path / 'log.db'}"
-        if is_sqlite
-        else request.getfixturevalue("postgres_server").create(ids.random("log").lower())
-    )
+    if request.param == "sqlite":
+        migrated.copy_into(tmp_path)
+        url = f"sqlite:///{tmp_path / 'signalcabin.db'}"
+    else:
+        url = request.getfixturevalue("postgres_database")
     config.use(Config(data_dir=tmp_path, database_url=url))
     database = db.Database(url)
     db.use(database)
-    record.events.create(database.engine)
     ringer = Ringer(tmp_path)
     record.use(ringer)
     service.start(tmp_path)

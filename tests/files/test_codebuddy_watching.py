@@ -21,9 +21,8 @@ from app.dialects.mount import Cabin
 from app.files import pathlist, watching
 from app.projects import service as projects
 from tests.conftest import Caller, member
+from tests.patience import PATIENCE
 from tests.running import TOKEN, Running
-
-SECONDS = 20
 
 
 @pytest.fixture
@@ -214,7 +213,7 @@ class TestSearch:
 
     def test_a_new_file_is_found_at_once_and_a_removed_one_no_more(self, call: Caller, work: Path) -> None:
         self.items(call, "?query=a")
-        assert pathlist.of(work).settled.wait(SECONDS)
+        assert pathlist.of(work).settled.wait(PATIENCE)
         assert pathlist.of(work).is_watched
         for number in range(5):
             (work / "docs" / f"fresh{number}.txt").touch()
@@ -249,7 +248,7 @@ def test_streams_hold_no_threads_and_end_with_the_server(tmp_path: Path, depot: 
 
         def follow() -> Stream:
             connection = stack.enter_context(
-                contextlib.closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=SECONDS))
+                contextlib.closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE))
             )
             headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
             connection.request("POST", "/api/v1/fs/watch", json.dumps({"path": ".", "recursive": True}), headers)

@@ -21,8 +21,7 @@ from app.files.pathlist import PathList
 from app.projects import service as projects
 from app.projects.service import Place
 from tests import repository
-
-SECONDS = 20
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def kept(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PathList]:
     monkeypatch.setattr(watching, "_is_stopping", False)
     listing = PathList(shop)
     listing.refresh()
-    assert listing.settled.wait(SECONDS)
+    assert listing.settled.wait(PATIENCE)
     assert listing.is_watched
     yield listing
     listing.close()
@@ -180,7 +179,7 @@ def test_it_goes_on_by_new_listings_where_nothing_can_be_watched(shop: Path, mon
         monkeypatch.setattr(watching, "running", running)
         listing = PathList(shop)
         listing.refresh()
-        assert listing.settled.wait(SECONDS)
+        assert listing.settled.wait(PATIENCE)
         assert not listing.is_watched
         name = f"by_{running.__name__}.py"
         (shop / name).touch()
@@ -192,7 +191,7 @@ def test_a_directory_that_comes_back_is_watched_again(kept: PathList, shop: Path
     (shop / "src").mkdir(parents=True)
     (shop / "src" / "other.py").touch()
     assert now(kept) == {"src/", "src/other.py"}
-    kept.settled.wait(SECONDS)
+    kept.settled.wait(PATIENCE)
 
 
 def test_lists_are_few_and_go_when_nobody_asks(
@@ -205,7 +204,7 @@ def test_lists_are_few_and_go_when_nobody_asks(
         (tmp_path / name / f"{name}.py").touch()
         projects.add(alice, str(tmp_path / name))
         assert service.find_files(alice, projects.resolve(alice, str(tmp_path / name)), name) == [f"{name}.py"]
-        assert pathlist.of(tmp_path / name).settled.wait(SECONDS)
+        assert pathlist.of(tmp_path / name).settled.wait(PATIENCE)
     assert list(pathlist._kept) == [str(tmp_path / "two"), str(tmp_path / "three")]
     monkeypatch.setattr(pathlist, "IDLE", 0.0)
     for listing in list(pathlist._kept.values()):
@@ -220,14 +219,14 @@ def test_the_servers_own_data_is_not_found(app: Cabin, alice: Actor, tmp_path: P
     (tmp_path / "signalcabin_notes.md").touch()
     assert service.find_files(alice, place, "signalcabin") == ["signalcabin_notes.md"]
     listing = pathlist.of(place.directory)
-    assert listing.settled.wait(SECONDS)
+    assert listing.settled.wait(PATIENCE)
     (config.current().data_dir / "signalcabin_later.txt").touch()
     assert service.find_files(alice, place, "signalcabin") == ["signalcabin_notes.md"]
 
 
 def test_many_may_ask_at_once_while_files_come(app: Cabin, alice: Actor, here: Place) -> None:
     service.find_files(alice, here, "a")
-    assert pathlist.of(here.directory).settled.wait(SECONDS)
+    assert pathlist.of(here.directory).settled.wait(PATIENCE)
     missed: list[str] = []
 
     def work(part: int) -> None:

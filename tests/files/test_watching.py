@@ -28,8 +28,7 @@ from app.projects import service as projects
 from app.projects.service import Place
 from tests import repository
 from tests.conftest import member
-
-SECONDS = 20
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -64,12 +63,12 @@ def told(watch: Watch) -> list[tuple[str, str]]:
 def wait_for(watch: Watch, enough: Callable[[list[Fact]], bool]) -> list[Fact]:
     """What a thread that waits is told, until that is enough."""
     seen: list[Fact] = []
-    for fact in watch.facts(None, time.monotonic() + SECONDS):
+    for fact in watch.facts(None, time.monotonic() + PATIENCE):
         if fact is not None:
             seen.append(fact)
         if enough(seen):
             return seen
-    pytest.fail(f"not told in {SECONDS} s; last: {seen[-5:]}")
+    pytest.fail(f"not told in {PATIENCE} s; last: {seen[-5:]}")
 
 
 CHANGES: list[tuple[str, Callable[[Path], object], list[tuple[str, str]]]] = [
@@ -107,9 +106,9 @@ def test_changes_are_told_to_whoever_waits_without_asking(watcher: KernelWatcher
     for number in range(20):
         began = time.monotonic()
         (top / f"n{number}").touch()
-        assert next(watch.facts(None, began + SECONDS)) == Change("create", f"n{number}")
+        assert next(watch.facts(None, began + PATIENCE)) == Change("create", f"n{number}")
         slowest = max(slowest, time.monotonic() - began)
-    assert slowest < 2  # about 10 ms on a machine that has nothing else to do
+    assert slowest < 10  # about 10 ms on a machine that has nothing else to do
 
 
 def test_a_poured_watch_tells_in_the_watchers_thread_first_what_waited(watcher: KernelWatcher, top: Path) -> None:
@@ -124,7 +123,7 @@ def test_a_poured_watch_tells_in_the_watchers_thread_first_what_waited(watcher: 
 
     watch.pour(hear, over.set)
     (top / "second").touch()
-    assert enough.wait(SECONDS)
+    assert enough.wait(PATIENCE)
     assert heard == [Change("create", "first"), Change("create", "second")]
     watch.close()
     assert over.is_set()
@@ -206,7 +205,7 @@ def test_a_watch_ends_with_its_directory(watcher: KernelWatcher, top: Path, end:
         shutil.rmtree(top)
     else:
         top.rename(top.parent / "other")
-    assert [fact for fact in watch.facts(None, time.monotonic() + SECONDS) if fact is not None][-1] == Gone()
+    assert [fact for fact in watch.facts(None, time.monotonic() + PATIENCE) if fact is not None][-1] == Gone()
     assert watch.is_over
     assert told(parent)[0] == ("remove" if end == "removed" else "rename", "top")
     parent.close()
@@ -412,7 +411,7 @@ class TestVerbs:
         monkeypatch.setattr(watching, "FORGOTTEN", 0.05)
         monkeypatch.setattr(Watch, "end", lambda self, end=Watch.end: (end(self), ended.set()))
         watcher_id = service.create_watcher(alice, here, "")
-        assert ended.wait(SECONDS)
+        assert ended.wait(PATIENCE)
         with pytest.raises(NotFound):
             service.watcher_events(alice, watcher_id)
 
@@ -431,7 +430,7 @@ class TestVerbs:
         by_token = replace(alice, id=token.id, token=token.id)
         watch, other = service.watch(by_token, here, ""), service.watch(alice, here, "")
         accounts.revoke_token(alice, token.id)
-        assert list(watch.facts(None, time.monotonic() + SECONDS)) == []
+        assert list(watch.facts(None, time.monotonic() + PATIENCE)) == []
         assert watch.is_over
         assert not other.is_over
         other.close()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from app import config
-from app.processes import sandbox
+from app.processes import child, sandbox
 from app.processes.spawn import Finished, sandbox_state, spawn
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class World:
     private: Path
 
     def run(self, *argv: str, cwd: Path | None = None, **options: object) -> Finished:
-        options = {"sandbox": True, "timeout": 20, **options}
+        options = {"sandbox": True, "timeout": PATIENCE, **options}
         place = {"workspace": self.workspace, "private": self.private}
         return spawn(argv, cwd=cwd or self.workspace, **place, **options)  # type: ignore[arg-type]
 
@@ -43,6 +44,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     before = config._current
     config.use(config.Config(data_dir=data, testing=True))
     yield World(data, workspace, data / "private" / "prj_1")
+    child.drop_spare()
     config._current = before
 
 

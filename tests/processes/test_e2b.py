@@ -14,14 +14,14 @@ from app.processes.spawn import SandboxState
 from tests.conftest import member
 from tests.dialects.e2b.client import E2B, PROCESS, STREAM, Envd, b64, envelope, frames, printed, text
 from tests.dialects.e2b.conftest import envd, key
+from tests.patience import PATIENCE
 
 __all__ = ["envd", "key"]
-SECONDS = 10
 
 
 def until(is_so: Any) -> None:
     """Wait until something is so; nothing announces it."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < deadline, "it never was so"
         time.sleep(0.01)

@@ -311,7 +311,7 @@ def test_heads_are_bounded_in_size_number_and_time(
     with way.connect() as slow:
         slow.sendall(first + b"A: ")
         assert everything(slow).startswith(b"HTTP/1.1 408 ")
-    assert time.monotonic() - began < 9
+    assert time.monotonic() - began < 30
     assert way.door.asked == []
 
 

@@ -59,7 +59,7 @@ def grouped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def limit(world: World) -> None:
     """Small limits."""
-    given = replace(config.current(), limits=Limits(seconds=2, memory=150, processes=40, files=32))
+    given = replace(config.current(), limits=Limits(memory=150, processes=40, files=32))
     config.use(given)
 
 
@@ -69,11 +69,12 @@ def groups() -> list[Path]:
     return [path for parent in cgroups.parents_of(cgroups.ROOT) for path in parent.glob(name)]
 
 
-def test_a_command_ends_at_the_limit_however_long_it_asks_for(world: World, limit: None) -> None:
+def test_a_command_ends_at_the_limit_however_long_it_asks_for(world: World) -> None:
+    config.use(replace(config.current(), limits=Limits(seconds=1)))
     for timeout in (None, 60):
         ended = world.run("sleep", "30", timeout=timeout)
         assert ended.timed_out
-        assert ended.duration < 6
+        assert ended.duration < 20
 
 
 def test_a_command_has_so_many_processes(world: World, limit: None, grouped: bool) -> None:
@@ -115,6 +116,7 @@ def test_a_group_goes_with_its_command(world: World) -> None:
     world.sh("true")
     world.sh("sleep 30 & exit 0", sandbox=False)
     world.run("no-such-command")
+    child.drop_spare()
     cgroups.make(orphans.server())  # whoever comes next takes away what was still busy
     assert len(groups()) == len(cgroups.parents_of(cgroups.ROOT))
     cgroups.sweep(lambda server: server == orphans.server())

@@ -15,6 +15,7 @@ import pytest
 from app import config
 from app.errors import Conflict, Invalid, NotFound
 from app.processes import cgroups
+from app.processes import child as children
 from app.processes import live as lives
 from app.processes.live import Dropped, Ended, Live, Output, Size, Spec, Tap, Word, launch
 from tests.processes.conftest import World
@@ -54,12 +55,13 @@ def text(words: list[Word], stream: str = "") -> str:
 
 def read_until(tap: Tap, wanted: str) -> str:
     """What is printed up to and with a text."""
-    found = ""
+    found, asked = bytearray(), wanted.encode()
     for word in tap.facts(None, time.monotonic() + SECONDS):
         if isinstance(word, Output):
-            found += word.data.decode()
-        if wanted in found:
-            return found
+            seen = max(0, len(found) - len(asked))
+            found += word.data
+            if asked in found[seen:]:
+                return found.decode()
     raise AssertionError(f"{wanted!r} did not come: {found[-500:]!r}")
 
 
@@ -258,10 +260,12 @@ def test_the_end_of_the_command_itself_ends_its_daemons(run: Run, walled: bool, 
 
 
 def test_nothing_is_left_of_commands_that_ended(run: Run) -> None:
+    children.drop_spare()
     files = psutil.Process().num_fds()
     for _ in range(5):
         told(run("true").attach())
         told(run("true", size=Size(80, 24)).attach())
+    children.drop_spare()
     assert until(lambda: psutil.Process().num_fds() <= files + 4)
     assert until(lambda: not [one for one in psutil.Process().children() if one.status() == psutil.STATUS_ZOMBIE])
 

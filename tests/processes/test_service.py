@@ -20,8 +20,7 @@ from app.processes.service import Output
 from app.projects import service as projects
 from app.projects.service import Place
 from tests.conftest import member
-
-SECONDS = 20
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def place(app: Cabin, alice: Actor, tmp_path: Path) -> Iterator[Place]:
 
 
 def printed(actor: Actor, live: service.Live) -> str:
-    words = service.attach(actor, live).facts(None, time.monotonic() + SECONDS)
+    words = service.attach(actor, live).facts(None, time.monotonic() + PATIENCE)
     return b"".join(word.data for word in words if isinstance(word, Output)).decode()
 
 
@@ -114,7 +113,7 @@ def test_too_many_at_once_are_refused_until_one_ends(
         service.start(alice, place, ["cat"], kind=kind)
     assert refused.value.retry_after
     service.end(alice, running[0])
-    assert running[0].wait(SECONDS)
+    assert running[0].wait(PATIENCE)
     service.start(alice, place, ["cat"], kind=kind)
 
 
@@ -124,7 +123,7 @@ def test_ended_ones_are_kept_for_ten_minutes_and_not_too_many(
     monkeypatch.setattr(service, "MOST_FINISHED", 3)
     ended = [service.start(alice, place, ["true"]) for _ in range(5)]
     for live in ended:
-        assert live.wait(SECONDS)
+        assert live.wait(PATIENCE)
     assert service.list_all(alice) == ended[2:]
     monkeypatch.setattr(service, "REMEMBERED", -1.0)
     assert service.list_all(alice) == []
@@ -148,8 +147,8 @@ def test_whoever_is_revoked_loses_commands_and_readers(place: Place, alice: Acto
     mine = service.start(alice, place, ["sleep", "60"])
     tap = service.attach(bob, live)
     accounts.revoke_user(alice, bob.user)
-    assert live.wait(SECONDS) is not None
-    assert [word for word in tap.facts(None, time.monotonic() + SECONDS) if word is None] == []
+    assert live.wait(PATIENCE) is not None
+    assert [word for word in tap.facts(None, time.monotonic() + PATIENCE) if word is None] == []
     assert mine.ended is None
 
 
@@ -183,8 +182,8 @@ def test_what_a_token_started_and_reads_ends_with_the_token(place: Place, alice:
     theirs, mine = (service.start(actor, place, ["sleep", "60"]) for actor in (script, alice))
     tap = service.attach(script, mine)
     accounts.revoke_token(alice, token.id)
-    assert theirs.wait(SECONDS) is not None
-    assert list(tap.facts(None, time.monotonic() + SECONDS)) == []
+    assert theirs.wait(PATIENCE) is not None
+    assert list(tap.facts(None, time.monotonic() + PATIENCE)) == []
     assert mine.ended is None
 
 

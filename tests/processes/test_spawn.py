@@ -17,19 +17,21 @@ import pytest
 
 from app import config
 from app.errors import Invalid, Unavailable
+from app.processes import child as children
 from app.processes import orphans, sandbox, seccomp
 from app.processes.spawn import start
+from tests.patience import PATIENCE
 from tests.processes.conftest import World
 
 both = pytest.mark.parametrize("walled", [True, False], ids=["sandboxed", "plain"])
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        os.sched_yield()
+        threading.Event().wait(0.02)  # nothing tells of the end of a process that is not ours
     return True
 
 
@@ -214,7 +216,7 @@ def test_it_leaves_no_child_when_the_server_is_killed(world: World, walled: bool
         children = psutil.Process(process.pid).children(recursive=True)
         assert children  # the thread that started it is gone, the child is not
         process.send_signal(signal.SIGKILL)
-    assert until(lambda: not any(child.is_running() for child in children), 5)
+    assert until(lambda: not any(child.is_running() for child in children))
 
 
 @both
@@ -241,10 +243,10 @@ def test_it_leaves_nothing_that_a_child_has_started_either(world: World, walled:
             found = psutil.process_iter(["cmdline", "create_time"])
             return [one for one in found if one.info["cmdline"] in [["sleep", number] for number in ours]]
 
-        assert until(lambda: len(sleepers()) == 3, 5)
+        assert until(lambda: len(sleepers()) == 3)
         started = sleepers()
         process.send_signal(signal.SIGKILL)
-    gone, alive = psutil.wait_procs(started, 2)
+    gone, alive = psutil.wait_procs(started, PATIENCE)
     assert len(gone) == 3
     assert alive == []
 
@@ -261,6 +263,16 @@ def test_it_sweeps_what_earlier_servers_left(world: World, monkeypatch: pytest.M
         assert old.wait(10) == -signal.SIGKILL
         assert new.poll() is None
         new.kill()
+
+
+def test_a_server_that_nobody_has_collected_yet_is_gone() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as server:
+        name = f"{server.pid}.{Path(f'/proc/{server.pid}/stat').read_text().rpartition(')')[2].split()[19]}"
+        assert not orphans.is_gone(name)
+        assert server.stdin is not None
+        server.stdin.close()
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        assert orphans.is_gone(name)
 
 
 def test_it_terminates_a_started_child(world: World) -> None:
@@ -453,8 +465,10 @@ def test_it_says_when_there_is_no_sandbox(world: World, monkeypatch: pytest.Monk
 
 def test_it_gives_back_all_descriptors_and_processes(world: World) -> None:
     world.run("true", sandbox=False)
+    children.drop_spare()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for walled in (True, False, True):
         world.run("true", stdin=b"x", sandbox=walled)
+    children.drop_spare()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert not [child for child in psutil.Process().children() if child.name() in ("true", "bwrap")]

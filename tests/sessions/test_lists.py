@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,36 +11,27 @@ from typing import Any
 import orjson
 import pytest
 
-from app import config, db, dispatch, ids, migrate
+from app import config, db, dispatch
 from app.actor import Actor
 from app.config import Config
 from app.sessions import service
 from app.sessions.opencode import shapes
 from app.sessions.service import Hold, Message, Session
 from app.spelling import Spelling
-from tests import postgres
+from tests import migrated
 
 TEXT = [{"type": "text", "text": "Fix the basket"}]
 TOOL = {"callID": "call_1", "tool": "bash", "state": {"status": "running", "input": {"command": "ls"}}}
 
 
-@pytest.fixture(scope="module")
-def postgres_template(postgres_server: postgres.Server) -> str:
-    """A migrated database to copy."""
-    migrate.upgrade(postgres_server.create("lists_template"))
-    return "lists_template"
-
-
 @pytest.fixture(autouse=True, params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(
-    request: pytest.FixtureRequest, tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[db.Database]:
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[db.Database]:
     """A database in use, of each engine; nothing is woken."""
     if request.param == "sqlite":
-        url = f"sqlite:///{shutil.copy(migrated, tmp_path / 'signalcabin.db')}"
+        migrated.copy_into(tmp_path)
+        url = f"sqlite:///{tmp_path / 'signalcabin.db'}"
     else:
-        server: postgres.Server = request.getfixturevalue("postgres_server")
-        url = server.create(ids.random("lists").lower(), request.getfixturevalue("postgres_template"))
+        url = request.getfixturevalue("postgres_database")
     config.use(Config(data_dir=tmp_path, database_url=url, testing=True))
     monkeypatch.setattr(dispatch, "wake", lambda _name, _run_id: None)
     opened = db.Database(url)

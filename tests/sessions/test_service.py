@@ -19,6 +19,7 @@ from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem
 from app.sessions import models, service
 from app.sessions.service import Aborted, Fenced, Hold, Session, runs
+from tests.patience import PATIENCE
 
 TEXT = [{"type": "text", "text": "Fix the basket\nplease"}]
 TOOL = {"callID": "call_1", "tool": "bash", "state": {"status": "running", "input": {"command": "sleep 9"}}}
@@ -218,7 +219,7 @@ def test_changing_the_visibility_changes_what_was_told_and_what_will_be(alice: A
     part = text_part(hold, message.id)
     service.update(alice, hold.session.id, visibility="team")
     service.update(alice, hold.session.id, visibility="private")
-    service.append_text(hold, part, "secret", 6).result(5)
+    service.append_text(hold, part, "secret", 6).result(PATIENCE)
     with db.read() as connection:
         scopes = connection.scalars(sa.select(record.events.c.visibility).distinct()).all()
     assert scopes == ["private"]
@@ -375,14 +376,14 @@ def test_a_zombie_writes_nothing(alice: Actor) -> None:
     zombie = running(alice)
     message = answer(zombie)
     part = text_part(zombie, message.id)
-    service.append_text(zombie, part, "seen", 4).result(5)
+    service.append_text(zombie, part, "seen", 4).result(PATIENCE)
     expire(zombie.run_id)
     assert service.end_lost_leases() == 1
     new = taken(zombie.run_id)
     assert new.fence > zombie.fence
     before = service.transcript(alice, zombie.session.id)
     with pytest.raises(Fenced):
-        service.append_text(zombie, part, " unseen", 11).result(5)
+        service.append_text(zombie, part, " unseen", 11).result(PATIENCE)
     writes: list[Callable[[], Any]] = [
         lambda: answer(zombie),
         lambda: text_part(zombie, message.id),

@@ -20,9 +20,9 @@ from app.projects.service import Place
 from app.terminals import service
 from app.terminals.service import Terminal
 from tests import repository
+from tests.patience import PATIENCE
 from tests.running import TOKEN, Running
 
-PATIENCE = 20.0
 # What a shell says with: no prompt, no echo of what is typed.
 QUIET = ("/bin/sh", "-c", "stty -echo; echo ready; exec cat")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -61,7 +61,7 @@ def test_one_is_opened_typed_into_and_ended_by_forms_alone(browser: Browser, ali
 def test_what_runs_is_ended_only_after_it_was_said(browser: Browser, alice: Actor, place: Place) -> None:
     made = service.create(alice, place)
     service.write(alice, made.id, "sleep 1000\n")
-    until(lambda: service.is_busy(alice, made.id))
+    until(lambda: made.front().words == ("sleep", "1000"))
     answer = browser.post(f"/terminals/{made.id}/end")
     assert answer.status_code == 409
     assert is_whole(answer)
@@ -70,7 +70,7 @@ def test_what_runs_is_ended_only_after_it_was_said(browser: Browser, alice: Acto
     browser.post(f"/terminals/{made.id}/send", {"key": "interrupt"})
     until(lambda: not service.is_busy(alice, made.id))
     service.write(alice, made.id, "sleep 1000\n")
-    until(lambda: service.is_busy(alice, made.id))
+    until(lambda: made.front().words == ("sleep", "1000"))
     assert browser.post(f"/terminals/{made.id}/end", {"anyway": "yes"}).status_code == 303
     ends(made)
 

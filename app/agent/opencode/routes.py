@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from app.actor import Actor
 from app.agent import bp, events, service
@@ -16,6 +18,8 @@ from app.events.service import Fact
 from app.projects import service as projects
 
 door = opencode.door(bp)
+LONGEST = 8_000
+Secret = Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"^[\x21-\x7e]+$")]
 # OpenCode's words for where a provider comes from.
 _SOURCES = {"builtin": "custom", "vault": "api"}
 
@@ -36,6 +40,66 @@ def all_providers(actor: Actor) -> dict[str, Any]:
         "default": _defaults(found),
         "connected": [one.id for one in found],
     }
+
+
+class Login(BaseModel):
+    """What every form of a login has: fields that we do not know are refused, as the real server does."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ApiLogin(Login):
+    """A key."""
+
+    type: Literal["api"]
+    key: Secret
+    metadata: dict[str, str] = Field(default_factory=dict, max_length=50)
+
+
+class OAuthLogin(Login):
+    """A login of a person at the provider; `expires` in unix ms, 0 for never."""
+
+    type: Literal["oauth"]
+    refresh: str = Field(max_length=LONGEST)
+    access: Secret
+    expires: int | float = Field(ge=0)
+    account_id: str | None = Field(default=None, alias="accountId", max_length=200)
+    enterprise_url: str | None = Field(default=None, alias="enterpriseUrl", max_length=2000)
+
+
+class WellKnownLogin(Login):
+    """A token, and the name of the variable that it is the value of."""
+
+    type: Literal["wellknown"]
+    key: str = Field(min_length=1, max_length=200)
+    token: Secret
+
+
+class AnyLogin(RootModel[Annotated[ApiLogin | OAuthLogin | WellKnownLogin, Field(discriminator="type")]]):
+    """One of the three."""
+
+
+@door.put("/auth/<provider>", body=AnyLogin, answer=bool)
+def set_auth(actor: Actor, body: AnyLogin, provider: str) -> bool:
+    """Keep a provider's key or login, used from the next call on."""
+    given = body.root.model_dump(exclude_none=True, by_alias=True)
+    if isinstance(body.root, WellKnownLogin):
+        given["variable"] = given.pop("key")
+    service.keep_login(actor, provider, given)
+    return True
+
+
+@door.delete("/auth/<provider>", answer=bool)
+def remove_auth(actor: Actor, provider: str) -> bool:
+    """Forget it; one that was never kept is as good as forgotten."""
+    service.forget_login(actor, provider)
+    return True
+
+
+@door.get("/provider/auth")
+def auth_methods(actor: Actor) -> dict[str, Any]:
+    """How each provider can be connected here: by its key."""
+    return {one: [{"type": "api", "label": "API key"}] for one in service.list_known(actor)}
 
 
 @door.get("/agent")

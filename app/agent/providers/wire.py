@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
-import httpx2
 import orjson
 
 from app import outbound
@@ -132,6 +131,8 @@ class Wire(ABC):
 
     def _told(self, request: Request, cancel: Cancel) -> Iterator[Delta]:
         """Ask; whatever goes wrong on the way is a ProviderFailed or, after a cancel, Cancelled."""
+        import httpx2
+
         try:
             yield from self._asked(request, cancel)
         except (outbound.Failed, outbound.NotAllowed, httpx2.InvalidURL) as broken:
@@ -282,6 +283,8 @@ def _beginning(response: outbound.Response) -> str:
 
 def _in_words(broken: Exception, url: str) -> ProviderFailed:
     """Put what went wrong on the way into words, and say whether another try may help."""
+    import httpx2
+
     if isinstance(broken, outbound.NotAllowed):
         return ProviderFailed(broken.message)
     if isinstance(broken, (httpx2.InvalidURL, httpx2.UnsupportedProtocol)):

@@ -7,7 +7,7 @@ and is answered once; the answer is stored with it and puts the waiting run back
 from app.approvals.presets import Limits
 from app.approvals.rules import Decision, Rule
 from app.approvals.service.answers import answer
-from app.approvals.service.asking import ask, is_unanswered, is_waiting, verdict, withdraw
+from app.approvals.service.asking import ask, asked_runs, is_unanswered, is_waiting, verdict, withdraw
 from app.approvals.service.deciding import decide, limits_of
 from app.approvals.service.keeping import add_rule, remove_rule, rules_of
 from app.approvals.service.lists import (
@@ -43,6 +43,7 @@ __all__ = [
     "answer_reads",
     "answered_today",
     "ask",
+    "asked_runs",
     "count_waiting",
     "decide",
     "find_waiting",

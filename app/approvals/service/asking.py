@@ -51,6 +51,11 @@ def is_waiting(connection: sa.Connection, run_id: str) -> bool:
     return connection.scalar(query) is not None
 
 
+def asked_runs(connection: sa.Connection) -> set[str]:
+    """The runs of which an ask still waits for its answer."""
+    return set(connection.scalars(sa.select(ASKS.c.run_id).where(ASKS.c.state == "waiting").distinct()))
+
+
 def withdraw(connection: sa.Connection, *, session_id: str = "", run_id: str = "", part_id: str = "") -> int:
     """Nobody needs to answer any more what a session, a run or one call asked; returns how many asks that were.
 

@@ -41,14 +41,15 @@ def outline(actor: Actor, session_id: str) -> list[Message]:
     places = sa.select(PARTS.c.id, PARTS.c.message_id, PARTS.c.type).where(PARTS.c.session_id == session_id)
     with db.read() as connection:
         accounts.require(actor, "sessions:read", rows.session(connection, session_id))
-        found = {
-            row.id: Message(
-                row.id, session_id, row.role, {"parentID": row.parent} if row.parent else {}, row.created, row.completed
-            )
-            for row in connection.execute(about.where(MESSAGES.c.session_id == session_id).order_by(MESSAGES.c.id))
-        }
-        for row in connection.execute(places.order_by(PARTS.c.message_id, PARTS.c.id)):
-            found[row.message_id].parts.append(Part(row.id, row.message_id, session_id, row.type, {}))
+        # Whole results: a row at a time each would be fetched by a call of its own, and there are thousands.
+        messages = connection.execute(about.where(MESSAGES.c.session_id == session_id).order_by(MESSAGES.c.id)).all()
+        parts = connection.execute(places.order_by(PARTS.c.message_id, PARTS.c.id)).all()
+    found = {
+        message_id: Message(message_id, session_id, role, {"parentID": above} if above else {}, created, completed)
+        for message_id, role, created, completed, above in messages
+    }
+    for part_id, message_id, kind in parts:
+        found[message_id].parts.append(Part(part_id, message_id, session_id, kind, {}))
     return list(found.values())
 
 

@@ -1,0 +1,35 @@
+"""YAML as plain data: no tags, no aliases, nothing deep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+DEEPEST = 8
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose what has no anchor and is no alias, and is not too deep."""
+        if getattr(self.peek_event(), "anchor", None):  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError("no anchors")
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise yaml.YAMLError("too deep")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+def load(text: str) -> Any:
+    """The data that the text spells; ValueError for what is none, or more than plain."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that takes less
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from error
