@@ -55,7 +55,7 @@ bench: ## The figures to reach, against BASE=http://... or a server of its own
 	$(PYTHON_IN_VENV) -m bench $(BASE)
 
 lock: ## Resolve requirements*.in and the client packages again (needs uv and npm)
-	for set in requirements requirements-dev requirements-tools; do \
+	for set in requirements requirements-dev requirements-tools requirements-hostile; do \
 	    uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	        --no-annotate --no-header --no-config --no-emit-index-url --no-emit-find-links \
 	        $$set.in --output-file $$set.txt || exit 1; \

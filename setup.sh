@@ -123,6 +123,16 @@ node_packages() {
     cp $clients/package-lock.json $clients/node_modules/stamp
 }
 
+# Schemathesis, beside .venv's own packages: it would put plugins into every pytest.
+hostile() {
+    current requirements-hostile.txt && return 0
+    lock
+    echo "setup: installing requirements-hostile.txt"
+    rm -rf "$venv/hostile"
+    pip_install --target "$venv/hostile" -r requirements-hostile.txt
+    stamp requirements-hostile.txt
+}
+
 test_tools() {
     debian chromium chromium || echo "setup: browser tests will fail; install Chromium: apt-get install chromium"
     debian tmux tmux || echo "setup: terminal client tests will fail; install tmux: apt-get install tmux"
@@ -144,6 +154,7 @@ test)
     packages requirements-dev.txt
     run_tools
     node_packages
+    hostile
     test_tools
     ;;
 *) fail "unknown aim $aim; one of run, check, test-quick, test" ;;

@@ -38,7 +38,14 @@ COMMON: dict[str, list[Schema]] = {
 ERRORS = {
     "400": "The request is not of the form",
     "401": "Nobody is signed in",
+    "403": "The caller may not",
     "404": "There is no such thing",
+    "409": "What there is does not let it",
+    "413": "The body is too large",
+    "414": "The address is too long",
+    "415": "The body is not of this type",
+    "429": "Too many at once",
+    "503": "What it needs is not there now",
 }
 SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
 

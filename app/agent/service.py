@@ -13,12 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import commands, engine, modes, network
+from app.agent import commands, engine, modes, network, skills
 from app.agent.commands import Command
 from app.agent.modes import Mode
 from app.agent.providers import catalog
-from app.agent.providers.catalog import ProviderInfo
+from app.agent.providers.catalog import Integration, ProviderInfo
 from app.agent.providers.known import KNOWN
+from app.agent.skills import Skill
 from app.agent.ticks import ticks
 from app.approvals import service as approvals
 from app.errors import NotFound
@@ -145,6 +146,17 @@ def run_command(
     return commands.send(
         actor, session_id, command, arguments, mode=mode, model=model, message_id=message_id, files=files
     )
+
+
+def list_integrations(actor: Actor) -> list[Integration]:
+    """The providers that a key opens."""
+    return catalog.list_integrations(actor)
+
+
+def list_skills(actor: Actor, directory: Path) -> list[Skill]:
+    """The skills that the model can load in a directory, by name."""
+    accounts.require(actor, "settings:read")
+    return skills.found(directory)
 
 
 def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str]:

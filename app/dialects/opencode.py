@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -9,7 +11,7 @@ from urllib.parse import unquote
 import orjson
 from flask import Blueprint, Request, Response, request
 
-from app import web
+from app import config, web
 from app.actor import Credentials
 from app.dialects import register
 from app.dialects.door import Door
@@ -43,8 +45,13 @@ class OpenCode:
     name = "opencode"
 
     def credentials(self, given: Request) -> Credentials:
-        """Bearer, or HTTP Basic `opencode:TOKEN`."""
-        return web.credentials(given)
+        """Bearer, or HTTP Basic `opencode:TOKEN`; the same in `?auth_token=` where the settings let it."""
+        brought = web.credentials(given)
+        written = given.args.get("auth_token")
+        if not written or brought.bearer or brought.basic_user is not None or not config.current().query_password:
+            return brought
+        user, password = _unpacked(written)
+        return dataclasses.replace(brought, basic_user=user, basic_password=password)
 
     def problem(self, problem: Problem) -> Response:
         """`{name, data: {message}}`; a 400 carries the fields of both generations."""
@@ -75,6 +82,16 @@ class OpenCode:
     def answer(self, value: Any) -> Response:
         """Bare JSON."""
         return web.json(value)
+
+
+def _unpacked(written: str) -> tuple[str, str]:
+    """User and password out of their base64; what is none is the password of nobody."""
+    try:
+        plain = base64.b64decode(written.replace("-", "+").replace("_", "/"), validate=True)
+        user, _, password = plain.decode().partition(":")
+    except ValueError:
+        return "", ""
+    return user, password
 
 
 accent = OpenCode()
@@ -122,8 +139,9 @@ def checked(prefix: str, id: str) -> str:
 
 
 def directory() -> str | None:
-    """The directory that the request names by query or header, or None."""
-    named = request.args.get("directory") or unquote(request.headers.get("x-opencode-directory", ""))
+    """The directory that the request names by query, also as the preview writes it, or by header; or None."""
+    named = request.args.get("directory") or request.args.get("location[directory]")
+    named = named or unquote(request.headers.get("x-opencode-directory", ""))
     return named or None
 
 

@@ -115,6 +115,18 @@ def health(_actor: Actor) -> dict[str, Any]:
     return {"healthy": True, "version": opencode.VERSION}
 
 
+@door.get("/experimental/capabilities", answer=dict[str, bool])
+def capabilities(_actor: Actor) -> dict[str, bool]:
+    """What the server can do beyond the rest: a subagent holds the agent that called it until it has ended."""
+    return {"backgroundSubagents": False}
+
+
+@door.get("/experimental/console", answer=dict[str, Any])
+def console(_actor: Actor) -> dict[str, Any]:
+    """What OpenCode's own cloud manages here: no provider, and no organization to switch to."""
+    return {"consoleManagedProviders": [], "switchableOrgCount": 0}
+
+
 @door.post("/log", body=LogLine, answer=bool)
 def log(actor: Actor, body: LogLine) -> bool:
     """Write a line to the server's log."""

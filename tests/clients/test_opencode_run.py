@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests import repository
+from tests.clients import homes
 from tests.model_server import ModelServer
 from tests.running import ROOT, TOKEN, Running
 from tests.sse import Follower
 
-BINARY = Path(__file__).parent / "node_modules" / "opencode-linux-x64" / "bin" / "opencode"
 PROMPT = "[[say I will look.]]&[[bash {}]] [[say It is done.]]"
 
 pytestmark = pytest.mark.clients
@@ -38,17 +36,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
     """The environment of somebody who never used the program."""
-    if not BINARY.exists():
-        machine = f"{platform.system()} {platform.machine()}"
-        pytest.fail(f"{BINARY} is missing: it is published for Linux on x86_64, and this is {machine}", pytrace=False)
-    own = {f"XDG_{kind}_HOME": str(tmp_path / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
-    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OPENCODE_DISABLE_AUTOUPDATE": "1", **own}
+    return homes.home(tmp_path)
 
 
 def start(home: dict[str, str], running: Running, root: Path, password: str, *words: str) -> subprocess.Popen[bytes]:
     """Begin a run; its words come out as lines of JSON."""
     return subprocess.Popen(
-        [str(BINARY), "run", "--attach", running.url, "--dir", str(root), "--format", "json", *words],
+        [str(homes.program()), "run", "--attach", running.url, "--dir", str(root), "--format", "json", *words],
         env={**home, "OPENCODE_SERVER_PASSWORD": password},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -44,3 +44,48 @@ def check_refusal(answer: Any, status: int, name: str) -> str:
     message: str = answer.json["data"]["message"]
     assert message
     return message
+
+
+@cache
+def document(generation: str) -> dict[str, Any]:
+    """The OpenAPI document of the real server, `old` (1.0.0, whole) or `new` (1.18.33, what its clients ask for).
+
+    The newer one lets further fields pass here: ours carry those of both generations.
+    """
+    found: dict[str, Any] = json.loads((Path(__file__).parent / "opencode" / f"openapi-{generation}.json").read_text())
+    return found
+
+
+def check_new(name: str, value: Any) -> None:
+    """Fail unless the value is one of that schema of the newer server."""
+    _validator("new", f"#/components/schemas/{name}").validate(value)
+
+
+def faults(generation: str, method: str, path: str, value: Any) -> list[str]:
+    """Where an answer with 200 is not what the document says of a method at a path: `WHERE: WHAT`, without indexes."""
+    pointer = path.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
+    content = "responses/200/content/application~1json/schema"
+    validator = _validator(generation, f"#/paths/{pointer}/{method.lower()}/{content}")
+    return sorted({told for error in validator.iter_errors(value) for told in _told(error)})
+
+
+@cache
+def _validator(generation: str, reference: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator({"$ref": reference, **document(generation)})
+
+
+def _told(error: jsonschema.ValidationError) -> list[str]:
+    """What the error is about; of several alternatives those that come nearest."""
+    if error.context:
+        branches: dict[Any, list[jsonschema.ValidationError]] = {}
+        for one in error.context:
+            branches.setdefault(one.schema_path[0], []).append(one)
+        nearest = min(branches.values(), key=lambda found: (-max(len(one.path) for one in found), len(found)))
+        consts = [found for found in branches.values() if not any(_is_tag(one) for one in found)]
+        return [told for one in (consts[0] if len(consts) == 1 else nearest) for told in _told(one)]
+    where = ".".join("*" if isinstance(word, int) else str(word) for word in error.absolute_path)
+    return [f"{where or 'answer'}: {error.message[:100]}"]
+
+
+def _is_tag(error: jsonschema.ValidationError) -> bool:
+    return error.validator in ("const", "enum") and bool(error.path) and error.path[-1] in ("type", "role", "status")

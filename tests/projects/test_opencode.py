@@ -11,7 +11,15 @@ from app.actor import Actor
 from app.projects import service
 from tests.conftest import Caller
 
-PATHS = ["/project", "/project/current", "/path", "/vcs"]
+PATHS = [
+    "/project",
+    "/project/current",
+    "/path",
+    "/vcs",
+    "/experimental/workspace",
+    "/experimental/workspace/status",
+    "/api/location",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -65,3 +73,27 @@ def test_it_tells_where_things_are(call: Caller, alice: Actor) -> None:
     found = call.get("/opencode/path").json
     assert set(found) == {"home", "state", "config", "worktree", "directory"}
     assert found["worktree"] == found["directory"] == str(service.resolve(alice, None).directory)
+
+
+def test_a_project_tells_where_it_is_worked_on(call: Caller, alice: Actor) -> None:
+    place = service.resolve(alice, None)
+    tree = service.with_worktree(alice, place.project, place.directory, "Fix rounding")
+    found = call.get(f"/opencode/project/{place.project.id}/directories").json
+    assert found == [
+        {"directory": place.project.root},
+        {"directory": str(tree.directory), "strategy": "git_worktree"},
+    ]
+    (workspace,) = call.get("/opencode/experimental/workspace").json
+    assert (workspace["directory"], workspace["branch"]) == (str(tree.directory), "signalcabin/fix-rounding")
+    assert workspace["projectID"] == place.project.id
+    connected = {"workspaceID": workspace["id"], "status": "connected"}
+    assert call.get("/opencode/experimental/workspace/status").json == [connected]
+    location = call.get("/opencode/api/location", query_string={"location[directory]": str(tree.directory)}).json
+    assert location == {
+        "directory": str(tree.directory),
+        "project": {"id": place.project.id, "directory": place.project.root},
+    }
+
+
+def test_a_project_that_is_none_has_no_directories(call: Caller) -> None:
+    assert call.get("/opencode/project/prj_none/directories").status_code == 404

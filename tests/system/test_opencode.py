@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from app import openapi, redact
+from app import config, openapi, redact
 from app.dialects import door, opencode
 from app.dialects.mount import Cabin
 from tests.conftest import Caller
@@ -24,7 +26,16 @@ def references(value: Any) -> set[str]:
     return set[str]().union(*(references(item) for item in value)) if isinstance(value, list) else set()
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/doc"), ("GET", "/global/health"), ("POST", "/log")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/doc"),
+        ("GET", "/global/health"),
+        ("POST", "/log"),
+        ("GET", "/experimental/capabilities"),
+        ("GET", "/experimental/console"),
+    ],
+)
 def test_a_stranger_is_turned_away(stranger: Caller, method: str, path: str) -> None:
     assert stranger(method, f"/opencode{path}").status_code == 401
 
@@ -106,3 +117,35 @@ def test_a_bad_line_is_refused(call: Caller, body: Any) -> None:
     answer = call.post("/opencode/log", body)
     assert (answer.status_code, answer.json["name"]) == (400, "BadRequest")
     assert answer.json["errors"]
+
+
+class TestTheTokenInTheAddress:
+    @pytest.fixture
+    def token(self, call: Caller) -> str:
+        secret = call.headers["Authorization"].removeprefix("Bearer ")
+        return base64.urlsafe_b64encode(f"opencode:{secret}".encode()).decode()
+
+    def test_it_is_off_by_default(self, stranger: Caller, token: str) -> None:
+        assert stranger.get("/opencode/session", query_string={"auth_token": token}).status_code == 401
+
+    def test_a_setting_lets_it_in_on_any_route(self, stranger: Caller, token: str) -> None:
+        config.use(replace(config.current(), query_password=True))
+        for path in ("/session", "/path", "/global/health"):
+            assert stranger.get(f"/opencode{path}", query_string={"auth_token": token}).status_code == 200
+
+    @pytest.mark.parametrize("wrong", ["", "nope", "b3BlbmNvZGU6d3Jvbmc=", "_w==", "%00", "ä"])
+    def test_a_wrong_one_is_refused(self, stranger: Caller, wrong: str) -> None:
+        config.use(replace(config.current(), query_password=True))
+        assert stranger.get("/opencode/session", query_string={"auth_token": wrong}).status_code == 401
+
+    def test_a_header_goes_before_it(self, stranger: Caller, token: str) -> None:
+        config.use(replace(config.current(), query_password=True))
+        wrong = {"Authorization": "Bearer wrong"}
+        answer = stranger.get("/opencode/session", query_string={"auth_token": token}, headers=wrong)
+        assert answer.status_code == 401
+
+    def test_it_is_written_down_nowhere(self, stranger: Caller, token: str, caplog: pytest.LogCaptureFixture) -> None:
+        config.use(replace(config.current(), query_password=True))
+        for path in ("/session", "/nope"):
+            stranger.get(f"/opencode{path}", query_string={"auth_token": token})
+        assert token not in caplog.text

@@ -29,6 +29,7 @@ from app.errors import Invalid, NotFound
 from app.secrets import service as secrets
 
 __all__ = [
+    "Integration",
     "ModelInfo",
     "ProviderInfo",
     "Tested",
@@ -39,6 +40,7 @@ __all__ = [
     "find_ollama",
     "keep_login",
     "limits",
+    "list_integrations",
     "list_providers",
     "resolve",
     "test_key",
@@ -62,6 +64,17 @@ class ProviderInfo:
     name: str
     source: Source
     models: tuple[ModelInfo, ...]
+
+
+@dataclass(frozen=True)
+class Integration:
+    """A provider that a key opens: variables its key may be in, those `found` set, and whether the vault keeps one."""
+
+    id: str
+    name: str
+    variables: tuple[str, ...]
+    found: tuple[str, ...]
+    is_kept: bool
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,17 @@ def list_providers(actor: Actor | None, directory: Path | None = None) -> list[P
     accounts.require(actor, "settings:read")
     found = [ProviderInfo(entry.id, entry.name, entry.source, _models(entry)) for entry in _all(directory).values()]
     return [*found, ProviderInfo(DEMO, "Demo", "builtin", (DEMO_MODEL,))]
+
+
+def list_integrations(actor: Actor | None) -> list[Integration]:
+    """The providers we know that ask for a key, by id; no key is told."""
+    accounts.require(actor, "settings:read")
+    kept = {secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)}
+    found: list[Integration] = []
+    for known in sorted(KNOWN.values(), key=lambda one: one.id):
+        set_now = tuple(name for name in known.keys if os.environ.get(name, "").strip())
+        found.append(Integration(known.id, known.name, known.keys, set_now, known.id in kept))
+    return found
 
 
 def default_model(directory: Path | None = None) -> tuple[str, str]:

@@ -230,6 +230,7 @@ class ListSessions(Body):
     """GET /session."""
 
     directory: str | None = None
+    path: Annotated[str, StringConstraints(max_length=4000)] | None = None
     search: str | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 200
     start: Time | None = None

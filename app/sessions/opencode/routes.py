@@ -37,13 +37,13 @@ PROMPT_WAIT = 24 * 3600.0
 
 @door.get("/session", query=ListSessions)
 def index(actor: Actor, query: ListSessions) -> list[Fragment]:
-    """Sessions of the directory, newest updated first."""
+    """Sessions of the directory, or of the one that `path` names below it, newest updated first."""
     place = projects.resolve(actor, opencode.directory())
     return service.spell_page(
         actor,
         shapes.SESSIONS,
         project=place.project.id,
-        directory=str(place.directory) if opencode.directory() else "",
+        directory=str(place.directory / (query.path or "")) if opencode.directory() or query.path else "",
         words=query.search or "",
         since=query.start or 0,
         limit=query.limit,

@@ -1,4 +1,4 @@
-"""OpenCode's providers, models, agents, commands and configuration, and the events of an edited file and a command."""
+"""OpenCode's providers, models, agents, skills, commands and configuration; an edited file, a command that ended."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from app.agent import bp, events, service
 from app.agent.commands import INIT, Command
 from app.agent.modes import Mode
 from app.agent.providers.catalog import ModelInfo, ProviderInfo
+from app.agent.skills import FILE, Skill
 from app.dialects import opencode
 from app.errors import Invalid
 from app.events import service as log
@@ -30,6 +31,8 @@ door = opencode.door(bp)
 LONGEST = 8_000
 COMMAND_WAIT = 24 * 3600.0
 Secret = Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"^[\x21-\x7e]+$")]
+# OpenCode's words for where a provider comes from.
+_SOURCES = {"builtin": "custom", "vault": "api"}
 
 
 @door.get("/config/providers")
@@ -117,6 +120,19 @@ def agents(actor: Actor) -> list[dict[str, Any]]:
     return [_agent(mode) for mode in service.list_modes(actor, place.directory)]
 
 
+@door.get("/skill", answer=list[dict[str, str]])
+def skills(actor: Actor) -> list[dict[str, str]]:
+    """The skills that the model can load in a directory."""
+    place = projects.resolve(actor, opencode.directory())
+    return [skill(one) for one in service.list_skills(actor, place.directory)]
+
+
+def skill(one: Skill) -> dict[str, str]:
+    """A skill with its words, and the file they are in."""
+    location = f"{one.folder}/{FILE}"
+    return {"name": one.name, "description": one.description, "location": location, "content": one.body}
+
+
 @door.get("/config")
 def config(actor: Actor) -> dict[str, Any]:
     """The configuration in force for the directory."""
@@ -167,7 +183,7 @@ def _provider(one: ProviderInfo) -> dict[str, Any]:
     return {
         "id": one.id,
         "name": one.name,
-        "source": one.source,
+        "source": _SOURCES.get(one.source, one.source),
         "env": [],
         "options": {},
         "models": {model.id: _model(one, model) for model in one.models},
