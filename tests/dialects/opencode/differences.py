@@ -55,11 +55,8 @@ PENDING = [
     *_unbuilt(EVERY, "04.*", "POST /session/{id}/share", "PUT /auth/acme", "GET /experimental/tool"),
     *_unbuilt("new", "04.*", "DELETE /session/{id}/share", "DELETE /auth/acme"),
     *_unbuilt(EVERY, "70.*", "PATCH /config"),
-    *_unbuilt(EVERY, "02.*", "GET /find/symbol"),
     *_unbuilt(EVERY, "04.*", "PUT /auth/acme2"),
-    *_unbuilt(
-        EVERY, "01.*", "GET /command", "GET /lsp", "GET /mcp", "GET /experimental/tool", "GET /experimental/tool/ids"
-    ),
+    *_unbuilt(EVERY, "01.*", "GET /command", "GET /mcp", "GET /experimental/tool", "GET /experimental/tool/ids"),
     *_unbuilt("new", "01.*", "GET /formatter", "GET /skill", "GET /provider/auth"),
     *_unbuilt("new", "01.*", *(f"GET /experimental/{name}" for name in EXPERIMENTAL)),
     *_unbuilt("new", "01.*", *(f"GET /api/{name}" for name in PREVIEW)),
