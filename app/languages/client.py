@@ -8,9 +8,10 @@ import select
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -47,12 +48,21 @@ class _Open:
 class Client:
     """Speaks with a started server over its pipes; safe to use from any thread.
 
-    `on_found(path)` is called when what is known of a file changes, `on_over()` once, at the end, in its own thread.
+    `settings` are what it is given when it asks, by section. `on_found(path)` is called when what is known of a file
+    changes, `on_over()` once, at the end; both in a thread of the client.
     """
 
-    def __init__(self, child: Child, root: Path, on_found: OnFound, on_over: OnOver) -> None:
+    def __init__(
+        self,
+        child: Child,
+        root: Path,
+        on_found: OnFound,
+        on_over: OnOver,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.child = child
         self.root = root
+        self._settings = settings
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.why = ""
         self._on_found, self._on_over = on_found, on_over
@@ -241,16 +251,20 @@ class Client:
                     self._answers[number] = message
                     self._changed.notify_all()
 
+    def _setting(self, item: Any) -> Any:
+        section = item.get("section") if isinstance(item, dict) else None
+        return self._settings.get(section) if isinstance(section, str) else None
+
     def _note(self) -> None:
         with self._changed:
             self._heard += 1
             self._changed.notify_all()
 
     def _reply(self, method: str, given: Any) -> dict[str, Any]:
-        """The answer to what a server asks: it is given no settings, and may change nothing."""
+        """The answer to what a server asks: it is given only our settings, and may change nothing."""
         if method == "workspace/configuration":
             items = given.get("items") if isinstance(given, dict) else None
-            return {"result": [None] * len(items) if isinstance(items, list) else []}
+            return {"result": [self._setting(item) for item in items] if isinstance(items, list) else []}
         if method == "workspace/workspaceFolders":
             return {"result": [{"uri": uri_of(str(self.root)), "name": self.root.name}]}
         if method in ("client/registerCapability", "client/unregisterCapability", "window/workDoneProgress/create",

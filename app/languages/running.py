@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -94,7 +96,7 @@ class Entry:
     def _begin(self) -> None:
         why = ""
         try:
-            self.client = client = Client(self._child(), self.root, self._found, self._over)
+            self.client = client = Client(self._child(), self.root, self._found, self._over, _settings())
             if _is_stopping:
                 client.kill()
             client.begin()
@@ -148,6 +150,13 @@ class Entry:
                 self.why = self.client.why
                 self._put_off()
         _announce(ServersChanged(str(self.place.directory)), self.place)
+
+
+def _settings() -> dict[str, Any]:
+    """What servers are told: the interpreter that is asked where libraries lie, which else would be the project's own,
+    and whoever may edit could have it run anything.
+    """
+    return {"python": {"pythonPath": sys.executable}}
 
 
 def entry(place: Place, server: Server, root: Path) -> Entry | None:

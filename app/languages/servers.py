@@ -1,6 +1,7 @@
 """Which language servers there are: for which files, by which command, and where their roots begin.
 
-Only commands of this machine are taken: what lies in a project is never run for the mere sake of looking at it.
+Only commands of this machine are taken, and only such as run nothing of what they read: many servers load a project's
+own tools, macros or build scripts, and an agent that may edit but not run commands could run some by writing them.
 """
 
 from __future__ import annotations
@@ -23,19 +24,8 @@ class Server:
 
 
 _PYTHON = {".py": "python", ".pyi": "python"}
-_PYTHON_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "pyrightconfig.json")
-_SCRIPT = {".ts": "typescript", ".tsx": "typescriptreact", ".mts": "typescript", ".cts": "typescript",
-           ".js": "javascript", ".jsx": "javascriptreact", ".mjs": "javascript", ".cjs": "javascript"}  # fmt: skip
-_C = {".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".hpp": "cpp"}
-SERVERS = (
-    Server("basedpyright", _PYTHON, ("basedpyright-langserver", "--stdio"), _PYTHON_MARKS),
-    Server("pyright", _PYTHON, ("pyright-langserver", "--stdio"), _PYTHON_MARKS),
-    Server("jedi", _PYTHON, ("jedi-language-server",), _PYTHON_MARKS),
-    Server("typescript", _SCRIPT, ("typescript-language-server", "--stdio"), ("package.json", "tsconfig.json")),
-    Server("gopls", {".go": "go"}, ("gopls",), ("go.work", "go.mod")),
-    Server("rust", {".rs": "rust"}, ("rust-analyzer",), ("Cargo.toml",)),
-    Server("clangd", _C, ("clangd",), ("compile_commands.json", "CMakeLists.txt")),
-)
+_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "pyrightconfig.json")
+SERVERS = (Server("basedpyright", _PYTHON, ("basedpyright-langserver", "--stdio"), _MARKS),)
 
 
 def serving(path: str, top: Path) -> Server | None:

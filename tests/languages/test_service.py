@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -181,3 +182,28 @@ def test_nothing_runs_on_after_the_end(place: Place, alice: Actor, stands_in: Ca
     service.stop()
     assert client.child.exited()
     assert service.diagnose(alice, place, {path: "wrong\n"}, PATIENCE) == {}
+
+
+@pytest.mark.usefixtures("basedpyright")
+@pytest.mark.parametrize("settings_of", ["pyproject.toml", "pyrightconfig.json", "nothing"])
+def test_what_an_agent_writes_into_the_project_is_never_run_by_the_server_that_reads_it(
+    place: Place, alice: Actor, settings_of: str
+) -> None:
+    top = place.directory
+    for folder in (".venv/bin", "venv/bin", "node_modules/.bin"):
+        (top / folder).mkdir(parents=True)
+        for name in ("python", "python3", "node"):
+            (top / folder / name).write_text(f'#!/bin/sh\ntouch {top}/was_run\nexec python3 "$@"\n')
+            (top / folder / name).chmod(0o755)
+        (top / folder).parent.joinpath("pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11\n")
+    for name in ("sitecustomize.py", "usercustomize.py", "encodings.py", "json.py", "site.py", "os.py"):
+        (top / name).write_text(f"open({str(top / 'was_run')!r}, 'a').write({name!r})\n")
+    given = {"venvPath": ".", "venv": ".venv", "pythonPath": "./.venv/bin/python"}
+    if settings_of == "pyproject.toml":
+        lines = "".join(f"{key} = {value!r}\n" for key, value in given.items())
+        (top / settings_of).write_text(f"[tool.basedpyright]\n{lines}")
+    elif settings_of == "pyrightconfig.json":
+        (top / settings_of).write_text(json.dumps(given))
+    path = str(top / "cart.py")
+    assert service.diagnose(alice, place, {path: "nowhere\n"}, PATIENCE)[path]
+    assert not (top / "was_run").exists(), (top / "was_run").read_text()
