@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON_IN_VENV := .venv/bin/python
+# Some images forbid Python to keep what it has compiled: every server and every run of the tests would do it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # `make run PROJECT=~/code/x` opens that repository; a PROJECT that merely stands in the environment does not count.
 ifeq ($(origin PROJECT),command line)

@@ -60,6 +60,8 @@ class Event:
     """A fact that a room announces; a subclass names its kind and holds JSON-able fields."""
 
     kind: ClassVar[str] = ""
+    # Whether it is for its owner alone, whatever others may read.
+    is_personal: ClassVar[bool] = False
 
     def __init_subclass__(cls, kind: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -10,7 +10,6 @@ import gc
 import logging
 import os
 import resource
-import select
 import signal
 import socket
 import sys
@@ -31,7 +30,6 @@ from app.wake import Ringer
 _ringers: list[Ringer] = []
 _draining = threading.Lock()
 CLOSERS = 8
-NEXT_WAIT = 2  # ms that a thread waits for the next request of its client
 MOST_FILES = 65_536
 THREADS = 512  # they start when needed and cost nothing before
 
@@ -116,14 +114,7 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
         super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
-        """Answer a request, and those that follow it at once; a view may take the connection."""
-        keeps = self._handle_one(conn)
-        while keeps is True and self._is_next_here(conn):
-            pace.set_pace(conn, *config.current().client_waits)
-            keeps = self._handle_one(conn)
-        return keeps
-
-    def _handle_one(self, conn: Any) -> Any:
+        """Answer a request; its view may take the connection."""
         from app import carrier
 
         carrier.lend(conn)
@@ -131,19 +122,6 @@ class CabinWorker(ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
         finally:
             carrier.lend(None)
-
-    def _is_next_here(self, conn: Any) -> bool:
-        """Whether the client's next request comes so soon that its way through the poller and to another thread costs
-        more than a short wait. It must not be at the expense of who waits for a thread, or of the server's end.
-        """
-        is_crowded = not self.tpool._work_queue.empty()  # noqa: SLF001 - a pool tells it in no other way
-        if getattr(conn, "is_handed_over", False) or not self.alive or is_crowded:
-            return False
-        if conn.parser.unreader.buf.getvalue():
-            return True
-        poll = select.poll()
-        poll.register(conn.sock, select.POLLIN)
-        return bool(poll.poll(NEXT_WAIT))
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> Any:
         """Whether the connection goes on; where no body is left, gunicorn need not set time-outs to drain it."""

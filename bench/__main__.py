@@ -15,7 +15,7 @@ from types import ModuleType
 
 import psutil
 
-from bench import report, targets
+from bench import report, targets, tree
 from bench.conversation import Conversation
 from bench.figure import Failed
 from bench.figures import AGENT, WORKSPACE
@@ -30,6 +30,7 @@ def main() -> None:
     """Measure each server in turn, so that none disturbs another."""
     given = _arguments()
     raise_limit()
+    tree.share_priority()
     columns: list[Column] = []
     with tempfile.TemporaryDirectory(prefix="bench.") as base, _model() as model_url:
         for target in _targets(given, Path(base), model_url):

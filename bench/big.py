@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from app import config, db
-from bench import filling, load, report, targets
+from bench import filling, load, report, targets, tree
 from bench.figure import Deadline, Failed, Figure, Goal
 from bench.filling import Filling
 from bench.report import Column
@@ -25,6 +25,7 @@ SECONDS = 2.0
 def main() -> None:
     """Fill, start, ask each page in turn on one connection, print the table."""
     given = _arguments()
+    tree.share_priority()
     with tempfile.TemporaryDirectory(prefix="bench.") as base:
         target = targets.ours(Path(base), "http://127.0.0.1:9/v1")
         wanted = Filling(given.sessions, given.messages)

@@ -81,6 +81,7 @@ class Target:
             self.process = subprocess.Popen(
                 self.command, cwd=self.cwd, env=self.environ, stdout=log, stderr=log, start_new_session=True
             )
+        tree.share_priority(self.process.pid)
         while not self._answers():
             if deadline.passed or self.ended:
                 raise Failed(self.ended or "it did not start in time")

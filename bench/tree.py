@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,6 +23,13 @@ def rss_megabytes(pid: int) -> float:
 def pss_megabytes(pid: int) -> float:
     """The same memory with each shared page counted once; Linux only."""
     return sum(_pss(process) for process in _tree(pid)) / 1e6
+
+
+def share_priority(pid: int | str = "self") -> None:
+    """Give a process's session the weight that `nice` gave us; Linux schedules sessions as groups of their own."""
+    if ours := os.getpriority(os.PRIO_PROCESS, 0):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{pid}/autogroup").write_text(str(ours))
 
 
 def listener(port: int) -> int | None:

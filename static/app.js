@@ -390,7 +390,7 @@
   });
 
   /* Toasts: one sentence and at most one act, 6 s, held while hovered or focused. */
-  function toast(words, act) {
+  function toast(words, act, duration = 6000) {
     const box = one("#toasts");
     if (!box) return;
     const el = doc.createElement("div");
@@ -405,7 +405,7 @@
     }
     box.append(el);
     let timer;
-    const start = () => { timer = setTimeout(() => el.remove(), 6000); };
+    const start = () => { timer = setTimeout(() => el.remove(), duration); };
     const hold = () => clearTimeout(timer);
     el.addEventListener("mouseenter", hold);
     el.addEventListener("mouseleave", start);
@@ -413,7 +413,7 @@
     el.addEventListener("focusout", start);
     start();
   }
-  on("toast", (event) => toast(event.detail.value || event.detail.words || ""));
+  on("toast", (event) => toast(event.detail.value || event.detail.words || "", null, event.detail.duration));
 
   /* Copy buttons: data-copy holds the selector of what is copied. */
   on("click", (event) => {

@@ -70,6 +70,8 @@
     htmx.trigger(dialog, "look");
     return true;
   }
+  on("open-bar", () => (search ? openBar() : follow(one("a[data-bar]"))));
+  on("open-keys", openKeys);
   const closeAll = () => all("dialog[open]").forEach((dialog) => dialog.close());
 
   /* Between 760 and 1099 px the button back opens the list over the page. */

@@ -16,6 +16,8 @@ from typing import Any, Self
 from tests import migrated
 from tests.patience import PATIENCE
 
+# Of the environment a server takes neither our settings nor the word that it must compile itself at each start.
+SETTINGS = ("SIGNALCABIN_", "PYTHONDONTWRITEBYTECODE")
 TOKEN = "test-owner-token"
 ROOT = Path(__file__).parent.parent
 
@@ -38,7 +40,7 @@ class Running:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("SIGNALCABIN_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)},
             "SIGNALCABIN_DATA_DIR": str(data_dir),
             "SIGNALCABIN_PORT": str(self.port),
             "SIGNALCABIN_ADMIN_TOKEN": TOKEN,

@@ -1,4 +1,4 @@
-"""How the server's worker answers over one connection: what follows at once, what leaves in one piece."""
+"""How the server's worker answers over one connection: in one piece where it can, one request after the other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,7 +40,6 @@ class Line:
         server = Server(settings)
         self.worker = CabinWorker(1, os.getppid(), [], server, 30, server.cfg, Logger(server.cfg))
         self.worker.wsgi = app
-        self.worker.tpool = self.worker.get_thread_pool()
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.client = socket.create_connection(listening.getsockname())
             accepted, address = listening.accept()
@@ -57,7 +55,6 @@ class Line:
 
     def close(self) -> None:
         """Let go of everything."""
-        self.worker.tpool.shutdown()
         self.client.close()
         self.served.close()
         self.worker.tmp.close()
@@ -98,37 +95,18 @@ def ask(path: str, body: bytes = b"", method: str = "GET") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def test_requests_that_come_together_are_answered_by_one_turn(opened: Open) -> None:
+def test_each_answer_leaves_in_one_piece(opened: Open) -> None:
     line = opened(says(b"yes"))
     line.client.sendall(ask("/1") + ask("/2", b"body", "POST") + ask("/3"))
-    assert line.answer() is True
+    assert [line.answer() for _ in range(3)] == [True, True, True]
     assert len(line.served.sent) == 3
     assert all(piece.endswith(b"\r\n\r\nyes") for piece in line.served.sent)
 
 
-def test_a_thread_is_not_kept_while_others_wait_for_one(opened: Open) -> None:
+def test_a_connection_is_closed_after_what_was_said_to_be_the_last(opened: Open) -> None:
     line = opened(says(b"yes"))
-    held = threading.Event()
-    line.worker.tpool = ThreadPoolExecutor(1)
-    for _ in range(2):
-        line.worker.tpool.submit(held.wait)
-    line.client.sendall(ask("/1") + ask("/2"))
-    assert line.answer() is True
-    assert len(line.served.sent) == 1
-    held.set()
-
-
-def test_a_worker_that_stops_takes_no_further_request_of_a_connection(opened: Open) -> None:
-    line = opened(says(b"yes"))
-    stopping = says(b"last")
-
-    def stop(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
-        line.worker.alive = False
-        return list(stopping(environ, start_response))
-
-    line.worker.wsgi = stop
-    line.client.sendall(ask("/1") + ask("/2"))
-    line.answer()
+    line.client.sendall(b"GET /1 HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n" + ask("/2"))
+    assert line.answer() is False
     assert len(line.served.sent) == 1
 
 
@@ -139,8 +117,9 @@ def test_a_body_that_nobody_read_does_not_become_the_next_request(opened: Open) 
 
     line = opened(deaf)
     line.client.sendall(ask("/1", b"GET /inner HTTP/1.1\r\n\r\n", "POST") + ask("/2"))
-    assert line.answer() is True
+    assert [line.answer(), line.answer()] == [True, True]
     assert len(line.served.sent) == 2
+    assert all(piece.endswith(b"deaf") for piece in line.served.sent)
 
 
 @pytest.mark.parametrize("size", [onepiece.GATHERED, onepiece.GATHERED + 1])

@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from app import db
-from app.agent import asking, calls, compaction, conversation, endings, instructions, modes, prompts, titles, tools
+from app.agent import (
+    asking,
+    calls,
+    commands,
+    compaction,
+    conversation,
+    endings,
+    instructions,
+    modes,
+    prompts,
+    titles,
+    tools,
+)
 from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed, Overflowed
 from app.agent.providers import Cancelled, Request, Usage, catalog
 from app.approvals import service as approvals
@@ -74,10 +86,11 @@ def _steps(hold: Hold) -> bool:
             outcome = calls.run_all(hold, message, transcript)
             is_last = outcome.stopped or message.data["finish"] != "tool-calls"
             changed = calls.checkpoint(hold, message) if outcome.may_have_changed else None
-            with db.transaction():
+            with db.transaction() as connection:
                 calls.close_step(hold, message, changed)
                 if is_last:
                     sessions.finish(hold, "completed")
+                    commands.tell_end(connection, hold, prompt, message)
                     return True
                 sessions.say_busy(hold)
             message, transcript = None, sessions.transcript_of(hold)

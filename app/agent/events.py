@@ -14,3 +14,13 @@ class FileEdited(Event, kind="agent.file_edited"):
     session_id: str
     file: str
     change: str = "change"
+
+
+@dataclass(frozen=True)
+class CommandExecuted(Event, kind="agent.command_executed"):
+    """The run of a slash command came to its end: its name and arguments, and its last answer."""
+
+    session_id: str
+    name: str
+    arguments: str
+    message_id: str

@@ -1,20 +1,35 @@
-"""OpenCode's providers, models, agents and configuration, and the event of an edited file."""
+"""OpenCode's providers, models, agents, commands and configuration, and the events of an edited file and a command."""
 
 from __future__ import annotations
 
+import functools
 import getpass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from app.actor import Actor
 from app.agent import bp, events, service
+from app.agent.commands import INIT, Command
 from app.agent.modes import Mode
 from app.agent.providers.catalog import ModelInfo, ProviderInfo
 from app.dialects import opencode
+from app.errors import Invalid
+from app.events import service as log
 from app.events.service import Fact
 from app.projects import service as projects
+from app.sessions import service as sessions
+from app.sessions.events import RunEnded, SessionDeleted
+from app.sessions.service import Message
+from app.streams import Awaited
 
 door = opencode.door(bp)
+LONGEST = 8_000
+COMMAND_WAIT = 24 * 3600.0
+Secret = Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"^[\x21-\x7e]+$")]
 
 
 @door.get("/config/providers")
@@ -33,6 +48,66 @@ def all_providers(actor: Actor) -> dict[str, Any]:
         "default": _defaults(found),
         "connected": [one.id for one in found],
     }
+
+
+class Login(BaseModel):
+    """What every form of a login has: fields that we do not know are refused, as the real server does."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ApiLogin(Login):
+    """A key."""
+
+    type: Literal["api"]
+    key: Secret
+    metadata: dict[str, str] = Field(default_factory=dict, max_length=50)
+
+
+class OAuthLogin(Login):
+    """A login of a person at the provider; `expires` in unix ms, 0 for never."""
+
+    type: Literal["oauth"]
+    refresh: str = Field(max_length=LONGEST)
+    access: Secret
+    expires: int | float = Field(ge=0)
+    account_id: str | None = Field(default=None, alias="accountId", max_length=200)
+    enterprise_url: str | None = Field(default=None, alias="enterpriseUrl", max_length=2000)
+
+
+class WellKnownLogin(Login):
+    """A token, and the name of the variable that it is the value of."""
+
+    type: Literal["wellknown"]
+    key: str = Field(min_length=1, max_length=200)
+    token: Secret
+
+
+class AnyLogin(RootModel[Annotated[ApiLogin | OAuthLogin | WellKnownLogin, Field(discriminator="type")]]):
+    """One of the three."""
+
+
+@door.put("/auth/<provider>", body=AnyLogin, answer=bool)
+def set_auth(actor: Actor, body: AnyLogin, provider: str) -> bool:
+    """Keep a provider's key or login, used from the next call on."""
+    given = body.root.model_dump(exclude_none=True, by_alias=True)
+    if isinstance(body.root, WellKnownLogin):
+        given["variable"] = given.pop("key")
+    service.keep_login(actor, provider, given)
+    return True
+
+
+@door.delete("/auth/<provider>", answer=bool)
+def remove_auth(actor: Actor, provider: str) -> bool:
+    """Forget it; one that was never kept is as good as forgotten."""
+    service.forget_login(actor, provider)
+    return True
+
+
+@door.get("/provider/auth")
+def auth_methods(actor: Actor) -> dict[str, Any]:
+    """How each provider can be connected here: by its key."""
+    return {one: [{"type": "api", "label": "API key"}] for one in service.list_known(actor)}
 
 
 @door.get("/agent")
@@ -63,7 +138,11 @@ def _config(actor: Actor, directory: Path | None) -> dict[str, Any]:
         "share": "manual",
         "keybinds": {},
         "mode": {},
-        "command": {},
+        "command": {
+            one.name: {"template": one.template, "description": one.description}
+            for one in service.list_commands(actor, directory)
+            if one.source != "builtin"
+        },
         "agent": {
             mode.name: {"description": mode.description, "mode": mode.kind}
             for mode in service.list_modes(actor, directory)
@@ -160,6 +239,121 @@ def _permission(mode: Mode) -> dict[str, Any]:
             if not (tool == "edit" and edits == "deny"):
                 found[tool][rule.pattern] = rule.action
     return {"edit": found["edit"]["*"], "bash": found["bash"], "webfetch": found["webfetch"]["*"]}
+
+
+@door.get("/command")
+def list_commands(actor: Actor) -> list[dict[str, Any]]:
+    """The slash commands of the directory."""
+    place = projects.resolve(actor, opencode.directory())
+    return [_command(one) for one in service.list_commands(actor, place.directory)]
+
+
+class FilePart(BaseModel):
+    """A file that goes with a command."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str | None = Field(default=None, pattern=r"^prt", max_length=40)
+    type: Literal["file"]
+    mime: str = Field(max_length=200)
+    url: str
+    filename: str | None = Field(default=None, max_length=1000)
+    source: dict[str, Any] | None = None
+
+
+class RunCommand(BaseModel):
+    """POST /session/{id}/command; `model` is provider/model."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    command: str = Field(max_length=600)
+    arguments: str
+    agent: str | None = Field(default=None, max_length=64)
+    model: str | None = Field(default=None, max_length=200)
+    message_id: str | None = Field(default=None, alias="messageID", pattern=r"^msg", max_length=40)
+    parts: list[FilePart] = Field(default_factory=list, max_length=20)
+
+
+class Init(BaseModel):
+    """POST /session/{id}/init."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field(alias="modelID", min_length=1, max_length=128)
+    provider: str = Field(alias="providerID", min_length=1, max_length=64)
+    message_id: str = Field(alias="messageID", pattern=r"^msg", max_length=40)
+
+
+@door.post("/session/<session_id>/command", body=RunCommand)
+def run_command(actor: Actor, body: RunCommand, session_id: str) -> Response:
+    """Send a slash command and wait for the turn's last answer."""
+    if body.model is not None and "/" not in body.model:
+        raise Invalid("A model is named provider/model.", "model")
+
+    def send() -> tuple[Message, str | None]:
+        return service.run_command(
+            actor,
+            opencode.checked("ses", session_id),
+            body.command,
+            body.arguments,
+            mode=body.agent or "",
+            model=body.model or "",
+            message_id=body.message_id,
+            files=[part.model_dump(exclude_none=True) for part in body.parts],
+        )
+
+    return _awaited(actor, session_id, send, lambda sent: _last_answer(actor, session_id, sent))
+
+
+@door.post("/session/<session_id>/init", body=Init, answer=bool)
+def init(actor: Actor, body: Init, session_id: str) -> Response:
+    """Let the agent learn the repository and write AGENTS.md; answered when it has."""
+    model = f"{body.provider}/{body.model}"
+    send = functools.partial(
+        service.run_command, actor, opencode.checked("ses", session_id), INIT, model=model, message_id=body.message_id
+    )
+    return _awaited(actor, session_id, send, lambda _sent: True)
+
+
+def _awaited(
+    actor: Actor, session_id: str, send: Callable[[], tuple[Message, str | None]], answer: Callable[[Message], Any]
+) -> Response:
+    """What `answer` says of what was sent, once its run has ended."""
+
+    def is_end(fact: Fact) -> bool:
+        return isinstance(fact.event, RunEnded | SessionDeleted) and fact.event.session_id == session_id
+
+    subscription = log.subscribe(actor, keep=is_end)
+    try:
+        sent, run_id = send()
+    except BaseException:
+        subscription.close()
+        raise
+    return Awaited(
+        subscription,
+        lambda fact: isinstance(fact.event, SessionDeleted) or fact.event.run_id == run_id,
+        lambda: opencode.accent.answer(answer(sent)),
+        COMMAND_WAIT,
+    )
+
+
+def _last_answer(actor: Actor, session_id: str, sent: Message) -> dict[str, Any]:
+    answers = [one for one in sessions.transcript(actor, session_id) if one.data.get("parentID") == sent.id]
+    return opencode.shape("message", answers[-1] if answers else sent)
+
+
+def _command(command: Command) -> dict[str, Any]:
+    shape: dict[str, Any] = {"name": command.name, "template": command.template, "hints": command.hints}
+    given = {"description": command.description, "agent": command.agent, "model": command.model}
+    shape |= {name: value for name, value in given.items() if value}
+    return {**shape, "source": "command", **({"subtask": True} if command.subtask else {})}
+
+
+@opencode.encodes(events.CommandExecuted)
+def _command_executed(fact: Fact) -> list[dict[str, Any]]:
+    event: events.CommandExecuted = fact.event  # type: ignore[assignment]
+    told = {"name": event.name, "sessionID": event.session_id, "arguments": event.arguments}
+    return [{"type": "command.executed", "properties": {**told, "messageID": event.message_id}}]
 
 
 @opencode.encodes(events.FileEdited)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import engine, modes, network
+from app.agent import commands, engine, modes, network
+from app.agent.commands import Command
 from app.agent.modes import Mode
 from app.agent.providers import catalog
 from app.agent.providers.catalog import ProviderInfo
+from app.agent.providers.known import KNOWN
 from app.agent.ticks import ticks
 from app.approvals import service as approvals
+from app.errors import NotFound
 from app.events import service as events
 from app.sessions import service as sessions
 from app.sessions.events import AbortAsked, SessionUpdated
-from app.sessions.service import Hold
+from app.sessions.service import Hold, Message
 
 BEAT = 2.0
 _held: dict[str, Hold] = {}
@@ -107,10 +112,60 @@ def list_providers(actor: Actor, directory: Path | None = None) -> list[Provider
     return catalog.list_providers(actor, directory)
 
 
+def list_known(actor: Actor) -> list[str]:
+    """The ids of the providers that can be connected by a key alone."""
+    accounts.require(actor, "settings:read")
+    return list(KNOWN)
+
+
+def list_commands(actor: Actor, directory: Path | None = None) -> list[Command]:
+    """The slash commands of a directory by name; without one those that no project has a part in."""
+    accounts.require(actor, "settings:read")
+    return list(commands.of(directory).values())
+
+
+def run_command(
+    actor: Actor,
+    session_id: str,
+    name: str,
+    arguments: str = "",
+    *,
+    mode: str = "",
+    model: str = "",
+    message_id: str | None = None,
+    files: Sequence[dict[str, Any]] = (),
+) -> tuple[Message, str | None]:
+    """Put a slash command into a session; the message that it became and the id of its run.
+
+    `model` is provider/model. Raises Invalid for a command that is none, with those there are.
+    """
+    session = sessions.get(actor, session_id)
+    accounts.require(actor, "sessions:run", session)
+    command = commands.get(name.removeprefix("/"), Path(session.directory))
+    return commands.send(
+        actor, session_id, command, arguments, mode=mode, model=model, message_id=message_id, files=files
+    )
+
+
 def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a prompt gets which names none."""
     accounts.require(actor, "settings:read")
     return catalog.default_model(directory)
+
+
+def keep_login(actor: Actor, provider: str, login: Mapping[str, Any]) -> None:
+    """Keep a provider's key or login (see catalog.keep_login)."""
+    catalog.keep_login(actor, provider, login)
+
+
+def forget_login(actor: Actor, provider: str) -> bool:
+    """Forget a provider's key or login; False if there was none."""
+    accounts.require(actor, "secrets:write")
+    try:
+        catalog.disconnect(actor, provider)
+    except NotFound:
+        return False
+    return True
 
 
 def _on_queued(fact: SessionUpdated) -> None:

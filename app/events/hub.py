@@ -29,6 +29,7 @@ SWEEP = 1.0
 HORIZON_WAIT = 0.01
 Keep = Callable[[Fact], bool]
 May = Callable[[Actor, Fact], bool]
+_NOTHING: deque[Fact] = deque(maxlen=0)
 _logger = logging.getLogger(__name__)
 
 
@@ -65,6 +66,7 @@ class Subscription:
             while self._queue:
                 sink(self._queue.popleft())
             self._sink, self._when_over = sink, over
+            self._queue = _NOTHING  # nothing waits here any more, and there are thousands
             is_over = self._ended
         if is_over:
             over()

@@ -125,6 +125,8 @@ def _end_streams(fact: PrincipalRevoked) -> None:
 
 
 def _may(actor: Actor, fact: Fact) -> bool:
+    if fact.event.is_personal and fact.scope.owner != actor.user:
+        return False
     return accounts.may(actor, "events:read", fact.scope)
 
 

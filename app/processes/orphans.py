@@ -103,10 +103,12 @@ def _marked() -> Iterator[tuple[int, str]]:
     start = VARIABLE.encode() + b"="
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
-            words = environ.read_bytes().split(b"\0")
+            text = environ.read_bytes()
         except OSError:
             continue  # it is gone, or not ours
-        for word in words:
+        if start not in text:
+            continue
+        for word in text.split(b"\0"):
             if word.startswith(start):
                 yield int(environ.parent.name), os.fsdecode(word[len(start) :])
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from app import db, ids, record, redact
@@ -34,6 +35,8 @@ __all__ = [
 ]
 PROVIDER = "provider"
 TABLE = "secret"
+# What is secret by itself in a value that is a JSON object.
+SECRET_FIELDS = ("key", "token", "access", "refresh", "secret", "password")
 LONGEST_NAME = 128
 LONGEST_VALUE = 16 * 1024
 _SCOPE = re.compile(r"[a-z]+(:[A-Za-z0-9_.-]+)?")
@@ -68,7 +71,7 @@ def put(actor: Actor | None, scope: str, name: str, value: str) -> Secret:
         else:
             conn.execute(models.secrets.insert().values(scope=scope, name=name, created=now, **fresh))
         record.audit(conn, actor, "secrets.put", f"{scope}/{name}", {"version": version})
-    redact.watch(name, value)
+    _watch(name, value)
     return Secret(scope, name, version, actor.user, row.created if row else now, now)
 
 
@@ -79,7 +82,7 @@ def reveal(actor: Actor | None, scope: str, name: str) -> str:
     """
     accounts.require(actor, "secrets:read", _thing(actor, scope))
     value = _opened(scope, name)
-    redact.watch(name, value)
+    _watch(name, value)
     return value
 
 
@@ -139,7 +142,19 @@ def watch_all() -> None:
         ours = models.secrets.c.scope.not_like(f"{holding.PREFIX}%")
         rows = conn.execute(sa.select(models.secrets.c.scope, models.secrets.c.name).where(ours)).all()
     for row in rows:
-        redact.watch(row.name, _opened(row.scope, row.name))
+        _watch(row.name, _opened(row.scope, row.name))
+
+
+def _watch(name: str, value: str) -> None:
+    """Hide a value from now on; of one that is an object its words beside addresses and names, which are secret."""
+    try:
+        data = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        data = None
+    words = [data.get(key) for key in SECRET_FIELDS] if isinstance(data, dict) else []
+    for word in (value, *words):
+        if isinstance(word, str) and word:
+            redact.watch(name, word)
 
 
 def _opened(scope: str, name: str) -> str:

@@ -13,7 +13,9 @@ import psutil
 from app import __version__, config
 from app.accounts import service as accounts
 from app.actor import Actor
+from app.system.relay import answer, dotted, follow, give, select, tell
 
+__all__ = ["About", "Usage", "about", "answer", "dotted", "follow", "give", "select", "tell", "usage"]
 MIB = 1 << 20
 # How long the very first look at the processors takes, in seconds; each later one tells of the time since the last.
 FIRST_LOOK = 0.05

@@ -28,9 +28,10 @@ from app.processes.spawn import sandbox_state
 from app.sessions import events as told
 from app.sessions import models
 from app.sessions import service as sessions
-from tests.agent.talk import SECONDS, Talk, text_of
+from tests.agent.talk import Talk, text_of
 from tests.conftest import Caller, member
 from tests.model_server import ModelServer
+from tests.patience import PATIENCE
 from tests.peer import Peer
 from tests.visitor import Browser, data_of, frames
 
@@ -286,7 +287,7 @@ def test_an_answer_that_came_before_anybody_listened_counts(
     def ask_and_answer(*given: Any) -> approvals.Ask:
         made = ask(*given)
         approvals.answer(talk.actor, made.id, "once")
-        assert next(answers.facts(heartbeat=None, deadline=time.monotonic() + SECONDS)) is not None
+        assert next(answers.facts(heartbeat=None, deadline=time.monotonic() + PATIENCE)) is not None
         return made
 
     monkeypatch.setattr(network.approvals, "ask", ask_and_answer)

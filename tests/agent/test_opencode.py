@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app import ids, redact
+from app.actor import SYSTEM
+from app.agent.providers import Cancel, Request, Text, UserTurn, catalog
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_all, check_refusal
 from tests.model_server import ModelServer
@@ -88,6 +92,75 @@ def test_a_directory_that_is_no_project_is_denied(call: Caller, path: str, tmp_p
     message = check_refusal(answer, 403, "ForbiddenError")
     assert "Projects page" in message
     assert "python -m app project add" in message
+
+
+def sent(model_server: ModelServer) -> str | None:
+    """What the next call of a model brings as its credentials."""
+    asked = Request("gpt-5", "", (UserTurn((Text("hello"),)),))
+    assert list(catalog.resolve(SYSTEM, "openai", "gpt-5").stream(asked, Cancel()))
+    return model_server.headers[-1].get("Authorization")
+
+
+LOGINS = [
+    ({"type": "api", "key": "sk-acme-secret-1"}, "sk-acme-secret-1"),
+    ({"type": "wellknown", "key": "ACME_TOKEN", "token": "tok-acme-secret-2"}, "tok-acme-secret-2"),
+    (
+        {"type": "oauth", "refresh": "ref-acme-secret-3", "access": "acc-acme-secret-3", "expires": 0},
+        "acc-acme-secret-3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("login", "secret"), LOGINS, ids=["api", "wellknown", "oauth"])
+def test_a_login_is_used_at_the_next_call_and_never_shown(
+    call: Caller, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, login: dict[str, Any], secret: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", model_server.url)
+    assert call("PUT", "/opencode/auth/openai", json=login).json is True
+    assert "openai" in call.get("/opencode/provider").json["connected"]
+    assert sent(model_server) == f"Bearer {secret}"
+    for path in PATHS:
+        assert secret not in call.get(f"/opencode{path}").text
+    assert secret not in redact.text(f"leaked: {secret}")
+    assert call("DELETE", "/opencode/auth/openai").json is True
+    assert call("DELETE", "/opencode/auth/openai").json is True
+    assert sent(model_server) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "body", "field"),
+    [
+        ("openai", {}, "type"),
+        ("openai", {"type": "api"}, "key"),
+        ("openai", {"type": "api", "key": ""}, "key"),
+        ("openai", {"type": "api", "key": "a\nb"}, "key"),
+        ("openai", {"type": "api", "key": 1}, "key"),
+        ("openai", {"type": "api", "key": "k", "more": 1}, "more"),
+        ("openai", {"type": "oauth", "access": "a", "refresh": "r", "expires": -1}, "expires"),
+        ("openai", {"type": "magic", "key": "k"}, "magic"),
+        ("demo", {"type": "api", "key": "k"}, "id"),
+        ("No Such", {"type": "api", "key": "k"}, "id"),
+    ],
+)
+def test_a_login_that_is_none_is_refused(call: Caller, provider: str, body: dict[str, Any], field: str) -> None:
+    answer = call("PUT", f"/opencode/auth/{provider}", json=body)
+    check_refusal(answer, 400, "BadRequest")
+    assert field in answer.text
+
+
+def test_an_expired_login_opens_nothing(
+    call: Caller, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", model_server.url)
+    login = {"type": "oauth", "refresh": "r" * 12, "access": "a" * 12, "expires": ids.now() - 1}
+    assert call("PUT", "/opencode/auth/openai", json=login).json is True
+    assert sent(model_server) is None
+
+
+def test_each_provider_says_how_it_is_connected(call: Caller) -> None:
+    found = call.get("/opencode/provider/auth").json
+    assert {"openai", "anthropic", "google"} <= set(found)
+    assert all(methods == [{"type": "api", "label": "API key"}] for methods in found.values())
 
 
 def test_other_methods_are_refused(call: Caller) -> None:

@@ -9,10 +9,11 @@ import pytest
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.sessions import service as sessions
-from tests.agent.talk import SECONDS, Talk
+from tests.agent.talk import Talk
 from tests.agent.test_engine import settings, store
 from tests.agent.test_subagents import ByPrompt, asked, children, task, until_waiting
 from tests.model_server import Call, Gate, ModelServer, Say
+from tests.patience import PATIENCE
 from tests.sessions.test_pages import stream_of
 from tests.visitor import Browser, data_of, frames, is_whole
 
@@ -48,7 +49,7 @@ def test_the_page_shows_what_a_subagent_says_and_how_it_stands(
     )
     empty = stream_of(browser.get(f"/sessions/{talk.id}").text)
     talk.say("go on")
-    assert gate.reached.wait(SECONDS)
+    assert gate.reached.wait(PATIENCE)
     until_waiting(talk)
     [child] = children(talk)
     live = streamed(browser, empty, 'hx-target="#sub-words-')

@@ -21,11 +21,12 @@ from app.dialects.mount import Cabin
 from app.sessions import models
 from app.sessions import service as sessions
 from app.sessions.service import Session
-from tests.agent.talk import SECONDS, Talk, text_of
+from tests.agent.talk import Talk, text_of
 from tests.agent.test_engine import BOTH, settings, store
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_all
 from tests.model_server import Call, Fail, Gate, ModelServer, Say
+from tests.patience import PATIENCE
 
 __all__ = ["settings", "store"]
 
@@ -75,7 +76,7 @@ def run_of(session_id: str) -> Any:
 
 def eventually(holds: Callable[[], Any]) -> Any:
     """What a condition gives once it holds; fails after the deadline."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not (found := holds()):
         assert time.monotonic() < deadline, "it never came to hold"
         threading.Event().wait(0.02)  # rows tell nobody that they changed
@@ -113,7 +114,7 @@ def test_the_parent_holds_nothing_while_its_subagent_works(talk: Talk, model_ser
     gate = Gate()
     ByPrompt(model_server, go=[[task("child: look")], [Say("Told.")]], **{"child:": [[gate, Say("Yes.")]]})
     talk.say("go on")
-    assert gate.reached.wait(SECONDS)
+    assert gate.reached.wait(PATIENCE)
     until_waiting(talk)
     assert run_of(talk.id).lease_owner is None
     assert talk.state() == "running"
@@ -165,8 +166,8 @@ def test_subagents_of_one_step_work_at_the_same_time(talk: Talk, model_server: M
         **{"one:": [[first, Say("One.")]], "two:": [[second, Say("Two.")]]},
     )
     talk.say("go on")
-    assert first.reached.wait(SECONDS)
-    assert second.reached.wait(SECONDS)
+    assert first.reached.wait(PATIENCE)
+    assert second.reached.wait(PATIENCE)
     until_waiting(talk)
     second.opened.set()
     eventually(lambda: [call["state"]["status"] for call in talk.tools()] == ["running", "completed"])
@@ -204,7 +205,7 @@ def test_whoever_takes_the_parent_over_never_starts_a_second_subagent(
     with monkeypatch.context() as patched:
         patched.setattr(sessions, "wait", died)
         talk.say("go on")
-        assert gate.reached.wait(SECONDS)
+        assert gate.reached.wait(PATIENCE)
         eventually(lambda: run_of(talk.id).state == "running" and talk.tools())
         with db.transaction() as connection:
             lost = {"lease_until": ids.now() - 1, "lease_owner": "another-host|1|0|a"}
@@ -260,7 +261,7 @@ def test_a_stopped_subagent_is_told_and_its_parent_goes_on(talk: Talk, model_ser
     gate = Gate()
     ByPrompt(model_server, go=[[task("child: look")], [Say("Then not.")]], **{"child:": [[Say("Half"), gate]]})
     prompt = talk.say("go on")
-    assert gate.reached.wait(SECONDS)
+    assert gate.reached.wait(PATIENCE)
     until_waiting(talk)
     sessions.abort(talk.actor, children(talk)[0].id)
     talk.until_idle()
@@ -274,7 +275,7 @@ def test_a_deleted_subagent_is_told_and_its_parent_goes_on(talk: Talk, model_ser
     gate = Gate()
     ByPrompt(model_server, go=[[task("child: look")], [Say("Then not.")]], **{"child:": [[gate]]})
     prompt = talk.say("go on")
-    assert gate.reached.wait(SECONDS)
+    assert gate.reached.wait(PATIENCE)
     until_waiting(talk)
     sessions.delete(talk.actor, children(talk)[0].id)
     talk.until_idle()
@@ -296,7 +297,7 @@ def test_stopping_the_parent_stops_all_below_it(talk: Talk, model_server: ModelS
         },
     )
     talk.say("go on")
-    assert gate.reached.wait(SECONDS)
+    assert gate.reached.wait(PATIENCE)
     asked(talk.actor)
     until_waiting(talk)
     [first, second] = sorted(children(talk), key=lambda child: child.created)

@@ -21,7 +21,7 @@ import pytest
 from tests.chaos.conftest import SEED, Report, times
 from tests.running import TOKEN, Running
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(120, 1800))]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(300, 1800))]
 KINDS = ("sessions.created", "sessions.updated")
 WRITERS, READERS = 2, 3
 CHANGES = times(1_500, 10_000)

@@ -22,7 +22,7 @@ from tests.chaos import writers
 from tests.chaos.conftest import SEED, Report, times
 from tests.running import ROOT
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(120, 1800))]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(300, 1800))]
 Row = tuple[int, int, int]
 START = 3.0
 

@@ -17,7 +17,7 @@ from tests.model_server import ModelServer
 from tests.running import TOKEN, Running
 from tests.sse import Follower, Frame
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(120, 3600))]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(300, 3600))]
 STREAMS, RUNS, CALLERS = 20, 3, 3
 STREAMS_END, EXIT = 2.0, 35.0
 STEPS = "[[words 150 5]]&[[call list {}]][[words 150 5]]&[[call list {}]]"

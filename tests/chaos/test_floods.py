@@ -21,7 +21,7 @@ from tests.running import Running
 from tests.terminals.conftest import Line, socket_of
 from tests.visitor import until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(240, 1800))]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(300, 1800))]
 TERMINALS = 10
 MEGABYTES = times(10, 100)
 # Each line has a colour, an umlaut and a character outside the basic plane: 34 bytes with the number and its ends.

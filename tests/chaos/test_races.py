@@ -20,7 +20,7 @@ from tests.model_server import ModelServer
 from tests.running import Running
 from tests.sse import Follower, Frame
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(180, 3600))]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(times(300, 3600))]
 ROUNDS = times(100, 1000)
 AT_ONCE = 4
 PROMPTS = 10

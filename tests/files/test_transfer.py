@@ -22,13 +22,12 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from app.dialects.mount import Cabin
 from app.files import beneath
 from app.files.paths import TEMPORARY
-from tests.chaos.conftest import times
 from tests.conftest import Caller
 from tests.running import TOKEN, Running
 from tests.visitor import until
 
 MIB = 1 << 20
-READS = times(2_000, 10_000)
+READS = 10_000
 WAITS = (10.0, 2.0, 1.0)
 
 

@@ -53,6 +53,27 @@ def test_a_stranger_is_turned_away(stranger: Caller) -> None:
         assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 
+@pytest.mark.parametrize("rest", ["/message", "/prompt_async"])
+def test_a_prompt_for_another_agents_session_is_refused(call: Caller, session_id: str, rest: str) -> None:
+    prompt = {"parts": [TEXT], "acpConnection": {"connection": {}, "sessionId": "acp-1"}}
+    answer = call.post(address(session_id, rest), prompt)
+    check_refusal(answer, 400, "BadRequest")
+    assert "No ACP session" in answer.json["data"]["message"]
+    assert call.get(address(session_id, "/message")).json == []
+
+
+@pytest.mark.parametrize("connection", [{}, {"sessionId": ""}, {"sessionId": 5}, {"connection": 1, "sessionId": "a"}])
+def test_a_connection_that_names_no_session_is_refused(call: Caller, session_id: str, connection: Any) -> None:
+    answer = call.post(address(session_id, "/message"), {"parts": [TEXT], "acpConnection": connection})
+    check_refusal(answer, 400, "BadRequest")
+    assert "acpConnection" in answer.json["data"]["message"]
+
+
+def test_a_prompt_for_another_agent_tells_nothing_of_an_unknown_session(call: Caller) -> None:
+    prompt = {"parts": [TEXT], "acpConnection": {"connection": {}, "sessionId": "acp-1"}}
+    assert call.post(address(NONE, "/message"), prompt).status_code == 404
+
+
 def test_a_session_begins_with_a_title_or_without(call: Caller) -> None:
     named = call.post("/opencode/session", {"title": "Fix the cent"}).json
     check("Session", named)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from app import config, outbound
+from app import config, ids, outbound, redact
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
 from app.agent.providers import Provider, ProviderFailed, Usage, circuit, opencode_config, prices
@@ -37,6 +37,7 @@ __all__ = [
     "default_model",
     "disconnect",
     "find_ollama",
+    "keep_login",
     "limits",
     "list_providers",
     "resolve",
@@ -82,6 +83,8 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
         known = KNOWN.get(provider)
         hint = f"Set {known.keys[0]} or connect a key." if known else "Connect it, or name it in opencode.json."
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
+    if entry.key:
+        redact.watch(entry.id, entry.key)  # the vault's are watched anyhow, those of the environment are not
     info = next((one for one in entry.models if one.id == model), ModelInfo(model, model))
     settings = config.current()
     return WIRES[entry.wire](
@@ -166,6 +169,20 @@ def connect(actor: Actor | None, provider: str, key: str, base_url: str = "", na
     if base_url:
         outbound.check(base_url)
     value = {"key": key.strip(), "baseURL": base_url.rstrip("/"), "name": name}
+    secrets.put(actor, secrets.PROVIDER, provider, orjson.dumps(value).decode())
+
+
+def keep_login(actor: Actor | None, provider: str, login: Mapping[str, Any]) -> None:
+    """Keep what an OpenCode client knows of a provider: `{"type": "api", "key"}`, an `oauth` login (`access`,
+    `refresh`, `expires` in unix ms), or a `wellknown` token; it is used from the next call on, an expired login never.
+
+    Address and name that were given with a key before stay. One we do not know needs its address from a configuration.
+    """
+    if not _ID.fullmatch(provider) or provider == DEMO:
+        raise Invalid("A provider's id has lower-case letters, digits and . _ -", "id")
+    accounts.require(actor, "secrets:write")
+    before = _kept(provider) or {}
+    value = {name: before[name] for name in ("baseURL", "name") if before.get(name)} | dict(login)
     secrets.put(actor, secrets.PROVIDER, provider, orjson.dumps(value).decode())
 
 
@@ -268,7 +285,15 @@ def _with_vault(provider: str, kept: Mapping[str, Any], below: Entry | None) -> 
     empty = Entry(provider, name, "vault", base_url, wire=known.wire if known else "openai")
     entry = below or empty
     url = based(base_url, entry.wire)
-    return replace(entry, name=name, source="vault", base_url=url, key=kept.get("key") or None)
+    return replace(entry, name=name, source="vault", base_url=url, key=_key_of(kept))
+
+
+def _key_of(kept: Mapping[str, Any]) -> str | None:
+    """What opens the provider: its key, its token, or a login's access token until it expires."""
+    if kept.get("type") == "oauth":
+        expires = kept.get("expires")
+        return kept.get("access") if not expires or expires > ids.now() else None
+    return (kept.get("token") if kept.get("type") == "wellknown" else kept.get("key")) or None
 
 
 def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]]:

@@ -105,6 +105,13 @@ class Model(Body):
     modelID: Annotated[str, StringConstraints(max_length=128)]
 
 
+class AcpConnection(Body):
+    """Whose turn the prompt is: a session of another agent that is attached by the Agent Client Protocol."""
+
+    connection: dict[str, Any] = {}
+    sessionId: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
 class Prompt(Body):
     """POST /session/{id}/message."""
 
@@ -115,6 +122,7 @@ class Prompt(Body):
     system: str | None = None
     tools: dict[str, bool] | None = None
     noReply: bool = False
+    acpConnection: AcpConnection | None = None
 
 
 class Summarize(Body):

@@ -239,6 +239,7 @@ def _send(actor: Actor, session_id: str, body: Prompt) -> tuple[Message, str | N
             system=body.system,
             tools=body.tools,
             no_reply=body.noReply,
+            acp_session=body.acpConnection.sessionId if body.acpConnection else None,
         )
 
 

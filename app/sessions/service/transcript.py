@@ -226,12 +226,17 @@ def send(
     tools: dict[str, bool] | None = None,
     no_reply: bool = False,
     mentions: bool = False,
+    acp_session: str | None = None,
 ) -> tuple[Message, str | None]:
     """Put a prompt into the session and queue a run for it; returns the message and the run's id.
 
     `parts` are neutral: {type: text|file|agent, …, id?}; with `mentions` a text's `@path` attaches that file. While
-    a run is busy the prompt waits its turn.
+    a run is busy the prompt waits its turn. `acp_session` names another agent's session that is to answer; Invalid, for
+    no such agent is attached to this server, and none of ours may answer in its place.
     """
+    if acp_session is not None:
+        accounts.require(actor, "sessions:run", get(actor, session_id))
+        raise Invalid("No ACP session with this id is attached to this server.", "acpConnection.sessionId")
     if not parts:
         raise Invalid("A prompt needs at least one part.", "parts")
     _check(mode=mode, provider=provider, model=model)

@@ -1,5 +1,5 @@
 """Pages of the system: Home and the demo, the command bar and its keys, and what stands around every page."""
 
-from app.system.pages import home, search, shell
+from app.system.pages import home, relay, search, shell
 
-__all__ = ["home", "search", "shell"]
+__all__ = ["home", "relay", "search", "shell"]

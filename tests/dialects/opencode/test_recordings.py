@@ -39,6 +39,13 @@ def make_project(root: Path) -> None:
     repository.git(root, "-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "-q", "-m", "Start")
 
 
+def write_command(running: Running) -> None:
+    """The command of whoever ran the recorded servers."""
+    folder = running.data_dir / "command"
+    folder.mkdir()
+    (folder / "greet.md").write_text("---\ndescription: Greets\n---\n[[say greetings $ARGUMENTS]]\n")
+
+
 def clean_up(project: Path) -> None:
     repository.git(project, "checkout", "-q", "--", ".")
     repository.git(project, "clean", "-fdq")
@@ -59,6 +66,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stage
             Running(base / "new-data", _workspace(base / "new"), **settings) as new,
         ):
             for generation, running in (("old", old), ("new", new)):
+                write_command(running)
                 where = base / generation
                 command = [sys.executable, "-m", "app", "project", "add", str(where / "ask")]
                 subprocess.run(command, cwd=ROOT, env=running.environ, check=True, capture_output=True)
