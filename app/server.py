@@ -43,6 +43,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.checkpoints import service as checkpoints
     from app.events import service as events
     from app.files import service as files
+    from app.languages import service as languages
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
@@ -55,6 +56,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     orphans.sweep()
     processes.start_background()
     files.start_background()
+    languages.start_background()
     terminals.start()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
@@ -225,11 +227,13 @@ def drain() -> None:
     from app.agent import service as agent
     from app.events import service as events
     from app.files import service as files
+    from app.languages import service as languages
     from app.processes import service as processes
     from app.terminals import service as terminals
 
     with _draining:
         agent.drain()
+        languages.stop()
         processes.stop()
         files.stop()
         terminals.stop()

@@ -88,6 +88,7 @@ def settings(tmp_path: Path) -> Config:
         port=0,
         testing=True,
         allowed_hosts=("localhost",),
+        language_servers=False,
         model_pause=0.01,
     )
 

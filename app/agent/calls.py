@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import endings, loops, modes, network, space, subagents, tools
+from app.agent import diagnosing, endings, loops, modes, network, space, subagents, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
 from app.agent.events import FileEdited
@@ -245,7 +245,7 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
     if name in CHANGING and (why := space.excess(hold, context.private)):
         _complete(hold, part, replace(result, output=f"{result.output}\n\n({why})"), started)
         raise Failed(endings.unknown(why))
-    _complete(hold, part, result, started)
+    _complete(hold, part, diagnosing.with_errors(hold, context, name, result), started)
 
 
 def _complete(hold: Hold, part: Part, result: Result, started: int) -> None:

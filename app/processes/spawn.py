@@ -31,6 +31,7 @@ __all__ = [
     "Target",
     "environment_in",
     "sandbox_state",
+    "search_path",
     "spawn",
     "start",
 ]

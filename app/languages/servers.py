@@ -1,0 +1,54 @@
+"""Which language servers there are: for which files, by which command, and where their roots begin.
+
+Only commands of this machine are taken, and only such as run nothing of what they read: many servers load a project's
+own tools, macros or build scripts, and an agent that may edit but not run commands could run some by writing them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.processes.spawn import search_path
+
+
+@dataclass(frozen=True)
+class Server:
+    """A language server: its id, the languages of the endings of files it knows, its command, the marks of a root."""
+
+    id: str
+    languages: dict[str, str]
+    command: tuple[str, ...]
+    marks: tuple[str, ...]
+
+
+_PYTHON = {".py": "python", ".pyi": "python"}
+_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "pyrightconfig.json")
+SERVERS = (Server("basedpyright", _PYTHON, ("basedpyright-langserver", "--stdio"), _MARKS),)
+
+
+def serving(path: str, top: Path) -> Server | None:
+    """The first server that knows this kind of file and is installed outside of the project at `top`."""
+    ending = Path(path).suffix.lower()
+    known = (server for server in SERVERS if ending in server.languages)
+    return next((server for server in known if binary(server, top) is not None), None)
+
+
+def binary(server: Server, top: Path) -> Path | None:
+    """Where a server's command lies; None if nowhere, or only in the project."""
+    named = shutil.which(server.command[0], path=search_path())
+    if named is None:
+        return None
+    found = Path(named)
+    return None if top in found.parents or top in found.resolve().parents else found
+
+
+def root_of(server: Server, path: Path, top: Path) -> Path:
+    """The nearest directory above a file that bears a mark, within the project; else the project's own."""
+    for directory in path.parents:
+        if not directory.is_relative_to(top):
+            break
+        if any((directory / mark).is_file() for mark in server.marks):
+            return directory
+    return top

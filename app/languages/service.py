@@ -1,0 +1,129 @@
+"""The verbs of languages: how servers stand, where names are defined, what is wrong in files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app import config
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.languages import running, servers
+from app.languages.client import Diagnostic, Failed, is_range, path_of
+from app.languages.running import Serving, start_background, stop
+from app.languages.servers import binary, root_of, serving
+from app.projects.service import Place
+
+__all__ = ["Diagnostic", "Serving", "Symbol", "diagnose", "find_symbols", "list_servers", "start_background", "stop"]
+
+READ, RUN = "files:read", "processes:write"
+BEGIN_WAIT, ASK_WAIT = 10.0, 5.0  # seconds that a search for symbols waits
+MOST_FILES = 5
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A name that is defined somewhere: its kind is the protocol's number, its range of lines and characters from 0."""
+
+    name: str
+    kind: int
+    uri: str
+    range: dict[str, Any]
+
+
+def list_servers(actor: Actor, place: Place) -> list[Serving]:
+    """The language servers of a place that run or failed; those that nobody has needed yet are not among them."""
+    accounts.require(actor, READ, place.project)
+    return [Serving(one.server.id, one.root, one.why) for one in running.within(place) if one.is_shown]
+
+
+def find_symbols(actor: Actor, place: Place, query: str, limit: int = 10) -> list[Symbol]:
+    """Names of the project that hold these letters, the likeliest first, from each of its language servers.
+
+    For those who may run commands there, servers begin for it; others find what running ones know.
+    """
+    accounts.require(actor, READ, place.project)
+    if config.current().language_servers and accounts.may(actor, RUN, place.project):
+        _enter_marked(place)
+        entries = running.within(place)
+    else:
+        entries = [one for one in running.within(place) if one.is_connected]
+    deadline = time.monotonic() + BEGIN_WAIT
+    found: list[Symbol] = []
+    for one in entries:
+        client = one.ready(max(0.0, deadline - time.monotonic()))
+        if client is None:
+            continue
+        try:
+            told = client.symbols(query, ASK_WAIT)
+        except Failed:
+            continue  # its status says so, if it failed altogether
+        found += [symbol for item in told if (symbol := _symbol(item, place.root)) is not None]
+    wanted = query.lower()
+    ranked = sorted(
+        dict.fromkeys((_rank(one.name.lower(), wanted), one.name, one.uri, number) for number, one in enumerate(found))
+    )
+    return [found[number] for *_key, number in ranked[:limit]]
+
+
+def diagnose(actor: Actor, place: Place, texts: Mapping[str, str | None], wait: float) -> dict[str, list[Diagnostic]]:
+    """What is wrong in files (absolute paths) whose text is now this, None for one that is gone.
+
+    A file is left out when no server knows its language, or none has told within so many seconds, for all together.
+    """
+    accounts.require(actor, READ, place.project)
+    if not config.current().language_servers:
+        return {}
+    deadline = time.monotonic() + wait
+    found: dict[str, list[Diagnostic]] = {}
+    for path, text in list(texts.items())[:MOST_FILES]:
+        server = serving(path, place.root)
+        if server is None:
+            continue
+        entry = running.entry(place, server, root_of(server, Path(path), place.directory))
+        client = entry.ready(max(0.0, deadline - time.monotonic())) if entry else None
+        if entry is None or client is None:
+            continue
+        try:
+            if text is None:
+                client.forget(path)
+            else:
+                language = server.languages[Path(path).suffix.lower()]
+                found[path] = client.diagnose(path, text, language, max(0.0, deadline - time.monotonic()))
+            entry.note(answered=True)
+        except Failed:
+            entry.note(answered=False)  # an edit is not held up, nor lost, by what helps with it
+    return found
+
+
+def _enter_marked(place: Place) -> None:
+    """Know the servers of languages whose marks lie in the place, the first installed of each language."""
+    known: set[str] = set()
+    for server in servers.SERVERS:
+        endings = set(server.languages)
+        is_marked = any((place.directory / mark).is_file() for mark in server.marks)
+        if is_marked and not endings & known and binary(server, place.root) is not None:
+            known |= endings
+            running.entry(place, server, place.directory)
+
+
+def _symbol(item: dict[str, Any], top: Path) -> Symbol | None:
+    """What a server tells, if it is whole and lies in the project."""
+    name, kind, location = item.get("name"), item.get("kind"), item.get("location")
+    if not isinstance(name, str) or not isinstance(kind, int) or not isinstance(location, dict):
+        return None
+    uri, range_ = location.get("uri"), location.get("range")
+    if not isinstance(uri, str) or not isinstance(range_, dict) or not is_range(range_):
+        return None
+    if not Path(path_of(uri)).is_relative_to(top):
+        return None
+    return Symbol(name, kind, uri, range_)
+
+
+def _rank(name: str, wanted: str) -> int:
+    if name == wanted:
+        return 0
+    return 1 if name.startswith(wanted) else 2 if wanted in name else 3
