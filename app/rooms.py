@@ -17,6 +17,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "processes": ("codebuddy", "e2b"),
     "files": ("pages", "opencode", "codebuddy", "e2b"),
     "terminals": ("pages", "opencode", "codebuddy"),
+    "mcp": ("opencode",),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),

@@ -15,6 +15,7 @@ from app import db
 from app.agent import asking, calls, compaction, conversation, endings, instructions, modes, prompts, titles, tools
 from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed, Overflowed
 from app.agent.providers import Cancelled, Request, Usage, catalog
+from app.agent.tools import mcp
 from app.approvals import service as approvals
 from app.errors import Problem
 from app.sessions import service as sessions
@@ -118,7 +119,13 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
             modes.of(directory),
         ),
         messages=conversation.turns(transcript, run.provider, run.model),
-        tools=tools.specs(mode.tools, mode.switches, prompt.data.get("tools"), directory=directory),
+        tools=tools.specs(
+            mode.tools,
+            mode.switches,
+            prompt.data.get("tools"),
+            directory=directory,
+            more=mcp.of(hold.actor, session.directory),
+        ),
         options=mode.options,
     )
     with db.transaction():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from app.actor import Actor
 from app.agent import bp, events, service
@@ -15,6 +17,14 @@ from app.events.service import Fact
 from app.projects import service as projects
 
 door = opencode.door(bp)
+Text = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class Model(BaseModel):
+    """The model whose tools are asked for."""
+
+    provider: Text
+    model: Text
 
 
 @door.get("/config/providers")
@@ -40,6 +50,23 @@ def agents(actor: Actor) -> list[dict[str, Any]]:
     """The modes, which OpenCode calls agents."""
     place = projects.resolve(actor, opencode.directory())
     return [_agent(mode) for mode in service.list_modes(actor, place.directory)]
+
+
+@door.get("/experimental/tool/ids")
+def tool_ids(actor: Actor) -> list[str]:
+    """The names of all tools in the directory."""
+    place = projects.resolve(actor, opencode.directory())
+    return [spec.name for spec in service.list_tools(actor, place.directory)]
+
+
+@door.get("/experimental/tool", query=Model)
+def tools(actor: Actor, _model: Model) -> list[dict[str, Any]]:
+    """All tools in the directory with their schemas: every model gets the same."""
+    place = projects.resolve(actor, opencode.directory())
+    return [
+        {"id": spec.name, "description": spec.description, "parameters": dict(spec.schema)}
+        for spec in service.list_tools(actor, place.directory)
+    ]
 
 
 @door.get("/config")

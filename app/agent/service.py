@@ -11,11 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import engine, modes, network
+from app.agent import engine, modes, network, tools
 from app.agent.modes import Mode
-from app.agent.providers import catalog
+from app.agent.providers import ToolSpec, catalog
 from app.agent.providers.catalog import ProviderInfo
 from app.agent.ticks import ticks
+from app.agent.tools import mcp
 from app.approvals import service as approvals
 from app.events import service as events
 from app.sessions import service as sessions
@@ -100,6 +101,12 @@ def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
     """The modes that sessions and subagents of a directory can work in; without one those that are built in."""
     accounts.require(actor, "settings:read")
     return modes.of(directory) if directory else list(modes.MODES.values())
+
+
+def list_tools(actor: Actor, directory: Path) -> tuple[ToolSpec, ...]:
+    """The tools that agents have in a directory, those of its project's MCP servers last."""
+    accounts.require(actor, "settings:read")
+    return tools.specs(directory=directory, more=mcp.of(actor, str(directory)))
 
 
 def list_providers(actor: Actor, directory: Path | None = None) -> list[ProviderInfo]:
