@@ -64,6 +64,9 @@ class Link:
 
     async def open(self, *, at_once: bool = False) -> None:
         """Connect, unless it is connected or broke a moment ago; returns when that is settled, whatever came of it."""
+        if self._task is not None and self._over.is_set():
+            # It broke just now and is still being taken down.
+            await asyncio.wait([self._task])
         if self._task is None or self._task.done():
             if not at_once and time.monotonic() < self._not_before:
                 return
