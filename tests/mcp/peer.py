@@ -20,7 +20,9 @@ def text(words):
 
 def tools():
     names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ"]
-    found = [{"name": name, "description": described, "inputSchema": schema} for name in names]
+    found = [
+        {"name": name, "description": described if name == "echo" else name, "inputSchema": schema} for name in names
+    ]
     huge = {**schema, "description": "x" * 70_000}
     liar = [{"name": "liar", "inputSchema": {"type": "string"}}] if "--liar" in sys.argv else []
     return [*found, {"name": "huge", "inputSchema": huge}, *liar]
