@@ -82,10 +82,12 @@ def stop_background() -> None:
     from app import carrier, db, dispatch, record
     from app.agent.providers import line
     from app.audit import service as audit
+    from app.mcp import service as mcp
 
     drain()
     carrier.stop()
     dispatch.stop()
+    mcp.stop()
     line.close_all()
     audit.stop()
     db.current().close()

@@ -7,7 +7,7 @@ completed or error. A call found running by whoever takes the run over has an un
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from app.agent import diagnosing, endings, loops, modes, network, space, subagen
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
 from app.agent.events import FileEdited
-from app.agent.tools import Prepared, Result, ToolContext, ToolError, task
+from app.agent.tools import Prepared, Result, ToolContext, ToolError, mcp, task
 from app.approvals import service as approvals
 from app.approvals.service import Limits, Rule
 from app.checkpoints import service as checkpoints
@@ -30,6 +30,7 @@ from app.sessions.service import Aborted, Fenced, Hold, Message, Part
 CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch", task.NAME})
 REJECTED = "The person rejected this call."
 STALE = "Not run: the files changed after this was approved, and it would do something else now. Look at them again."
+CHANGED = "Not run: its server has changed what this tool is since this was approved. Call it again to be asked again."
 _logger = logging.getLogger(__name__)
 
 
@@ -60,7 +61,8 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
     pending = [part for part in message.parts if part.type == "tool"]
     if not pending:
         return outcome
-    context, frame = _context(hold, [*transcript, message]), _frame(hold, transcript)
+    context = _context(hold, [*transcript, message])
+    frame = _frame(hold, transcript, context.more)
     looping = loops.found(hold.run.message_id, [*transcript, message])
     space.begin(hold)
     goes_on = False
@@ -107,12 +109,12 @@ def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None
     sessions.save_message(hold, message, completed=True)
 
 
-def _frame(hold: Hold, transcript: list[Message]) -> Frame:
+def _frame(hold: Hold, transcript: list[Message], more: Mapping[str, tools.Tool[Any]]) -> Frame:
     """What this turn permits at most: a call of a tool that the model was not offered is denied too."""
     mode, above = modes.get(hold.run.mode, hold.session.directory), subagents.modes_above(hold)
     prompt = next(message for message in transcript if message.id == hold.run.message_id)
     switches = prompt.data.get("tools")
-    offered = tools.specs(mode.tools, mode.switches, switches)
+    offered = tools.specs(mode.tools, mode.switches, switches, more=more)
     limits = approvals.limits_of(mode.base, *(one.base for one in above), tools=[spec.name for spec in offered])
     # What is allowed to a mode is not allowed to the subagents it calls; what it is denied, they are too.
     narrowing = (rule for one in above for rule in one.rules if rule.action != "allow")
@@ -127,7 +129,7 @@ def _decide_and_run(
         _fail(hold, part, "Not run: an earlier call of this step was rejected.")
         return False
     name, given = tools.named(part.data["tool"]), part.data["state"]["input"]
-    if tools.find(name) is None:
+    if tools.find(name, context.more) is None:
         _tell_invalid(hold, part, frame.limits.tools or ())
         return False
     try:
@@ -147,8 +149,8 @@ def _decide_and_run(
         if not asked.is_allowed:
             outcome.stopped = _refuse(hold, part, asked)
             return False
-        if asked.metadata.get("diff") != prepared.metadata.get("diff"):
-            _fail(hold, part, STALE)
+        if stale := _stale(asked.metadata, prepared.metadata):
+            _fail(hold, part, stale)
             return False
         context = replace(context, answers=asked.answers or None)
     outcome.may_have_changed |= name in CHANGING
@@ -156,6 +158,13 @@ def _decide_and_run(
         return _hand_over(hold, context, part, prepared, frame)
     _run(hold, context, part, prepared)
     return False
+
+
+def _stale(approved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What to say if the call would do something else than what was approved; "" if it would not."""
+    if approved.get("diff") != now.get("diff"):
+        return STALE
+    return CHANGED if approved.get("definition") != now.get("definition") else ""
 
 
 def _hand_over(hold: Hold, context: ToolContext, part: Part, prepared: Prepared, frame: Frame) -> bool:
@@ -340,4 +349,5 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         set_todos=set_todos,
         also=beside.also,
         keep=beside.keep,
+        more=mcp.of(hold.actor, session.directory),
     )

@@ -27,6 +27,7 @@ from app.agent import (
 )
 from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed, Overflowed
 from app.agent.providers import Cancelled, Request, Usage, catalog
+from app.agent.tools import mcp
 from app.approvals import service as approvals
 from app.errors import Problem
 from app.sessions import service as sessions
@@ -131,7 +132,13 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
             modes.of(directory),
         ),
         messages=conversation.turns(transcript, run.provider, run.model),
-        tools=tools.specs(mode.tools, mode.switches, prompt.data.get("tools"), directory=directory),
+        tools=tools.specs(
+            mode.tools,
+            mode.switches,
+            prompt.data.get("tools"),
+            directory=directory,
+            more=mcp.of(hold.actor, session.directory),
+        ),
         options=mode.options,
     )
     with db.transaction():

@@ -13,14 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import commands, engine, modes, network, skills
+from app.agent import commands, engine, modes, network, skills, tools
 from app.agent.commands import Command
 from app.agent.modes import Mode
-from app.agent.providers import catalog
+from app.agent.providers import ToolSpec, catalog
 from app.agent.providers.catalog import Integration, ProviderInfo
 from app.agent.providers.known import KNOWN
 from app.agent.skills import Skill
 from app.agent.ticks import ticks
+from app.agent.tools import mcp
 from app.approvals import service as approvals
 from app.errors import NotFound
 from app.events import service as events
@@ -106,6 +107,12 @@ def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
     """The modes that sessions and subagents of a directory can work in; without one those that are built in."""
     accounts.require(actor, "settings:read")
     return modes.of(directory) if directory else list(modes.MODES.values())
+
+
+def list_tools(actor: Actor, directory: Path) -> tuple[ToolSpec, ...]:
+    """The tools that agents have in a directory, those of its project's MCP servers last."""
+    accounts.require(actor, "settings:read")
+    return tools.specs(directory=directory, more=mcp.of(actor, str(directory)))
 
 
 def list_providers(actor: Actor, directory: Path | None = None) -> list[ProviderInfo]:

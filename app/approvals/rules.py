@@ -20,8 +20,19 @@ __all__ = ["LAYERS", "Action", "Decision", "Ground", "Limits", "PartDecision", "
 _SUBJECTS = {"task": "subagent_type", "skill": "name", LOOP: "tool"}
 
 
-def decide(tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rules: Sequence[Rule]) -> Decision:
-    """Decide a call of a tool with its input under the rules of all layers."""
+def decide(
+    tool: str,
+    given: dict[str, Any],
+    ground: Ground,
+    stance: Stance,
+    rules: Sequence[Rule],
+    *,
+    definition: str = "",
+) -> Decision:
+    """Decide a call of a tool with its input under the rules of all layers.
+
+    `definition` names what a tool of somebody else is now: "always" is said to that, and not to what it becomes.
+    """
     kind = subjects.kind_of(tool)
     if stance.limits.tools is not None and tool not in stance.limits.tools:
         return conclude([PartDecision(tool, "deny", f"the mode {stance.mode} does not have this tool now", tool=kind)])
@@ -34,7 +45,7 @@ def decide(tool: str, given: dict[str, Any], ground: Ground, stance: Stance, rul
     elif kind == "network":
         parts = [_reach(subjects.target_of(given), stance, rules)]
     else:
-        parts = [_plain(kind, given, stance, rules)]
+        parts = [_plain(kind, given, stance, rules, definition)]
     return conclude(parts)
 
 
@@ -73,13 +84,16 @@ def _reach(target: str, stance: Stance, rules: Sequence[Rule]) -> PartDecision:
     return weigh("network", target, base_of(stance, "network"), rules, test, floor=floor, suggest=suggest)
 
 
-def _plain(tool: str, given: dict[str, Any], stance: Stance, rules: Sequence[Rule]) -> PartDecision:
-    subject = subjects.text_of(given, _SUBJECTS.get(tool, "")) or tool
+def _plain(
+    tool: str, given: dict[str, Any], stance: Stance, rules: Sequence[Rule], definition: str = ""
+) -> PartDecision:
+    pinned = definition if tool != LOOP else ""
+    subject = pinned or subjects.text_of(given, _SUBJECTS.get(tool, "")) or tool
 
     def test(rule: Rule) -> patterns.Match:
         return "yes" if patterns.match_name(rule.pattern or "*", subject) else "no"
 
-    always = None if tool in QUIET else Rule(patterns.literal(tool), "*", "allow")
+    always = None if tool in QUIET else Rule(patterns.literal(tool), pinned or "*", "allow")
     if tool == LOOP:
         always = Rule(LOOP, patterns.literal(subject), "allow")
     return weigh(tool, subject if tool == LOOP else tool, base_of(stance, tool), rules, test, suggest=always)

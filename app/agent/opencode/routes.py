@@ -113,6 +113,30 @@ def auth_methods(actor: Actor) -> dict[str, Any]:
     return {one: [{"type": "api", "label": "API key"}] for one in service.list_known(actor)}
 
 
+class Model(BaseModel):
+    """The model whose tools are asked for."""
+
+    provider: str = Field(min_length=1, max_length=64)
+    model: str = Field(min_length=1, max_length=300)
+
+
+@door.get("/experimental/tool/ids")
+def tool_ids(actor: Actor) -> list[str]:
+    """The names of all tools in the directory."""
+    place = projects.resolve(actor, opencode.directory())
+    return [spec.name for spec in service.list_tools(actor, place.directory)]
+
+
+@door.get("/experimental/tool", query=Model)
+def tools(actor: Actor, _model: Model) -> list[dict[str, Any]]:
+    """All tools in the directory with their schemas: every model gets the same."""
+    place = projects.resolve(actor, opencode.directory())
+    return [
+        {"id": spec.name, "description": spec.description, "parameters": dict(spec.schema)}
+        for spec in service.list_tools(actor, place.directory)
+    ]
+
+
 @door.get("/agent")
 def agents(actor: Actor) -> list[dict[str, Any]]:
     """The modes, which OpenCode calls agents."""

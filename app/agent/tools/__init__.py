@@ -64,9 +64,9 @@ def named(name: str) -> str:
     return _ALSO.get(name, name)
 
 
-def find(name: str) -> Tool[Any] | None:
-    """The tool of this name, if there is one."""
-    return _TOOLS.get(named(name))
+def find(name: str, more: Mapping[str, Tool[Any]] | None = None) -> Tool[Any] | None:
+    """The tool of this name, if there is one; `more` are those beside the built-in ones."""
+    return _TOOLS.get(named(name)) or (more or {}).get(name)
 
 
 def roots(name: str) -> tuple[str, ...]:
@@ -79,15 +79,16 @@ def specs(
     names: Collection[str] | None = None,
     *switches: Mapping[str, bool] | None,
     directory: Path | None = None,
+    more: Mapping[str, Tool[Any]] | None = None,
 ) -> tuple[ToolSpec, ...]:
     """The tools as a model sees them: those named (None: all), less those that any of the switches turn off.
 
     A switch is a name or a pattern like `*`; of one set the last that fits counts. For a directory the skills there
-    are named too, and without any there is no such tool.
+    are named too, and without any there is no such tool. `more` are tools beside the built-in ones.
     """
     chosen = (
         spec
-        for spec in _specs()
+        for spec in (*_specs(), *_specs_of(more or {}))
         if (names is None or spec.name in names) and all(_is_on(spec.name, each or {}) for each in switches)
     )
     return tuple(chosen if directory is None else _with_skills(chosen, directory))
@@ -95,7 +96,7 @@ def specs(
 
 def prepare(name: str, ctx: ToolContext, given: Mapping[str, Any]) -> Prepared:
     """Say what a call would do; raises ToolError for a bad input or what cannot be done."""
-    tool = _known(name)
+    tool = _known(name, ctx)
     try:
         return tool.prepare(ctx, tool.parse(given))
     except Problem as problem:
@@ -104,24 +105,24 @@ def prepare(name: str, ctx: ToolContext, given: Mapping[str, Any]) -> Prepared:
 
 def run(name: str, ctx: ToolContext, given: Mapping[str, Any]) -> Result:
     """Run a call; raises ToolError for whatever the model should be told. Too long an output lies in a file then."""
-    tool = _known(name)
+    tool = _known(name, ctx)
     try:
         return spill.fitting(ctx, tool.run(ctx, tool.parse(given)))
     except Problem as problem:
         raise ToolError(problem.message) from problem
 
 
-def _known(name: str) -> Tool[Any]:
-    tool = find(name)
+def _known(name: str, ctx: ToolContext) -> Tool[Any]:
+    tool = find(name, ctx.more)
     if tool is None:
-        raise ToolError(f"There is no tool {name!r}; there are {', '.join(_TOOLS)}.")
+        raise ToolError(f"There is no tool {name!r}; there are {', '.join((*_TOOLS, *ctx.more))}.")
     return tool
 
 
 def _is_on(name: str, switches: Mapping[str, bool]) -> bool:
     is_on = True
     for pattern, value in switches.items():
-        if any(fnmatchcase(one, pattern) for one in (name, *_TOOLS[name].also_called)):
+        if any(fnmatchcase(one, pattern) for one in (name, *(_TOOLS[name].also_called if name in _TOOLS else ()))):
             is_on = value
     return is_on
 
@@ -137,3 +138,9 @@ def _with_skills(chosen: Iterable[ToolSpec], directory: Path) -> Iterator[ToolSp
 @cache
 def _specs() -> tuple[ToolSpec, ...]:
     return tuple(ToolSpec(tool.name, tool.description, tool.schema()) for tool in all_tools())
+
+
+def _specs_of(more: Mapping[str, Tool[Any]]) -> Iterator[ToolSpec]:
+    for name, tool in more.items():
+        if name not in _TOOLS and name not in _ALSO:
+            yield ToolSpec(name, tool.description, tool.schema())

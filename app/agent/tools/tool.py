@@ -61,7 +61,7 @@ class ToolContext:
     `stamps` say which content of a file was last seen, by path relative to the root (see `stamps_of`);
     `also` are directories outside that commands may write, `keep` what in those they may not;
     `answers` are those to the tool's questions, a list of chosen labels for each; `permit` is asked about each host
-    that a command wants to reach, None for no network.
+    that a command wants to reach, None for no network; `more` are tools beside the built-in ones, by name.
     """
 
     root: Root
@@ -78,6 +78,7 @@ class ToolContext:
     network: bool = False
     permit: Permit | None = None
     sandbox: bool | None = None
+    more: Mapping[str, Tool[Any]] = field(default_factory=dict)
 
     @property
     def scratch(self) -> Root:

@@ -33,7 +33,10 @@ def decide(
     with db.read() as connection:
         stored = rulebook.holding(connection, hold.session)
     stance = _stance(hold.session, hold.run.mode, ceiling or config.current().preset_ceiling, limits)
-    return rules.decide(call.tool, call.input, _ground(hold.session, roots), stance, [*given, *stored])
+    definition = str(call.metadata.get("definition", ""))
+    return rules.decide(
+        call.tool, call.input, _ground(hold.session, roots), stance, [*given, *stored], definition=definition
+    )
 
 
 def limits_of(*modes: str, tools: Iterable[str] | None = None) -> Limits:

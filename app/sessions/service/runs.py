@@ -435,7 +435,7 @@ def _agent(session: Session) -> Actor:
         kind="agent",
         user=session.owner,
         name="Agent",
-        grants=("sessions:*", "events:read", "files:*", "projects:read", "tool:*", "settings:read"),
+        grants=("sessions:*", "events:read", "files:*", "projects:read", "tool:*", "settings:read", "mcp:read"),
         project=session.project,
         via=session.via,
     )

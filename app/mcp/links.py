@@ -1,0 +1,113 @@
+"""All connections of this process, on one loop in one thread, which starts with the first of them."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.errors import Unavailable
+from app.mcp.things import Answer, RemoteTool, Server
+from app.processes.spawn import Child
+
+if TYPE_CHECKING:
+    from app.mcp.link import Link
+
+T = TypeVar("T")
+CLOSING = 15.0
+LOOK = 0.1  # seconds until a cancelled call is noticed: a run's mark is an event that nothing else can wait for
+Beginning = Callable[[], Child] | None
+Tell = Callable[[float, float | None, str | None], None]
+
+
+class Links:
+    """The loop and what lives on it; every method may be called from any thread but the loop's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._links: dict[str, Link] = {}
+
+    def find(self, server_id: str) -> Link | None:
+        """A server's connection, if one was ever wanted."""
+        return self._links.get(server_id)
+
+    def open(
+        self, wanted: Iterable[tuple[Server, Callable[[], tuple[Beginning, Mapping[str, str]]]]], *, at_once: bool
+    ) -> None:
+        """Connect servers, side by side; returns when all are settled. The second of a pair says how."""
+        waiting = [self._submit(self._link(server, means).open(at_once=at_once)) for server, means in wanted]
+        for one in waiting:
+            one.result()
+
+    def call(self, tool: RemoteTool, arguments: dict[str, Any], tell: Tell, cancel: threading.Event) -> Answer | None:
+        """Call a tool and tell of its progress on this thread; None if it was cancelled, which the server is told."""
+        link = self._links.get(tool.server_id)
+        if link is None:
+            raise Unavailable(f"The MCP server {tool.server} is not connected.")
+        news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        running = self._submit(link.call(tool, arguments, lambda *said: news.put(said)))
+        running.add_done_callback(news.put)
+        while True:
+            if cancel.is_set():
+                running.cancel()
+                return None
+            try:
+                said = news.get(timeout=LOOK)
+            except queue.Empty:
+                continue
+            if said is running:
+                try:
+                    answer: Answer = running.result()
+                    return answer
+                except CancelledError:
+                    raise Unavailable(f"The MCP server {tool.server} was disconnected.") from None
+            tell(*said)
+
+    def close(self, server_id: str) -> None:
+        """End a server's connection, if there is one, and wait for it."""
+        link = self._links.pop(server_id, None)
+        if link is not None:
+            self._submit(link.close()).result(CLOSING)
+
+    def stop(self) -> None:
+        """End everything: connections, local servers, the loop and its thread."""
+        for server_id in list(self._links):
+            self.close(server_id)
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+    def _link(self, server: Server, means: Callable[[], tuple[Beginning, Mapping[str, str]]]) -> Link:
+        found = self._links.get(server.id)
+        if found is None:
+            # The library is big: a server whose projects have no such servers does without.
+            from app.mcp.link import Link
+
+            made = Link(server, *means())
+            found = self._links.setdefault(server.id, made)
+        return found
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_run, args=(self._loop,), name="mcp", daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()

@@ -1,0 +1,93 @@
+"""What the room speaks of: a server as it was added, how it stands, its tools, and what a call gave."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+Kind = Literal["local", "remote"]
+State = Literal["connected", "disabled", "failed", "needs_auth"]
+LONGEST_NAME = 64  # what providers take as a tool's name
+_MARK = 8
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A server to add: `target` is the exact argv of a local one, the URL alone of a remote one; timeout in ms.
+
+    `secret` is a local one's environment, a remote one's headers.
+    """
+
+    kind: Kind
+    target: tuple[str, ...]
+    secret: Mapping[str, str] = field(default_factory=dict)
+    enabled: bool = True
+    timeout: int = 5_000
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of a project as it is stored; created in unix ms, timeout in ms."""
+
+    id: str
+    project: str
+    name: str
+    kind: Kind
+    target: list[str]
+    timeout: int
+    enabled: bool
+    by: str
+    created: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a server stands; `error` is for people, `log` the last lines of its standard error."""
+
+    state: State
+    error: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RemoteTool:
+    """A tool as its server describes it; `definition` changes with anything of it that a model is shown."""
+
+    server_id: str
+    server: str
+    name: str
+    description: str
+    schema: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The name under which models and rules know it."""
+        whole = f"{_clean(self.server)}_{_clean(self.name)}"
+        if len(whole) <= LONGEST_NAME:
+            return whole
+        mark = hashlib.sha256(whole.encode()).hexdigest()[:_MARK]
+        return f"{whole[: LONGEST_NAME - _MARK - 1]}_{mark}"
+
+    @property
+    def definition(self) -> str:
+        """A hash of name, description and schema: what somebody said yes to."""
+        exact = orjson.dumps([self.name, self.description, self.schema], option=orjson.OPT_SORT_KEYS)
+        return f"definition:{hashlib.sha256(exact).hexdigest()[:32]}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call gave; attachments are {mime, url}."""
+
+    text: str
+    attachments: tuple[Mapping[str, str], ...] = ()
+    is_error: bool = False
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
