@@ -17,6 +17,8 @@ MOST = 20  # errors told of one file
 LARGEST = 1 << 20  # bytes of a file that is looked at
 ERROR = 1
 LONGEST = 300
+# Servers look for libraries in our interpreter, not in the project's: what they miss there says nothing of the edit.
+GUESSES = frozenset({"reportMissingImports", "reportMissingModuleSource", "import-error"})
 TOOLS = frozenset({"write", "edit", "multiedit", "patch"})
 
 
@@ -47,7 +49,7 @@ def _text(context: ToolContext, path: str) -> str | None:
 
 
 def _told(name: str, found: list[languages.Diagnostic]) -> str:
-    errors = [one for one in found if one.get("severity", ERROR) == ERROR]
+    errors = [one for one in found if one.get("severity", ERROR) == ERROR and one.get("code") not in GUESSES]
     if not errors:
         return ""
     lines = [_line(name, one) for one in errors[:MOST]]

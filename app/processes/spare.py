@@ -30,8 +30,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELL = frozenset(("IFS", "OPTIND", "PPID", "PWD", "OLDPWD", "PS1", "PS2", "PS4", "LINENO", "ENV", "_", "UID", "EUID"))
 Limiting = Callable[[cgroups.Group | None], str]
 _logger = logging.getLogger(__name__)
-# Opens the pipe, says so, and does what comes from it. One digit: more of them are no redirection to some shells.
-_WAIT = '\nexec 9<"$1"; echo; . /dev/fd/9\n'
+# Opens the pipe, says so, and does what came from it once that has ended. It is not opened a second time: that would
+# wait for somebody who still writes. One digit: more of them are no redirection to some shells.
+_WAIT = '\nexec 9<"$1"; echo; eval "$(cat <&9)"\n'
 _UP = 5_000  # milliseconds after which a shell that says nothing is none to wait for
 
 

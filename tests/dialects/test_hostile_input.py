@@ -21,7 +21,12 @@ for _room, _doors in rooms.ROOMS.items():
     for _name in _doors:
         importlib.import_module(f"app.{_room}.{_name}")
 
-OPERATIONS = sorted(door.operations, key=lambda one: (one.dialect, one.path, one.method))
+# It takes no input and waits, by its nature, until something is to be shown.
+WAITS = ("GET", "/tui/control/next")
+OPERATIONS = sorted(
+    (one for one in door.operations if (one.method, one.path) != WAITS),
+    key=lambda one: (one.dialect, one.path, one.method),
+)
 HUGE = 10**30
 JSON = "application/json"
 DEEP = 5_000

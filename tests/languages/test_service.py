@@ -125,6 +125,21 @@ def test_the_model_hears_of_the_error_that_its_edit_made_and_not_of_one_it_mende
     assert Diagnosed(str(place.directory), "basedpyright", path) in seen
 
 
+@pytest.mark.usefixtures("basedpyright")
+def test_a_library_that_is_looked_for_in_our_interpreter_is_no_error_of_the_edit(
+    place: Place, alice: Actor, scripted: ModelServer
+) -> None:
+    talk = Talk(alice, preset="auto")
+    text = "import never_heard_of\n\nprint(never_heard_of.x, nowhere)\n"
+    scripted.script = [[Call("write", {"filePath": "new.py", "content": text})], [Say("Done.")]]
+    talk.ask("go")
+    [made] = (one["state"] for one in talk.tools())
+    codes = [one.get("code") for one in made["metadata"]["diagnostics"][str(place.directory / "new.py")]]
+    assert "reportMissingImports" in codes
+    assert "nowhere" in made["output"]
+    assert "never_heard_of" not in made["output"]
+
+
 def test_a_server_that_crashes_is_told_as_failed_and_not_begun_again_at_once(
     call: Caller, place: Place, alice: Actor, stands_in: Callable[[str], None]
 ) -> None:
