@@ -230,6 +230,8 @@ def start(
     whole = {**environment(place.home, path), **(way.environment() if way else {}), **(env or {})}
     if sandboxed:
         return _on_spawner(lambda: _start_inside(place, cwd, argv, whole, network, stdin, tty, way))
+    if tty is None and (made := _of_spare(directory, argv, whole, stdin)) is not None:
+        return made
     return _on_spawner(lambda: _start_outside(directory, argv, whole, stdin, tty))
 
 
@@ -278,12 +280,6 @@ def _start_inside(
 
 def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:
     orphans.watch()
-    if tty is None:
-        _spawner.submit(spare.keep, _limiting)
-        if (waiting := spare.take(lambda group: [*_tied(group), *argv], cwd, env, _limiting)) is not None:
-            if not stdin:
-                waiting.close_stdin()
-            return Child(waiting.popen, False, waiting.mark, waiting.group)
     mark = orphans.mark()
     group = cgroups.make(orphans.server())
     before = _limiting(group)
@@ -292,8 +288,24 @@ def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: b
     return _child(_popen, (whole, cwd, marked, stdin, tty, (), tty is None), False, mark, group)
 
 
+def _of_spare(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool) -> Child | None:
+    """The command made of a shell that waits, if one does and can; nothing is started here, so any thread may."""
+    waiting = spare.take(lambda group: [*_tied(group), *argv], cwd, env, _limiting)
+    _spawner.submit(_keep_spares)
+    if waiting is None:
+        return None
+    if not stdin:
+        waiting.close_stdin()
+    return Child(waiting.popen, False, waiting.mark, waiting.group)
+
+
+def _keep_spares() -> None:
+    orphans.watch()
+    spare.keep(_limiting)
+
+
 def drop_spare() -> None:
-    """When the server stops: end the shell that waits for a next command."""
+    """When the server stops: end the shells that wait for a next command."""
     _spawner.submit(spare.drop).result()
 
 

@@ -15,6 +15,8 @@ import re
 import select
 import shlex
 import subprocess
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from app.processes import cgroups, orphans
 
 # What a pipe takes at once; a longer command is started the ordinary way.
 MOST = 32 * 1024
+KEPT = 2  # one more than is made while the other becomes a command
 FOLDER = "spare"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names that mean something to the shell itself.
@@ -82,41 +85,44 @@ def take(
     env: Mapping[str, str],
     limiting: Limiting,
 ) -> Spare | None:
-    """The shell that waits, on its way to become the command; None when there is none, or it cannot."""
-    global _waiting
-    found = _waiting
+    """A shell that waited, on its way to become the command; None when there is none, or it cannot."""
+    with _lock:
+        found = _waiting.popleft() if _waiting else None
     if found is None:
         return None
     if found.before != limiting(found.group):  # it was made under other limits
-        drop()
+        found.close()
         return None
     words = script(argv(found.group), cwd, env)
     if words is None:
+        with _lock:
+            _waiting.append(found)
         return None
-    _waiting = None
     return found if found.become(words) else None
 
 
 def keep(limiting: Limiting) -> None:
-    """Have a shell wait for the next command."""
-    global _waiting
-    if _waiting is not None:
-        return
-    group = cgroups.make(orphans.server())
-    try:
-        _waiting = _make(group, limiting(group), orphans.mark())
-    except OSError:
-        _logger.warning("no shell can be kept ready for the next command", exc_info=True)
-        if group is not None:
-            group.end()
+    """Have shells wait for the next commands."""
+    while len(_waiting) < KEPT:
+        group = cgroups.make(orphans.server())
+        try:
+            made = _make(group, limiting(group), orphans.mark())
+        except OSError:
+            _logger.warning("no shell can be kept ready for the next command", exc_info=True)
+            if group is not None:
+                group.end()
+            return
+        with _lock:
+            _waiting.append(made)
 
 
 def drop() -> None:
-    """End the shell that waits."""
-    global _waiting
-    found, _waiting = _waiting, None
-    if found is not None:
-        found.close()
+    """End the shells that wait."""
+    with _lock:
+        found = list(_waiting)
+        _waiting.clear()
+    for one in found:
+        one.close()
 
 
 def script(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> bytes | None:
@@ -197,10 +203,12 @@ def _folder() -> Path:
 
 
 def _after_fork() -> None:
-    global _waiting
-    _waiting = None
+    global _lock
+    _lock = threading.Lock()
+    _waiting.clear()
 
 
-_waiting: Spare | None = None
+_lock = threading.Lock()
+_waiting: deque[Spare] = deque()
 os.register_at_fork(after_in_child=_after_fork)
 atexit.register(drop)

@@ -27,10 +27,10 @@ print(json.dumps({
 
 @pytest.fixture
 def waiting(world: World) -> spare.Spare:
-    """The shell that waits for the next command."""
+    """The shell that becomes the next command."""
     child._spawner.submit(spare.keep, child._limiting).result()
-    assert spare._waiting is not None
-    return spare._waiting
+    assert len(spare._waiting) == spare.KEPT
+    return spare._waiting[0]
 
 
 def told(world: World, *words: str, env: dict[str, str] | None = None) -> dict[str, object]:
@@ -46,8 +46,7 @@ def test_a_command_made_of_it_is_as_one_that_was_started(world: World) -> None:
     child.drop_spare()
     started = told(world, *words, env=env)
     child._spawner.submit(spare.keep, child._limiting).result()
-    assert spare._waiting is not None
-    pid = spare._waiting.popen.pid
+    pid = spare._waiting[0].popen.pid
     made = told(world, *words, env=env)
     assert made["pid"] == made["leads"] == pid
     assert started["pid"] == started["leads"]
@@ -69,7 +68,7 @@ def test_what_a_shell_could_not_pass_on_is_started_the_ordinary_way(
 ) -> None:
     made = told(world, env={name: "1"})
     assert made["pid"] != waiting.popen.pid
-    assert spare._waiting is waiting
+    assert waiting in spare._waiting
 
 
 def test_a_long_command_is_started_the_ordinary_way(world: World, waiting: spare.Spare) -> None:
@@ -91,7 +90,7 @@ def test_one_of_other_limits_is_done_without(world: World, waiting: spare.Spare)
 
 
 def test_it_ends_when_nobody_holds_its_pipe(world: World, waiting: spare.Spare) -> None:
-    spare._waiting = None
+    spare._waiting.remove(waiting)
     os.close(waiting.control)
     assert waiting.popen.wait(10) == 0
     for pipe in (waiting.popen.stdin, waiting.popen.stdout, waiting.popen.stderr):
