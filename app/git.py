@@ -16,8 +16,7 @@ import re
 import signal
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def _command(args: Sequence[str], settings: Sequence[str]) -> list[str]:
     return [*command, *args]
 
 
-def _start(
+def start(
     args: Sequence[str], cwd: Path | None, settings: Sequence[str], env: Mapping[str, str] | None, feed: bool
 ) -> subprocess.Popen[bytes]:
     """Start git in a process group of its own; raise GitFailed when git or the directory is missing."""
@@ -139,7 +138,7 @@ def _start(
         raise GitFailed(args, 126, error.strerror or "git could not be started") from error
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Kill the whole process group of a git that is still running."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
@@ -161,15 +160,15 @@ def run(
 
     Raises GitFailed for an exit code not in `accept`, and after `timeout` seconds.
     """
-    process = _start(args, cwd, settings, env, data is not None)
+    process = start(args, cwd, settings, env, data is not None)
     try:
         out, err = process.communicate(data, timeout)
     except subprocess.TimeoutExpired as error:
-        _end(process)
+        end(process)
         process.communicate()
         raise GitFailed(args, 124, f"git took longer than {timeout:g} seconds") from error
     except BaseException:
-        _end(process)
+        end(process)
         process.communicate()
         raise
     if process.returncode not in accept:
@@ -418,62 +417,3 @@ def commit_all(directory: Path, message: str, date: str) -> None:
     run(["add", "-A"], directory)
     dated = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
     run(["commit", "-q", "--no-gpg-sign", "-m", message], directory, env=dated)
-
-
-def clone(
-    url: str,
-    target: Path,
-    *,
-    protocol: str,
-    settings: Sequence[str],
-    progress: Callable[[str], None],
-    is_wanted: Callable[[], bool],
-    timeout: float,
-) -> None:
-    """Clone a URL, giving each line of progress as it comes; `is_wanted` is asked several times a second.
-
-    Raises GitFailed when it fails, is no longer wanted, or takes longer than `timeout` seconds.
-    """
-    args = ["clone", "--progress", "--no-recurse-submodules", "--template=", "--", url, str(target)]
-    env = {"GIT_ALLOW_PROTOCOL": protocol}
-    process = _start(args, target.parent, (f"protocol.{protocol}.allow=always", *settings), env, feed=False)
-    ended: list[str] = []
-    watch = threading.Thread(target=_watch, args=(process, is_wanted, timeout, ended), daemon=True)
-    watch.start()
-    try:
-        stderr = _follow(process, progress)
-    finally:
-        _end(process)
-        process.communicate()
-        watch.join()
-    if ended or process.returncode:
-        raise GitFailed(args, process.returncode, "".join(ended) or stderr)
-
-
-def _follow(process: subprocess.Popen[bytes], progress: Callable[[str], None]) -> str:
-    """Hand on each line of a clone's stderr until it ends; return the last lines."""
-    assert process.stderr is not None
-    kept: list[str] = []
-    pending = b""
-    while chunk := os.read(process.stderr.fileno(), 4096):
-        *lines, pending = re.split(rb"[\r\n]", pending + chunk)
-        for line in lines:
-            words = line.decode("utf-8", "replace").strip()
-            kept = [*kept[-20:], words] if words else kept
-            progress(words)
-    process.wait()
-    return "\n".join([*kept, pending.decode("utf-8", "replace")])
-
-
-def _watch(process: subprocess.Popen[bytes], is_wanted: Callable[[], bool], timeout: float, ended: list[str]) -> None:
-    """Kill a clone that is no longer wanted or late, and say which; ends with it."""
-    deadline = time.monotonic() + timeout
-    while process.poll() is None:
-        if not is_wanted():
-            ended.append("Cancelled")
-        elif time.monotonic() > deadline:
-            ended.append(f"It took longer than {timeout / 60:.0f} minutes")
-        if ended:
-            _end(process)
-            return
-        time.sleep(0.1)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flask import Flask, Response, copy_current_request_context, current_app, g
 
@@ -26,6 +26,7 @@ from app import carrier
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
+B = TypeVar("B")
 RETRY = (1_500, 3_500)  # ms after which a client comes back; not all at once
 REPLAY_WAIT = 10.0  # seconds that a client may take for one piece of what it missed
 FAREWELL = b": this stream ends here\n"
@@ -161,6 +162,22 @@ class Awaited(Response):
 
         outlet = _adopt(taken, self._source.close, give_up, self._patience)
         self._source.pour(hear, outlet.finish)
+
+
+def after(
+    source: Source,
+    begin: Callable[[], B],
+    is_it: Callable[[B, Any], bool],
+    answer: Callable[[B], Any],
+    patience: float,
+) -> Awaited:
+    """Begin something, and answer once the source tells of its end; the source is open already, so none is missed."""
+    try:
+        begun = begin()
+    except BaseException:
+        source.close()
+        raise
+    return Awaited(source, lambda fact: is_it(begun, fact), lambda: answer(begun), patience)
 
 
 def retry() -> bytes:

@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from app import config, record
 from app.actor import Actor
-from app.agent import front_matter, modes
+from app.agent import front_matter, markdown_files, modes
 from app.agent.events import CommandExecuted
 from app.agent.providers import catalog
-from app.errors import Invalid, Problem
+from app.errors import Invalid
 from app.files.paths import Root
 from app.projects import service as projects
 from app.sessions import service as sessions
@@ -26,7 +26,6 @@ from app.sessions.service import Hold, Message
 
 FOLDERS = ("command", "commands")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}){0,7}")
-LARGEST = 64 * 1024
 INIT = "init"
 MOST, DEPTH = 200, 7
 LONGEST_ARGUMENTS = 32 * 1024
@@ -130,9 +129,9 @@ def tell_end(connection: sa.Connection, hold: Hold, prompt: Message, answer: Mes
     """
     metadata = prompt.parts[0].data.get("metadata") if prompt.parts else None
     told = metadata.get("command") if isinstance(metadata, dict) else None
-    if not isinstance(told, dict) or told.get("name") not in of(Path(hold.session.directory)):
+    if not isinstance(told, dict):
         return
-    done = CommandExecuted(hold.session.id, told["name"], str(told.get("arguments", "")), answer.id)
+    done = CommandExecuted(hold.session.id, told["name"], told["arguments"], answer.id)
     record.event(connection, done, hold.session)
     if done.name == INIT:
         projects.set_initialized(hold.actor, hold.session.project)
@@ -177,16 +176,8 @@ def _configured(given: Mapping[str, Any], source: Literal["user", "project"]) ->
 
 
 def _in_folder(root: Root, folder: str, source: Literal["user", "project"]) -> Iterator[Command]:
-    try:
-        entries = [one for one in root.walk_down(folder, DEPTH, here=True) if one.path.endswith(".md")][:MOST]
-    except Problem:
-        return
-    for path in sorted(entry.path for entry in entries):
-        try:
-            split = front_matter.split(root.read_text(f"{folder}/{path}" if folder else path, LARGEST))
-        except Problem:
-            continue
-        if split is not None and (found := _command(path.removesuffix(".md"), split[0], split[1], source)):
+    for name, head, body in markdown_files.in_folder(root, folder, MOST, DEPTH):
+        if found := _command(name, head, body, source):
             yield found
 
 
@@ -198,7 +189,7 @@ def _command(
     text = {key: front_matter.text_of(dict(head), key) for key in ("description", "agent", "model")}
     return Command(
         name,
-        template[:LARGEST],
+        template[: markdown_files.LARGEST],
         " ".join(text["description"].split())[:1000],
         text["agent"],
         text["model"],

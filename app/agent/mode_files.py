@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app import config
-from app.agent import front_matter
+from app.agent import markdown_files
 from app.agent.providers import opencode_config
 from app.errors import Problem
 from app.files.paths import Root
@@ -18,7 +18,6 @@ FOLDERS: dict[str, Literal["primary", "all"]] = {
     "agent": "all", "agents": "all", "mode": "primary", "modes": "primary",
 }  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,63}")
-LARGEST = 64 * 1024
 MOST = 100
 _FILE = re.compile(r"\{file:([^}]+)\}")
 
@@ -57,7 +56,7 @@ def _with_prompt(given: dict[str, Any], place: Path) -> dict[str, Any]:
     if named is None:
         return given
     try:
-        return {**given, "prompt": Root(place).read_text(named[1].removeprefix("./"), LARGEST)}
+        return {**given, "prompt": Root(place).read_text(named[1].removeprefix("./"), markdown_files.LARGEST)}
     except Problem:
         return {**given, "prompt": ""}
 
@@ -69,20 +68,6 @@ def _in_folders(top: Path, below: str, *, trusted: bool) -> Iterator[Written]:
         if not place.is_dir():
             continue
         root, name = (Root(place.resolve()), "") if trusted else (Root(top), f"{below}{folder}")
-        yield from _in_folder(root, name, kind, trusted=trusted)
-
-
-def _in_folder(root: Root, folder: str, kind: Literal["primary", "all"], *, trusted: bool) -> Iterator[Written]:
-    try:
-        entries = sorted(entry.path for entry in root.scan(folder) if entry.path.endswith(".md"))
-    except Problem:
-        return
-    for path in entries[:MOST]:
-        name = path.rpartition("/")[2].removesuffix(".md")
-        try:
-            split = front_matter.split(root.read_text(path, LARGEST))
-        except Problem:
-            continue
-        if split is not None and NAME.fullmatch(name):
-            head, body = split
-            yield Written(name, {**head, "prompt": body}, trusted, kind)
+        for title, head, body in markdown_files.in_folder(root, name, MOST):
+            if NAME.fullmatch(title):
+                yield Written(title, {**head, "prompt": body}, trusted, kind)

@@ -18,7 +18,6 @@ from app.agent.commands import Command
 from app.agent.modes import Mode
 from app.agent.providers import ToolSpec, catalog
 from app.agent.providers.catalog import Integration, ProviderInfo
-from app.agent.providers.known import KNOWN
 from app.agent.skills import Skill
 from app.agent.ticks import ticks
 from app.agent.tools import mcp
@@ -118,12 +117,6 @@ def list_tools(actor: Actor, directory: Path) -> tuple[ToolSpec, ...]:
 def list_providers(actor: Actor, directory: Path | None = None) -> list[ProviderInfo]:
     """The providers that can be used in a directory, with their models."""
     return catalog.list_providers(actor, directory)
-
-
-def list_known(actor: Actor) -> list[str]:
-    """The ids of the providers that can be connected by a key alone."""
-    accounts.require(actor, "settings:read")
-    return list(KNOWN)
 
 
 def list_commands(actor: Actor, directory: Path | None = None) -> list[Command]:

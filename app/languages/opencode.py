@@ -1,4 +1,4 @@
-"""OpenCode's routes of languages: servers, symbols, formatters, and what it says when diagnostics change."""
+"""OpenCode's routes of languages: servers, symbols, and what it says when diagnostics change."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import db, record
-from app.accounts import service as accounts
 from app.errors import Problem
 from app.languages.client import Client, Failed
 from app.languages.events import Diagnosed, ServersChanged
 from app.languages.servers import Server, binary
+from app.processes import service as processes
 from app.processes import spawn
 from app.projects import service as projects
 from app.projects.service import Place
@@ -119,8 +119,7 @@ class Entry:
         found = binary(self.server, self.place.root)
         if found is None:
             raise Failed(f"{self.server.command[0]} is not installed.")
-        if accounts.has_team() and not spawn.sandbox_state().on:
-            raise Failed("Without a sandbox a team's server runs no language servers.")
+        processes.check_walls()
         beside = projects.beside(str(self.place.directory))
         return spawn.start(
             [str(found), *self.server.command[1:]],

@@ -21,6 +21,7 @@ from app.errors import Invalid, NotFound
 from app.mcp.links import Beginning, Links, Tell
 from app.mcp.models import server as table
 from app.mcp.things import Answer, RemoteTool, Server, Status, Wanted
+from app.processes import service as processes
 from app.processes.spawn import Child, start
 from app.projects import service as projects
 from app.projects.service import Place
@@ -193,7 +194,11 @@ def _means(place: Place, server: Server) -> Callable[[], tuple[Beginning, Mappin
 
 
 def _begin(place: Place, server: Server, environment: Mapping[str, str]) -> Child:
-    """Start a local server's exact command in the project's root: in the sandbox, without a network."""
+    """Start a local server's exact command in the project's root: in the sandbox, without a network.
+
+    Raises Unavailable SANDBOX_UNAVAILABLE in a team without a sandbox.
+    """
+    processes.check_walls()
     root = place.project.path
     private = projects.private_of(place.project)
     beside = projects.beside(str(root))

@@ -40,6 +40,7 @@ __all__ = [
     "Word",
     "at_time",
     "attach",
+    "check_walls",
     "close_stdin",
     "end",
     "end_within",
@@ -273,6 +274,17 @@ def stop() -> None:
         _by_owner.clear()
 
 
+def check_walls() -> None:
+    """Raise Unavailable SANDBOX_UNAVAILABLE where there is a team, and nothing keeps one's commands from the others."""
+    _check_walls(accounts.has_team())
+
+
+def _check_walls(has_team: bool) -> None:
+    if has_team and not sandbox_state().on:
+        why = sandbox_state().why
+        raise Unavailable(f"Without a sandbox a team's server runs no commands: {why}", code="SANDBOX_UNAVAILABLE")
+
+
 def _require(actor: Actor, live: Live, verb: str) -> None:
     """Let the owner pass; to everybody else there is no such command."""
     if live.owner != actor.user:
@@ -285,9 +297,7 @@ def _check(actor: Actor, has_team: bool) -> None:
         raise Denied("An agent runs commands by its tools, which ask.")
     if _is_stopping:
         raise Unavailable("The server is shutting down.")
-    if has_team and not sandbox_state().on:
-        why = sandbox_state().why
-        raise Unavailable(f"Without a sandbox a team's server runs no commands: {why}", code="SANDBOX_UNAVAILABLE")
+    _check_walls(has_team)
 
 
 @contextmanager

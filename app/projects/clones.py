@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from app import config, db, dispatch, git, ids, outbound
+from app import config, db, dispatch, git, git_clone, ids, outbound
 from app.errors import Invalid
 from app.projects import rows
 from app.projects.models import project as table
@@ -155,7 +155,7 @@ def _fetch(project: Project, watch: _Watch) -> None:
         "http.lowSpeedLimit=1",
         "http.lowSpeedTime=60",
     )
-    git.clone(
+    git_clone.clone(
         project.origin,
         project.path,
         protocol=parts.scheme,

@@ -36,7 +36,7 @@ __all__ = [
 PROVIDER = "provider"
 TABLE = "secret"
 # What is secret by itself in a value that is a JSON object.
-SECRET_FIELDS = ("key", "token", "access", "refresh", "secret", "password")
+SECRET_FIELDS = ("key", "token", "access", "refresh")
 LONGEST_NAME = 128
 LONGEST_VALUE = 16 * 1024
 _SCOPE = re.compile(r"[a-z]+(:[A-Za-z0-9_.-]+)?")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import diagnosing
 from app.config import Config
@@ -19,7 +20,8 @@ from app.events import service as events
 from app.languages import running, servers, service
 from app.languages.events import Diagnosed, ServersChanged
 from app.languages.servers import Server
-from app.processes.spawn import search_path
+from app.processes import service as processes
+from app.processes.spawn import SandboxState, search_path
 from app.projects import service as projects
 from app.projects.service import Place
 from tests.agent.talk import Talk
@@ -154,6 +156,17 @@ def test_a_server_that_crashes_is_told_as_failed_and_not_begun_again_at_once(
     client = running.within(place)[0].client
     assert service.diagnose(alice, place, {path: "wrong\n"}, PATIENCE) == {}
     assert running.within(place)[0].client is client
+
+
+def test_in_a_team_without_a_sandbox_none_begins(
+    place: Place, alice: Actor, stands_in: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stands_in("good")
+    monkeypatch.setattr(processes, "sandbox_state", lambda: SandboxState(False, "it is missing.", ""))
+    accounts.create_user(alice, "Bob", None, "member")
+    assert service.diagnose(alice, place, {str(place.directory / "cart.py"): "wrong\n"}, PATIENCE) == {}
+    [one] = service.list_servers(alice, place)
+    assert one.why == "Without a sandbox a team's server runs no commands: it is missing."
 
 
 def test_one_that_leaves_three_questions_unanswered_is_ended(

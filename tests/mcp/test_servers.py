@@ -13,12 +13,15 @@ import psutil
 import pytest
 
 from app import db
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from app.mcp import service as mcp
 from app.mcp.models import server as table
 from app.mcp.service import Answer, RemoteTool, Wanted
 from app.processes import sandbox
+from app.processes import service as processes
+from app.processes.sandbox import SandboxState
 from app.projects import service as projects
 from app.projects.service import Place
 from tests.mcp.conftest import COMMAND
@@ -127,6 +130,17 @@ def test_one_that_ends_at_once_is_told_with_its_last_words(alice: Actor, place: 
 
 def test_a_command_that_is_not_there_fails(alice: Actor, place: Place) -> None:
     assert mcp.add(alice, place, "gone", Wanted("local", ("no-such-program",), timeout=60_000)).state == "failed"
+
+
+def test_in_a_team_without_a_sandbox_no_command_is_begun(
+    alice: Actor, place: Place, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "sandbox_state", lambda: SandboxState(False, "it is missing.", ""))
+    accounts.create_user(alice, "Bob", None, "member")
+    status = mcp.add(alice, place, "peer", Wanted("local", COMMAND, timeout=60_000))
+    assert status.state == "failed"
+    assert "Without a sandbox a team's server runs no commands: it is missing." in status.error
+    assert not running(workspace)
 
 
 def test_disconnecting_and_removing_end_the_command(alice: Actor, place: Place, peer: str, workspace: Path) -> None:

@@ -18,7 +18,7 @@ from app.accounts.grants import ROLES
 from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem
 from app.sessions import models, service
-from app.sessions.service import Aborted, Fenced, Hold, Session, runs
+from app.sessions.service import Aborted, Fenced, Hold, Session, owners, runs
 from tests.patience import PATIENCE
 
 TEXT = [{"type": "text", "text": "Fix the basket\nplease"}]
@@ -461,7 +461,7 @@ def test_a_dead_owners_runs_are_taken_back_at_once(alice: Actor) -> None:
     hold = running(alice)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     born = int(psutil.Process(child.pid).create_time())
-    owner = f"{runs._host()}|{child.pid}|{born}|aaaaaaaa"
+    owner = f"{owners.host()}|{child.pid}|{born}|aaaaaaaa"
     expire(hold.run_id, lease_owner=owner, lease_until=ids.now() + 60_000)
     assert service.end_dead_leases() == 0
     assert child.stdin is not None
@@ -478,7 +478,7 @@ def test_a_dead_owners_runs_are_taken_back_at_once(alice: Actor) -> None:
 @pytest.mark.parametrize(("pid", "born", "count"), [(1, 0, 1), (999_999_999, 0, 1)])
 def test_a_pid_that_is_somebody_elses_now_is_dead(alice: Actor, pid: int, born: int, count: int) -> None:
     hold = running(alice)
-    expire(hold.run_id, lease_owner=f"{runs._host()}|{pid}|{born}|aaaaaaaa", lease_until=ids.now() + 60_000)
+    expire(hold.run_id, lease_owner=f"{owners.host()}|{pid}|{born}|aaaaaaaa", lease_until=ids.now() + 60_000)
     assert service.end_dead_leases() == count
 
 
@@ -487,7 +487,7 @@ def test_other_hosts_leases_and_our_own_stay(alice: Actor) -> None:
     assert service.end_dead_leases() == 0
     expire(hold.run_id, lease_owner="another-host|1|0|aaaaaaaa", lease_until=ids.now() + 60_000)
     assert service.end_dead_leases() == 0
-    assert len(runs.owner_name()) <= 80
+    assert len(owners.name()) <= 80
 
 
 def test_a_waiting_run_holds_nothing_until_its_answer(alice: Actor, woken: list[str]) -> None:

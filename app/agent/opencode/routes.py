@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from app import streams
 from app.actor import Actor
 from app.agent import bp, events, service
 from app.agent.commands import INIT, Command
@@ -19,13 +20,10 @@ from app.agent.providers.catalog import ModelInfo, ProviderInfo
 from app.agent.skills import FILE, Skill
 from app.dialects import opencode
 from app.errors import Invalid
-from app.events import service as log
 from app.events.service import Fact
 from app.projects import service as projects
 from app.sessions import service as sessions
-from app.sessions.events import RunEnded, SessionDeleted
 from app.sessions.service import Message
-from app.streams import Awaited
 
 door = opencode.door(bp)
 LONGEST = 8_000
@@ -110,7 +108,7 @@ def remove_auth(actor: Actor, provider: str) -> bool:
 @door.get("/provider/auth")
 def auth_methods(actor: Actor) -> dict[str, Any]:
     """How each provider can be connected here: by its key."""
-    return {one: [{"type": "api", "label": "API key"}] for one in service.list_known(actor)}
+    return {one.id: [{"type": "api", "label": "API key"}] for one in service.list_integrations(actor)}
 
 
 class Model(BaseModel):
@@ -359,20 +357,11 @@ def _awaited(
     actor: Actor, session_id: str, send: Callable[[], tuple[Message, str | None]], answer: Callable[[Message], Any]
 ) -> Response:
     """What `answer` says of what was sent, once its run has ended."""
-
-    def is_end(fact: Fact) -> bool:
-        return isinstance(fact.event, RunEnded | SessionDeleted) and fact.event.session_id == session_id
-
-    subscription = log.subscribe(actor, keep=is_end)
-    try:
-        sent, run_id = send()
-    except BaseException:
-        subscription.close()
-        raise
-    return Awaited(
-        subscription,
-        lambda fact: isinstance(fact.event, SessionDeleted) or fact.event.run_id == run_id,
-        lambda: opencode.accent.answer(answer(sent)),
+    return streams.after(
+        sessions.follow_ends(actor, session_id),
+        send,
+        lambda sent, fact: sessions.is_end_of(sent[1], fact),
+        lambda sent: opencode.accent.answer(answer(sent[0])),
         COMMAND_WAIT,
     )
 

@@ -10,13 +10,12 @@ from typing import Any
 from flask import Response
 from orjson import Fragment
 
+from app import streams
 from app.actor import Actor
 from app.dialects import opencode
 from app.errors import Invalid
-from app.events import service as events
 from app.projects import service as projects
 from app.sessions import bp, service
-from app.sessions.events import RunEnded, SessionDeleted
 from app.sessions.opencode import shapes
 from app.sessions.opencode.bodies import (
     CreateSession,
@@ -29,7 +28,6 @@ from app.sessions.opencode.bodies import (
     UpdateSession,
 )
 from app.sessions.service import Message, Session
-from app.streams import Awaited
 
 door = opencode.door(bp)
 PROMPT_WAIT = 24 * 3600.0
@@ -170,21 +168,10 @@ def update_part(actor: Actor, body: UpdatePart, session_id: str, message_id: str
 def prompt(actor: Actor, body: Prompt, session_id: str) -> dict[str, Any] | Response:
     """Send a prompt and wait for the turn's last answer; while busy it waits its turn."""
     session_id = _id(session_id)
-    subscription = events.subscribe(actor, keep=functools.partial(_is_end, session_id))
-    try:
-        sent, run_id = _send(actor, session_id, body)
-    except BaseException:
-        subscription.close()
-        raise
-    if run_id is None:
-        subscription.close()
-        return shapes.with_parts(sent)
-    return Awaited(
-        subscription,
-        lambda fact: isinstance(fact.event, SessionDeleted) or fact.event.run_id == run_id,
-        lambda: opencode.accent.answer(shapes.with_parts(_answer(actor, session_id, sent))),
-        PROMPT_WAIT,
-    )
+    send = functools.partial(_send, actor, session_id, body)
+    if body.noReply:
+        return shapes.with_parts(send()[0])
+    return _awaited(actor, session_id, send, lambda sent: shapes.with_parts(_answer(actor, session_id, sent)))
 
 
 @door.post("/session/<session_id>/prompt_async", body=Prompt)
@@ -203,26 +190,16 @@ def summarize(actor: Actor, body: Summarize, session_id: str) -> Response:
 
 
 def _awaited(
-    actor: Actor, session_id: str, ask: Callable[[], tuple[Message, str]], answer: Callable[[Message], Any]
+    actor: Actor, session_id: str, ask: Callable[[], tuple[Message, str | None]], answer: Callable[[Message], Any]
 ) -> Response:
     """What `answer` says of what was asked, once the run that it began has ended."""
-    subscription = events.subscribe(actor, keep=functools.partial(_is_end, session_id))
-    try:
-        asked, run_id = ask()
-    except BaseException:
-        subscription.close()
-        raise
-    return Awaited(
-        subscription,
-        lambda fact: isinstance(fact.event, SessionDeleted) or fact.event.run_id == run_id,
-        lambda: opencode.accent.answer(answer(asked)),
+    return streams.after(
+        service.follow_ends(actor, session_id),
+        ask,
+        lambda asked, fact: service.is_end_of(asked[1], fact),
+        lambda asked: opencode.accent.answer(answer(asked[0])),
         PROMPT_WAIT,
     )
-
-
-def _is_end(session_id: str, fact: events.Fact) -> bool:
-    """Whether a turn of the session ended, or the session itself."""
-    return isinstance(fact.event, RunEnded | SessionDeleted) and fact.event.session_id == session_id
 
 
 def _send(actor: Actor, session_id: str, body: Prompt) -> tuple[Message, str | None]:

@@ -11,6 +11,7 @@ from app.sessions.service.counts import (
     labels,
     live_runs,
 )
+from app.sessions.service.ends import follow_ends, is_end_of
 from app.sessions.service.exporting import export
 from app.sessions.service.forks import fork
 from app.sessions.service.journal import (
@@ -136,11 +137,13 @@ __all__ = [
     "find_page",
     "find_words",
     "finish",
+    "follow_ends",
     "fork",
     "get",
     "get_many",
     "give_up_summary",
     "go_on",
+    "is_end_of",
     "is_summed_up",
     "labels",
     "last_run",

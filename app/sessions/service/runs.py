@@ -7,23 +7,18 @@ itself locked out of the transcript.
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
-import psutil
 import sqlalchemy as sa
 
 from app import config, db, dispatch, ids, record
 from app.actor import Actor
 from app.sessions import events
-from app.sessions.service import rows
+from app.sessions.service import owners, rows
 from app.sessions.service.rows import MESSAGES, RUNS, SESSIONS
 from app.sessions.things import Hold, Message, Run, Session, run_of
 
@@ -35,24 +30,8 @@ INTERRUPTED: dict[str, Any] = {
     "name": "UnknownError",
     "data": {"message": "The run was interrupted three times at the same step. The work is kept."},
 }
-CLOCK_STEP = 2
 COUNTING = 0x5CAB  # the advisory lock of PostgreSQL under which runs are counted
 _crowded = threading.Event()
-_this_start = secrets.token_hex(4)
-
-
-def owner_name() -> str:
-    """Name this process in leases: host, pid, start time, and a random word."""
-    return _owner_name(os.getpid())
-
-
-@cache
-def _owner_name(pid: int) -> str:
-    return f"{_host()}|{pid}|{int(psutil.Process(pid).create_time())}|{_this_start}"
-
-
-def _host() -> str:
-    return socket.gethostname()[:40].replace("|", "-")
 
 
 def queue(
@@ -131,7 +110,7 @@ def take(run_id: str) -> Hold | None:
             return None
         values: dict[str, Any] = {
             "state": "running",
-            "lease_owner": owner_name(),
+            "lease_owner": owners.name(),
             "lease_until": ids.now() + LEASE,
             "fence": run.fence + 1,
             "started": run.started or ids.now(),
@@ -236,12 +215,12 @@ def end_lost_leases() -> int:
 
 def end_dead_leases() -> int:
     """At start: take back at once what processes of this host held that are gone."""
-    host = _host()
+    here = f"{owners.host()}|"
     with db.read() as connection:
-        owners = connection.scalars(
+        held = connection.scalars(
             sa.select(RUNS.c.lease_owner).where(RUNS.c.state == "running", RUNS.c.lease_owner.is_not(None)).distinct()
         ).all()
-    dead = [owner for owner in owners if owner.startswith(f"{host}|") and not _is_alive(owner)]
+    dead = [owner for owner in held if owner.startswith(here) and not owners.is_alive(owner)]
     return _take_back(sa.and_(RUNS.c.state == "running", RUNS.c.lease_owner.in_(dead))) if dead else 0
 
 
@@ -439,16 +418,3 @@ def _agent(session: Session) -> Actor:
         project=session.project,
         via=session.via,
     )
-
-
-def _is_alive(owner: str) -> bool:
-    _, pid, started, start_word = owner.split("|")
-    if int(pid) == os.getpid():
-        return start_word == _this_start
-    try:
-        process = psutil.Process(int(pid))
-        # The kernel counts starts from boot: a set clock moves what that is in seconds of the day.
-        is_same = abs(process.create_time() - int(started)) <= CLOCK_STEP
-        return is_same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
