@@ -103,9 +103,9 @@ def drain() -> None:
 
 
 def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
-    """The modes that sessions and subagents of a directory can work in; without one those that are built in."""
+    """The modes that sessions and subagents of a directory can work in; without one those of no project."""
     accounts.require(actor, "settings:read")
-    return modes.of(directory) if directory else list(modes.MODES.values())
+    return modes.of(directory)
 
 
 def list_tools(actor: Actor, directory: Path) -> tuple[ToolSpec, ...]:

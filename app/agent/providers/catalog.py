@@ -27,6 +27,8 @@ from app.agent.providers.refusal import refusal
 from app.agent.providers.wire import Wire
 from app.errors import Invalid, NotFound
 from app.secrets import service as secrets
+from app.settings import service as settings
+from app.settings.service import Layer
 
 __all__ = [
     "Integration",
@@ -99,17 +101,17 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
     if entry.key:
         redact.watch(entry.id, entry.key)  # the vault's are watched anyhow, those of the environment are not
     info = next((one for one in entry.models if one.id == model), ModelInfo(model, model))
-    settings = config.current()
+    ours = config.current()
     return WIRES[entry.wire](
         entry.id,
         entry.base_url,
         entry.key,
         entry.headers,
         entry.trusted,
-        bounds=_bounds(settings.model_waits),
+        bounds=_bounds(ours.model_waits),
         options=info.options,
         pictures=info.images,
-        circuit=circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * settings.model_pause),
+        circuit=circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * ours.model_pause),
     )
 
 
@@ -135,8 +137,10 @@ def list_integrations(actor: Actor | None) -> list[Integration]:
 
 def default_model(directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a new session starts with."""
-    named = [config.current().model or ""]
-    named += [opencode_config.default_model(found) for found in configs(directory)]
+    written = configs(directory)
+    names = {layer.origin: opencode_config.default_model(layer.data) for layer in written}
+    named = [names.get(origin, "") for origin in ("project", "files", "server")]
+    named += [config.current().model or "", names["data"], names["home"]]
     for name in named:
         provider, slash, model = name.partition("/")
         if slash and (provider == DEMO or _find(provider, directory)):
@@ -177,11 +181,14 @@ def limits(provider: str, model: str, directory: Path | None = None) -> tuple[in
     return known, written.output if written else None
 
 
-def configs(directory: Path | None) -> Iterator[dict[str, Any]]:
-    """Every opencode.json as plain data: the data directory's, the server's user's, the project's; {} for none."""
-    yield opencode_config.read(config.current().data_dir, trusted=True)
-    yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)
-    yield opencode_config.read(directory, trusted=False) if directory else {}
+def configs(directory: Path | None) -> list[Layer]:
+    """All that is written of OpenCode's configuration for a directory, the project's last."""
+    return settings.of_directory(directory)
+
+
+def merged(directory: Path | None) -> dict[str, Any]:
+    """The same as one, as plain data."""
+    return settings.merged(configs(directory))
 
 
 def connect(actor: Actor | None, provider: str, key: str, base_url: str = "", name: str = "") -> None:
@@ -259,7 +266,11 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
     """One provider: what an admin connected goes before the server's configuration, environment and a
     project.
     """
-    trusted, loose = _written(directory)
+    trusted, loose, addressed, whole = _written(directory)
+    if opencode_config.is_off(whole, provider):
+        return None
+    if provider in addressed:
+        return trusted.get(provider)
     entry = trusted.get(provider) or from_environ(os.environ).get(provider)
     kept = _kept(provider)
     if kept is not None:
@@ -270,11 +281,11 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
 
 
 def _all(directory: Path | None) -> dict[str, Entry]:
-    trusted, loose = _written(directory)
+    trusted, loose, _addressed, whole = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
     names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
     found = {name: entry for name in names if (entry := _find(name, directory))}
-    if OLLAMA not in found and (models := find_ollama()) is not None:
+    if OLLAMA not in found and not opencode_config.is_off(whole, OLLAMA) and (models := find_ollama()) is not None:
         found[OLLAMA] = Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1", models=models)
     return found
 
@@ -320,13 +331,20 @@ def _key_of(kept: Mapping[str, Any]) -> str | None:
     return (kept.get("token") if kept.get("type") == "wellknown" else kept.get("key")) or None
 
 
-def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]]:
-    """The providers of the server's own opencode.json, and those of the project's."""
-    *own, project = configs(directory)
-    trusted: dict[str, Entry] = {}
-    for found in own:
-        trusted = {**opencode_config.entries(found, trusted=True), **trusted}
-    return trusted, opencode_config.entries(project, trusted=False)
+def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry], set[str], dict[str, Any]]:
+    """The providers of trusted configurations, and those of the project's files; those whose address was set, and
+    the configuration in force.
+    """
+    layers = configs(directory)
+    trusted = settings.merged([layer for layer in layers if layer.is_trusted])
+    loose = next((layer.data for layer in layers if not layer.is_trusted), {})
+    addressed = {provider for layer in layers for provider in settings.addressed(layer)}
+    return (
+        opencode_config.entries(trusted, trusted=True),
+        opencode_config.entries(loose, trusted=False),
+        addressed,
+        settings.merged(layers),
+    )
 
 
 def _models(entry: Entry) -> tuple[ModelInfo, ...]:
