@@ -170,13 +170,13 @@ class Config(Strict):
     model: Annotated[Word, Field(pattern=r"^[^/\s]+/\S+$")] | None = None
     small_model: Annotated[Word, Field(pattern=r"^[^/\s]+/\S+$")] | None = None
     default_agent: Word | None = None
-    agent: Annotated[dict[Word, Agent], Field(max_length=200)] | None = None
-    mode: Annotated[dict[Word, Agent], Field(max_length=200)] | None = None
-    command: Annotated[dict[Word, Command], Field(max_length=500)] | None = None
+    agent: Annotated[dict[Word, Agent | None], Field(max_length=200)] | None = None
+    mode: Annotated[dict[Word, Agent | None], Field(max_length=200)] | None = None
+    command: Annotated[dict[Word, Command | None], Field(max_length=500)] | None = None
     permission: Permission | None = None
     tools: Switches | None = None
     instructions: Words | None = None
-    provider: Annotated[dict[Word, Provider], Field(max_length=200)] | None = None
+    provider: Annotated[dict[Word, Provider | None], Field(max_length=200)] | None = None
     disabled_providers: Words | None = None
     enabled_providers: Words | None = None
     share: Literal["manual", "auto", "disabled"] | None = None
