@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 
 from app import streams, web
 from app.actor import Actor
 from app.agent import bp
 from app.agent.roo import records, standing, tasks
 from app.agent.roo.bodies import Answer, Listing, NewTask, Said, Waits
+from app.agent.roo.places import place
 from app.approvals.events import Asked
 from app.dialects import roo
 from app.events import service as events
 from app.events.service import Fact
-from app.projects import service as projects
-from app.projects.service import Place
 from app.sessions import service as sessions
 from app.sessions.events import SessionDeleted, SessionIdle
 from app.sessions.service import Session
@@ -28,14 +27,14 @@ door = roo.door(bp)
 @door.post("/api/tasks", body=NewTask)
 def create(actor: Actor, body: NewTask) -> dict[str, Any] | Response:
     """Begin a task; with a wait, answer once it ends or needs somebody."""
-    session = tasks.create(actor, _place(actor), body)
+    session = tasks.create(actor, place(actor), body)
     return _done(actor, session, body, lambda: tasks.say(actor, session, body), begun=True)
 
 
 @door.get("/api/tasks", query=Listing)
 def index(actor: Actor, query: Listing) -> Response:
     """Tasks of the workspace, newest first; how many there are stands in X-Total-Count."""
-    rows, total = tasks.listed(actor, _place(actor), query.offset, query.limit)
+    rows, total = tasks.listed(actor, place(actor), query.offset, query.limit)
     headers = {"X-Total-Count": str(total)}
     if query.offset + len(rows) < total:
         headers["Link"] = f'</api/tasks?limit={query.limit}&offset={query.offset + len(rows)}>; rel="next"'
@@ -167,7 +166,7 @@ def _read_to(actor: Actor, session: Session) -> int:
 
 
 def _find(actor: Actor, task_id: str | None) -> Session:
-    return tasks.current(actor, _place(actor)) if task_id is None else sessions.get(actor, task_id)
+    return tasks.current(actor, place(actor)) if task_id is None else sessions.get(actor, task_id)
 
 
 def _addressed(actor: Actor, task_id: str | None) -> Session:
@@ -175,7 +174,3 @@ def _addressed(actor: Actor, task_id: str | None) -> Session:
     session = _find(actor, task_id)
     tasks.make_current(actor, session)
     return session
-
-
-def _place(actor: Actor) -> Place:
-    return projects.resolve(actor, request.args.get("directory"))
