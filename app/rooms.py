@@ -23,8 +23,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),
-    "agent": ("pages", "opencode"),
-    "system": ("pages", "opencode", "codebuddy", "e2b"),
+    "agent": ("pages", "opencode", "roo"),
+    "system": ("pages", "opencode", "roo", "codebuddy", "e2b"),
 }
 
 

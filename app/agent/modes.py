@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from app.agent import mode_files
-from app.approvals.service import Rule
+from app.approvals.service import Rule, limits_of
 from app.errors import Invalid
 from app.settings import service as settings
 
@@ -28,6 +28,7 @@ class Mode:
 
     `base` is the built-in mode it stands on, whose limits it keeps; `switches` turn tools off by name or pattern;
     `rules` say what runs, is asked or denied; `model` is (provider, model); `source` is where it was written.
+    `title` and `groups` are how Roo's clients see it: groups of tools, some as (group, pattern of paths, why).
     """
 
     name: str
@@ -43,6 +44,13 @@ class Mode:
     switches: Mapping[str, bool] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     source: Literal["", "user", "project"] = ""
+    title: str = ""
+    groups: tuple[str | tuple[str, str, str], ...] = ()
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether it edits any file, asked about or not."""
+        return limits_of(self.base).edits
 
     @property
     def is_subagent(self) -> bool:
@@ -64,6 +72,10 @@ class Mode:
 READING = (
     "read", "grep", "glob", "list", "bash", "webfetch", "todowrite", "todoread", "question", "skill", "task",
 )  # fmt: skip
+
+EDITING = ("edit", "multiedit", "write", "patch")
+# What every mode of Roo's has, whatever its groups.
+ALWAYS = ("question", "task", "todowrite", "todoread", "skill")
 
 MODES = {
     "build": Mode(
@@ -88,6 +100,54 @@ MODES = {
         "through on your own, ask people only what you cannot find out, and end with all that was asked for.",
         kind="subagent",
         base="general",
+    ),
+    "code": Mode(
+        "code",
+        "Writes, changes and mends code, asking where the rules say so.",
+        "You are Roo, a highly skilled software engineer. You read before you change, follow the ways of the project, "
+        "keep changes small, run the tests that cover them, and end with what you did and what you saw.",
+        base="code",
+        title="Code",
+        groups=("read", "edit", "browser", "command", "mcp"),
+    ),
+    "architect": Mode(
+        "architect",
+        "Looks into a task and writes down how it will be done, before anybody does it.",
+        "You are Roo, an experienced technical lead who plans before anything is built. You gather what the task "
+        "depends on, ask what only people can answer, and write a plan as a Markdown file or a todo list: steps, the "
+        "files they touch, how each will be checked. You edit Markdown files alone.",
+        base="architect",
+        switches={"bash": False},
+        title="Architect",
+        groups=("read", ("edit", r"\.md$", "Markdown files only"), "browser", "mcp"),
+    ),
+    "ask": Mode(
+        "ask",
+        "Answers questions about the code and what surrounds it; changes nothing.",
+        "You are Roo, a knowledgeable engineer who explains. You read what the question is about and answer in full, "
+        "with the places in the code that show it. You change nothing.",
+        base="ask",
+        switches={**dict.fromkeys(EDITING, False), "bash": False},
+        title="Ask",
+        groups=("read", "browser", "mcp"),
+    ),
+    "debug": Mode(
+        "debug",
+        "Finds out why something goes wrong, and mends it once that is shown.",
+        "You are Roo, an engineer who finds faults. You name several causes that would explain what is seen, look for "
+        "what tells them apart (logs, a smaller case, a test that fails), say which it is, and only then mend it.",
+        base="debug",
+        title="Debug",
+        groups=("read", "edit", "browser", "command", "mcp"),
+    ),
+    "orchestrator": Mode(
+        "orchestrator",
+        "Splits a task into pieces and hands each to a subagent.",
+        "You are Roo, who leads work that others do. You split the task into pieces that can be judged alone, give "
+        "each to a subagent with all it needs to know, read what it answers, and put the results together.",
+        ALWAYS,
+        base="orchestrator",
+        title="Orchestrator",
     ),
 }
 

@@ -42,7 +42,7 @@ def test_it_carries_a_task_from_prompt_to_unrevert(served: tuple[Running, Path],
     repository.git(root, "checkout", "-q", "--", ".")
     seen = story(running, root, "story.mjs", package)
     assert "error" not in seen["answer"].lower(), seen
-    assert seen["agents"] == ["build", "plan", "general"]
+    assert seen["agents"][:3] == ["build", "plan", "general"]
     assert "openai" in seen["providers"]
     assert seen["tools"] == [["read", "completed"], ["edit", "completed"], ["bash", "completed"]]
     assert seen["asks"] == ["Edit shop/basket.py", "python3 -m unittest -q"]

@@ -231,7 +231,7 @@ def _agent(mode: Mode) -> dict[str, Any]:
 
 def _permission(mode: Mode) -> dict[str, Any]:
     """What a mode lets run, in the object form that both generations read: ask is what the session's preset says."""
-    edits = "deny" if mode.base == "plan" else "ask"
+    edits = "ask" if mode.may_edit else "deny"
     found: dict[str, dict[str, str]] = {"edit": {"*": edits}, "bash": {"*": "ask"}, "webfetch": {"*": "ask"}}
     for rule in mode.rules:
         for tool in found if rule.tool == "*" else (rule.tool,) if rule.tool in found else ():

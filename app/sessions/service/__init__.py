@@ -29,7 +29,15 @@ from app.sessions.service.journal import (
     set_todos,
     transcript_of,
 )
-from app.sessions.service.lists import busy_ids, find_page, find_words, retries, spell_page
+from app.sessions.service.lists import (
+    busy_ids,
+    by_creation,
+    find_page,
+    find_words,
+    first_prompts,
+    retries,
+    spell_page,
+)
 from app.sessions.service.mending import change_part, remove_message, remove_part
 from app.sessions.service.modes import register_default_model, register_modes
 from app.sessions.service.presets import allowed as allowed_presets
@@ -116,6 +124,7 @@ __all__ = [
     "begin_subagent",
     "begin_summary",
     "busy_ids",
+    "by_creation",
     "change_part",
     "children",
     "close_message",
@@ -137,6 +146,7 @@ __all__ = [
     "find_page",
     "find_words",
     "finish",
+    "first_prompts",
     "follow_ends",
     "fork",
     "get",
