@@ -156,7 +156,7 @@ def of(directory: Path | str | None) -> list[Mode]:
     """The modes of a directory: built-in ones first, then those of files; without one those of no project."""
     everything = list(mode_files.found(None if directory is None else Path(directory)))
     base = reduce(_widened, (one for one in everything if one.name == mode_files.ALL), Mode("", "", ""))
-    found = {name: replace(mode, rules=base.rules, switches=base.switches) for name, mode in MODES.items()}
+    found = {name: _on(base, mode) for name, mode in MODES.items()}
     for written in everything:
         if written.name == mode_files.ALL:
             continue
@@ -195,6 +195,11 @@ def _widened(base: Mode, written: mode_files.Written) -> Mode:
         switches={**base.switches, **_switches(written.given.get("tools"), base.switches, trusted=written.trusted)},
         rules=(*base.rules, *_rules(written.given.get("permission"), written)),
     )
+
+
+def _on(base: Mode, mode: Mode) -> Mode:
+    """A built-in mode under what holds for every mode; what it has not got it does not get."""
+    return replace(mode, rules=base.rules, switches={**base.switches, **mode.switches})
 
 
 def _changed(was: Mode | None, written: mode_files.Written, base: Mode) -> Mode | None:

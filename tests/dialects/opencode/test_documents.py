@@ -133,6 +133,7 @@ def test_our_answers_are_those_of_the_documents(story: Story, call: Caller) -> N
     child = story("POST", "/session", {"parentID": session["id"]})
     assert story("GET", "/session/{id}/children", **one)
     story("GET", "/session")
+    story("PATCH", "/config", {"theme": "dark", "agent": {"look": {"prompt": "Look.", "mode": "subagent"}}})
     story("POST", "/session/{id}/revert", {"messageID": first}, **one)
     story("POST", "/session/{id}/unrevert", **one)
     story("POST", "/session/{id}/summarize", {"providerID": "openai", "modelID": "scripted"}, **one)
