@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from pydantic import ValidationError
 
@@ -137,13 +138,15 @@ def _change(
         if empty:
             raise Invalid(f"Nothing is kept for {empty[0]}: write the value itself.", empty[0])
         _valid(data, strictly=True)
+        if len(orjson.dumps(data)) > LARGEST:
+            raise Invalid(f"A configuration has at most {LARGEST // 1024} KiB.", next(iter(keys), ""))
         _check(data)
         if kept != before.secrets or _addresses(data) != _addresses(before.data):
             accounts.require(actor, "secrets:write", place.project if place else _SERVER)
         stored.put(conn, actor, scope, Document(data, kept))
         record.audit(conn, actor, "settings.set", scope, {"keys": keys})
         _announce(conn, place)
-    for at, value in kept.items():
+    for at, value in sealing.secrets_of(kept):
         redact.watch(f"config {at}", value)
 
 
