@@ -15,6 +15,7 @@ from app.agent import front_matter, modes
 from app.approvals import service as approvals
 from app.approvals.service import Rule
 from app.config import Config
+from app.db import Database
 from app.dialects.mount import Cabin
 from app.errors import Invalid
 from app.sessions import service as sessions
@@ -106,9 +107,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def project(tmp_path: Path, home: Path) -> Path:
+def project(tmp_path: Path, home: Path, database: Database) -> Path:
     """A project of somebody else's."""
-    config.use(Config(data_dir=tmp_path / "data", testing=True))
     found = tmp_path / "shop"
     found.mkdir()
     return found
