@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from tests import repository
 from tests.model_server import ModelServer
-from tests.running import TOKEN, Running
+from tests.running import ROOT, TOKEN, Running
 
 HERE = Path(__file__).parent
 PROMPT = (
@@ -90,11 +91,31 @@ def test_its_newer_client_follows_the_newer_stream(served: tuple[Running, Path])
     assert "gone" in seen
 
 
+def test_the_python_client_goes_as_far_as_with_opencode_1_0(served: tuple[Running, Path]) -> None:
+    running, _ = served
+    seen = tell(running, [sys.executable, "-m", "tests.clients.opencode_story", running.url, TOKEN], ROOT)
+    assert "openai" in seen["providers"]
+    assert (seen["config"], seen["log"], seen["help"], seen["append"]) == ("openai/scripted", True, True, True)
+    assert (seen["found"], "shop/basket.py" in seen["files"], seen["symbols"]) == ("shop/basket.py", True, [])
+    assert seen["gone"] == ["get", "init", "modes", "read"]
+    assert (seen["asked"], seen["answer"]) == (["touch three && ls three"], ["It is done."])
+    assert seen["types"]["permission.replied"] == seen["types"]["session.idle"] == 1
+    assert seen["tools"] == [["bash", "completed"]]
+    assert ["three", "added"] in seen["changed"]
+    assert [seen[word] for word in ("listed", "reverted", "unreverted", "summarized", "init", "deleted")] == [True] * 6
+    assert seen["idle_abort"] is False
+
+
 def story(running: Running, root: Path, script: str, *words: str) -> dict[str, Any]:
     """Run a story in node and give what it saw."""
+    return tell(running, ["node", script, *words, running.url, TOKEN, str(root), PROMPT], HERE)
+
+
+def tell(running: Running, command: list[str], place: Path) -> dict[str, Any]:
+    """Run a program and give what it printed; fails with what it and the server said."""
     done = subprocess.run(
-        ["node", str(HERE / script), *words, running.url, TOKEN, str(root), PROMPT],
-        cwd=HERE,
+        command,
+        cwd=place,
         capture_output=True,
         text=True,
         timeout=90,
