@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,19 @@ __all__ = [
     "cost",
     "default_model",
     "disconnect",
+    "entries",
+    "entry_of",
     "find_ollama",
+    "first_model",
+    "is_disabled",
     "keep_login",
     "limits",
     "list_integrations",
     "list_providers",
+    "models_of",
     "resolve",
     "test_key",
+    "wire_of",
 ]
 OLLAMA = "ollama"
 OLLAMA_URL = "http://127.0.0.1:11434"
@@ -93,23 +99,31 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
         return Demo()
     entry = _find(provider, directory)
     if entry is None:
+        if is_disabled(provider, directory):
+            raise ProviderFailed(f"{provider} is switched off in opencode.json.")
         known = KNOWN.get(provider)
         hint = f"Set {known.keys[0]} or connect a key." if known else "Connect it, or name it in opencode.json."
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
+    settings = config.current()
+    breaker = circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * settings.model_pause)
+    return wire_of(entry, model, _bounds(settings.model_waits), breaker)
+
+
+def wire_of(entry: Entry, model: str, bounds: outbound.Bounds, breaker: circuit.Circuit) -> Wire:
+    """What speaks with a provider for one of its models."""
     if entry.key:
         redact.watch(entry.id, entry.key)  # the vault's are watched anyhow, those of the environment are not
     info = next((one for one in entry.models if one.id == model), ModelInfo(model, model))
-    settings = config.current()
     return WIRES[entry.wire](
         entry.id,
         entry.base_url,
         entry.key,
         entry.headers,
         entry.trusted,
-        bounds=_bounds(settings.model_waits),
+        bounds=bounds,
         options=info.options,
         pictures=info.images,
-        circuit=circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * settings.model_pause),
+        circuit=breaker,
     )
 
 
@@ -259,7 +273,9 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
     """One provider: what an admin connected goes before the server's configuration, environment and a
     project.
     """
-    trusted, loose = _written(directory)
+    trusted, loose, off = _written(directory)
+    if off(provider):
+        return None
     entry = trusted.get(provider) or from_environ(os.environ).get(provider)
     kept = _kept(provider)
     if kept is not None:
@@ -270,11 +286,11 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
 
 
 def _all(directory: Path | None) -> dict[str, Entry]:
-    trusted, loose = _written(directory)
+    trusted, loose, off = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
     names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
     found = {name: entry for name in names if (entry := _find(name, directory))}
-    if OLLAMA not in found and (models := find_ollama()) is not None:
+    if OLLAMA not in found and not off(OLLAMA) and (models := find_ollama()) is not None:
         found[OLLAMA] = Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1", models=models)
     return found
 
@@ -320,13 +336,40 @@ def _key_of(kept: Mapping[str, Any]) -> str | None:
     return (kept.get("token") if kept.get("type") == "wellknown" else kept.get("key")) or None
 
 
-def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]]:
-    """The providers of the server's own opencode.json, and those of the project's."""
-    *own, project = configs(directory)
+def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry], Callable[[str], bool]]:
+    """The providers of the server's own opencode.json, those of the project's, and which any of them switches off."""
+    found_in = list(configs(directory))
+    *own, project = found_in
     trusted: dict[str, Entry] = {}
     for found in own:
         trusted = {**opencode_config.entries(found, trusted=True), **trusted}
-    return trusted, opencode_config.entries(project, trusted=False)
+    loose = opencode_config.entries(project, trusted=False)
+    return trusted, loose, lambda name: any(opencode_config.is_off(one, name) for one in found_in)
+
+
+def entry_of(provider: str, directory: Path | None = None) -> Entry | None:
+    """One provider as it is configured; None if it is not."""
+    return _find(provider, directory)
+
+
+def is_disabled(provider: str, directory: Path | None = None) -> bool:
+    """Whether an opencode.json switches a provider off, by its `disabled_providers` or `enabled_providers`."""
+    return _written(directory)[2](provider)
+
+
+def entries(directory: Path | None = None) -> dict[str, Entry]:
+    """All providers that are configured, and an Ollama on this machine."""
+    return _all(directory)
+
+
+def models_of(entry: Entry) -> tuple[ModelInfo, ...]:
+    """The models of a provider: those written for it, those of the price list, or those that it names itself."""
+    return _models(entry)
+
+
+def first_model(entry: Entry) -> str:
+    """The model to begin with at a provider; nothing where none is known."""
+    return _first(entry)
 
 
 def _models(entry: Entry) -> tuple[ModelInfo, ...]:
