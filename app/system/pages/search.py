@@ -30,6 +30,8 @@ PAGES = (
     ("Files", "files.index", "folder-tree", "G F"),
     ("Checkpoints", "checkpoints.index", "history", "G C"),
     ("Terminals", "terminals.index", "square-terminal", "G T"),
+    ("Settings: providers", "agent.providers", "sliders-horizontal", ""),
+    ("Settings: models and prices", "agent.models", "sliders-horizontal", ""),
     ("All keys", "system.keys", "info", "?"),
 )
 # Every key that the pages obey, as the list shows them; static/keys.js holds what each of them does.
