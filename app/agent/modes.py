@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from app.agent import mode_files
+from app.agent.providers import catalog
 from app.approvals.service import Rule, limits_of
 from app.errors import Invalid
 from app.settings import service as settings
@@ -160,7 +161,7 @@ def of(directory: Path | str | None) -> list[Mode]:
     for written in everything:
         if written.name == mode_files.ALL:
             continue
-        mode = _changed(found.get(written.name), written, base)
+        mode = _changed(found.get(written.name), _answerable(written, directory), base)
         if mode is not None:
             found[written.name] = mode
         elif written.name != "build":  # there is always the mode that sessions begin in
@@ -186,6 +187,14 @@ def get(name: str, directory: Path | str) -> Mode:
 def model_of(name: str, directory: str) -> tuple[str, str]:
     """The (provider, model) that a mode names, empty if it names none; Invalid if there is no such mode."""
     return get(name, directory).model or ("", "")
+
+
+def _answerable(written: mode_files.Written, directory: Path | str | None) -> mode_files.Written:
+    """The same without a model that a project's files bring along with their own server for it."""
+    named = None if written.trusted else _model(written.given)
+    if named is None or directory is None or not catalog.is_of_repository(named[0], Path(directory)):
+        return written
+    return replace(written, given={key: value for key, value in written.given.items() if key != "model"})
 
 
 def _widened(base: Mode, written: mode_files.Written) -> Mode:

@@ -44,12 +44,14 @@ __all__ = [
     "find_ollama",
     "first_model",
     "is_disabled",
+    "is_of_repository",
     "keep_login",
     "limits",
     "list_integrations",
     "list_providers",
     "models_of",
     "resolve",
+    "small_model",
     "test_key",
     "wire_of",
 ]
@@ -153,6 +155,8 @@ def default_model(directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a new session starts with."""
     written = configs(directory)
     names = {layer.origin: opencode_config.default_model(layer.data) for layer in written}
+    if is_of_repository(names.get("files", "").partition("/")[0], directory):
+        names["files"] = ""
     named = [names.get(origin, "") for origin in ("project", "files", "server")]
     named += [config.current().model or "", names["data"], names["home"]]
     for name in named:
@@ -160,7 +164,7 @@ def default_model(directory: Path | None = None) -> tuple[str, str]:
         if slash and (provider == DEMO or _find(provider, directory)):
             return provider, model
     for entry in _all(directory).values():
-        if model := _first(entry):
+        if entry.trusted and (model := _first(entry)):
             return entry.id, model
     return DEMO, WALKTHROUGH
 
@@ -182,6 +186,23 @@ def cost(provider: str, model: str, usage: Usage, directory: Path | None = None)
 def window(provider: str, model: str, directory: Path | None = None) -> int | None:
     """How many tokens a model can hold; None where nobody knows."""
     return limits(provider, model, directory)[0]
+
+
+def small_model(directory: Path) -> tuple[str, str] | None:
+    """The provider and model that titles are asked of, if a configuration names one."""
+    for layer in reversed(configs(directory)):
+        provider, slash, model = opencode_config.small_model(layer.data).partition("/")
+        if slash and (layer.is_trusted or not is_of_repository(provider, directory)):
+            return provider, model
+    return None
+
+
+def is_of_repository(provider: str, directory: Path | None) -> bool:
+    """Whether it is a project's files that say where a provider is. They may choose among those that people here
+    have; that a conversation goes to one of theirs is for a person to choose.
+    """
+    entry = _find(provider, directory) if provider and directory else None
+    return entry is not None and not entry.trusted
 
 
 def limits(provider: str, model: str, directory: Path | None = None) -> tuple[int | None, int | None]:
