@@ -173,7 +173,7 @@ def _config(actor: Actor, directory: Path | None) -> dict[str, Any]:
         "$schema": "https://opencode.ai/config.json",
         "username": getpass.getuser(),
         "model": f"{provider}/{model}",
-        "share": "manual",
+        "share": "manual" if sessions.is_shared_here() else "disabled",
         "keybinds": {},
         "mode": {},
         "command": {

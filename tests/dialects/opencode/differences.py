@@ -37,8 +37,6 @@ def _unbuilt(generation: str, recordings: str, *routes: str) -> list[Difference]
 
 PENDING = [
     *_unbuilt(EVERY, "04.*|3[01].*", "POST /session/{id}/shell"),
-    *_unbuilt(EVERY, "04.*", "POST /session/{id}/share"),
-    *_unbuilt("new", "04.*", "DELETE /session/{id}/share"),
     *_unbuilt(EVERY, "70.*", "PATCH /config"),
     *_unbuilt("new", "01.*", "GET /formatter"),
     *_unbuilt("new", "01.*", *(f"GET /experimental/{name}" for name in EXPERIMENTAL)),
