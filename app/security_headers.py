@@ -77,6 +77,7 @@ def headers_for(kind: str, *, is_https: bool = False) -> Mapping[str, str]:
     """The headers of an answer of this kind; HSTS only where the answer travels by https.
 
     Kinds: page, public_page (sign-in), shared_page (a shared session), terminal_page, guest_page (a deployed frontend
-    on our origin), api, stream, download, static, vendored (its version is in its path). An unknown kind raises KeyError.
+    on our origin), api, stream, download, static, vendored (its version is in its path). An unknown kind raises
+    KeyError.
     """
     return (_BY_KIND_HTTPS if is_https else _BY_KIND)[kind]

@@ -58,7 +58,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Share:
-    """How a session is shared: since when (unix ms), by which user and their name, and with what tools gave back or not."""
+    """How a session is shared: since when (unix ms), by which user, their name, whether with what tools gave back."""
 
     at: int
     by: str

@@ -13,12 +13,16 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from app import config, redact
+import sqlalchemy as sa
+
+from app import config, db, redact
+from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
-from app.errors import NotFound, Problem
+from app.errors import Problem
 from app.projects import service as projects
-from app.sessions.service import sharing, transcript, windows
-from app.sessions.things import Message, Part, Session, Share
+from app.sessions.service import rows, sharing, windows
+from app.sessions.service.rows import MESSAGES, PARTS
+from app.sessions.things import Message, Part, Session, Share, message_of, part_of
 
 WORKSPACE = "/home/user"  # what the session's directory is called too in the world of its commands
 HIDDEN = ""  # the path of a file that is not the project's
@@ -47,6 +51,14 @@ class Veil:
     def text(self, text: str) -> str:
         """A text without secrets, and with places of this machine cut down to what lies in the project."""
         return self._places.sub(self._shorter, redact.text(text))
+
+    def growing(self, text: str) -> str:
+        """A text that goes on, without what at its end may become the name of a place."""
+        for place in self._shorts:
+            for length in range(min(len(place), len(text)), 1, -1):
+                if text.endswith(place[:length]):
+                    return self.text(text[:-length])
+        return self.text(text)
 
     def path(self, path: str) -> str:
         """A file's path within the project; HIDDEN if it lies elsewhere."""
@@ -90,12 +102,15 @@ def window(visitor: Actor, veil: Veil, before: str, limit: int) -> tuple[list[Me
     return [shown for message in found if (shown := veiled(veil, message)) is not None], has_earlier
 
 
-def message(visitor: Actor, veil: Veil, message_id: str) -> Message | None:
-    """One message as strangers see it; None if it is gone, or set aside."""
-    try:
-        return veiled(veil, transcript.message(visitor, veil.session.id, message_id))
-    except NotFound:
-        return None
+def message(visitor: Actor, veil: Veil, message_id: str, part_id: str = "") -> Message | None:
+    """One message as strangers see it, or no more of it than one part; None if it is gone, or set aside."""
+    these = (MESSAGES.c.id == message_id, MESSAGES.c.session_id == veil.session.id)
+    those = (PARTS.c.message_id == message_id, *([PARTS.c.id == part_id] if part_id else []))
+    with db.read() as connection:
+        accounts.require(visitor, "sessions:read", rows.session(connection, veil.session.id))
+        row = connection.execute(sa.select(MESSAGES).where(*these)).first()
+        parts = [part_of(one) for one in connection.execute(sa.select(PARTS).where(*those).order_by(PARTS.c.id))]
+    return veiled(veil, message_of(row, parts)) if row else None
 
 
 def session(veil: Veil) -> Session:
@@ -136,7 +151,9 @@ def _parts(veil: Veil, parts: Iterable[Part]) -> list[Part]:
 def _text(veil: Veil, data: Data) -> Data | None:
     if data.get("synthetic"):
         return None
-    return {"text": veil.text(data.get("text", "")), "time": data.get("time")}
+    time = data.get("time") or {}
+    written = veil.growing if "start" in time and "end" not in time else veil.text
+    return {"text": written(data.get("text", "")), "time": time}
 
 
 def _file(veil: Veil, data: Data) -> Data:
