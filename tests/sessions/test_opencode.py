@@ -21,7 +21,7 @@ NONE = "ses_" + "0" * 26
 ROUTES = [
     ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/children"), ("GET", "/todo"), ("POST", "/abort"),
     ("GET", "/message"), ("POST", "/message"), ("POST", "/summarize"), ("GET", "/message/msg_none"),
-    ("POST", "/prompt_async"),
+    ("POST", "/prompt_async"), ("POST", "/share"), ("DELETE", "/share"),
     ("POST", "/fork"), ("DELETE", "/message/msg_none"), ("DELETE", "/message/msg_none/part/prt_none"),
     ("PATCH", "/message/msg_none/part/prt_none"),
 ]  # fmt: skip
