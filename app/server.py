@@ -60,6 +60,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     terminals.start()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
+    sessions.start()
     events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
     projects.register_busy(sessions.count_busy_in)
     _ringers.append(Ringer(settings.data_dir))

@@ -306,7 +306,9 @@ def _problem(error: Exception) -> Problem:
         problem = Problem(_WORDS.get(error.code or 500, error.name + "."), code=error.name.upper().replace(" ", "_"))
         problem.status = error.code or 500
         return problem
-    where = (g.get("request_id"), request.method, request.path)
+    # The address of a shared session opens it, and a log is read by others.
+    path = str(request.url_rule) if g.get("kind") == "shared_page" else request.path
+    where = (g.get("request_id"), request.method, path)
     _logger.error("request %s failed: %s %s", *where, exc_info=error)
     return Problem(f"Something broke on the server. The log has it under {g.get('request_id')}.")
 

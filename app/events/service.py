@@ -125,6 +125,9 @@ def _end_streams(fact: PrincipalRevoked) -> None:
 
 
 def _may(actor: Actor, fact: Fact) -> bool:
+    if actor.kind == "visitor":
+        is_its_session = getattr(fact.event, "session_id", None) == actor.session is not None
+        return is_its_session and not fact.event.is_personal
     if fact.event.is_personal and fact.scope.owner != actor.user:
         return False
     return accounts.may(actor, "events:read", fact.scope)

@@ -105,6 +105,18 @@ def fork(actor: Actor, body: Fork, session_id: str) -> dict[str, Any]:
     return _whole(service.fork(actor, place, session_id, body.messageID))
 
 
+@door.post("/session/<session_id>/share")
+def share(actor: Actor, session_id: str) -> dict[str, Any]:
+    """Give the session a public address, or tell the one that it has."""
+    return _whole(service.share(actor, _id(session_id)))
+
+
+@door.delete("/session/<session_id>/share")
+def unshare(actor: Actor, session_id: str) -> dict[str, Any]:
+    """End its public address."""
+    return _whole(service.unshare(actor, _id(session_id)))
+
+
 @door.get("/session/<session_id>/children")
 def children(actor: Actor, session_id: str) -> list[dict[str, Any]]:
     """Sessions started from this one."""

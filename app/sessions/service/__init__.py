@@ -42,6 +42,10 @@ from app.sessions.service.mending import change_part, remove_message, remove_par
 from app.sessions.service.modes import register_default_model, register_modes
 from app.sessions.service.presets import allowed as allowed_presets
 from app.sessions.service.presets import lowered as lowered_preset
+from app.sessions.service.public import Veil
+from app.sessions.service.public import message as public_message
+from app.sessions.service.public import session as public_session
+from app.sessions.service.public import window as public_window
 from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
@@ -55,6 +59,17 @@ from app.sessions.service.runs import (
     requeue_left,
     take,
     wait,
+)
+from app.sessions.service.sharing import (
+    find_visitor,
+    follow_shared,
+    is_shared_here,
+    share,
+    share_of,
+    share_url,
+    shared_below,
+    start,
+    unshare,
 )
 from app.sessions.service.subagents import (
     Errand,
@@ -97,7 +112,7 @@ from app.sessions.service.transcript import (
     update,
 )
 from app.sessions.service.windows import outline, parts_before, window
-from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session
+from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session, Share
 
 __all__ = [
     "Aborted",
@@ -109,8 +124,10 @@ __all__ = [
     "Part",
     "Run",
     "Session",
+    "Share",
     "Standing",
     "Subagent",
+    "Veil",
     "abort",
     "above",
     "add_message",
@@ -144,16 +161,19 @@ __all__ = [
     "ended_run",
     "export",
     "find_page",
+    "find_visitor",
     "find_words",
     "finish",
     "first_prompts",
     "follow_ends",
+    "follow_shared",
     "fork",
     "get",
     "get_many",
     "give_up_summary",
     "go_on",
     "is_end_of",
+    "is_shared_here",
     "is_summed_up",
     "labels",
     "last_run",
@@ -164,6 +184,9 @@ __all__ = [
     "note_told",
     "outline",
     "parts_before",
+    "public_message",
+    "public_session",
+    "public_window",
     "put_summary_aside",
     "queued",
     "refresh",
@@ -186,8 +209,13 @@ __all__ = [
     "set_figures",
     "set_revert",
     "set_todos",
+    "share",
+    "share_of",
+    "share_url",
+    "shared_below",
     "spell_page",
     "spell_transcript",
+    "start",
     "subagents",
     "summarize",
     "take",
@@ -195,6 +223,7 @@ __all__ = [
     "title_from",
     "transcript",
     "transcript_of",
+    "unshare",
     "update",
     "wait",
     "window",

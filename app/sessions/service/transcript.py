@@ -164,8 +164,10 @@ def delete(actor: Actor, session_id: str) -> Session:
             connection.execute(table.delete().where(table.c.session_id == session_id))
         connection.execute(SESSIONS.delete().where(SESSIONS.c.id == session_id))
         record.forget(connection, session_id, events.AbortAsked, events.RunEnded)
-        gone = replace(session, todos=[], revert=None, last_act="")
+        gone = replace(session, todos=[], revert=None, last_act="", share_slug=None, share=None)
         record.event(connection, events.SessionDeleted(session_id, gone.plain()), session)
+        if session.share_slug is not None:
+            record.event(connection, events.ShareEnded(session_id, session.share_slug), session)
         record.audit(connection, actor, "session.delete", session_id, {"title": session.title})
     return session
 

@@ -138,7 +138,7 @@ def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]
         ("Sessions", _sessions(actor, words)),
         ("Inside transcripts", _transcripts(actor, words)),
         (f"Files in {place.project.name}" if place else "", _files(actor, place, words, at)),
-        ("Actions", [*_actions(words), *_exports(actor, words, at)]),
+        ("Actions", [*_actions(words), *_of_session(actor, words, at)]),
     ]
     return ((name, hits) for name, hits in found if hits)
 
@@ -228,17 +228,22 @@ def _actions(words: str) -> list[Hit]:
     return found
 
 
-def _exports(actor: Actor, words: str, at: str) -> list[Hit]:
-    """The session in view as a file, once somebody asks for it by a word."""
+def _of_session(actor: Actor, words: str, at: str) -> list[Hit]:
+    """The session in view as a file, and its public page, once somebody asks for it by a word."""
     try:
         session = sessions.get(actor, at) if at and words else None
     except Problem:
         return []
-    hits = (
+    if session is None:
+        return []
+    hits = [
         Hit(url_for("sessions.export", session_id=at, format=kind), "download", f"Export this session as {name}")
         for kind, name in (("md", "Markdown"), ("json", "JSON"), ("html", "HTML"))
-    )
-    return [hit for hit in hits if session and _fits(hit.words, words)]
+    ]
+    if sessions.is_shared_here(session.directory) and accounts.may(actor, "sessions:share", session):
+        share = "Stop sharing this session…" if session.share_slug else "Share this session…"
+        hits.append(Hit(url_for("sessions.share_form", session_id=at), "share-2", share))
+    return [hit for hit in hits if _fits(hit.words, words)]
 
 
 def _fits(text: str, words: str) -> bool:

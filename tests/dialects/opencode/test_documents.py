@@ -131,6 +131,9 @@ def test_our_answers_are_those_of_the_documents(story: Story, call: Caller) -> N
     assert story("GET", "/session/{id}/diff?messageID={first}", **one, first=first)
     fork = story("POST", "/session/{id}/fork", {"messageID": last}, **one)
     child = story("POST", "/session", {"parentID": session["id"]})
+    shared = story("POST", "/session/{id}/share", **one)["share"]
+    assert story("GET", "/session/{id}", **one)["share"] == shared
+    assert "share" not in story("DELETE", "/session/{id}/share", **one)
     assert story("GET", "/session/{id}/children", **one)
     story("GET", "/session")
     story("PATCH", "/config", {"theme": "dark", "agent": {"look": {"prompt": "Look.", "mode": "subagent"}}})
