@@ -51,6 +51,8 @@ class Following:
         self.listing = pathlist.of(place.directory)
         self._lock = threading.Lock()
         self._gathered: set[str] = set()
+        self._heard: set[str] = set()  # what was gathered for the last look
+        self._ours: set[str] = set()  # what of that this process did
         self._is_lost = False
         self._is_due = False
         self._took = 0.0
@@ -105,13 +107,11 @@ class Following:
     def _look(self) -> None:
         began = time.monotonic()
         with self._lock:
-            gathered, self._gathered = self._gathered, set()
-            is_lost, self._is_lost = self._is_lost, False
             self._is_due = False
         try:
             project = projects.get(SYSTEM, self.place.project.id)  # whose rights may be others by now
             came_or_went = self.listing.news()
-            told = sorted(self._changes(gathered, came_or_went, is_lost), key=_order)
+            told = sorted(self._changes(came_or_went), key=_order)
             for name, change in self._bounded(told):
                 file = f"{self.path}/{name}" if name else self.path
                 events.tell(FileSeen(self.path, file, change), project)
@@ -119,22 +119,36 @@ class Following:
             _logger.info("%s: changes of its files were not told: %s", self.path, error)
         self._took = time.monotonic() - began
 
-    def _changes(self, gathered: set[str], came_or_went: dict[str, bool], is_lost: bool) -> Iterator[Told]:
+    def _changes(self, came_or_went: dict[str, bool]) -> Iterator[Told]:
+        heard, ours_of_them, is_lost = self._take()
+        folders = pathlist.folders_of(heard)
         index = self.listing.index
         for name, was_there in came_or_went.items():
             path = name.rstrip("/")
             is_there = name in index
-            if is_there == was_there or ours.take(f"{self.path}/{path}"):
+            if is_there == was_there or path in ours_of_them:
                 continue
             # Rules that changed hide and show files that did not.
-            if is_there and (is_lost or _is_told_of(path, gathered)):
+            if is_there and (is_lost or path in folders or _is_told_of(path, heard)):
                 yield path, "add"
             elif not is_there and not os.path.lexists(f"{self.path}/{path}"):
                 yield path, "unlink"
-        for name in gathered:
-            is_known = name == HEAD or (name in index and came_or_went.get(name, True))
-            if is_known and not ours.take(f"{self.path}/{name}"):
+        for name in self._heard - ours_of_them:
+            if name == HEAD or (name in index and came_or_went.get(name, True)):
                 yield name, "change"
+
+    def _take(self) -> tuple[set[str], set[str], bool]:
+        """What was heard, what of it this process did, and whether that is not all.
+
+        What was heard just behind the last look at the list is in it only now, so what was taken then counts too.
+        """
+        with self._lock:
+            gathered, self._gathered = self._gathered, set()
+            is_lost, self._is_lost = self._is_lost, False
+        mine = {name for name in gathered if ours.take(f"{self.path}/{name}")}
+        both = gathered | self._heard, mine | self._ours
+        self._heard, self._ours = gathered, mine
+        return *both, is_lost
 
     def _bounded(self, told: list[Told]) -> list[Told]:
         """What may be said of it now: all of it, or the folders in which it happened, or that something did."""
