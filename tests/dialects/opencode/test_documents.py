@@ -194,6 +194,7 @@ GETS = [
     "/api/provider",
     "/api/agent",
     "/api/skill",
+    "/api/command",
     "/api/integration",
     "/pty/shells",
 ]
