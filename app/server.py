@@ -73,6 +73,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     projects.ensure_defaults()
     audit.start()
     if not alone:
+        files.tell_changes()
         sandboxes.register_ender(processes.end_within)
         sandboxes.start()
     agent.start(hears_of_work=alone)

@@ -79,7 +79,7 @@ def test_its_newer_client_follows_the_newer_stream(served: tuple[Running, Path])
     assert seen["types"]["message.part.delta"] > 0
     assert (seen["wholes"], seen["mismatches"]) == (2, 0)
     assert seen["types"]["session.diff"] >= 1
-    assert seen["types"]["file.watcher.updated"] == 1
+    assert seen["types"]["file.watcher.updated"] >= 1
     assert list(seen["directories"]) == [str(root)]
     assert seen["diff"] == [["shop/basket.py", 1, 1, "modified"]]
     assert {"file": "shop/basket.py", "additions": 1, "deletions": 1, "status": "modified"} in seen["changed"]

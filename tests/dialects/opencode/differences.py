@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 EVERY = ".*"
 EXPERIMENTAL = ("resource", "session", "worktree")
-PREVIEW = ("health", "session", "command")
+PREVIEW = ("health", "session")
 TURNS = r"1.*|2.*|32.*|42.*|45.*|5.*|6.*"
 
 

@@ -198,6 +198,7 @@ GETS = [
     "/api/provider",
     "/api/agent",
     "/api/skill",
+    "/api/command",
     "/api/integration",
     "/pty/shells",
 ]
