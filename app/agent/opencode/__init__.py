@@ -1,5 +1,5 @@
-"""OpenCode's routes of the agent: providers, models, agents and skills, and the preview's form of them."""
+"""OpenCode's routes of the agent: providers, models, agents and skills, the preview's form of them, and commands."""
 
-from app.agent.opencode import preview, routes
+from app.agent.opencode import preview, routes, shell
 
-__all__ = ["preview", "routes"]
+__all__ = ["preview", "routes", "shell"]
