@@ -301,7 +301,7 @@ def run_command(actor: Actor, body: RunCommand, session_id: str) -> Response:
             files=[part.model_dump(exclude_none=True) for part in body.parts],
         )
 
-    return _awaited(actor, session_id, send, lambda sent: _last_answer(actor, session_id, sent))
+    return awaited(actor, session_id, send, lambda sent: _last_answer(actor, session_id, sent))
 
 
 @door.post("/session/<session_id>/init", body=Init, answer=bool)
@@ -311,10 +311,10 @@ def init(actor: Actor, body: Init, session_id: str) -> Response:
     send = functools.partial(
         service.run_command, actor, opencode.checked("ses", session_id), INIT, model=model, message_id=body.message_id
     )
-    return _awaited(actor, session_id, send, lambda _sent: True)
+    return awaited(actor, session_id, send, lambda _sent: True)
 
 
-def _awaited(
+def awaited(
     actor: Actor, session_id: str, send: Callable[[], tuple[Message, str | None]], answer: Callable[[Message], Any]
 ) -> Response:
     """What `answer` says of what was sent, once its run has ended."""

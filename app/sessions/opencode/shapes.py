@@ -12,7 +12,7 @@ from app.sessions.opencode.bodies import PermissionRule
 from app.sessions.service import Message, Part, Session
 from app.spelling import Spelling
 
-_HIDDEN = ("by", "ready", "signature", "redacted", "stamps", "beside", "for", "done", "undone", "failed")
+_HIDDEN = ("by", "ready", "signature", "redacted", "stamps", "beside", "for", "done", "undone", "failed", "typed")
 
 
 @opencode.shapes("session")

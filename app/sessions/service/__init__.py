@@ -111,6 +111,7 @@ from app.sessions.service.transcript import (
     transcript,
     update,
 )
+from app.sessions.service.typed import send_typed
 from app.sessions.service.windows import outline, parts_before, window
 from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session, Share
 
@@ -206,6 +207,7 @@ __all__ = [
     "say_busy",
     "say_retrying",
     "send",
+    "send_typed",
     "set_figures",
     "set_revert",
     "set_todos",

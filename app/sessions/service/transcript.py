@@ -15,7 +15,7 @@ from orjson import Fragment
 from app import db, ids, record
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.errors import Conflict, Denied, Invalid, NotFound, Problem
+from app.errors import Busy, Conflict, Denied, Invalid, NotFound, Problem
 from app.projects import service as projects
 from app.sessions import events
 from app.sessions.service import attachments, modes, presets, rows, rules, runs
@@ -243,10 +243,10 @@ def send(
         raise Invalid("A prompt needs at least one part.", "parts")
     _check(mode=mode, provider=provider, model=model)
     parts = [one for part in parts for one in _with_words(part)]
-    _check_ids(message_id, parts)
+    check_ids(message_id, parts)
     if mentions or any(part["type"] == "file" for part in parts):
         parts = attachments.expand(actor, get(actor, session_id).directory, parts, mentions=mentions)
-    mode, provider, model = _mode_and_model(actor, session_id, mode, provider, model)
+    mode, provider, model = mode_and_model(actor, session_id, mode, provider, model)
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
@@ -293,7 +293,7 @@ def set_revert(actor: Actor, session_id: str, revert: dict[str, Any] | None) -> 
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:write", session)
         if session.is_busy:
-            raise Conflict("The session is busy; stop it first.")
+            raise Busy(session_id)
         return rows.change(connection, session, revert=revert)
 
 
@@ -359,7 +359,7 @@ def _check(**values: Any) -> None:
         presets.check(values["preset"])
 
 
-def _check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
+def check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
     """Ids that a client made have the form of ours."""
     given = [("messageID", "msg", message_id), *(("parts", "prt", part.get("id")) for part in parts)]
     for field, prefix, value in given:
@@ -377,7 +377,7 @@ def _part(message: Message, given: dict[str, Any]) -> Part:
     return Part(given.get("id") or ids.ascending("prt"), message.id, message.session_id, given["type"], data)
 
 
-def _mode_and_model(actor: Actor, session_id: str, mode: str, provider: str, model: str) -> tuple[str, str, str]:
+def mode_and_model(actor: Actor, session_id: str, mode: str, provider: str, model: str) -> tuple[str, str, str]:
     """The mode of a prompt and what answers it: the named model, else its mode's, the session's, the default one.
 
     Looked up before the write begins: it may read files, or ask a server of this machine.

@@ -36,11 +36,9 @@ def _unbuilt(generation: str, recordings: str, *routes: str) -> list[Difference]
 
 
 PENDING = [
-    *_unbuilt(EVERY, "04.*|3[01].*", "POST /session/{id}/shell"),
     *_unbuilt("new", "01.*", "GET /formatter"),
     *_unbuilt("new", "01.*", *(f"GET /experimental/{name}" for name in EXPERIMENTAL)),
     *_unbuilt("new", "01.*", *(f"GET /api/{name}" for name in PREVIEW)),
-    Difference(EVERY, "31.*", r"GET /session/\{id\}/message: \[\]", "pending: not built yet"),
     Difference(
         EVERY, "18.*", r"message.part.updated tool .* invalid: did not come", "pending: unknown tools fail here"
     ),

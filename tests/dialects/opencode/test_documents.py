@@ -42,6 +42,12 @@ WRONG = [
         r"providers\.\*\.models\.[\w-]+\.status: 'active' is not one of .*",
         "the newer server demands a status of every model; the older has no word for one that is well",
     ),
+    Wrong(
+        "old",
+        "POST /session/{id}/shell",
+        r"answer: '\w+' is a required property",
+        "it claims a bare message; its server answers the message and its parts, as the newer one",
+    ),
 ]
 
 
@@ -140,6 +146,8 @@ def test_our_answers_are_those_of_the_documents(story: Story, call: Caller) -> N
     story("POST", "/session/{id}/revert", {"messageID": first}, **one)
     story("POST", "/session/{id}/unrevert", **one)
     story("POST", "/session/{id}/summarize", {"providerID": "openai", "modelID": "scripted"}, **one)
+    ran = story("POST", "/session/{id}/shell", {"agent": "build", "command": "ls; touch made"}, **one)
+    assert {part["type"] for part in ran["parts"]} == {"tool", "patch"}
     story("POST", "/session/{id}/abort", **one)
     story(
         "DELETE",
