@@ -77,6 +77,7 @@ class Link:
                 return
             self._ready, self._over, self._refused, self._broken = asyncio.Event(), asyncio.Event(), False, ""
             self._state, self._error = "connecting", "It is being connected."
+            self._log.clear()
             self._task = asyncio.create_task(self._live())
         await self._ready.wait()
 
@@ -165,7 +166,7 @@ class Link:
 
     def _fail(self, why: str) -> None:
         if self._log and self._means.begin is not None:
-            why = f"{why} Its last words: {self._log[-1]}"
+            why = f"{why.rstrip('.')}. Its last words: {self._log[-1]}"
         self._state = "needs_auth" if self._refused else "failed"
         self._error = redact.text(why)
         self._failures += 1

@@ -118,10 +118,11 @@ def statuses(actor: Actor | None, place: Place) -> dict[str, Status]:
     return {server.name: _now(server) for server in _glance(place)}
 
 
-def list_servers(actor: Actor | None, place: Place) -> list[Shown]:
-    """The servers of the place's project as people see them; `statuses` says when they are connected."""
+def list_servers(actor: Actor | None, place: Place, *, only_look: bool = False) -> list[Shown]:
+    """The servers of the place's project as people see them, connected as `statuses` has it, unless one only looks."""
     accounts.require(actor, "mcp:read", place.project)
-    return [Shown(server, _now(server), _offer(server), tuple(reaching.secret_of(server))) for server in _glance(place)]
+    servers = rows.of(place) if only_look else _glance(place)
+    return [Shown(server, _now(server), _offer(server), tuple(reaching.secret_of(server))) for server in servers]
 
 
 def test(actor: Actor | None, place: Place, name: str) -> Tested:
@@ -197,7 +198,7 @@ def _check(name: str, wanted: Wanted) -> None:
         if any(re.search(r"[^\t\x20-\x7e]", value) for value in wanted.secret.values()):
             raise Invalid("A header's value is printable ASCII.", "headers")
         return
-    if not wanted.target or not wanted.target[0] or any("\0" in word for word in wanted.target):
+    if not wanted.target or not wanted.target[0].strip() or any("\0" in word for word in wanted.target):
         raise Invalid("A command is a list of words, the first of them a program.", "command")
     if any("=" in key or not key or "\0" in key + value for key, value in wanted.secret.items()):
         raise Invalid("An environment variable's name has no '=', its value no NUL.", "environment")
