@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "settings": ("opencode",),
     "languages": ("opencode",),
     "terminals": ("pages", "opencode", "codebuddy"),
-    "mcp": ("opencode",),
+    "mcp": ("pages", "opencode"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),
