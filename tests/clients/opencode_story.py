@@ -44,7 +44,7 @@ def main(url: str, token: str) -> dict[str, Any]:
         "unreverted": client.session.unrevert(session.id).revert is None,
         "idle_abort": client.session.abort(session.id),
         "summarized": summarized(client),
-        "init": client.session.init(session.id, message_id="msg_ffffffffffffAAAAAAAAAAAAAA", **MODEL),
+        "init": client.session.init(session.id, message_id=f"msg_ffffffffffff{session.id[-14:]}", **MODEL),
         "deleted": client.session.delete(session.id),
     }
     return seen
