@@ -165,7 +165,7 @@ def fill_prompt(actor: Actor | None, place: Place, prompt: Prompt, arguments: Ma
     missing = [name for name in prompt.required if not arguments.get(name)]
     if missing:
         raise Invalid(f"The prompt {prompt.id} needs {', '.join(missing)[:200]}.", "arguments")
-    _open(place, _enabled(place, prompt.server_id, prompt.id))
+    _open(place, _enabled(place, prompt.server_id, "prompt", prompt.id))
     return _links.prompt(prompt, dict(arguments))
 
 
@@ -179,7 +179,7 @@ def call(
     """
     accounts.require(actor, "mcp:read", place.project)
     accounts.require(actor, "tool:mcp")
-    _open(place, _enabled(place, tool.server_id, tool.id))
+    _open(place, _enabled(place, tool.server_id, "tool", tool.id))
     return _links.call(tool, dict(arguments), tell, cancel)
 
 
@@ -232,11 +232,11 @@ def _glance(place: Place) -> list[Server]:
     return servers
 
 
-def _enabled(place: Place, server_id: str, name: str) -> list[Server]:
+def _enabled(place: Place, server_id: str, kind: str, name: str) -> list[Server]:
     with db.read() as conn:
         found = rows.select(conn, table.c.id == server_id, table.c.project == place.project.id, table.c.enabled)
     if not found:
-        raise NotFound("tool", name)
+        raise NotFound(kind, name)
     return found
 
 
