@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from app import config, dispatch, ids, redact
+from app import config, db, dispatch, ids, record, redact
 from app.actor import Actor
 from app.approvals import service as approvals
 from app.dialects.mount import Cabin
@@ -341,3 +342,20 @@ def test_where_it_is_off_nothing_offers_it(browser: Browser, call: Caller, alice
     assert "switched off" in answer.json["data"]["message"]
     assert "share" not in call.get(f"/opencode/session/{session.id}").json
     assert call.get("/opencode/config").json["share"] == "disabled"
+
+
+def test_no_log_holds_the_address(
+    stranger: Caller, alice: Actor, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = path_of(alice, session)
+    assert stranger.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 200
+    denials = [row for row in audit_rows() if row.action == "signin.token"]
+    assert [row.detail["request"] for row in denials] == ["GET /s/<slug>"]
+    slug = path.rpartition("/")[2]
+    assert slug not in repr(audit_rows())
+    assert slug not in caplog.text
+
+
+def audit_rows() -> list[Any]:
+    with db.read() as connection:
+        return list(connection.execute(sa.select(record.audit_rows)).all())

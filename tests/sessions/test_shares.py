@@ -235,6 +235,19 @@ def test_who_may_share(alice: Actor, bob: Actor, charlie: Actor) -> None:
     assert service.get(alice, hers.id).share_slug is None
 
 
+def test_an_address_is_as_good_as_the_right_of_whoever_gave_it(alice: Actor, bob: Actor) -> None:
+    session, slug = shared(bob)
+    stream = service.follow_shared(visitor_of(slug), None)
+    assert stream is not None
+    accounts.revoke_user(alice, bob.user)
+    heard(stream)
+    assert service.find_visitor(slug) is None
+    again = service.share(alice, session.id)
+    assert again.share_slug not in (None, slug)
+    assert service.find_visitor(again.share_slug or "") is not None
+    assert service.find_visitor(slug) is None
+
+
 def test_an_operator_switches_it_off(alice: Actor) -> None:
     session, slug = shared(alice)
     config.use(replace(config.current(), share=False))

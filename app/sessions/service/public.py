@@ -30,7 +30,7 @@ SOMEBODY = "Somebody"
 _FIGURES = ("exit", "additions", "deletions", "first", "last", "lines", "matches", "count", "status", "interrupted")
 _PATHS = ("filePath", "file_path", "path")
 _WORDS = ("command", "pattern", "query", "description", "subagent_type")
-_TASK, _BASH = "task", "bash"
+_TASK = "task"
 Data = dict[str, Any]
 
 
@@ -131,7 +131,7 @@ def veiled(veil: Veil, message: Message) -> Message | None:
         standing = [part for part in standing if part.id < part_id]
     by = message.data.get("by")
     data = {
-        "by": by if by == veil.share.name else SOMEBODY,
+        "by": veil.share.name if by == veil.share.name or not accounts.has_team() else SOMEBODY,
         "failed": bool(message.data.get("error")),
         "summary": bool(message.data.get("summary")),
     }
@@ -180,7 +180,8 @@ def _tool(veil: Veil, data: Data) -> Data:
         "title": veil.text(str(state.get("title") or "")) if path != HIDDEN else "",
     }
     if tool == _TASK or veil.share.output:
-        shown["output"] = veil.text(str(state.get("output") or told.get("output") or state.get("error") or ""))
+        written = veil.text if state.get("status") in ("completed", "error") else veil.growing
+        shown["output"] = written(str(state.get("output") or told.get("output") or state.get("error") or ""))
     if veil.share.output:
         shown["input"] = veil.data(given)
     return shown

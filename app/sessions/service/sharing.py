@@ -1,5 +1,6 @@
 """Sharing: one session on a public page for whoever has its address, until somebody ends that.
 
+An address is as good as the right of whoever gave it: once they are gone, or may share no more, it opens nothing.
 The end of the address is stored as it is, unlike the secrets of accounts: everybody who may read the session is to see
 its address again, and whoever can read the row reads the transcript beside it, which is all that it opens.
 """
@@ -16,7 +17,8 @@ import sqlalchemy as sa
 
 from app import config, db, ids, record
 from app.accounts import service as accounts
-from app.actor import SYSTEM, Actor
+from app.accounts.events import PrincipalRevoked
+from app.actor import Actor
 from app.errors import Denied
 from app.events import service as hub
 from app.events.service import Fact, Subscription
@@ -32,6 +34,7 @@ KEY = "sessions:share"
 # What somebody who comes by a link may do with the one session that it leads to.
 GRANTS = ("sessions:read", "events:read")
 _SLUG = re.compile(r"[A-Za-z0-9_-]{24}")
+_shared = sa.select(SESSIONS.c.share_slug, SESSIONS.c.share).where(SESSIONS.c.share_slug.is_not(None))
 _by_slug = sa.select(SESSIONS).where(SESSIONS.c.share_slug == sa.bindparam("slug"))
 
 
@@ -48,9 +51,10 @@ def share(actor: Actor, session_id: str, *, output: bool | None = None) -> Sessi
             where = "for this project" if config.current().share else "on this server"
             raise Denied(f"Sharing is switched off {where}.")
         was = share_of(session)
-        if was is not None and output in (None, was.output):
+        is_good = was is not None and _is_good(was, session)
+        if is_good and was is not None and output in (None, was.output):
             return session
-        slug = session.share_slug or secrets.token_urlsafe(BYTES)
+        slug = session.share_slug if is_good else secrets.token_urlsafe(BYTES)
         new = Share(ids.now(), actor.user, _name(actor), bool(output))
         record.audit(connection, actor, "session.share", session_id, {"output": new.output})
         return rows.change(connection, session, touch=False, share_slug=slug, share=asdict(new))
@@ -93,9 +97,10 @@ def find_visitor(slug: str) -> tuple[Actor, Session] | None:
         return None
     with db.read() as connection:
         row = connection.execute(_by_slug, {"slug": slug}).first()
-    if row is None:
+    session = session_of(row) if row else None
+    share = share_of(session) if session else None
+    if session is None or share is None or not _is_good(share, session):
         return None
-    session = session_of(row)
     if not is_shared_here(session.directory):
         return None
     return Actor(_id(slug), "visitor", _id(slug), "A visitor", GRANTS, session=session.id), session
@@ -127,11 +132,28 @@ def shared_below(actor: Actor, session_id: str) -> dict[str, str]:
 
 def start() -> None:
     """Close the streams of an address in every server process when it ends."""
-    hub.listen(events.ShareEnded, _close)
+    hub.listen(events.ShareEnded, _on_end)
+    hub.listen(PrincipalRevoked, _on_revoked)
 
 
-def _close(fact: events.ShareEnded) -> None:
+def _on_end(fact: events.ShareEnded) -> None:
     hub.close(_id(fact.slug))
+
+
+def _on_revoked(fact: PrincipalRevoked) -> None:
+    """What somebody shared who is gone is open no longer."""
+    if fact.what != "user":
+        return
+    with db.read() as connection:
+        shared = connection.execute(_shared).all()
+    for row in shared:
+        if row.share and row.share["by"] == fact.user_id:
+            hub.close(_id(row.share_slug))
+
+
+def _is_good(share: Share, session: Session) -> bool:
+    person = accounts.acting_for(share.by, "system")
+    return person is not None and accounts.may(person, KEY, session)
 
 
 def _id(slug: str) -> str:
@@ -140,4 +162,5 @@ def _id(slug: str) -> str:
 
 def _name(actor: Actor) -> str:
     """The name of whoever the actor acts for: a token has one of its own, which is nobody's."""
-    return next((user.name for user in accounts.list_users(SYSTEM) if user.id == actor.user), actor.name)
+    person = accounts.acting_for(actor.user, "system")
+    return person.name if person else actor.name
