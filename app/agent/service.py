@@ -131,6 +131,12 @@ def list_commands(actor: Actor, directory: Path | None = None) -> list[Command]:
     return [*commands.of(directory).values(), *prompts]
 
 
+def find_command(actor: Actor, directory: Path, text: str) -> tuple[Command | None, str]:
+    """The command that a text names at its start, as `/name`, and what it is given; None if there is no such one."""
+    accounts.require(actor, "settings:read")
+    return commands.called(text, directory)
+
+
 def run_command(
     actor: Actor,
     session_id: str,

@@ -320,11 +320,17 @@ def directory_of(connection: sa.Connection, session_id: str) -> str | None:
 def title_from(message: Message) -> str:
     """A session's title from its first prompt: the first line with words, cut at a word."""
     own = (part for part in message.parts if part.type == "text" and not part.data.get("synthetic"))
-    text = " ".join(part.data.get("text", "") for part in own).strip()
+    text = " ".join(_own_words(part) for part in own).strip()
     line = next((line.strip() for line in db.storable(text).splitlines() if line.strip()), "") or "Untitled"
     if len(line) <= TITLE_LENGTH:
         return line
     return line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+
+
+def _own_words(part: Part) -> str:
+    """What somebody wrote: of a slash command its name and arguments, not the prompt that it stands for."""
+    told = (part.data.get("metadata") or {}).get("command")
+    return f"/{told['name']} {told['arguments']}" if isinstance(told, dict) else str(part.data.get("text", ""))
 
 
 def _store(actor: Actor, session: Session, own_rules: rules.Rules) -> None:

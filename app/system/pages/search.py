@@ -11,6 +11,7 @@ from flask import Response, request, url_for
 from app import web
 from app.accounts import service as accounts
 from app.actor import Actor
+from app.agent import service as agent
 from app.approvals import service as approvals
 from app.errors import Problem
 from app.files import service as files
@@ -76,6 +77,8 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("T", "Terminal in its directory"),
             (".", "Stop the run"),
             ("Ctrl ⏎", "Send"),
+            ("!", "First in a message: run a command of your own"),
+            ("/", "First in a message: the commands to choose from"),
         ),
     ),
     (
@@ -99,7 +102,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 class Hit:
     """One line: where it leads, its icon, its words, and what stands at the right.
 
-    `ask` is what waits behind it, `path` the file that goes into a message under way.
+    `ask` is what waits behind it, `path` the file that goes into a message under way, `put` the words that begin one.
     """
 
     href: str
@@ -110,6 +113,7 @@ class Hit:
     updated: int | None = None
     ask: Any = None
     path: str = ""
+    put: str = ""
 
 
 @bp.get("/search")
@@ -132,12 +136,13 @@ def keys() -> Response:
 
 
 def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]]:
-    place = _place(actor, at) if words else None
+    place = _place(actor, at) if words or at else None
     found = [
         ("Waiting for you", _waiting(actor, words)),
         ("Sessions", _sessions(actor, words)),
         ("Inside transcripts", _transcripts(actor, words)),
-        (f"Files in {place.project.name}" if place else "", _files(actor, place, words, at)),
+        (f"Files in {place.project.name}" if place else "", _files(actor, place if words else None, words, at)),
+        ("Commands", _commands(actor, place, words, at)),
         ("Actions", [*_actions(words), *_of_session(actor, words, at)]),
     ]
     return ((name, hits) for name, hits in found if hits)
@@ -216,6 +221,23 @@ def _files(actor: Actor, place: Place | None, words: str, at: str) -> list[Hit]:
         )
         for path in files.find_files(actor, place, words, kind="file", limit=MOST)
     ]
+
+
+def _commands(actor: Actor, place: Place | None, words: str, at: str) -> list[Hit]:
+    """The slash commands of the directory in view, each to begin a message with."""
+    if place is None or not accounts.may(actor, "sessions:run") or not accounts.may(actor, "settings:read"):
+        return []
+    found = []
+    for one in agent.list_commands(actor, place.directory):
+        if _fits(f"/{one.name} {one.description}", words):
+            put = f"/{one.name} "
+            href = (
+                url_for("sessions.show", session_id=at, text=put, _anchor="words")
+                if at
+                else url_for("system.home", project=place.project.id, text=put, _anchor="words")
+            )
+            found.append(Hit(href, "scroll-text", f"/{one.name}", one.description, put=put))
+    return found[:MOST]
 
 
 def _actions(words: str) -> list[Hit]:
