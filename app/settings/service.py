@@ -155,6 +155,8 @@ def _check(data: Mapping[str, Any]) -> None:
     for key, why in REFUSED.items():
         if data.get(key) is not None:
             raise Invalid(why, key)
+    if data.get("share") == "auto" or data.get("autoshare"):
+        raise Invalid("Sessions are shared one by one, by people: share is manual or disabled.", "share")
     for path, text in _texts(data, ()):
         if _PLACE.search(text):
             raise Invalid(f"{'.'.join(path)}: only files of who runs the server take from its environment.", path[0])

@@ -39,15 +39,21 @@ __all__ = [
     "cost",
     "default_model",
     "disconnect",
+    "entries",
+    "entry_of",
     "find_ollama",
+    "first_model",
+    "is_disabled",
     "is_of_repository",
     "keep_login",
     "limits",
     "list_integrations",
     "list_providers",
+    "models_of",
     "resolve",
     "small_model",
     "test_key",
+    "wire_of",
 ]
 OLLAMA = "ollama"
 OLLAMA_URL = "http://127.0.0.1:11434"
@@ -97,23 +103,31 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
         return Demo()
     entry = _find(provider, directory)
     if entry is None:
+        if is_disabled(provider, directory):
+            raise ProviderFailed(f"{provider} is switched off in opencode.json.")
         known = KNOWN.get(provider)
         hint = f"Set {known.keys[0]} or connect a key." if known else "Connect it, or name it in opencode.json."
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
+    ours = config.current()
+    breaker = circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * ours.model_pause)
+    return wire_of(entry, model, _bounds(ours.model_waits), breaker)
+
+
+def wire_of(entry: Entry, model: str, bounds: outbound.Bounds, breaker: circuit.Circuit) -> Wire:
+    """What speaks with a provider for one of its models."""
     if entry.key:
         redact.watch(entry.id, entry.key)  # the vault's are watched anyhow, those of the environment are not
     info = next((one for one in entry.models if one.id == model), ModelInfo(model, model))
-    ours = config.current()
     return WIRES[entry.wire](
         entry.id,
         entry.base_url,
         entry.key,
         entry.headers,
         entry.trusted,
-        bounds=_bounds(ours.model_waits),
+        bounds=bounds,
         options=info.options,
         pictures=info.images,
-        circuit=circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * ours.model_pause),
+        circuit=breaker,
     )
 
 
@@ -366,6 +380,31 @@ def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]
         addressed,
         settings.merged(layers),
     )
+
+
+def entry_of(provider: str, directory: Path | None = None) -> Entry | None:
+    """One provider as it is configured; None if it is not."""
+    return _find(provider, directory)
+
+
+def is_disabled(provider: str, directory: Path | None = None) -> bool:
+    """Whether the configuration switches a provider off, by its `disabled_providers` or `enabled_providers`."""
+    return opencode_config.is_off(merged(directory), provider)
+
+
+def entries(directory: Path | None = None) -> dict[str, Entry]:
+    """All providers that are configured, and an Ollama on this machine."""
+    return _all(directory)
+
+
+def models_of(entry: Entry) -> tuple[ModelInfo, ...]:
+    """The models of a provider: those written for it, those of the price list, or those that it names itself."""
+    return _models(entry)
+
+
+def first_model(entry: Entry) -> str:
+    """The model to begin with at a provider; nothing where none is known."""
+    return _first(entry)
 
 
 def _models(entry: Entry) -> tuple[ModelInfo, ...]:

@@ -41,6 +41,12 @@ def entries(config: Mapping[str, Any], trusted: bool) -> dict[str, Entry]:
     return found
 
 
+def is_off(config: Mapping[str, Any], provider: str) -> bool:
+    """Whether a configuration switches a provider off, by name or by naming only others."""
+    off, on = config.get("disabled_providers"), config.get("enabled_providers")
+    return (isinstance(off, list) and provider in off) or (isinstance(on, list) and provider not in on)
+
+
 def default_model(config: Mapping[str, Any]) -> str:
     """The model a configuration names as its default, or nothing."""
     return _text(config, "model")
@@ -62,12 +68,6 @@ def compacts(config: Mapping[str, Any]) -> bool:
     return _dict(config, "compaction").get("auto") is not False
 
 
-def is_off(config: Mapping[str, Any], provider: str) -> bool:
-    """Whether a configuration leaves a provider out: by naming it, or by naming all others that there are."""
-    named, only = config.get("disabled_providers"), config.get("enabled_providers")
-    return (isinstance(named, list) and provider in named) or (isinstance(only, list) and provider not in only)
-
-
 def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:
     limit, cost = _dict(given, "limit"), _dict(given, "cost")
     return ModelInfo(
@@ -81,6 +81,7 @@ def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:
         price_cached=_number(cost, "cache_read", float),
         price_written=_number(cost, "cache_write", float),
         images=_takes_images(given),
+        reasoning=_flag(given, "reasoning"),
         options=_dict(given, "options"),
     )
 
@@ -103,6 +104,11 @@ def _dict(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 def _text(data: Mapping[str, Any], key: str) -> str:
     value = data.get(key)
     return value.strip() if isinstance(value, str) else ""
+
+
+def _flag(data: Mapping[str, Any], key: str) -> bool | None:
+    value = data.get(key)
+    return value if isinstance(value, bool) else None
 
 
 def _number(data: Mapping[str, Any], key: str, kind: Callable[[float], N]) -> N | None:
