@@ -78,14 +78,20 @@ def narrowings(data: Mapping[str, Any], trusted: Mapping[str, Any]) -> Iterator[
     for path, given in _permissions(data):
         if any(action == "allow" for _tool, _pattern, action in spelled(given)):
             yield path, "“allow” grants nothing in a repository's file; what it denies and asks holds."
-    known = trusted.get("provider")
     for name, _one in _items(data.get("provider")):
-        if isinstance(known, dict) and name in known:
+        if name in _dict(trusted, "provider"):
             yield ("provider", name), "It is configured outside of the repository, and that goes first."
         else:
             yield (
                 ("provider", name),
                 "It gets no key of this server, and is the default of nothing: a person has to choose it.",
+            )
+    for path, name in _models(data):
+        provider = name.partition("/")[0]
+        if provider in _dict(data, "provider") and provider not in _dict(trusted, "provider"):
+            yield (
+                path,
+                f"{provider} is the repository's own: unless people here have it too, a person has to choose it.",
             )
     if isinstance(tools := data.get("tools"), dict) and any(value is True for value in tools.values()):
         yield ("tools",), "Tools are only turned off by a repository."
@@ -96,6 +102,19 @@ def _permissions(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any
     for key in ("agent", "mode"):
         for name, one in _items(data.get(key)):
             yield (key, name, "permission"), one.get("permission")
+
+
+def _models(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for key in ("model", "small_model"):
+        yield (key,), str(data.get(key, ""))
+    for key in ("agent", "mode"):
+        for name, one in _items(data.get(key)):
+            yield (key, name, "model"), str(one.get("model", ""))
+
+
+def _dict(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _found(data: Any, pattern: tuple[str, ...], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
