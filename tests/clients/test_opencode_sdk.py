@@ -59,7 +59,7 @@ def test_it_carries_a_task_from_prompt_to_unrevert(
     repository.git(root, "checkout", "-q", "--", ".")
     seen = story(running, root, "story.mjs", package)
     assert "error" not in seen["answer"].lower(), seen
-    assert seen["agents"] == ["build", "plan", "general"]
+    assert seen["agents"][:3] == ["build", "plan", "general"]
     assert "openai" in seen["providers"]
     assert seen["tools"] == [["read", "completed"], ["edit", "completed"], ["bash", "completed"]]
     assert seen["asks"] == ["Edit shop/basket.py", "python3 -m unittest -q"]
@@ -97,7 +97,7 @@ def test_its_newer_client_follows_the_newer_stream(served: tuple[Running, Path],
     assert seen["types"]["message.part.delta"] > 0
     assert (seen["wholes"], seen["mismatches"]) == (2, 0)
     assert seen["types"]["session.diff"] >= 1
-    assert seen["types"]["file.watcher.updated"] == 1
+    assert seen["types"]["file.watcher.updated"] >= 1
     assert list(seen["directories"]) == [str(root)]
     assert seen["diff"] == [["shop/basket.py", 1, 1, "modified"]]
     assert {"file": "shop/basket.py", "additions": 1, "deletions": 1, "status": "modified"} in seen["changed"]
