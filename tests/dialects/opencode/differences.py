@@ -40,7 +40,6 @@ PENDING = [
     *_unbuilt(EVERY, "04.*", "POST /session/{id}/share"),
     *_unbuilt("new", "04.*", "DELETE /session/{id}/share"),
     *_unbuilt(EVERY, "70.*", "PATCH /config"),
-    *_unbuilt("new", "01.*", "GET /formatter"),
     *_unbuilt("new", "01.*", *(f"GET /experimental/{name}" for name in EXPERIMENTAL)),
     *_unbuilt("new", "01.*", *(f"GET /api/{name}" for name in PREVIEW)),
     Difference(EVERY, "31.*", r"GET /session/\{id\}/message: \[\]", "pending: not built yet"),
