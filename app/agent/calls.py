@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import diagnosing, endings, loops, modes, network, space, subagents, tools
+from app.agent import diagnosing, endings, loops, modes, network, polishing, space, subagents, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
 from app.agent.events import FileEdited
@@ -350,4 +350,5 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         also=beside.also,
         keep=beside.keep,
         more=mcp.of(hold.actor, session.directory),
+        polish=polishing.of(hold),
     )

@@ -1,7 +1,8 @@
-"""The verbs of languages: how servers stand, where names are defined, what is wrong in files."""
+"""The verbs of languages: how servers stand, where names are defined, what is wrong in files, how they are formed."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,27 @@ from typing import Any
 from app import config
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.languages import running, servers
+from app.languages import formatted, formatters, running, servers
 from app.languages.client import Diagnostic, Failed, is_range, path_of
+from app.languages.formatted import Formatted
 from app.languages.running import Serving, start_background, stop
 from app.languages.servers import binary, root_of, serving
 from app.projects.service import Place
 
-__all__ = ["Diagnostic", "Serving", "Symbol", "diagnose", "find_symbols", "list_servers", "start_background", "stop"]
+__all__ = [
+    "Diagnostic",
+    "Formatted",
+    "Formatting",
+    "Serving",
+    "Symbol",
+    "diagnose",
+    "find_symbols",
+    "format_text",
+    "list_formatters",
+    "list_servers",
+    "start_background",
+    "stop",
+]
 
 READ, RUN = "files:read", "processes:write"
 BEGIN_WAIT, ASK_WAIT = 10.0, 5.0  # seconds that a search for symbols waits
@@ -32,6 +47,15 @@ class Symbol:
     kind: int
     uri: str
     range: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Formatting:
+    """A formatter, the endings of the files it is for, and whether it formats what agents edit in a place."""
+
+    name: str
+    extensions: tuple[str, ...]
+    is_enabled: bool
 
 
 def list_servers(actor: Actor, place: Place) -> list[Serving]:
@@ -97,6 +121,33 @@ def diagnose(actor: Actor, place: Place, texts: Mapping[str, str | None], wait: 
         except Failed:
             entry.note(answered=False)  # an edit is not held up, nor lost, by what helps with it
     return found
+
+
+def list_formatters(actor: Actor, place: Place) -> list[Formatting]:
+    """Every formatter that is known, and whether a place has it: none where the server's setting is off."""
+    accounts.require(actor, READ, place.project)
+    if not config.current().formatters:
+        return []
+    return [
+        Formatting(
+            one.name,
+            one.extensions,
+            formatters.binary(one, place) is not None and formatters.is_at_home(one, place.directory, place.root),
+        )
+        for one in formatters.FORMATTERS
+    ]
+
+
+def format_text(actor: Actor, place: Place, path: Path, text: str, cancel: threading.Event) -> Formatted | None:
+    """A text as the formatter of its file (an absolute path, which need not exist) has it; None where there is none.
+
+    Nothing is written. It takes 10 seconds at most; one that fails gives the text as it is, and says why.
+    """
+    accounts.require(actor, READ, place.project)
+    if not config.current().formatters or len(text) > formatted.LARGEST:
+        return None
+    found = formatters.formatting(path, place)
+    return formatted.run(place, *found, path, text, cancel) if found is not None else None
 
 
 def _enter_marked(place: Place) -> None:
