@@ -32,6 +32,7 @@ PAGES = (
     ("Terminals", "terminals.index", "square-terminal", "G T"),
     ("Settings: providers", "agent.providers", "sliders-horizontal", ""),
     ("Settings: models and prices", "agent.models", "sliders-horizontal", ""),
+    ("Settings: language servers", "languages.index", "sliders-horizontal", ""),
     ("All keys", "system.keys", "info", "?"),
 )
 # Every key that the pages obey, as the list shows them; static/keys.js holds what each of them does.
