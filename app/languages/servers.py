@@ -15,17 +15,21 @@ from app.processes.spawn import search_path
 
 @dataclass(frozen=True)
 class Server:
-    """A language server: its id, the languages of the endings of files it knows, its command, the marks of a root."""
+    """A language server: its id, the languages of the endings of files it knows, its command, the marks of a root.
+
+    `install` is the command that brings it to a machine.
+    """
 
     id: str
     languages: dict[str, str]
     command: tuple[str, ...]
     marks: tuple[str, ...]
+    install: str = ""
 
 
 _PYTHON = {".py": "python", ".pyi": "python"}
 _MARKS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "pyrightconfig.json")
-SERVERS = (Server("basedpyright", _PYTHON, ("basedpyright-langserver", "--stdio"), _MARKS),)
+SERVERS = (Server("basedpyright", _PYTHON, ("basedpyright-langserver", "--stdio"), _MARKS, "pip install basedpyright"),)
 
 
 def serving(path: str, top: Path) -> Server | None:
@@ -48,6 +52,15 @@ def installed(command: str, *tops: Path) -> Path | None:
     found = Path(named)
     places = {*found.parents, *found.resolve().parents}
     return None if places.intersection(tops) else found
+
+
+def missing(server: Server, top: Path) -> str:
+    """Why a server cannot begin for the project at `top`, in a sentence; nothing if its command is there."""
+    if binary(server, top) is not None:
+        return ""
+    if shutil.which(server.command[0], path=search_path()) is None:
+        return f"{server.command[0]} is not installed on this server."
+    return f"{server.command[0]} lies in the project itself, which is never run: whoever edits could change it."
 
 
 def root_of(server: Server, path: Path, top: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The verbs of languages: how servers stand, where names are defined, what is wrong in files, how they are formed."""
+"""The verbs of languages: servers stand, begin and end; names are found, faults told, and files formed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app import config
+from app import config, db, record
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.languages import formatted, formatters, running, servers
+from app.errors import Conflict, NotFound
+from app.languages import formatted, formatters, running, servers, standing, trial
 from app.languages.client import Diagnostic, Failed, is_range, path_of
 from app.languages.formatted import Formatted
 from app.languages.running import Serving, start_background, stop
-from app.languages.servers import binary, root_of, serving
+from app.languages.servers import Server, binary, root_of, serving
+from app.languages.standing import Standing
+from app.languages.trial import Trial
 from app.projects.service import Place
 
 __all__ = [
@@ -24,14 +27,23 @@ __all__ = [
     "Formatted",
     "Formatting",
     "Serving",
+    "Standing",
     "Symbol",
+    "Trial",
+    "begin",
     "diagnose",
+    "end",
     "find_symbols",
     "format_text",
+    "last_trial",
     "list_formatters",
     "list_servers",
+    "list_standings",
+    "refusal",
+    "restart",
     "start_background",
     "stop",
+    "try_server",
 ]
 
 READ, RUN = "files:read", "processes:write"
@@ -62,6 +74,64 @@ def list_servers(actor: Actor, place: Place) -> list[Serving]:
     """The language servers of a place that run or failed; those that nobody has needed yet are not among them."""
     accounts.require(actor, READ, place.project)
     return [Serving(one.server.id, one.root, one.why) for one in running.within(place) if one.is_shown]
+
+
+def list_standings(actor: Actor, place: Place) -> list[Standing]:
+    """Every language server there is, and how each stands in a place; several times where it has several roots."""
+    accounts.require(actor, READ, place.project)
+    return standing.of(place)
+
+
+def refusal(actor: Actor, place: Place) -> str:
+    """Why no language server may begin in a place, in a sentence; nothing if they may."""
+    accounts.require(actor, READ, place.project)
+    return standing.refusal()
+
+
+def begin(actor: Actor, place: Place, server: str, root: str = "") -> None:
+    """Begin a server aside, also one that failed a moment ago; how it went is announced.
+
+    `root` is that of one which was begun before, relative to the place, else "". Raises NotFound for another,
+    Unavailable where none may begin, Conflict when it is not installed or too many are kept.
+    """
+    accounts.require(actor, RUN, place.project)
+    one, at = _known(place, server, root)
+    standing.check()
+    _audit(actor, place, "languages.start", one, root)
+    _begin(place, one, at)
+
+
+def restart(actor: Actor, place: Place, server: str, root: str = "") -> None:
+    """End a server and begin it anew; raises as `begin` does."""
+    accounts.require(actor, RUN, place.project)
+    one, at = _known(place, server, root)
+    standing.check()
+    _audit(actor, place, "languages.restart", one, root)
+    _end(place, one, at)
+    _begin(place, one, at)
+
+
+def end(actor: Actor, place: Place, server: str, root: str = "") -> None:
+    """End a server aside; it begins again when it is next wanted. One that does not run is as good as ended."""
+    accounts.require(actor, RUN, place.project)
+    one, at = _known(place, server, root)
+    _audit(actor, place, "languages.stop", one, root)
+    _end(place, one, at)
+
+
+def try_server(actor: Actor, place: Place, server: str, root: str = "") -> Trial:
+    """Begin a server if it does not run, and ask it for the symbols of a file; raises as `begin` does, and Limited."""
+    accounts.require(actor, RUN, place.project)
+    one, at = _known(place, server, root)
+    standing.check()
+    _audit(actor, place, "languages.test", one, root)
+    return trial.run(actor, place, one, at)
+
+
+def last_trial(actor: Actor, place: Place, one: Standing) -> Trial | None:
+    """What the last test of a server showed; None since this process began."""
+    accounts.require(actor, READ, place.project)
+    return trial.last(place, one.server, place.directory / one.root)
 
 
 def find_symbols(actor: Actor, place: Place, query: str, limit: int = 10) -> list[Symbol]:
@@ -159,6 +229,39 @@ def _enter_marked(place: Place) -> None:
         if is_marked and not endings & known and binary(server, place.root) is not None:
             known |= endings
             running.entry(place, server, place.directory)
+
+
+def _known(place: Place, server: str, root: str) -> tuple[Server, Path]:
+    """A server by its id, and a root that it has in the place; no other path is taken."""
+    one = next((one for one in servers.SERVERS if one.id == server), None)
+    if one is None:
+        raise NotFound("language server", server)
+    roots = {standing.root_of(place, entry.root) for entry in running.within(place) if entry.server.id == server}
+    if root and root not in roots:
+        raise NotFound("root", root)
+    return one, place.directory / root
+
+
+def _begin(place: Place, server: Server, root: Path) -> None:
+    if why := servers.missing(server, place.root):
+        raise Conflict(why)
+    entry = running.entry(place, server, root)
+    if entry is None:
+        raise Conflict(trial.FULL)
+    entry.begin_now()
+
+
+def _end(place: Place, server: Server, root: Path) -> None:
+    """A server gets its time to end, but nobody waits for it."""
+    if (entry := running.take_out(place, server, root)) is not None:
+        threading.Thread(target=entry.drop, name="language-end", daemon=True).start()
+
+
+def _audit(actor: Actor, place: Place, act: str, server: Server, root: str) -> None:
+    with db.transaction() as conn:
+        record.audit(
+            conn, actor, act, f"{place.project.id}/{server.id}", {"directory": str(place.directory), "root": root}
+        )
 
 
 def _symbol(item: dict[str, Any], top: Path) -> Symbol | None:

@@ -34,6 +34,7 @@ PAGES = (
     ("Settings: providers", "agent.providers", "sliders-horizontal", ""),
     ("Settings: models and prices", "agent.models", "sliders-horizontal", ""),
     ("Settings: configuration", "settings.configuration", "sliders-horizontal", ""),
+    ("Settings: language servers", "languages.index", "sliders-horizontal", ""),
     ("All keys", "system.keys", "info", "?"),
 )
 # Every key that the pages obey, as the list shows them; static/keys.js holds what each of them does.
