@@ -34,6 +34,7 @@ _NAMES = {
 }
 # What the newer generation answers for an unknown one, beside the fields of the older.
 _TAGS = {
+    "MCP server": ("McpServerNotFoundError", "name"),
     "permission": ("PermissionNotFoundError", "requestID"),
     "question": ("QuestionNotFoundError", "requestID"),
     "terminal": ("PtyNotFoundError", "ptyID"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from app.record import Event
 
@@ -14,5 +15,24 @@ class ServerChanged(Event, kind="mcp.server"):
     `directory` is the project's, `server` the name.
     """
 
+    directory: str
+    server: str
+
+
+@dataclass(frozen=True)
+class SignInWanted(Event, kind="mcp.signin_wanted"):
+    """A person's own client began to sign in to a server: they are to go to this address."""
+
+    is_personal: ClassVar[bool] = True
+    directory: str
+    server: str
+    url: str
+
+
+@dataclass(frozen=True)
+class SignInEnded(Event, kind="mcp.signin_ended"):
+    """A person's sign-in to a server ended, whatever came of it."""
+
+    is_personal: ClassVar[bool] = True
     directory: str
     server: str

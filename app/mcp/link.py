@@ -10,19 +10,20 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import mcp_types
 from mcp.client.session import ClientSession
 from mcp.client.streamable_http import streamable_http_client
-from pydantic import ValidationError
 
 from app import outbound, redact
-from app.errors import Conflict, Problem, Unavailable
+from app.errors import Conflict, Unavailable
 from app.mcp import contents
 from app.mcp.pipe import piped
-from app.mcp.things import Answer, Means, Offer, Prompt, RemoteTool, Resource, Server, State, Status
+from app.mcp.things import STEPS, Answer, Means, Offer, Prompt, RemoteTool, Resource, Server, State, Status
+from app.mcp.words import words_of
 
 LOG_LINES = 50
 LOG_WIDTH = 500
@@ -32,6 +33,7 @@ SCHEMA_BYTES = 64 * 1024
 DESCRIPTION = 8_000
 SHORT = 1_000
 LONGEST_PAUSE = 60.0
+DOUBLED = 10  # times that a pause can double before it is the longest anyway
 LONGEST_CALL = 600.0
 UNAUTHORIZED = 401
 BOUNDS = outbound.Bounds(first_byte=LONGEST_CALL, between_bytes=LONGEST_CALL, total=None, size=256 * 1024 * 1024)
@@ -90,6 +92,9 @@ class Link:
 
     async def call(self, tool: RemoteTool, arguments: dict[str, Any], tell: Tell) -> Answer:
         """Call a tool as it was described; raises Unavailable, Conflict if its description is another one by now."""
+        if self._listing:
+            # It said that it changed: first of all, how.
+            await asyncio.wait(self._listing)
         session = self._session
         if session is None:
             raise Unavailable(f"The MCP server {self.server.name} is not connected: {self._error}")
@@ -105,7 +110,7 @@ class Link:
                 tool.name, arguments, read_timeout_seconds=LONGEST_CALL, progress_callback=told
             )
         except Exception as wrong:
-            raise Unavailable(f"The MCP server {self.server.name} gave no result: {_words(wrong)}") from wrong
+            raise Unavailable(f"The MCP server {self.server.name} gave no result: {words_of(wrong)}") from wrong
         self._failures = 0
         return contents.read(given)
 
@@ -118,7 +123,7 @@ class Link:
             with anyio.fail_after(self.server.timeout / 1_000):
                 given = await session.get_prompt(prompt.name, arguments)
         except Exception as wrong:
-            raise Unavailable(f"The MCP server {self.server.name} gave no prompt: {_words(wrong)}") from wrong
+            raise Unavailable(f"The MCP server {self.server.name} gave no prompt: {words_of(wrong)}") from wrong
         return contents.words(given)
 
     async def look(self) -> None:
@@ -129,7 +134,7 @@ class Link:
             with anyio.fail_after(self.server.timeout / 1_000):
                 await self._list(self._session)
         except Exception as wrong:  # noqa: BLE001 - a server may break in every way; people are told how
-            self._broken = _words(wrong) or self._late()
+            self._broken = words_of(wrong) or self._late()
             self._over.set()
             if self._task is not None:
                 await asyncio.wait([self._task])
@@ -152,7 +157,7 @@ class Link:
             self._state, self._error = "failed", "It was disconnected."
             raise
         except Exception as wrong:  # noqa: BLE001 - a server may break in every way; people are told how
-            self._fail(_words(wrong) or self._late())
+            self._fail(words_of(wrong) or self._late())
         finally:
             self._session = None
             self._ready.set()
@@ -170,7 +175,7 @@ class Link:
         self._state = "needs_auth" if self._refused else "failed"
         self._error = redact.text(why)
         self._failures += 1
-        pause = 0.0 if self._failures == 1 else min(LONGEST_PAUSE, 2.0 ** (self._failures - 1))
+        pause = 0.0 if self._failures == 1 else min(LONGEST_PAUSE, 2.0 ** min(self._failures - 1, DOUBLED))
         self._not_before = time.monotonic() + pause
         self._tell()
 
@@ -186,13 +191,13 @@ class Link:
 
         url = self.server.target[0]
         outbound.check(url)
-        async with (
-            outbound.client_async(
-                bounds=BOUNDS, headers=self._means.headers, event_hooks={"response": [look]}
-            ) as client,
-            streamable_http_client(url, http_client=client) as streams,
-        ):
-            yield streams
+        auth = await asyncio.to_thread(self._means.auth)
+        given: dict[str, Any] = {"headers": self._means.headers, "auth": auth, "event_hooks": {"response": [look]}}
+        async with outbound.client_async(bounds=BOUNDS, **given) as client:
+            # The client counts the answers before the last one as redirects, of which it follows none.
+            client.max_redirects = STEPS
+            async with streamable_http_client(url, http_client=client) as streams:
+                yield streams
 
     async def _hear(self, message: Any) -> None:
         if isinstance(message, CHANGES) and self._session is not None:
@@ -208,30 +213,32 @@ class Link:
         except Exception as wrong:  # noqa: BLE001 - as above
             # What it offered before may not be true any more.
             self.offer = Offer()
-            self._note(f"(what it offers could not be listed again: {_words(wrong) or 'no answer in time'})")
+            self._note(f"(what it offers could not be listed again: {words_of(wrong) or 'no answer in time'})")
         self._tell()
 
     async def _list(self, session: ClientSession) -> None:
-        tools: dict[str, RemoteTool] = {}
-        resources: dict[str, Resource] = {}
-        prompts: dict[str, Prompt] = {}
         has = session.server_capabilities or mcp_types.ServerCapabilities()
+        tools: dict[str, RemoteTool] = {}
         async for page in _pages(session.list_tools, tools):
             for tool in page.tools:
                 if (described := self._described(tool)) is not None:
                     tools.setdefault(described.id, described)
+        # At once: from here on nothing may be called as it was described before.
+        self.offer = replace(self.offer, tools=tuple(tools.values())[:MOST])
+        resources: dict[str, Resource] = {}
         if has.resources is not None:
             async for found in _pages(session.list_resources, resources):
                 for one in found.resources:
                     resources.setdefault(one.uri, self._resource(one))
+        prompts: dict[str, Prompt] = {}
         if has.prompts is not None:
             async for listed in _pages(session.list_prompts, prompts):
                 for each in listed.prompts:
                     prompt = self._prompt(each)
                     prompts.setdefault(prompt.id, prompt)
-        self.offer = Offer(
-            tuple(tools.values())[:MOST], tuple(resources.values())[:MOST], tuple(prompts.values())[:MOST]
-        )  # fmt: skip
+        self.offer = replace(
+            self.offer, resources=tuple(resources.values())[:MOST], prompts=tuple(prompts.values())[:MOST]
+        )
 
     def _described(self, tool: mcp_types.Tool) -> RemoteTool | None:
         problem = contents.flaw(tool.input_schema, SCHEMA_BYTES)
@@ -266,19 +273,3 @@ async def _pages(ask: Callable[..., Awaitable[Any]], found: dict[str, Any]) -> A
         cursor = page.next_cursor
         if not cursor or len(found) >= MOST:
             return
-
-
-def _words(wrong: BaseException) -> str:
-    """What to tell of an error: the innermost of a group."""
-    while isinstance(wrong, BaseExceptionGroup):
-        wrong = wrong.exceptions[0]
-    if isinstance(wrong, TimeoutError) and not str(wrong):
-        return ""
-    if isinstance(wrong, Problem):
-        return wrong.message
-    if isinstance(wrong, FileNotFoundError):
-        return "There is no such command."
-    if isinstance(wrong, ValidationError):
-        first = wrong.errors()[0]
-        return redact.text(f"Its answer is none of the protocol: {'.'.join(map(str, first['loc']))}: {first['msg']}")
-    return redact.text(f"{str(wrong)[:1_000] or type(wrong).__name__}")

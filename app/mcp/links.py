@@ -88,6 +88,10 @@ class Links:
             raise Unavailable(f"The MCP server {prompt.server} is not connected.")
         return self._submit(link.prompt(prompt, arguments)).result()
 
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something on the loop and wait for it."""
+        return self._submit(work).result()
+
     def close(self, server_id: str) -> None:
         """End a server's connection, if there is one, and wait for it."""
         link = self._links.pop(server_id, None)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import streams
 from app.actor import Actor
 from app.dialects import opencode
 from app.events.service import Fact
 from app.mcp import bp, events, service
-from app.mcp.service import Resource, Status, Wanted
+from app.mcp.service import OAuth, Resource, Status, Wanted
 from app.projects import service as projects
 from app.projects.service import Place
 
 door = opencode.door(bp)
 Text = Annotated[str, Field(max_length=4_000)]
 Texts = Annotated[dict[Text, Text], Field(max_length=100)]
+SIGN_IN_WAIT = 600.0
 Timeout = Annotated[int, Field(gt=0, le=120_000)]
 
 
@@ -32,16 +35,32 @@ class Local(BaseModel):
     timeout: Timeout = 5_000
 
 
+class RemoteOAuth(BaseModel):
+    """The client that we are at a server, if it was registered beforehand; who signs in comes back to our own page."""
+
+    model_config = ConfigDict(extra="forbid")
+    clientId: Text = ""
+    clientSecret: Text = ""
+    scope: Text = ""
+
+
 class Remote(BaseModel):
-    """A server that is reached by a URL; OAuth's fields are for what signs in by itself, which this server does not."""
+    """A server that is reached by a URL; `oauth` false for one at which nobody signs in."""
 
     model_config = ConfigDict(extra="forbid")
     type: Literal["remote"]
     url: Text
     headers: Texts = {}
-    oauth: Literal[False] | None = None
+    oauth: RemoteOAuth | Literal[False] | None = None
     enabled: bool = True
     timeout: Timeout = 5_000
+
+
+class SignedIn(BaseModel):
+    """POST /mcp/{name}/auth/callback."""
+
+    model_config = ConfigDict(extra="forbid")
+    code: Annotated[str, Field(min_length=1, max_length=4_000)]
 
 
 class Adding(BaseModel):
@@ -80,6 +99,40 @@ def disconnect(actor: Actor, name: str) -> bool:
     return True
 
 
+@door.post("/mcp/<name>/auth")
+def begin_sign_in(actor: Actor, name: str) -> dict[str, Any]:
+    """Begin to sign in: where to go, and what will come back."""
+    begun = service.begin_sign_in(actor, _place(actor), name)
+    return {"authorizationUrl": begun.url, "oauthState": begun.state}
+
+
+@door.post("/mcp/<name>/auth/callback", body=SignedIn)
+def come_back(actor: Actor, body: SignedIn, name: str) -> dict[str, Any]:
+    """Finish the sign-in with the code that came back."""
+    place, server = service.come_back_to(actor, _place(actor), name, body.code)
+    return _status(service.statuses(actor, place)[server.name])
+
+
+@door.post("/mcp/<name>/auth/authenticate")
+def authenticate(actor: Actor, name: str) -> Response:
+    """Begin to sign in, tell the person's clients where to go, and wait until they came back."""
+    place = _place(actor)
+    return streams.after(
+        service.follow_sign_ins(actor),
+        lambda: service.begin_sign_in_elsewhere(actor, place, name),
+        lambda _begun, fact: (fact.event.directory, fact.event.server) == (str(place.project.path), name),
+        lambda _begun: opencode.accent.answer(_status(service.statuses(actor, place)[name])),
+        SIGN_IN_WAIT,
+    )
+
+
+@door.delete("/mcp/<name>/auth")
+def sign_out(actor: Actor, name: str) -> dict[str, Any]:
+    """Forget what a sign-in got."""
+    service.sign_out(actor, _place(actor), name)
+    return {"success": True}
+
+
 @door.get("/experimental/resource")
 def list_resources(actor: Actor) -> dict[str, Any]:
     """What the directory's servers let read, by a name that holds the server's."""
@@ -94,6 +147,12 @@ def list_resources(actor: Actor) -> dict[str, Any]:
 def _changed(fact: Fact) -> list[dict[str, Any]]:
     event: events.ServerChanged = fact.event  # type: ignore[assignment]
     return [{"type": "mcp.tools.changed", "properties": {"server": event.server}}]
+
+
+@opencode.encodes(events.SignInWanted)
+def _wanted_elsewhere(fact: Fact) -> list[dict[str, Any]]:
+    event: events.SignInWanted = fact.event  # type: ignore[assignment]
+    return [{"type": "mcp.browser.open.failed", "properties": {"mcpName": event.server, "url": event.url}}]
 
 
 def _resource(one: Resource) -> dict[str, Any]:
@@ -125,4 +184,12 @@ def _wanted(config: Local | Remote) -> Wanted:
         return Wanted(
             "local", tuple(config.command), config.environment, config.enabled, config.timeout, config.cwd
         )  # fmt: skip
-    return Wanted("remote", (config.url,), config.headers, config.enabled, config.timeout)
+    return Wanted(
+        "remote", (config.url,), config.headers, config.enabled, config.timeout, oauth=_oauth(config.oauth)
+    )  # fmt: skip
+
+
+def _oauth(given: RemoteOAuth | Literal[False] | None) -> OAuth:
+    if not given:
+        return OAuth(is_off=given is False)
+    return OAuth(given.clientId, given.clientSecret, given.scope)

@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Response, render_template, request, url_for
 
 from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import Invalid, Problem
+from app.errors import Conflict, Invalid, Problem, Unavailable
 from app.mcp import bp, events, service
 from app.mcp.service import Shown, Tested, Wanted
 from app.projects import service as projects
@@ -139,6 +140,39 @@ def remove(project_id: str, name: str) -> Response:
     return _back(place)
 
 
+@bp.post("/mcp-servers/<project_id>/<name>/signin")
+def sign_in(project_id: str, name: str) -> Response:
+    """Begin to sign in: the page then shows the link that leads there, so that people see where they go."""
+    actor = web.actor()
+    place = _place(actor, projects.get(actor, project_id))
+    try:
+        begun = service.begin_sign_in(actor, place, name)
+    except (Conflict, Invalid, Unavailable) as problem:
+        return _page(actor, place, name, problem.status, problem=problem.message)
+    return _page(actor, place, name, going=begun.url)
+
+
+@bp.get("/mcp-servers/callback")
+def come_back() -> Response:
+    """Somebody comes back from where they signed in: what they bring is used once, and only by who began it."""
+    actor = web.actor()
+    state, refused = request.args.get("state", ""), request.args.get("error", "")
+    if refused:
+        place, server = service.give_up_sign_in(actor, state)
+        return _page(actor, place, server.name, 400, problem=f"The sign-in was refused: {refused[:100]}.")
+    place, server = service.come_back(actor, state, request.args.get("code", ""), request.args.get("iss"))
+    return _back(place, server.name)
+
+
+@bp.post("/mcp-servers/<project_id>/<name>/signout")
+def sign_out(project_id: str, name: str) -> Response:
+    """Forget what a sign-in got."""
+    actor = web.actor()
+    place = _place(actor, projects.get(actor, project_id))
+    service.sign_out(actor, place, name)
+    return _back(place, name)
+
+
 @bp.post("/mcp-servers/<project_id>/<name>/test")
 def test(project_id: str, name: str) -> Response:
     """Connect one and list what it offers: one line says what came of it."""
@@ -184,7 +218,15 @@ class _List:
 
 
 def _page(
-    actor: Actor, place: Place, name: str, status: int = 200, *, form: Form | None = None, tested: Tested | None = None
+    actor: Actor,
+    place: Place,
+    name: str,
+    status: int = 200,
+    *,
+    form: Form | None = None,
+    tested: Tested | None = None,
+    going: str = "",
+    problem: str = "",
 ) -> Response:
     shown = _shown(actor, place, name, is_open=form is None)
     return web.page(
@@ -193,6 +235,9 @@ def _page(
         **shown,
         form=form,
         tested=tested,
+        going=going,
+        there=urlsplit(going).netloc,
+        problem=problem,
         open=form is not None or bool(name and shown["chosen"]),
         offered=_ready(actor),
         watch={"mcp": place.project.id, "server": shown["chosen"].name if shown["chosen"] else ""},

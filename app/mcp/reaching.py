@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from app import db, record, redact
 from app.errors import NotFound
 from app.mcp.events import ServerChanged
+from app.mcp.keys import Keys
 from app.mcp.things import Means, Server
 from app.processes import service as processes
 from app.processes.spawn import Child, start
@@ -29,7 +31,7 @@ def means(place: Place, server: Server) -> Callable[[], Means]:
         given = secret_of(server)
         is_local = server.kind == "local"
         begin = (lambda: _begin(place, server, given)) if is_local else None
-        return Means(begin, {} if is_local else given, lambda: _announce(place, server))
+        return Means(begin, {} if is_local else given, lambda: _announce(place, server), lambda: _auth(server))
 
     return work_out
 
@@ -54,6 +56,15 @@ def secret_of(server: Server) -> dict[str, str]:
 def scope(server: Server) -> str:
     """Where the vault keeps what belongs to it."""
     return f"mcp:{server.id}"
+
+
+def _auth(server: Server) -> Any:
+    held = Keys.of(server)
+    if not held.has_tokens():
+        return None
+    from app.mcp import oauth
+
+    return oauth.usual(held)
 
 
 def _begin(place: Place, server: Server, environment: Mapping[str, str]) -> Child:

@@ -19,16 +19,21 @@ from app import db, ids, outbound, record
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Invalid, NotFound
+from app.events.service import Subscription
 from app.mcp import reaching, rows
 from app.mcp.events import ServerChanged
+from app.mcp.keys import Keys
 from app.mcp.links import Links, Tell
 from app.mcp.models import server as table
-from app.mcp.things import Answer, Offer, Prompt, RemoteTool, Resource, Server, Shown, Status, Tested, Wanted
+from app.mcp.signing import Begun, Signing
+from app.mcp.things import Answer, OAuth, Offer, Prompt, RemoteTool, Resource, Server, Shown, Status, Tested, Wanted
 from app.projects.service import Place
 from app.secrets import service as secrets
 
 __all__ = [
     "Answer",
+    "Begun",
+    "OAuth",
     "Offer",
     "Prompt",
     "RemoteTool",
@@ -39,14 +44,21 @@ __all__ = [
     "Tested",
     "Wanted",
     "add",
+    "begin_sign_in",
+    "begin_sign_in_elsewhere",
     "call",
+    "come_back",
+    "come_back_to",
     "connect",
     "disconnect",
     "fill_prompt",
+    "follow_sign_ins",
+    "give_up_sign_in",
     "list_servers",
     "prompts",
     "remove",
     "resources",
+    "sign_out",
     "statuses",
     "stop",
     "test",
@@ -77,10 +89,13 @@ def add(actor: Actor | None, place: Place, name: str, wanted: Wanted) -> Status:
             raise Invalid(f"A project has at most {MOST_SERVERS} MCP servers.", "name")
         rows.insert(conn, new)
         reaching.hold(new, wanted.secret)
+        if new.kind == "remote":
+            Keys.of(new).configure(wanted.oauth)
         detail = {"project": new.project, "name": name, "target": rows.stored(new)}
         record.audit(conn, actor, "mcp.add", new.id, detail)
         _tell(conn, place, name)
     for old in gone:
+        _signing.drop(old)
         _links.close(old.id)
     return _status(place, new)
 
@@ -94,6 +109,7 @@ def remove(actor: Actor | None, place: Place, name: str) -> None:
         detail = {"project": old.project, "name": name, "target": rows.stored(old)}
         record.audit(conn, actor, "mcp.remove", old.id, detail)
         _tell(conn, place, name)
+    _signing.drop(old)
     _links.close(old.id)
 
 
@@ -122,7 +138,13 @@ def list_servers(actor: Actor | None, place: Place, *, only_look: bool = False) 
     """The servers of the place's project as people see them, connected as `statuses` has it, unless one only looks."""
     accounts.require(actor, "mcp:read", place.project)
     servers = rows.of(place) if only_look else _glance(place)
-    return [Shown(server, _now(server), _offer(server), tuple(reaching.secret_of(server))) for server in servers]
+    return [
+        Shown(
+            server, _now(server), _offer(server), tuple(reaching.secret_of(server)),
+            server.kind == "remote" and Keys.of(server).has_tokens(),
+        )
+        for server in servers
+    ]  # fmt: skip
 
 
 def test(actor: Actor | None, place: Place, name: str) -> Tested:
@@ -183,8 +205,44 @@ def call(
     return _links.call(tool, dict(arguments), tell, cancel)
 
 
+def begin_sign_in(actor: Actor | None, place: Place, name: str) -> Begun:
+    """Begin to sign in to a remote server by OAuth: where to go (see `signing`)."""
+    return _signing.begin(actor, place, name)
+
+
+def begin_sign_in_elsewhere(actor: Actor, place: Place, name: str) -> Begun:
+    """The same, and tell the person's own clients where to go."""
+    return _signing.begin_elsewhere(actor, place, name)
+
+
+def follow_sign_ins(actor: Actor) -> Subscription:
+    """The ends of a person's sign-ins from now on."""
+    return _signing.follow(actor)
+
+
+def come_back(actor: Actor, state: str, code: str, issuer: str | None) -> tuple[Place, Server]:
+    """Finish the sign-in of this state, and connect the server."""
+    return _signing.come_back(actor, state, code, issuer)
+
+
+def come_back_to(actor: Actor, place: Place, name: str, code: str) -> tuple[Place, Server]:
+    """Finish the sign-in that the actor began at a server, and connect it."""
+    return _signing.come_back_to(actor, place, name, code)
+
+
+def give_up_sign_in(actor: Actor, state: str) -> tuple[Place, Server]:
+    """End the sign-in of this state without anything."""
+    return _signing.give_up(actor, state)
+
+
+def sign_out(actor: Actor | None, place: Place, name: str) -> Status:
+    """Forget what a sign-in got, and connect again without it; raises NotFound."""
+    return _again(place, _signing.sign_out(actor, place, name))
+
+
 def stop() -> None:
     """When the server stops: end all connections, and the local servers with them."""
+    _signing.stop()
     _links.stop()
 
 
@@ -218,6 +276,15 @@ def _switch(actor: Actor | None, place: Place, name: str, *, on: bool) -> Server
 def _status(place: Place, server: Server, *, at_once: bool = False) -> Status:
     _open(place, [server], at_once=at_once)
     return _now(server)
+
+
+def _again(place: Place, server: Server) -> Status:
+    """Connect it afresh, with what it is now reached by."""
+    _links.close(server.id)
+    status = _status(place, server, at_once=True)
+    with db.transaction() as conn:
+        _tell(conn, place, server.name)
+    return status
 
 
 def _open(place: Place, servers: list[Server], *, at_once: bool = False, seconds: float | None = None) -> None:
@@ -270,3 +337,8 @@ def _tell(conn: sa.Connection, place: Place, name: str) -> None:
 def _delete(conn: sa.Connection, old: Server) -> None:
     conn.execute(table.delete().where(table.c.id == old.id))
     secrets.let_go(reaching.scope(old))
+    if old.kind == "remote":
+        Keys.of(old).forget()
+
+
+_signing = Signing(_links, _again)

@@ -15,7 +15,21 @@ from app.processes.spawn import Child
 Kind = Literal["local", "remote"]
 State = Literal["connected", "connecting", "disabled", "failed", "needs_auth"]
 LONGEST_NAME = 64  # what providers take as a tool's name
+STEPS = 20  # answers that a sign-in may bring before the last one
 _MARK = 8
+
+
+@dataclass(frozen=True)
+class OAuth:
+    """How a server is signed in to: by a client that was registered beforehand, else one that registers itself.
+
+    `is_off` for a server at which nobody signs in.
+    """
+
+    client_id: str = ""
+    client_secret: str = ""
+    scope: str = ""
+    is_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,7 @@ class Wanted:
     enabled: bool = True
     timeout: int = 5_000
     cwd: str = ""
+    oauth: OAuth = field(default_factory=OAuth)
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,7 @@ class Shown:
     status: Status
     offer: Offer
     held: tuple[str, ...]
+    is_signed_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,11 +158,15 @@ class Tested:
 
 @dataclass(frozen=True)
 class Means:
-    """How to reach a server: what starts a local one's command, a remote one's headers, whom to tell of a change."""
+    """How to reach a server: what starts a local one's command, a remote one's headers, whom to tell of a change.
+
+    `auth` gives what signs calls to a remote one, None before anybody signed in; it waits for the database.
+    """
 
     begin: Callable[[], Child] | None
     headers: Mapping[str, str]
     changed: Callable[[], None]
+    auth: Callable[[], Any]
 
 
 @dataclass(frozen=True)

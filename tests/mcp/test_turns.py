@@ -139,7 +139,7 @@ def test_opencode_lists_adds_and_switches_servers(call: Caller, place: Place) ->
         {"name": "x", "config": {"type": "local", "command": "sh -c id"}},
         {"name": "x", "config": {"type": "remote", "url": "file:///etc/passwd"}},
         {"name": "x", "config": {"type": "remote", "url": "https://x.example", "headers": {"A\nB": "c"}}},
-        {"name": "x", "config": {"type": "remote", "url": "https://x.example", "oauth": {"clientId": "x"}}},
+        {"name": "x", "config": {"type": "remote", "url": "https://x.example", "oauth": {"redirectUri": "x"}}},
         {"name": "x", "config": {"type": "other"}},
     ],
 )
