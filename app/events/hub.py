@@ -138,7 +138,8 @@ class Subscription:
         place = self._since
         while place is not None and place < self._floor:
             with db.read() as connection:
-                batch = log.after(connection, place)
+                # A visitor may name any place: the log of everybody else is not read for it.
+                batch = log.after(connection, place, session=self.actor.session)
                 self._hub.complete(connection, batch.facts, OrderedDict())
             for fact in batch.facts:
                 if fact.position > self._floor:

@@ -66,6 +66,21 @@ def test_a_stranger_follows_a_shared_session_until_it_is_stopped(shop: Shop, ope
     expect(visit.get_by_text("Fourth.")).to_have_count(0)
 
 
+def test_a_page_that_comes_back_to_an_ended_address_says_so(shop: Shop, open_page: Open) -> None:
+    shop.model.script.append([Say("Ready.")])
+    page = open_page(shop.running, storage_state=shop.state)
+    url = begin(page, "Be ready.")
+    session_id = url.rsplit("/", 1)[1]
+    _, shared = shop.running.call("POST", f"/session/{session_id}/share")
+    visit = open_page(shop.running, allowed=("404",))
+    visit.goto(shared["share"]["url"])
+    expect(visit.locator("[data-live]")).to_have_attribute("data-state", "live")
+    # The word to load anew may be lost with the connection: what is left is the refusal to begin again.
+    visit.evaluate("addEventListener('resync', (event) => event.stopImmediatePropagation(), true)")
+    shop.running.call("DELETE", f"/session/{session_id}/share")
+    expect(visit.get_by_text("This link has ended or never was.")).to_be_visible()
+
+
 def test_the_public_page_leaves_the_count_of_other_tabs_alone(shop: Shop, open_page: Open) -> None:
     shop.model.script.append([Say("Ready."), Call("bash", {"command": "make tea"})])
     page = open_page(shop.running, storage_state=shop.state)
