@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app import dispatch
 from app.actor import SYSTEM
-from app.agent import endings, summaries
+from app.agent import endings, summaries, typed
 from app.agent.providers import Cancel, Done, ProviderFailed, Request, Text, TextDelta, Usage, UserTurn, catalog
 from app.agent.providers import opencode_config as configured
 from app.errors import NotFound
@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 def begin(hold: Hold, transcript: list[Message]) -> None:
     """At a session's first step have it named, if a small model is there for it."""
-    if len(summaries.plain(transcript)) == 1 and _small_model(hold.session):
+    if len(typed.others(summaries.plain(transcript))) == 1 and _small_model(hold.session):
         dispatch.wake("agent.title", hold.session.id)
 
 
@@ -36,7 +36,7 @@ def name(session_id: str) -> None:
     """Ask the small model for a session's title."""
     try:
         session = sessions.get(SYSTEM, session_id)
-        prompt = sessions.transcript(SYSTEM, session_id)[0]
+        prompt = typed.others(sessions.transcript(SYSTEM, session_id))[0]
     except (NotFound, IndexError):
         return
     small = _small_model(session)
