@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app import dispatch
 from app.actor import SYSTEM
-from app.agent import endings, summaries
+from app.agent import endings, summaries, typed
 from app.agent.providers import Cancel, Done, ProviderFailed, Request, Text, TextDelta, Usage, UserTurn, catalog
 from app.errors import NotFound
 from app.sessions import service as sessions
@@ -26,7 +26,8 @@ _logger = logging.getLogger(__name__)
 
 def begin(hold: Hold, transcript: list[Message]) -> None:
     """At a session's first step have it named, if a small model is there for it."""
-    if len(summaries.plain(transcript)) == 1 and catalog.small_model(Path(hold.session.directory)):
+    others = typed.others(summaries.plain(transcript))
+    if len(others) == 1 and catalog.small_model(Path(hold.session.directory)):
         dispatch.wake("agent.title", hold.session.id)
 
 
@@ -35,7 +36,7 @@ def name(session_id: str) -> None:
     """Ask the small model for a session's title."""
     try:
         session = sessions.get(SYSTEM, session_id)
-        prompt = sessions.transcript(SYSTEM, session_id)[0]
+        prompt = typed.others(sessions.transcript(SYSTEM, session_id))[0]
     except (NotFound, IndexError):
         return
     small = catalog.small_model(Path(session.directory))

@@ -7,7 +7,7 @@ is a run of the session: it can be stopped, and one that was begun is never begu
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,13 @@ def is_asked(prompt: Message) -> bool:
     return "typed" in prompt.data
 
 
+def others(messages: Iterable[Message]) -> list[Message]:
+    """The messages that are no command of a person's, and do not answer one."""
+    messages = list(messages)
+    asked = {message.id for message in messages if is_asked(message)}
+    return [one for one in messages if one.id not in asked and one.data.get("parentID") not in asked]
+
+
 def answer(hold: Hold, prompt: Message, transcript: Sequence[Message]) -> None:
     """Run it and end the run; one that was begun before this process took the run is told to be of unknown outcome."""
     message = next(one for one in transcript if one.data.get("parentID") == prompt.id)
@@ -128,6 +135,7 @@ def _carry_out(hold: Hold, context: ToolContext, typed: Mapping[str, Any], part:
     def show(metadata: dict[str, Any]) -> None:
         sessions.save_part(hold, _with(part, metadata=redact.data(metadata)))
 
+    processes.check_walls()
     context = replace(context, progress=show)
     argv = [typed["command"], *typed["args"]] if typed["args"] else bash.line(typed["command"])
     cwd = Path(context.root.absolute(typed["directory"] or "."))
