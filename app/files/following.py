@@ -156,7 +156,7 @@ class Following:
         self._left = min(PER_SECOND, self._left + (now - self._at) * PER_SECOND)
         self._at = now
         if len(told) > self._left:
-            told = sorted({(name.rpartition("/")[0], "change") for name, _change in told})
+            told = sorted({(name if name == HEAD else name.rpartition("/")[0], "change") for name, _change in told})
         if len(told) > self._left:
             told = [("", "change")]
         self._left = max(0.0, self._left - len(told))

@@ -280,8 +280,9 @@ def test_very_many_changes_are_told_as_changed_folders(listen: Listen, shop: Pat
     one = listen()
     for number in range(2_000):
         (shop / "shop" / f"made-{number}.txt").touch()
+    (shop / ".git" / "HEAD").write_text("ref: refs/heads/other\n")
     held.set()
-    assert one.told(1) == [(f"{shop}/shop", "change")]
+    assert one.told(2) == [(f"{shop}/.git/HEAD", "change"), (f"{shop}/shop", "change")]
 
 
 def test_more_than_can_be_said_is_told_of_the_directory_itself(
