@@ -17,7 +17,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "processes": ("codebuddy", "e2b"),
     "files": ("pages", "opencode", "codebuddy", "e2b"),
     "settings": ("pages", "opencode"),
-    "languages": ("opencode",),
+    "languages": ("pages", "opencode"),
     "terminals": ("pages", "opencode", "codebuddy"),
     "mcp": ("pages", "opencode"),
     "sessions": ("pages", "opencode"),

@@ -13,6 +13,17 @@ import pytest
 from tests.running import ROOT, Running
 
 MODULES = Path(__file__).parent / "node_modules"
+# What a port needs for a client without credentials, as docs/clients.md has it.
+SPEAKER = (
+    "sessions:*",
+    "approvals:*",
+    "checkpoints:*",
+    "files:*",
+    "events:*",
+    "projects:read",
+    "settings:read",
+    "mcp:read",
+)
 
 
 def program(package: str = "opencode-linux-x64") -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests import repository
-from tests.clients.homes import home, mint, program
+from tests.clients.homes import SPEAKER, home, mint, program
 from tests.clients.terminal import Terminal
 from tests.model_server import ModelServer
 from tests.running import TOKEN, Running, free_port
@@ -40,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with ModelServer() as model:
         settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "test-key", "MODEL": "openai/scripted"}
         with Running(base / "data", root, PORTS=f"opencode={port}:tui", **settings) as running:
-            mint(running, "tui")
+            mint(running, "tui", *SPEAKER)
             yield Served(running, root, f"http://127.0.0.1:{port}")
 
 

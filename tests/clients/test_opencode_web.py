@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests import repository
-from tests.clients.homes import MODULES, home, mint, program
+from tests.clients.homes import MODULES, SPEAKER, home, mint, program
 from tests.model_server import ModelServer
 from tests.patience import PATIENCE
 from tests.running import Running, free_port
@@ -35,7 +35,7 @@ def served(tmp_path: Path) -> Iterator[Running]:
     with ModelServer() as model:
         settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "test-key", "MODEL": "openai/scripted"}
         with Running(tmp_path / "data", root, PORTS=f"opencode={free_port()}:web", **settings) as running:
-            mint(running, "web")
+            mint(running, "web", *SPEAKER)
             yield running
 
 
