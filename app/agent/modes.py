@@ -184,6 +184,13 @@ def get(name: str, directory: Path | str) -> Mode:
     raise Invalid(f"There is no mode {name!r}; there are {names}.", "mode")
 
 
+def default(directory: Path | str | None) -> str:
+    """The mode that sessions of a directory begin in: the one a configuration names, if a person may choose it."""
+    named = catalog.merged(Path(directory) if directory else None).get("default_agent")
+    found = next((mode for mode in of(directory or None) if mode.name == named), None) if named else None
+    return found.name if found is not None and found.is_primary else "build"
+
+
 def model_of(name: str, directory: str) -> tuple[str, str]:
     """The (provider, model) that a mode names, empty if it names none; Invalid if there is no such mode."""
     return get(name, directory).model or ("", "")

@@ -87,6 +87,7 @@ def start(*, hears_of_work: bool = False) -> None:
     """
     _draining.clear()
     sessions.register_modes(modes.model_of)
+    sessions.register_default_mode(modes.default)
     sessions.register_default_model(lambda directory: catalog.default_model(Path(directory)))
     events.listen(AbortAsked, _on_abort)
     network.start()
@@ -105,6 +106,18 @@ def drain() -> None:
     for hold in holds:
         hold.drain()
     network.drain()
+
+
+def default_mode(actor: Actor, directory: Path | None = None) -> str:
+    """The mode that sessions of a directory begin in."""
+    accounts.require(actor, "settings:read")
+    return modes.default(directory)
+
+
+def small_model(actor: Actor, directory: Path | None = None) -> tuple[str, str] | None:
+    """The provider and model that titles are asked of, if one is named."""
+    accounts.require(actor, "settings:read")
+    return catalog.small_model(directory)
 
 
 def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:

@@ -13,8 +13,8 @@ from app.settings.layers import NOT_OF_FILES, spelled
 # A path in a configuration, * for any one word, and why nothing comes of what stands there.
 IDLE: dict[tuple[str, ...], str] = {
     ("mcp",): "MCP servers are added with POST /mcp or on the MCP page, by who may name a command.",
-    ("lsp",): "Language servers are the server's own, not a configuration's.",
-    ("formatter",): "This server runs no formatters.",
+    ("lsp",): "Language servers are those of this server: who runs it turns them on.",
+    ("formatter",): "Formatters are those of this server: who runs it turns them on.",
     ("plugin",): "This server runs no plugins of OpenCode.",
     ("shell",): "The shell is the server's own.",
     ("server",): "How this server listens is said by its environment.",
@@ -47,7 +47,7 @@ IDLE: dict[tuple[str, ...], str] = {
 }
 _MODE = {field.alias or name for name, field in schema.Agent.model_fields.items()}
 # Where nothing, or no, is what is here anyhow.
-_NOTHING = ("mcp", "formatter", "plugin", "experimental", "enterprise", "skills", "references", "reference")
+_NOTHING = ("mcp", "plugin", "experimental", "enterprise", "skills", "references", "reference")
 _OPTIONS = ("apiKey", "baseURL", "headers")
 
 

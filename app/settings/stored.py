@@ -38,14 +38,14 @@ def of(directory: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
     project = _project_of(directory) if directory is not None and is_any else ""
     with db.read() as conn:
         rows = {row.scope: row for row in conn.execute(sa.select(table).where(table.c.scope.in_((SERVER, project))))}
-    return _whole(rows.get(SERVER)), _whole(rows.get(project))
+        return _whole(conn, rows.get(SERVER)), _whole(conn, rows.get(project))
 
 
 def get(scope: str) -> Document:
     """What was set for a scope."""
     with db.read() as conn:
         row = conn.execute(sa.select(table).where(table.c.scope == scope)).one_or_none()
-    return _document(row)
+        return _document(conn, row)
 
 
 def get_for_update(conn: sa.Connection, scope: str) -> Document:
@@ -54,7 +54,7 @@ def get_for_update(conn: sa.Connection, scope: str) -> Document:
     none = {"document": {}, "sealed": False, "by": SYSTEM.user, "updated": ids.now()}
     conn.execute(insert(table).values(scope=scope, **none).on_conflict_do_nothing())
     row = conn.execute(sa.select(table).where(table.c.scope == scope).with_for_update()).one_or_none()
-    return _document(row)
+    return _document(conn, row)
 
 
 def put(conn: sa.Connection, actor: Actor, scope: str, new: Document) -> None:
@@ -67,23 +67,24 @@ def put(conn: sa.Connection, actor: Actor, scope: str, new: Document) -> None:
     conn.execute(table.update().where(table.c.scope == scope).values(row))
 
 
-def _whole(row: sa.Row[Any] | None) -> dict[str, Any]:
-    found = _document(row)
+def _whole(conn: sa.Connection, row: sa.Row[Any] | None) -> dict[str, Any]:
+    found = _document(conn, row)
     return sealing.put_back(found.data, found.secrets) if found.secrets else dict(found.data)
 
 
-def _document(row: sa.Row[Any] | None) -> Document:
+def _document(conn: sa.Connection, row: sa.Row[Any] | None) -> Document:
     if row is None:
         return Document({}, {})
-    return Document(row.document, _secrets(row.scope) if row.sealed else {})
+    return Document(row.document, _secrets(conn, row.scope) if row.sealed else {})
 
 
-def _secrets(scope: str) -> dict[str, Any]:
+def _secrets(conn: sa.Connection, scope: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = orjson.loads(secrets.held(_held(scope), HELD))
+        found: dict[str, Any] = orjson.loads(secrets.held(_held(scope), HELD, conn))
     except NotFound:
         return {}
-    # Whoever uses them may have them echoed back; after a restart nobody else has told the redactor.
+    # Read where the document was, so that no key goes to the address of another state. Whoever uses one may have it
+    # echoed back, and after a restart nobody else has told the redactor.
     for at, value in sealing.secrets_of(found):
         redact.watch(f"config {at}", value)
     return found

@@ -61,6 +61,16 @@ def test_a_mode_that_is_set_is_an_agent_with_its_words(call: Caller, root: Path,
     assert "Answer in rhymes." in str(scripted.requests[-1])
 
 
+def test_sessions_begin_in_the_mode_that_is_set(call: Caller, root: Path, scripted: ModelServer) -> None:
+    poet = {"prompt": "Answer in rhymes.", "mode": "primary"}
+    patch(call, {"model": "openai/scripted", "default_agent": "poet", "agent": {"poet": poet}})
+    prompt(call, "[[say Hi]]")
+    assert "Answer in rhymes." in str(scripted.requests[-1])
+    for no_choice in ("general", "nobody"):
+        patch(call, {"default_agent": no_choice})
+        assert prompt(call, "[[say Hi]]")["info"]["mode"] == "build"
+
+
 def test_a_permission_that_is_set_decides(call: Caller, root: Path, scripted: ModelServer) -> None:
     patch(call, {"model": "openai/scripted", "permission": {"bash": {"*": "deny", "echo *": "allow"}}})
     said = prompt(call, "[[bash echo hi]] [[bash ls]] [[say Done]]")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app import db
 from app.actor import Actor
 from app.projects.service import Place
-from app.settings import service
+from app.settings import layers, service, stored
 from app.settings.service import Config
 from tests.patience import PATIENCE
 
@@ -35,6 +35,28 @@ def test_who_comes_while_another_changes_it_waits_and_adds_to_it(
                 assert not second.done(), second.result()
         second.result(PATIENCE)
     assert service.config(alice, shop).shown() == {**before, "theme": "dark", "model": "acme/x"}
+
+
+def test_no_key_goes_to_the_address_of_another_state(
+    shop: Place, alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def acme(number: int) -> Config:
+        options = {"baseURL": f"https://{number}.example.com/v1", "apiKey": f"the-key-of-{number}"}
+        return config(provider={"acme": {"options": options}})
+
+    service.set_values(alice, shop, acme(1))
+    opened, others = stored._secrets, [acme(2)]
+
+    def overtaken(conn: sa.Connection, scope: str) -> dict[str, Any]:
+        if others:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(service.set_values, alice, shop, others.pop()).result(PATIENCE)
+        return opened(conn, scope)
+
+    monkeypatch.setattr(stored, "_secrets", overtaken)
+    read = [layers.merged(layers.of(shop.directory))["provider"]["acme"]["options"] for _ in range(2)]
+    assert others == []
+    assert [(one["baseURL"][8], one["apiKey"][-1]) for one in read] == [("1", "1"), ("2", "2")]
 
 
 def waits_for_another() -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.actor import Actor
 from app.agent import service
+from app.agent.modes import Mode
 from app.agent.opencode.routes import door
 from app.agent.providers.catalog import ProviderInfo
 from app.dialects import opencode
@@ -35,6 +36,7 @@ def _config(actor: Actor, place: Place | None) -> dict[str, Any]:
     written = settings.shown(settings.config(actor, place))
     directory = place.directory if place else None
     provider, model = service.default_model(actor, directory)
+    small = service.small_model(actor, directory)
     modes = service.list_modes(actor, directory)
     commands = [one for one in service.list_commands(actor, directory) if one.source != "builtin"]
     return {
@@ -42,14 +44,14 @@ def _config(actor: Actor, place: Place | None) -> dict[str, Any]:
         "username": getpass.getuser(),
         "keybinds": {},
         "mode": {},
-        **{key: value for key, value in written.items() if key not in IDLE},
+        **{key: value for key, value in written.items() if key not in (*IDLE, "small_model")},
         "share": "manual" if sessions.is_shared_here(str(directory or "")) else "disabled",
         "model": f"{provider}/{model}",
+        **({"small_model": "/".join(small)} if small else {}),
         "command": {one.name: {"template": one.template, "description": one.description} for one in commands}
         | written.get("command", {}),
         "agent": {
-            mode.name: {**_given(written, mode.name), "description": mode.description, "mode": mode.kind}
-            for mode in modes
+            mode.name: {**_given(written, mode), "description": mode.description, "mode": mode.kind} for mode in modes
         },
         "provider": {
             one.id: _provider(written.get("provider", {}).get(one.id, {}), one)
@@ -58,9 +60,12 @@ def _config(actor: Actor, place: Place | None) -> dict[str, Any]:
     }
 
 
-def _given(written: dict[str, Any], mode: str) -> dict[str, Any]:
-    given: dict[str, Any] = written.get("agent", {}).get(mode, {})
-    return given
+def _given(written: dict[str, Any], mode: Mode) -> dict[str, Any]:
+    given: dict[str, Any] = written.get("agent", {}).get(mode.name, {})
+    return {
+        **{key: value for key, value in given.items() if key != "model"},
+        **({"model": "/".join(mode.model)} if mode.model else {}),
+    }
 
 
 def _provider(given: dict[str, Any], one: ProviderInfo) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def fill_composer(actor: Actor, directory: str) -> dict[str, Any]:
         "modes": [{"id": mode.name, "name": mode.name} for mode in known if mode.is_primary],
         "subagents": [mode.name for mode in known if mode.is_subagent and not mode.hidden],
         "models": models,
-        "mode": "build",
+        "mode": service.default_mode(actor, place),
         "model": f"{provider}/{model}",
     }
 

@@ -188,7 +188,7 @@ def window(provider: str, model: str, directory: Path | None = None) -> int | No
     return limits(provider, model, directory)[0]
 
 
-def small_model(directory: Path) -> tuple[str, str] | None:
+def small_model(directory: Path | None) -> tuple[str, str] | None:
     """The provider and model that titles are asked of, if a configuration names one."""
     for layer in reversed(configs(directory)):
         provider, slash, model = opencode_config.small_model(layer.data).partition("/")

@@ -66,7 +66,7 @@ def create(actor: Actor, body: CreateSession) -> dict[str, Any]:
             place,
             title=body.title or "",
             parent_id=body.parentID,
-            mode=body.agent or "build",
+            mode=body.agent or "",
             worktree=(body.title or "") if body.worktree else None,
             provider=body.model.providerID if body.model else "",
             model=body.model.id if body.model else "",

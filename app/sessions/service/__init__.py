@@ -39,7 +39,7 @@ from app.sessions.service.lists import (
     spell_page,
 )
 from app.sessions.service.mending import change_part, remove_message, remove_part
-from app.sessions.service.modes import register_default_model, register_modes
+from app.sessions.service.modes import register_default_mode, register_default_model, register_modes
 from app.sessions.service.presets import allowed as allowed_presets
 from app.sessions.service.presets import lowered as lowered_preset
 from app.sessions.service.public import Veil
@@ -191,6 +191,7 @@ __all__ = [
     "put_summary_aside",
     "queued",
     "refresh",
+    "register_default_mode",
     "register_default_model",
     "register_modes",
     "register_rules",

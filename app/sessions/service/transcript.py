@@ -65,7 +65,7 @@ def create(
     *,
     title: str = "",
     parent_id: str | None = None,
-    mode: str = "build",
+    mode: str = "",
     provider: str = "",
     model: str = "",
     preset: str = "",
@@ -80,6 +80,7 @@ def create(
     """
     require_place(actor, place.project)
     preset = preset or presets.lowered("ask")
+    mode = mode or modes.default_mode(str(place.directory))
     _check(title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset)
     modes.model_of(mode, str(place.directory))
     if worktree is not None:
