@@ -18,7 +18,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "files": ("pages", "opencode", "codebuddy", "e2b"),
     "languages": ("pages", "opencode"),
     "terminals": ("pages", "opencode", "codebuddy"),
-    "mcp": ("opencode",),
+    "mcp": ("pages", "opencode"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),

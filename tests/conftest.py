@@ -216,6 +216,14 @@ def browser(app: Cabin, alice: Actor) -> Browser:
 
 
 @pytest.fixture
+def model_server() -> Iterator[ModelServer]:
+    """A model that says what a test's script has for it."""
+    with ModelServer() as running:
+        yield running
+        line.close_all()
+
+
+@pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
     """A model that does what its prompt says, as `openai/scripted`."""
     with ModelServer() as running:

@@ -46,7 +46,7 @@ class Command:
     agent: str = ""
     model: str = ""
     subtask: bool = False
-    source: Literal["builtin", "user", "project"] = "builtin"
+    source: Literal["builtin", "user", "project", "mcp"] = "builtin"
 
     @property
     def hints(self) -> list[str]:
@@ -55,9 +55,7 @@ class Command:
 
     def filled(self, arguments: str) -> str:
         """The prompt with these arguments; what its template wants run is named to the agent, whose tools ask."""
-        if len(arguments) > LONGEST_ARGUMENTS:
-            raise Invalid(f"Arguments have at most {LONGEST_ARGUMENTS} characters.", "arguments")
-        words = [word[1:-1] if word[0] in "\"'" else word for word in _WORD.findall(arguments)]
+        words = split(arguments)
         last = max((int(number) for number in re.findall(r"\$([1-9])(?!\d)", self.template)), default=0)
 
         def fill(place: re.Match[str]) -> str:
@@ -119,8 +117,18 @@ def send(
         mode = ""
     provider, _slash, name = (model or command.model).partition("/")
     return sessions.send(
-        actor, session_id, parts, mode=mode, provider=provider, model=name, message_id=message_id, mentions=True
-    )
+        actor, session_id, parts, mode=mode, provider=provider, model=name, message_id=message_id,
+        # What somebody else's server writes attaches no file of ours.
+        mentions=command.source != "mcp",
+    )  # fmt: skip
+
+
+def split(arguments: str, most: int = 0) -> list[str]:
+    """The words of arguments, those in quotes together; if they are more than `most`, the last takes the rest."""
+    if len(arguments) > LONGEST_ARGUMENTS:
+        raise Invalid(f"Arguments have at most {LONGEST_ARGUMENTS} characters.", "arguments")
+    words = [word[1:-1] if word[0] in "\"'" else word for word in _WORD.findall(arguments)]
+    return [*words[: most - 1], " ".join(words[most - 1 :])] if 0 < most < len(words) else words
 
 
 def tell_end(connection: sa.Connection, hold: Hold, prompt: Message, answer: Message) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import commands, engine, modes, network, skills, tools
+from app.agent import commands, engine, mcp_prompts, modes, network, skills, tools
 from app.agent.commands import Command
 from app.agent.modes import Mode
 from app.agent.providers import ToolSpec, catalog, standing, trial
@@ -125,9 +125,10 @@ def list_providers(actor: Actor, directory: Path | None = None) -> list[Provider
 
 
 def list_commands(actor: Actor, directory: Path | None = None) -> list[Command]:
-    """The slash commands of a directory by name; without one those that no project has a part in."""
+    """The slash commands of a directory by name, prompts of MCP servers last; without one those of no project."""
     accounts.require(actor, "settings:read")
-    return list(commands.of(directory).values())
+    prompts = mcp_prompts.of(actor, directory) if directory is not None else []
+    return [*commands.of(directory).values(), *prompts]
 
 
 def run_command(
@@ -147,7 +148,8 @@ def run_command(
     """
     session = sessions.get(actor, session_id)
     accounts.require(actor, "sessions:run", session)
-    command = commands.get(name.removeprefix("/"), Path(session.directory))
+    name, directory = name.removeprefix("/"), Path(session.directory)
+    command = mcp_prompts.find(actor, directory, name, arguments) or commands.get(name, directory)
     return commands.send(
         actor, session_id, command, arguments, mode=mode, model=model, message_id=message_id, files=files
     )

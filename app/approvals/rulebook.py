@@ -27,9 +27,17 @@ def holding(connection: sa.Connection, session: Session) -> list[Rule]:
         sa.and_(RULES.c.layer == "project", RULES.c.target == session.project),
         sa.and_(RULES.c.layer == "session", RULES.c.target.in_(family)),
     )
-    rows = connection.execute(sa.select(RULES).where(which).order_by(RULES.c.id))
-    found = [Rule(row.tool, row.pattern, cast("Action", row.action), row.layer) for row in rows]
-    return sorted(found, key=lambda rule: LAYERS.index(rule.layer))
+    return _rules(connection, which)
+
+
+def standing(connection: sa.Connection, user: str, project: str) -> list[Rule]:
+    """The rules for every session that a user has in a project, widest layer first, in each the oldest first."""
+    which = sa.or_(
+        RULES.c.layer == "server",
+        sa.and_(RULES.c.layer == "user", RULES.c.target == user),
+        sa.and_(RULES.c.layer == "project", RULES.c.target == project),
+    )
+    return _rules(connection, which)
 
 
 def add(
@@ -69,3 +77,9 @@ def find(connection: sa.Connection, rule_id: str) -> StoredRule | None:
 def remove(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
     """Delete rules."""
     connection.execute(RULES.delete().where(*which))
+
+
+def _rules(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Rule]:
+    rows = connection.execute(sa.select(RULES).where(which).order_by(RULES.c.id))
+    found = [Rule(row.tool, row.pattern, cast("Action", row.action), row.layer) for row in rows]
+    return sorted(found, key=lambda rule: LAYERS.index(rule.layer))

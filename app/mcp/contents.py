@@ -9,6 +9,7 @@ from mcp_types import (
     AudioContent,
     CallToolResult,
     EmbeddedResource,
+    GetPromptResult,
     ImageContent,
     ResourceLink,
     TextContent,
@@ -34,6 +35,12 @@ def read(given: CallToolResult) -> Answer:
     if not texts and given.structured_content is not None:
         texts.append(orjson.dumps(given.structured_content, option=orjson.OPT_INDENT_2).decode())
     return Answer("\n".join(texts), tuple(attachments), bool(given.is_error))
+
+
+def words(given: GetPromptResult) -> str:
+    """The words of a prompt: what people say in it; what an assistant is made to say is marked."""
+    said = (("" if one.role == "user" else "(assistant) ") + _text(one.content) for one in given.messages)
+    return "\n\n".join(said)
 
 
 def flaw(schema: Any, most: int) -> str:

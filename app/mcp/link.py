@@ -1,6 +1,6 @@
 """One connection: opened when it is wanted, kept, opened again with growing pauses after it broke.
 
-Everything here runs on the loop of `links`; only `status` and `tools` are read from other threads.
+Everything here runs on the loop of `links`; only `status` and `offer` are read from other threads.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -22,32 +22,36 @@ from app import outbound, redact
 from app.errors import Conflict, Problem, Unavailable
 from app.mcp import contents
 from app.mcp.pipe import piped
-from app.mcp.things import Answer, RemoteTool, Server, State, Status
-from app.processes.spawn import Child
+from app.mcp.things import Answer, Means, Offer, Prompt, RemoteTool, Resource, Server, State, Status
 
 LOG_LINES = 50
 LOG_WIDTH = 500
-MOST_TOOLS = 300
+MOST = 300  # tools, resources, prompts of one server
 MOST_PAGES = 50
 SCHEMA_BYTES = 64 * 1024
 DESCRIPTION = 8_000
+SHORT = 1_000
 LONGEST_PAUSE = 60.0
 LONGEST_CALL = 600.0
 UNAUTHORIZED = 401
 BOUNDS = outbound.Bounds(first_byte=LONGEST_CALL, between_bytes=LONGEST_CALL, total=None, size=256 * 1024 * 1024)
+CHANGES = (
+    mcp_types.ToolListChangedNotification,
+    mcp_types.ResourceListChangedNotification,
+    mcp_types.PromptListChangedNotification,
+)
 Tell = Callable[[float, float | None, str | None], None]
 
 
 class Link:
-    """A server and the connection to it; `begin` starts a local server's command, `headers` go to a remote one."""
+    """A server and the connection to it."""
 
-    def __init__(self, server: Server, begin: Callable[[], Child] | None, headers: Mapping[str, str]) -> None:
+    def __init__(self, server: Server, means: Means) -> None:
         self.server = server
-        self.tools: tuple[RemoteTool, ...] = ()
-        self._begin = begin
-        self._headers = dict(headers)
-        self._state: State = "failed"
-        self._error = "It has not been connected yet."
+        self.offer = Offer()
+        self._means = means
+        self._state: State = "connecting"
+        self._error = "It is being connected."
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._task: asyncio.Task[None] | None = None
         self._session: ClientSession | None = None
@@ -56,6 +60,7 @@ class Link:
         self._failures = 0
         self._not_before = 0.0
         self._refused = False
+        self._broken = ""
         self._listing: set[asyncio.Task[None]] = set()
 
     def status(self) -> Status:
@@ -70,7 +75,9 @@ class Link:
         if self._task is None or self._task.done():
             if not at_once and time.monotonic() < self._not_before:
                 return
-            self._ready, self._over, self._refused = asyncio.Event(), asyncio.Event(), False
+            self._ready, self._over, self._refused, self._broken = asyncio.Event(), asyncio.Event(), False, ""
+            self._state, self._error = "connecting", "It is being connected."
+            self._log.clear()
             self._task = asyncio.create_task(self._live())
         await self._ready.wait()
 
@@ -86,7 +93,7 @@ class Link:
         session = self._session
         if session is None:
             raise Unavailable(f"The MCP server {self.server.name} is not connected: {self._error}")
-        now = next((one for one in self.tools if one.name == tool.name), None)
+        now = next((one for one in self.offer.tools if one.name == tool.name), None)
         if now is None or now.definition != tool.definition:
             raise Conflict(f"The MCP server {self.server.name} describes {tool.name} in another way by now.")
 
@@ -102,6 +109,31 @@ class Link:
         self._failures = 0
         return contents.read(given)
 
+    async def prompt(self, prompt: Prompt, arguments: dict[str, str]) -> str:
+        """The words of a prompt with these arguments; raises Unavailable."""
+        session = self._session
+        if session is None:
+            raise Unavailable(f"The MCP server {self.server.name} is not connected: {self._error}")
+        try:
+            with anyio.fail_after(self.server.timeout / 1_000):
+                given = await session.get_prompt(prompt.name, arguments)
+        except Exception as wrong:
+            raise Unavailable(f"The MCP server {self.server.name} gave no prompt: {_words(wrong)}") from wrong
+        return contents.words(given)
+
+    async def look(self) -> None:
+        """List again what a connected server offers; one that cannot say so is as good as ended."""
+        if self._session is None:
+            return
+        try:
+            with anyio.fail_after(self.server.timeout / 1_000):
+                await self._list(self._session)
+        except Exception as wrong:  # noqa: BLE001 - a server may break in every way; people are told how
+            self._broken = _words(wrong) or self._late()
+            self._over.set()
+            if self._task is not None:
+                await asyncio.wait([self._task])
+
     async def _live(self) -> None:
         try:
             async with (
@@ -113,29 +145,38 @@ class Link:
                     await self._list(session)
                 self._session, self._state = session, "connected"
                 self._ready.set()
+                self._tell()
                 await self._over.wait()
-            self._fail("The server ended.")
+            self._fail(self._broken or "The server ended.")
         except asyncio.CancelledError:
             self._state, self._error = "failed", "It was disconnected."
             raise
         except Exception as wrong:  # noqa: BLE001 - a server may break in every way; people are told how
-            self._fail(_words(wrong) or f"It did not answer within {self.server.timeout / 1_000:g} s.")
+            self._fail(_words(wrong) or self._late())
         finally:
             self._session = None
             self._ready.set()
 
+    def _late(self) -> str:
+        return f"It did not answer within {self.server.timeout / 1_000:g} s."
+
+    def _tell(self) -> None:
+        """Say that it changed, on a thread that may wait for the database."""
+        asyncio.get_running_loop().run_in_executor(None, self._means.changed)
+
     def _fail(self, why: str) -> None:
-        if self._log and self._begin is not None:
-            why = f"{why} Its last words: {self._log[-1]}"
+        if self._log and self._means.begin is not None:
+            why = f"{why.rstrip('.')}. Its last words: {self._log[-1]}"
         self._state = "needs_auth" if self._refused else "failed"
         self._error = redact.text(why)
         self._failures += 1
         pause = 0.0 if self._failures == 1 else min(LONGEST_PAUSE, 2.0 ** (self._failures - 1))
         self._not_before = time.monotonic() + pause
+        self._tell()
 
     def _streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
-        if self._begin is not None:
-            return piped(self._begin, self._note, self._over)
+        if self._means.begin is not None:
+            return piped(self._means.begin, self._note, self._over)
         return self._web()
 
     @asynccontextmanager
@@ -146,13 +187,15 @@ class Link:
         url = self.server.target[0]
         outbound.check(url)
         async with (
-            outbound.client_async(bounds=BOUNDS, headers=self._headers, event_hooks={"response": [look]}) as client,
+            outbound.client_async(
+                bounds=BOUNDS, headers=self._means.headers, event_hooks={"response": [look]}
+            ) as client,
             streamable_http_client(url, http_client=client) as streams,
         ):
             yield streams
 
     async def _hear(self, message: Any) -> None:
-        if isinstance(message, mcp_types.ToolListChangedNotification) and self._session is not None:
+        if isinstance(message, CHANGES) and self._session is not None:
             # Asked for beside what is being heard, or the answer could not come.
             task = asyncio.create_task(self._list_again(self._session))
             self._listing.add(task)
@@ -164,21 +207,31 @@ class Link:
                 await self._list(session)
         except Exception as wrong:  # noqa: BLE001 - as above
             # What it offered before may not be true any more.
-            self.tools = ()
-            self._note(f"(its tools could not be listed again: {_words(wrong) or 'no answer in time'})")
+            self.offer = Offer()
+            self._note(f"(what it offers could not be listed again: {_words(wrong) or 'no answer in time'})")
+        self._tell()
 
     async def _list(self, session: ClientSession) -> None:
-        found: dict[str, RemoteTool] = {}
-        cursor: str | None = None
-        for _page in range(MOST_PAGES):
-            page = await session.list_tools(params=mcp_types.PaginatedRequestParams(cursor=cursor))
+        tools: dict[str, RemoteTool] = {}
+        resources: dict[str, Resource] = {}
+        prompts: dict[str, Prompt] = {}
+        has = session.server_capabilities or mcp_types.ServerCapabilities()
+        async for page in _pages(session.list_tools, tools):
             for tool in page.tools:
                 if (described := self._described(tool)) is not None:
-                    found.setdefault(described.id, described)
-            cursor = page.next_cursor
-            if not cursor or len(found) >= MOST_TOOLS:
-                break
-        self.tools = tuple(found.values())[:MOST_TOOLS]
+                    tools.setdefault(described.id, described)
+        if has.resources is not None:
+            async for found in _pages(session.list_resources, resources):
+                for one in found.resources:
+                    resources.setdefault(one.uri, self._resource(one))
+        if has.prompts is not None:
+            async for listed in _pages(session.list_prompts, prompts):
+                for each in listed.prompts:
+                    prompt = self._prompt(each)
+                    prompts.setdefault(prompt.id, prompt)
+        self.offer = Offer(
+            tuple(tools.values())[:MOST], tuple(resources.values())[:MOST], tuple(prompts.values())[:MOST]
+        )  # fmt: skip
 
     def _described(self, tool: mcp_types.Tool) -> RemoteTool | None:
         problem = contents.flaw(tool.input_schema, SCHEMA_BYTES)
@@ -188,8 +241,31 @@ class Link:
         words = (tool.description or tool.title or tool.name)[:DESCRIPTION]
         return RemoteTool(self.server.id, self.server.name, tool.name, words, tool.input_schema)
 
+    def _resource(self, one: mcp_types.Resource) -> Resource:
+        words = (one.description or one.title or "")[:SHORT]
+        return Resource(self.server.name, one.name[:SHORT], one.uri[:SHORT], words, (one.mime_type or "")[:SHORT])
+
+    def _prompt(self, one: mcp_types.Prompt) -> Prompt:
+        words = " ".join((one.description or one.title or "").split())[:SHORT]
+        given = one.arguments or []
+        return Prompt(
+            self.server.id, self.server.name, one.name[:SHORT], words, tuple(each.name for each in given),
+            tuple(each.name for each in given if each.required),
+        )  # fmt: skip
+
     def _note(self, line: str) -> None:
         self._log.append(redact.text(line)[:LOG_WIDTH])
+
+
+async def _pages(ask: Callable[..., Awaitable[Any]], found: dict[str, Any]) -> AsyncGenerator[Any]:
+    """The pages of a list, until it ends or enough was found."""
+    cursor: str | None = None
+    for _page in range(MOST_PAGES):
+        page = await ask(params=mcp_types.PaginatedRequestParams(cursor=cursor))
+        yield page
+        cursor = page.next_cursor
+        if not cursor or len(found) >= MOST:
+            return
 
 
 def _words(wrong: BaseException) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import CancelledError, Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.errors import Unavailable
-from app.mcp.things import Answer, RemoteTool, Server
-from app.processes.spawn import Child
+from app.mcp.things import Answer, Means, Offer, Prompt, RemoteTool, Server, Status
 
 if TYPE_CHECKING:
     from app.mcp.link import Link
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CLOSING = 15.0
 LOOK = 0.1  # seconds until a cancelled call is noticed: a run's mark is an event that nothing else can wait for
-Beginning = Callable[[], Child] | None
+How = Callable[[], Means]
 Tell = Callable[[float, float | None, str | None], None]
 
 
@@ -36,13 +35,27 @@ class Links:
         """A server's connection, if one was ever wanted."""
         return self._links.get(server_id)
 
-    def open(
-        self, wanted: Iterable[tuple[Server, Callable[[], tuple[Beginning, Mapping[str, str]]]]], *, at_once: bool
-    ) -> None:
-        """Connect servers, side by side; returns when all are settled. The second of a pair says how."""
-        waiting = [self._submit(self._link(server, means).open(at_once=at_once)) for server, means in wanted]
-        for one in waiting:
-            one.result()
+    def open(self, wanted: Iterable[tuple[Server, How]], *, at_once: bool, seconds: float | None = None) -> None:
+        """Connect servers, side by side; returns when all are settled, or after so many seconds, while they go on.
+
+        The second of a pair says how.
+        """
+        wait([self._submit(self._link(server, how).open(at_once=at_once)) for server, how in wanted], seconds)
+
+    def test(self, server: Server, how: How, *, keep: bool) -> tuple[Status, Offer]:
+        """Connect a server, unless it is connected, and list what it offers; how it stands then, and the list.
+
+        One that is not kept is connected beside, and ended again.
+        """
+        from app.mcp.link import Link
+
+        link = self._link(server, how) if keep else Link(server, how())
+        try:
+            self._submit(_try(link)).result()
+            return link.status(), link.offer
+        finally:
+            if not keep:
+                self._submit(link.close()).result(CLOSING)
 
     def call(self, tool: RemoteTool, arguments: dict[str, Any], tell: Tell, cancel: threading.Event) -> Answer | None:
         """Call a tool and tell of its progress on this thread; None if it was cancelled, which the server is told."""
@@ -68,6 +81,13 @@ class Links:
                     raise Unavailable(f"The MCP server {tool.server} was disconnected.") from None
             tell(*said)
 
+    def prompt(self, prompt: Prompt, arguments: dict[str, str]) -> str:
+        """The words of a prompt; raises Unavailable."""
+        link = self._links.get(prompt.server_id)
+        if link is None:
+            raise Unavailable(f"The MCP server {prompt.server} is not connected.")
+        return self._submit(link.prompt(prompt, arguments)).result()
+
     def close(self, server_id: str) -> None:
         """End a server's connection, if there is one, and wait for it."""
         link = self._links.pop(server_id, None)
@@ -84,13 +104,13 @@ class Links:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
 
-    def _link(self, server: Server, means: Callable[[], tuple[Beginning, Mapping[str, str]]]) -> Link:
+    def _link(self, server: Server, how: How) -> Link:
         found = self._links.get(server.id)
         if found is None:
             # The library is big: a server whose projects have no such servers does without.
             from app.mcp.link import Link
 
-            made = Link(server, *means())
+            made = Link(server, how())
             found = self._links.setdefault(server.id, made)
         return found
 
@@ -101,6 +121,13 @@ class Links:
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="mcp", daemon=True)
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+async def _try(link: Link) -> None:
+    was_connected = link.status().state == "connected"
+    await link.open(at_once=True)
+    if was_connected:
+        await link.look()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

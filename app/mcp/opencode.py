@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.actor import Actor
 from app.dialects import opencode
-from app.mcp import bp, service
-from app.mcp.service import Status, Wanted
+from app.events.service import Fact
+from app.mcp import bp, events, service
+from app.mcp.service import Resource, Status, Wanted
 from app.projects import service as projects
 from app.projects.service import Place
 
@@ -25,6 +26,7 @@ class Local(BaseModel):
     model_config = ConfigDict(extra="forbid")
     type: Literal["local"]
     command: Annotated[list[Text], Field(min_length=1, max_length=200)]
+    cwd: Text = ""
     environment: Texts = {}
     enabled: bool = True
     timeout: Timeout = 5_000
@@ -78,6 +80,32 @@ def disconnect(actor: Actor, name: str) -> bool:
     return True
 
 
+@door.get("/experimental/resource")
+def list_resources(actor: Actor) -> dict[str, Any]:
+    """What the directory's servers let read, by a name that holds the server's."""
+    found: dict[str, Any] = {}
+    for one in service.resources(actor, _place(actor)):
+        name = f"{one.server}:{one.name}"
+        found[f"{one.server}:{one.uri}" if name in found else name] = _resource(one)
+    return found
+
+
+@opencode.encodes(events.ServerChanged)
+def _changed(fact: Fact) -> list[dict[str, Any]]:
+    event: events.ServerChanged = fact.event  # type: ignore[assignment]
+    return [{"type": "mcp.tools.changed", "properties": {"server": event.server}}]
+
+
+def _resource(one: Resource) -> dict[str, Any]:
+    more = {"description": one.description, "mimeType": one.mime}
+    return {
+        "name": one.name,
+        "uri": one.uri,
+        "client": one.server,
+        **{key: value for key, value in more.items() if value},
+    }
+
+
 def _place(actor: Actor) -> Place:
     return projects.resolve(actor, opencode.directory())
 
@@ -87,10 +115,14 @@ def _statuses(actor: Actor, place: Place) -> dict[str, Any]:
 
 
 def _status(one: Status) -> dict[str, Any]:
-    return {"status": one.state, **({"error": one.error} if one.state == "failed" else {})}
+    # The dialect has no word for one that is being connected; `mcp.tools.changed` follows.
+    state = "failed" if one.state == "connecting" else one.state
+    return {"status": state, **({"error": one.error} if state == "failed" else {})}
 
 
 def _wanted(config: Local | Remote) -> Wanted:
     if isinstance(config, Local):
-        return Wanted("local", tuple(config.command), config.environment, config.enabled, config.timeout)
+        return Wanted(
+            "local", tuple(config.command), config.environment, config.enabled, config.timeout, config.cwd
+        )  # fmt: skip
     return Wanted("remote", (config.url,), config.headers, config.enabled, config.timeout)

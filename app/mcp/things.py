@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
 
+from app.processes.spawn import Child
+
 Kind = Literal["local", "remote"]
-State = Literal["connected", "disabled", "failed", "needs_auth"]
+State = Literal["connected", "connecting", "disabled", "failed", "needs_auth"]
 LONGEST_NAME = 64  # what providers take as a tool's name
 _MARK = 8
 
@@ -20,7 +22,7 @@ _MARK = 8
 class Wanted:
     """A server to add: `target` is the exact argv of a local one, the URL alone of a remote one; timeout in ms.
 
-    `secret` is a local one's environment, a remote one's headers.
+    `secret` is a local one's environment, a remote one's headers; `cwd` where in the project a local one runs.
     """
 
     kind: Kind
@@ -28,6 +30,7 @@ class Wanted:
     secret: Mapping[str, str] = field(default_factory=dict)
     enabled: bool = True
     timeout: int = 5_000
+    cwd: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Server:
     enabled: bool
     by: str
     created: int
+    cwd: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,71 @@ class RemoteTool:
         """A hash of name, description and schema: what somebody said yes to."""
         exact = orjson.dumps([self.name, self.description, self.schema], option=orjson.OPT_SORT_KEYS)
         return f"definition:{hashlib.sha256(exact).hexdigest()[:32]}"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that a server lets read; `mime` may be ""."""
+
+    server: str
+    name: str
+    uri: str
+    description: str
+    mime: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Words that a server keeps under a name; `arguments` are the names it fills in, `required` those it must have."""
+
+    server_id: str
+    server: str
+    name: str
+    description: str
+    arguments: tuple[str, ...]
+    required: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The name under which people call it as a command."""
+        return f"{_clean(self.server)}:{_clean(self.name)}"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a server offers now."""
+
+    tools: tuple[RemoteTool, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A server as people see it: what of its environment or headers is set, by name, never the values."""
+
+    server: Server
+    status: Status
+    offer: Offer
+    held: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a test came to, and how many seconds it took."""
+
+    status: Status
+    offer: Offer
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Means:
+    """How to reach a server: what starts a local one's command, a remote one's headers, whom to tell of a change."""
+
+    begin: Callable[[], Child] | None
+    headers: Mapping[str, str]
+    changed: Callable[[], None]
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from app import config
-from app.agent.providers.line import close_all
 from app.agent.tools import ToolContext
 from app.config import Config
 from app.files.paths import Root
-from tests.model_server import ModelServer
 
 Contexts = Callable[..., ToolContext]
-
-
-@pytest.fixture
-def model_server() -> Iterator[ModelServer]:
-    with ModelServer() as server:
-        yield server
-        close_all()
 
 
 @pytest.fixture

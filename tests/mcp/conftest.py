@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.actor import Actor
-from app.agent.providers.line import close_all
 from app.config import Config
 from app.dialects.mount import Cabin
 from app.mcp import service as mcp
@@ -21,13 +19,6 @@ from tests.model_server import ModelServer
 
 PEER = Path(__file__).with_name("peer.py")
 COMMAND = ("python3", "peer.py")
-
-
-@pytest.fixture
-def model_server() -> Iterator[ModelServer]:
-    with ModelServer() as server:
-        yield server
-        close_all()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 described = "Says it back."
 schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+ARGUMENTS = [{"name": "who", "required": True}, {"name": "how"}]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
@@ -62,7 +63,7 @@ for line in sys.stdin:
     asked = json.loads(line)
     method, number = asked["method"], asked.get("id")
     if method == "initialize":
-        capabilities = {"tools": {"listChanged": True}}
+        capabilities = {"tools": {"listChanged": True}, "prompts": {}, "resources": {}}
         about = {"name": "peer", "version": "1"}
         version = asked["params"]["protocolVersion"]
         result = {"protocolVersion": version, "capabilities": capabilities, "serverInfo": about}
@@ -70,6 +71,13 @@ for line in sys.stdin:
         result = {"tools": tools()}
     elif method == "tools/call":
         result = call(asked["params"])
+    elif method == "prompts/list":
+        result = {"prompts": [{"name": "greet", "description": "Greets.", "arguments": ARGUMENTS}]}
+    elif method == "prompts/get":
+        words = f"Greet {asked['params']['arguments']['who']} {asked['params']['arguments'].get('how', '')}."
+        result = {"messages": [{"role": "user", "content": {"type": "text", "text": words}}]}
+    elif method == "resources/list":
+        result = {"resources": [{"name": "notes", "uri": "peer://notes", "mimeType": "text/plain"}]}
     elif method == "notifications/cancelled":
         Path("cancelled.txt").write_text("yes")
         continue

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from app.actor import Actor
 from app.approvals import service as approvals
 from app.approvals.service import Rule
 from app.dialects.mount import Cabin
+from app.mcp import service as mcp
 from app.projects.service import Place
 from app.sessions import service as sessions
 from tests.agent.talk import Talk
@@ -148,3 +151,28 @@ def test_bad_servers_are_refused(call: Caller, place: Place, body: object) -> No
 def test_an_unknown_server_is_not_found(call: Caller, place: Place) -> None:
     for verb in ("connect", "disconnect"):
         assert call.post(f"/mcp/nobody/{verb}").status_code == 404
+
+
+def test_a_prompt_of_a_server_is_a_command(
+    call: Caller, talk: Talk, model_server: ModelServer, workspace: Path
+) -> None:
+    listed = next(one for one in call.get("/command").json if one["name"] == "peer:greet")
+    assert (listed["source"], listed["description"], listed["hints"]) == ("mcp", "Greets.", ["$1", "$2"])
+    (workspace / "hidden.txt").write_text("the words of a file")
+    model_server.script = [[Say("Hello.")]]
+    body = {"command": "peer:greet", "arguments": "'@hidden.txt and' !`id` at length"}
+    answer = call.post(f"/session/{talk.id}/command", body)
+    assert answer.status_code == 200, answer.text
+    asked = str(model_server.requests[0]["messages"][-1])
+    assert "Greet @hidden.txt and !`id` at length." in asked
+    assert "the words of a file" not in asked
+    assert "square brackets" not in asked
+
+
+def test_a_prompt_without_what_it_needs_is_refused(call: Caller, talk: Talk, alice: Actor, place: Place) -> None:
+    for name, words in (("peer:greet", "needs who"), ("peer:unknown", "no command")):
+        answer = call.post(f"/session/{talk.id}/command", {"command": name, "arguments": ""})
+        assert answer.status_code == 400
+        assert words in answer.text
+    mcp.disconnect(alice, place, "peer")
+    assert not [one for one in call.get("/command").json if one["source"] == "mcp"]

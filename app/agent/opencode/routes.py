@@ -375,7 +375,8 @@ def _command(command: Command) -> dict[str, Any]:
     shape: dict[str, Any] = {"name": command.name, "template": command.template, "hints": command.hints}
     given = {"description": command.description, "agent": command.agent, "model": command.model}
     shape |= {name: value for name, value in given.items() if value}
-    return {**shape, "source": "command", **({"subtask": True} if command.subtask else {})}
+    source = "mcp" if command.source == "mcp" else "command"
+    return {**shape, "source": source, **({"subtask": True} if command.subtask else {})}
 
 
 @opencode.encodes(events.CommandExecuted)

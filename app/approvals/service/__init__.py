@@ -9,7 +9,7 @@ from app.approvals.rules import Decision, Rule
 from app.approvals.service.answers import answer
 from app.approvals.service.asking import ask, asked_runs, is_unanswered, is_waiting, verdict, withdraw
 from app.approvals.service.deciding import decide, limits_of
-from app.approvals.service.keeping import add_rule, remove_rule, rules_of
+from app.approvals.service.keeping import add_rule, remove_rule, rules_of, said_of
 from app.approvals.service.lists import (
     answered_today,
     count_waiting,
@@ -26,6 +26,7 @@ from app.approvals.service.replay import Past, Replay, replay
 from app.approvals.service.tidying import start, tidy
 from app.approvals.service.together import Outcome, answer_reads
 from app.approvals.things import Ask, Call, StoredRule, is_legible, likeness, repeated
+from app.approvals.tool_rules import Said
 
 __all__ = [
     "Ask",
@@ -36,6 +37,7 @@ __all__ = [
     "Past",
     "Replay",
     "Rule",
+    "Said",
     "StoredRule",
     "add_rule",
     "answer",
@@ -61,6 +63,7 @@ __all__ = [
     "repeated",
     "replay",
     "rules_of",
+    "said_of",
     "start",
     "tidy",
     "verdict",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from app import db, record
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.approvals import models, rulebook
+from app.approvals import models, rulebook, tool_rules
 from app.approvals.rules import Rule
 from app.approvals.things import StoredRule, plain_rule
+from app.approvals.tool_rules import Said
 from app.errors import Denied, Invalid, NotFound
+from app.projects.service import Project
 from app.sessions import service as sessions
 from app.sessions.service import Session
 
@@ -25,6 +27,14 @@ def rules_of(actor: Actor | None, layer: str, target: str = "") -> list[StoredRu
     _require_rules(actor, layer, target, writes=False)
     with db.read() as connection:
         return rulebook.listed(connection, layer, target)
+
+
+def said_of(actor: Actor | None, project: Project, tools: Mapping[str, str]) -> dict[str, Said]:
+    """What the actor's rules in a project say to tools, given by name with what each is described as now."""
+    actor = accounts.require(actor, "approvals:read", project)
+    with db.read() as connection:
+        standing = rulebook.standing(connection, actor.user, project.id)
+    return tool_rules.said(standing, tools)
 
 
 def add_rule(actor: Actor | None, rule: Rule, target: str = "") -> None:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 EVERY = ".*"
-EXPERIMENTAL = ("resource", "session", "worktree")
+EXPERIMENTAL = ("session", "worktree")
 PREVIEW = ("health", "session", "command")
 TURNS = r"1.*|2.*|32.*|42.*|45.*|5.*|6.*"
 
