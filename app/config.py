@@ -81,6 +81,7 @@ class Config:
     terminal_hours: int = 12  # without anybody at it and anything moving in it; 0: never ended for that
     limits: Limits = Limits()
     language_servers: bool = True
+    formatters: bool = False
     client_waits: tuple[float, float, float] = (10, 20, 30)
     query_password: bool = False
     codebuddy_auth: str = ""
@@ -141,6 +142,7 @@ class Config:
             terminal_hours=_number("TERMINAL_HOURS", get("TERMINAL_HOURS") or "12"),
             limits=Limits.read(get("LIMITS")),
             language_servers=_one_of("LANGUAGE_SERVERS", get("LANGUAGE_SERVERS") or "on", ("on", "off")) == "on",
+            formatters=_one_of("FORMATTERS", get("FORMATTERS") or "off", ("on", "off")) == "on",
             client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
             query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),
             codebuddy_auth=environ.get("CODEBUDDY_GATEWAY_AUTH", "").strip().lower(),

@@ -1,4 +1,4 @@
-"""What a person has chosen in a workspace over Roo's API: the mode, the profile and the task that are current."""
+"""What a person has chosen in a workspace over Roo's API: mode, profile and task, instructions, what runs unasked."""
 
 from __future__ import annotations
 
@@ -15,4 +15,6 @@ choice = sa.Table(
     sa.Column("task", sa.String(40), nullable=False),
     sa.Column("mode", sa.String(64), nullable=False),
     sa.Column("profile", sa.String(40), nullable=False),
+    sa.Column("instructions", sa.Text, nullable=False),
+    sa.Column("approve", db.Json, nullable=False),  # the switches of auto_approve.py that are not as at first
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from app.db import Json
+
 revision = '0006'
 down_revision = '0005'
 branch_labels = None
@@ -19,6 +21,8 @@ def upgrade() -> None:
     sa.Column('task', sa.String(length=40), nullable=False),
     sa.Column('mode', sa.String(length=64), nullable=False),
     sa.Column('profile', sa.String(length=40), nullable=False),
+    sa.Column('instructions', sa.Text(), nullable=False),
+    sa.Column('approve', Json, nullable=False),
     sa.PrimaryKeyConstraint('owner', 'directory')
     )
 

@@ -33,6 +33,8 @@ PAGES = (
     ("Terminals", "terminals.index", "square-terminal", "G T"),
     ("Settings: providers", "agent.providers", "sliders-horizontal", ""),
     ("Settings: models and prices", "agent.models", "sliders-horizontal", ""),
+    ("Settings: configuration", "settings.configuration", "sliders-horizontal", ""),
+    ("Settings: language servers", "languages.index", "sliders-horizontal", ""),
     ("All keys", "system.keys", "info", "?"),
 )
 # Every key that the pages obey, as the list shows them; static/keys.js holds what each of them does.
@@ -137,12 +139,15 @@ def keys() -> Response:
 
 def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]]:
     place = _place(actor, at) if words or at else None
+    commands = ("Commands", _commands(actor, place, words, at))
+    is_called = words.startswith("/")
     found = [
+        commands if is_called else ("", []),
         ("Waiting for you", _waiting(actor, words)),
         ("Sessions", _sessions(actor, words)),
         ("Inside transcripts", _transcripts(actor, words)),
         (f"Files in {place.project.name}" if place else "", _files(actor, place if words else None, words, at)),
-        ("Commands", _commands(actor, place, words, at)),
+        ("", []) if is_called else commands,
         ("Actions", [*_actions(words), *_of_session(actor, words, at)]),
     ]
     return ((name, hits) for name, hits in found if hits)

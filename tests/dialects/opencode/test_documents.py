@@ -190,6 +190,7 @@ GETS = [
     "/vcs/status",
     "/vcs/diff?mode=git",
     "/skill",
+    "/formatter",
     "/find?pattern=def",
     "/find/file?query=basket",
     "/file?path=.",
