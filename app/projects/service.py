@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from app import config, db, dispatch, git, ids, record
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
 from app.errors import Conflict, Denied, Invalid, NotFound
+from app.lately import Lately
 from app.projects import clones, refusals, rows, sample, worktrees
 from app.projects.models import project as table
 from app.projects.refusals import Refusal
@@ -182,16 +181,7 @@ def describe(project: Project) -> Condition:
 
 def describe_directory(directory: Path) -> Condition:
     """Return the same for any directory of a place."""
-    with _lock:
-        known = _conditions.get(directory)
-        if known and known[0] > time.monotonic():
-            return known[1]
-    condition = _look(directory)
-    with _lock:
-        if len(_conditions) > 500:
-            _conditions.clear()
-        _conditions[directory] = (time.monotonic() + FRESH, condition)
-    return condition
+    return _conditions.get(directory, lambda: _look(directory))
 
 
 def with_worktree(actor: Actor, project: Project, directory: Path, words: str) -> Place:
@@ -233,8 +223,7 @@ def _is_any() -> bool:
         return conn.execute(sa.select(table.c.id).limit(1)).first() is not None
 
 
-_conditions: dict[Path, tuple[float, Condition]] = {}
-_lock = threading.Lock()
+_conditions: Lately[Path, Condition] = Lately(FRESH, 500)
 
 
 def _look(directory: Path) -> Condition:
