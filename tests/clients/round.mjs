@@ -5,6 +5,7 @@ export async function round(client, query) {
   const seen = {}
 
   seen.model = (await one(client.config.get({ query }))).model
+  seen.theme = (await one(client.config.update({ body: { theme: "dark" }, query }))).theme
   seen.ids = await one(client.tool.ids({ query }))
   seen.tools = (await one(client.tool.list({ query: { ...query, provider: "openai", model: "scripted" } }))).map((tool) => tool.id)
   seen.commands = (await one(client.command.list({ query }))).map((command) => command.name)
@@ -19,6 +20,11 @@ export async function round(client, query) {
   seen.greeted = greeted.parts.find((part) => part.type === "text").text
   seen.summarized = await one(client.session.summarize({ path, body: model, query }))
   seen.init = await one(client.session.init({ path, body: { ...model, messageID: "msg_ffffffffffff" + session.id.slice(-14) }, query }))
+  await client.session.shell({ path, body: { agent: "build", command: "echo my own" }, query })
+  const ran = (await one(client.session.messages({ path, query }))).flatMap((message) => message.parts).find((part) => part.type === "tool")
+  seen.ran = [ran.state.status, ran.state.output.trim()]
+  const { url } = (await one(client.session.share({ path, query }))).share
+  seen.shared = [(await fetch(url)).status, (await one(client.session.unshare({ path, query }))).share ?? null, (await fetch(url)).status]
   const fork = await one(client.session.fork({ path, body: {}, query }))
   seen.fork = fork.title
   seen.children = await one(client.session.children({ path, query }))
@@ -89,5 +95,6 @@ async function newer(client, query, one) {
   abort.abort()
   seen.later = (await one(client.session.messages({ path: { id: session.id }, query }))).at(-1).parts.find((part) => part.type === "text").text
   seen.status = await one(client.session.status({ query }))
+  seen.disposed = await one(client.instance.dispose({ query }))
   return seen
 }

@@ -9,6 +9,8 @@ export async function round(client) {
   const seen = {}
 
   seen.model = (await one(client.config.get())).model
+  seen.themes = [(await one(client.config.update({ config: { theme: "dark" } }))).theme]
+  seen.themes.push((await one(client.global.config.update({ config: { username: "story" } }))).username)
   seen.models = (await one(client.config.providers())).default
   seen.tools = [await one(client.tool.ids()), (await one(client.tool.list({ provider: "openai", model: "scripted" }))).map((tool) => tool.id)]
   seen.names = await each([client.command.list(), client.app.agents(), client.app.skills()])
@@ -31,6 +33,7 @@ export async function round(client) {
 
   const config = { type: "local", command: ["python3", "peer.py"], enabled: false, timeout: 60000 }
   seen.mcp = [(await one(client.mcp.add({ name: "peer", config }))).peer.status, await one(client.mcp.connect({ name: "peer" }))]
+  seen.resources = Object.values(await one(client.experimental.resource.list())).map((resource) => [resource.client, resource.uri])
   seen.mcp.push((await one(client.mcp.status())).peer.status, await one(client.mcp.disconnect({ name: "peer" })))
 
   const pty = await one(client.pty.create({ command: "sh", title: "Shell" }))
@@ -48,15 +51,20 @@ export async function round(client) {
   seen.experimental = [typeof capabilities, typeof console, workspaces, places]
   const preview = await each([
     client.v2.agent.list(), client.v2.integration.list(), client.v2.location.get(), client.v2.model.list(),
-    client.v2.provider.list(), client.v2.skill.list(),
+    client.v2.provider.list(), client.v2.skill.list(), client.v2.command.list(),
   ])
-  seen.preview = preview.map((found) => found.data?.map((item) => item.id) ?? found.directory)
+  seen.preview = preview.map((found) => found.data?.map((item) => item.id ?? item.name) ?? found.directory)
 
   const session = await one(client.session.create({ title: "A round" }))
   const sessionID = session.id
   seen.greeted = text(await one(client.session.command({ sessionID, command: "greet", arguments: "Alice" })))
   seen.summarized = await one(client.session.summarize({ sessionID, ...model }))
   seen.init = await one(client.session.init({ sessionID, ...model, messageID: "msg_ffffffffffff" + sessionID.slice(-14) }))
+  await client.session.shell({ sessionID, agent: "build", command: "echo my own" })
+  const ran = (await one(client.session.messages({ sessionID }))).flatMap((message) => message.parts).find((part) => part.type === "tool")
+  seen.ran = [ran.state.status, ran.state.output.trim()]
+  const { url } = (await one(client.session.share({ sessionID }))).share
+  seen.shared = [(await fetch(url)).status, (await one(client.session.unshare({ sessionID }))).share ?? null, (await fetch(url)).status]
   seen.renamed = (await one(client.session.update({ sessionID, title: "Renamed" }))).title
   seen.same = [(await one(client.session.get({ sessionID }))).title, (await one(client.session.list())).some((s) => s.id === sessionID)]
   seen.empty = await each([client.session.children({ sessionID }), client.session.todo({ sessionID })])
@@ -71,6 +79,7 @@ export async function round(client) {
     client.tui.publish({ body: { type: "tui.prompt.append", properties: { text: "Hello" } } }),
     client.tui.selectSession({ sessionID }),
   ])
+  seen.disposed = await each([client.instance.dispose(), client.global.dispose()])
   return seen
 }
 

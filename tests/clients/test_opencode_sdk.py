@@ -137,11 +137,13 @@ def check_round(seen: dict[str, Any], package: str) -> None:
     assert (seen["summarized"], seen["init"]) == (True, True)
     assert seen["request"] == {"path": "/tui/append-prompt", "body": {"text": "From the round"}}
     assert seen["steered"] == [True] * 9
+    assert (seen["theme"], seen["ran"], seen["shared"]) == ("dark", ["completed", "my own"], [200, None, 404])
     if package == "@opencode-ai/sdk":
         assert (seen["published"], seen["lsp"], seen["branch"], seen["status"]) == (True, [], "main", {})
         assert {"mistral", "openai"} <= set(seen["connected"])
         assert {"mistral", "openai"} <= set(seen["methods"])
         assert (seen["added"], seen["joined"], seen["left"]) == ("disabled", True, True)
+        assert seen["disposed"] is True
         assert (seen["pty"], seen["later"]) == ([1, "Shell", "Renamed", True], "Later.")
 
 
@@ -149,7 +151,8 @@ def check_round_v2(seen: dict[str, Any], root: Path) -> None:
     """Fail unless the rest of the newer client's methods answered what they are for."""
     ids, tools = seen["tools"]
     assert (seen["model"], seen["models"]["openai"], ids) == ("openai/scripted", "scripted", tools)
-    assert seen["names"] == [["greet", "init", "review"], ["build", "plan", "general"], []]
+    commands, agents, skills = seen["names"]
+    assert (commands, agents[:3], skills) == (["greet", "init", "review"], ["build", "plan", "general"], [])
     kept, connected, removed, left, methods = seen["auth"]
     assert (kept, removed, set(connected) - set(left)) == (True, True, {"mistral"})
     assert "mistral" in methods
@@ -160,9 +163,9 @@ def check_round_v2(seen: dict[str, Any], root: Path) -> None:
     assert (["peer.py", "added"] in seen["status"], seen["lsp"], seen["logged"]) == (True, [], True)
     assert seen["mcp"] == ["disabled", True, "connected", True]
     assert seen["pty"] == [1, "Shell", "Renamed", "string", True, True]
-    assert seen["experimental"] == ["object", "object", [], []]
-    agents, integrations, place, models, providers, skills = seen["preview"]
-    assert (agents, place, skills) == (["build", "plan", "general"], str(root), [])
+    assert (seen["resources"], seen["experimental"]) == ([["peer", "peer://notes"]], ["object", "object", [], []])
+    same, integrations, place, models, providers, *others = seen["preview"]
+    assert (same, place, others) == (agents, str(root), [skills, commands])
     assert ("openai" in integrations, "scripted" in models, "openai" in providers) == (True, True, True)
     assert (seen["greeted"], seen["renamed"], seen["same"]) == ("Hello Alice.", "Renamed", ["Renamed", True])
     assert (seen["summarized"], seen["init"], seen["aborted"], seen["empty"]) == (True, True, False, [[], []])
@@ -171,6 +174,8 @@ def check_round_v2(seen: dict[str, Any], root: Path) -> None:
     assert calls == [["bash", "completed"], ["question", "completed"], ["question", "error"]]
     assert seen["request"] == {"path": "/tui/append-prompt", "body": {"text": "From the round"}}
     assert seen["steered"] == [True] * 11
+    assert (seen["themes"], seen["disposed"]) == (["dark", "story"], [True, True])
+    assert (seen["ran"], seen["shared"]) == (["completed", "my own"], [200, None, 404])
 
 
 def uncalled(app: Cabin, package: str, calls: list[str]) -> set[str]:
