@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,11 +24,14 @@ LONGEST = 100_000
 
 @dataclass(frozen=True)
 class Choice:
-    """Ids of what is current, "" for what was never chosen; words that agents are told; switches of auto_approve."""
+    """Ids of what is current, "" for what was never chosen; `linked` is the profile of each mode, `instructions` what
+    agents are told, `approve` the switches of auto_approve.
+    """
 
     task: str = ""
     mode: str = ""
     profile: str = ""
+    linked: Mapping[str, str] = field(default_factory=dict)
     instructions: str = ""
     approve: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,12 +64,23 @@ def choose(actor: Actor | None, place: Place, **changes: Any) -> Choice:
     owner, directory = actor.user, str(place.directory)
     with db.transaction() as connection:
         before = _read(connection, owner, directory)
-        now = replace(before, **changes)
+        now = _followed(before, replace(before, **changes))
         if now != before:
             _write(connection, owner, directory, now)
         audited = {name: value for name, value in changes.items() if name in ("instructions", "approve")}
         if audited:
             record.audit(connection, actor, "agent.choose", directory, audited)
+    return now
+
+
+def _followed(before: Choice, now: Choice) -> Choice:
+    """A mode brings its profile along, or takes the current one; a profile that is chosen stays with its mode."""
+    mode = now.mode or FIRST
+    if now.profile != before.profile:
+        return replace(now, linked={**now.linked, mode: now.profile})
+    if now.mode != before.mode:
+        profile = now.linked.get(mode, now.profile)
+        return replace(now, profile=profile, linked={**now.linked, mode: profile})
     return now
 
 
@@ -92,14 +106,14 @@ def task(actor: Actor | None, place: Place) -> Session | None:
 
 
 def _read(connection: sa.Connection, owner: str, directory: str) -> Choice:
-    columns = (choice.c.task, choice.c.mode, choice.c.profile, choice.c.instructions, choice.c.approve)
+    columns = (choice.c[one.name] for one in fields(Choice))
     row = connection.execute(sa.select(*columns).where(*_where(owner, directory))).first()
     return Choice(*row) if row else Choice()
 
 
 def _write(connection: sa.Connection, owner: str, directory: str, now: Choice) -> None:
     """Update the row, or make it; of two who make it at once, one updates after all."""
-    values = {**asdict(now), "approve": dict(now.approve)}
+    values = {**asdict(now), "linked": dict(now.linked), "approve": dict(now.approve)}
     update = choice.update().where(*_where(owner, directory)).values(**values)
     if connection.execute(update).rowcount:
         return

@@ -1,4 +1,6 @@
-"""What a person has chosen in a workspace over Roo's API: mode, profile and task, instructions, what runs unasked."""
+"""What a person has chosen in a workspace over Roo's API (mode, profile, task, instructions, what runs unasked), and
+their profiles: models under names.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,20 @@ choice = sa.Table(
     sa.Column("task", sa.String(40), nullable=False),
     sa.Column("mode", sa.String(64), nullable=False),
     sa.Column("profile", sa.String(40), nullable=False),
+    # The profile that goes with each mode, by the mode's slug.
+    sa.Column("linked", db.Json, nullable=False),
     sa.Column("instructions", sa.Text, nullable=False),
     sa.Column("approve", db.Json, nullable=False),  # the switches of auto_approve.py that are not as at first
+)
+
+profile = sa.Table(
+    "agent_profile",
+    db.metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("owner", sa.String(40), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("provider", sa.String(64), nullable=False),
+    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("owner", "name"),
 )

@@ -118,6 +118,8 @@ def _is_allowed(origin: str) -> bool:
 
 
 def _words(problem: Problem) -> str:
+    if isinstance(problem, NotFound) and problem.kind == "profile":
+        return f"Profile '{problem.id}' not found"
     if isinstance(problem, NotFound):
         return _MISSING.get(problem.kind, problem.message)
     if problem.status == 400 and problem.message.startswith(_NOT_JSON):

@@ -1,4 +1,4 @@
-"""What people have chosen over Roo's API."""
+"""What people have chosen over Roo's API, and their profiles."""
 
 from __future__ import annotations
 
@@ -21,12 +21,24 @@ def upgrade() -> None:
     sa.Column('task', sa.String(length=40), nullable=False),
     sa.Column('mode', sa.String(length=64), nullable=False),
     sa.Column('profile', sa.String(length=40), nullable=False),
+    sa.Column('linked', Json, nullable=False),
     sa.Column('instructions', sa.Text(), nullable=False),
     sa.Column('approve', Json, nullable=False),
     sa.PrimaryKeyConstraint('owner', 'directory')
+    )
+    op.create_table('agent_profile',
+    sa.Column('id', sa.String(length=40), nullable=False),
+    sa.Column('owner', sa.String(length=40), nullable=False),
+    sa.Column('name', sa.String(length=100), nullable=False),
+    sa.Column('provider', sa.String(length=64), nullable=False),
+    sa.Column('model', sa.String(length=128), nullable=False),
+    sa.Column('created', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('owner', 'name')
     )
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_table('agent_profile')
     op.drop_table('roo_choice')

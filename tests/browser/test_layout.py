@@ -92,6 +92,7 @@ def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, schem
         "/settings/providers?provider=openai",
         "/settings/providers?add=1",
         "/settings/models",
+        "/settings/profiles",
         "/settings/languages",
         "/search?q=img",
         "/keys",

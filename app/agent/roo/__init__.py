@@ -3,4 +3,5 @@
 from app.agent.roo import choices as choices
 from app.agent.roo import mcps as mcps
 from app.agent.roo import modes as modes
+from app.agent.roo import profiles as profiles
 from app.agent.roo import routes as routes

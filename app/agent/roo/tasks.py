@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from app import config
 from app.actor import Actor
-from app.agent import chosen
+from app.agent import chosen, profiles
 from app.agent.roo import standing
 from app.agent.roo.bodies import Answer, NewTask, Said
 from app.agent.roo.records import DENIED
@@ -28,7 +28,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 def create(actor: Actor, place: Place, body: NewTask) -> Session:
     """Begin a task's session, current from now on; nothing is said in it yet.
 
-    Raises NotFound for a mode, Denied if approving by itself is over what the server's admin allows.
+    Raises NotFound for a mode or a profile, Denied if approving by itself is over what the server's admin allows.
     """
     _refuse_empty(body)
     mode = body.mode if body.mode is not None else chosen.mode(actor, place)
@@ -36,10 +36,16 @@ def create(actor: Actor, place: Place, body: NewTask) -> Session:
     if preset and preset not in sessions.allowed_presets():
         ceiling = config.current().preset_ceiling
         raise Denied(f"auto_approve is not allowed here: this server's limit is '{ceiling}'")
+    if body.profile is not None:
+        profiles.find(actor, place, body.profile)
     if body.mode is not None:
         chosen.choose(actor, place, mode=mode)
+    profile = (
+        profiles.switch(actor, place, body.profile) if body.profile is not None else profiles.current(actor, place)
+    )
     _parts(body, place.directory)
-    session = sessions.create(actor, place, mode=mode, preset=preset)
+    provider, model = ("", "") if profile.is_built_in else (profile.provider, profile.model)
+    session = sessions.create(actor, place, mode=mode, preset=preset, provider=provider, model=model)
     chosen.choose(actor, place, task=session.id)
     return session
 

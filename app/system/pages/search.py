@@ -33,6 +33,7 @@ PAGES = (
     ("Terminals", "terminals.index", "square-terminal", "G T"),
     ("Settings: providers", "agent.providers", "sliders-horizontal", ""),
     ("Settings: models and prices", "agent.models", "sliders-horizontal", ""),
+    ("Settings: profiles", "agent.profiles_page", "sliders-horizontal", ""),
     ("Settings: configuration", "settings.configuration", "sliders-horizontal", ""),
     ("Settings: language servers", "languages.index", "sliders-horizontal", ""),
     ("All keys", "system.keys", "info", "?"),
