@@ -135,6 +135,15 @@ def test_a_stranger_learns_nothing(app: Cabin, alice: Actor, bob: Actor, session
     assert "Fix rounding" not in theirs.text
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_address_of_a_shared_session_stays_here(
+    browser: Browser, alice: Actor, session: Session, kind: str
+) -> None:
+    slug = service.share(alice, session.id).share_slug
+    assert slug
+    assert slug not in browser.get(f"/sessions/{session.id}/export?format={kind}").text
+
+
 def test_an_unknown_format_is_told(browser: Browser, session: Session) -> None:
     answer = exported(browser, session, "pdf")
     assert answer.status_code == 400

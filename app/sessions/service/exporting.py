@@ -18,12 +18,12 @@ BATCH = 100
 
 
 def export(actor: Actor, session_id: str) -> tuple[Session, Iterator[Message]]:
-    """The session and all its messages with their parts, in order, without secrets."""
+    """The session and all its messages with their parts, in order, without secrets or a public address."""
     with db.read() as connection:
         session = rows.session(connection, session_id)
     accounts.require(actor, "sessions:read", session)
     told = {name: redact.data(getattr(session, name)) for name in ("title", "directory", "todos", "last_act")}
-    return replace(session, **told), _messages(session_id)
+    return replace(session, **told, share_slug=None, share=None), _messages(session_id)
 
 
 def _messages(session_id: str) -> Iterator[Message]:
