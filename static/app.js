@@ -127,8 +127,9 @@
   }
   /* The server would not begin it: what may not be seen any more is loaded anew, a full or starting server is asked
      again. */
+  const isOver = (status) => [401, 403, 404].includes(status);
   function refused(status) {
-    if ([401, 403, 404].includes(status)) return location.reload();
+    if (isOver(status)) return location.reload();
     lost();
     letGo();
     setTimeout(() => { if (!doc.hidden) takeUp(); }, 3000);
@@ -136,6 +137,7 @@
   function seen() {
     waiting?.abort();
     if (!doc.hidden) return takeUp();
+    if (!one(".inbox-count")) return letGo();  // nothing to count here
     if (!navigator.locks) return;
     letGo();
     waiting = new AbortController();
@@ -197,7 +199,7 @@
   }
   on("htmx:sse:after:connection", (event) => { if (event.detail.connection.status < 400) back(); });
   on("htmx:sse:before:connection", (event) => { if (event.detail.connection.attempt > 0) lost(); });
-  on("htmx:sse:error", lost);
+  on("htmx:sse:error", (event) => (isOver(event.detail.status) ? location.reload() : lost()));
   on("htmx:sse:after:message", () => { asOf = new Date(); missed += 1; });
 
   /* The server may say that a stream cannot be resumed: load the page afresh; while a form is on its way, its answer
@@ -347,7 +349,7 @@
   /* After an answer the focus goes to the next thing that waits, never elsewhere. */
   on("htmx:after:swap", (event) => {
     const number = countTitle();
-    if (event.target === stream) channel.postMessage(number);
+    if (event.target === stream && one(".inbox-count")) channel.postMessage(number);
     const hint = one("#session-send")?.dataset.hint;
     if (hint) one(".dock textarea").placeholder = hint;
     if (!event.target.closest?.("[data-ask]") || doc.activeElement !== doc.body) return;

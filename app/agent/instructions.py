@@ -16,6 +16,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from app.actor import Actor
+from app.agent import chosen
 from app.agent.providers import catalog, opencode_config
 from app.errors import Problem
 from app.files.paths import Root
@@ -53,8 +54,10 @@ class Instruction:
 
 def find(directory: Path, root: Path, mode: str) -> list[Instruction]:
     """The files in force for a mode in a directory beneath `root`, from the widest to the nearest; each once."""
-    *ours, project = [opencode_config.instructions(one) for one in catalog.configs(directory)]
-    own = [pattern for patterns in ours for pattern in patterns]
+    named = [(layer, opencode_config.instructions(layer.data)) for layer in catalog.configs(directory)]
+    # Only who runs the server names files anywhere; what was set over the API names those of a project.
+    own = [pattern for layer, patterns in named if layer.is_trusted and layer.folder for pattern in patterns]
+    project = [p for layer, patterns in named if not (layer.is_trusted and layer.folder) for p in patterns]
     found: dict[tuple[str, str], Instruction] = {}
     for place, name in _named(directory, root, mode, own, project):
         if (place.path, name) not in found and len(found) < MOST and (one := _read(place, name)):
@@ -70,7 +73,10 @@ def of(actor: Actor, session: Session, mode: str) -> list[Instruction]:
         root = Path(projects.get(actor, session.project).path)
     except Problem:
         root = directory
-    return find(directory, root if directory.is_relative_to(root) else directory, mode)
+    found = find(directory, root if directory.is_relative_to(root) else directory, mode)
+    if told := chosen.of(session.owner, session.directory).instructions.strip():
+        return [Instruction("its person, for every task here", told), *found]
+    return found
 
 
 def words(found: list[Instruction]) -> str:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from app.agent import mode_files
-from app.approvals.service import Rule
+from app.agent.providers import catalog
+from app.approvals.service import Rule, limits_of
 from app.errors import Invalid
+from app.settings import service as settings
 
 Kind = Literal["primary", "subagent", "all"]
-ACTIONS = ("allow", "ask", "deny")
 HOTTEST = 2.0
 
 
@@ -27,6 +29,7 @@ class Mode:
 
     `base` is the built-in mode it stands on, whose limits it keeps; `switches` turn tools off by name or pattern;
     `rules` say what runs, is asked or denied; `model` is (provider, model); `source` is where it was written.
+    `title` and `groups` are how Roo's clients see it: groups of tools, some as (group, pattern of paths, why).
     """
 
     name: str
@@ -42,6 +45,13 @@ class Mode:
     switches: Mapping[str, bool] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     source: Literal["", "user", "project"] = ""
+    title: str = ""
+    groups: tuple[str | tuple[str, str, str], ...] = ()
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether it edits any file, asked about or not."""
+        return limits_of(self.base).edits
 
     @property
     def is_subagent(self) -> bool:
@@ -63,6 +73,10 @@ class Mode:
 READING = (
     "read", "grep", "glob", "list", "bash", "webfetch", "todowrite", "todoread", "question", "skill", "task",
 )  # fmt: skip
+
+EDITING = ("edit", "multiedit", "write", "patch")
+# What every mode of Roo's has, whatever its groups.
+ALWAYS = ("question", "task", "todowrite", "todoread", "skill")
 
 MODES = {
     "build": Mode(
@@ -88,14 +102,66 @@ MODES = {
         kind="subagent",
         base="general",
     ),
+    "code": Mode(
+        "code",
+        "Writes, changes and mends code, asking where the rules say so.",
+        "You are Roo, a highly skilled software engineer. You read before you change, follow the ways of the project, "
+        "keep changes small, run the tests that cover them, and end with what you did and what you saw.",
+        base="code",
+        title="Code",
+        groups=("read", "edit", "browser", "command", "mcp"),
+    ),
+    "architect": Mode(
+        "architect",
+        "Looks into a task and writes down how it will be done, before anybody does it.",
+        "You are Roo, an experienced technical lead who plans before anything is built. You gather what the task "
+        "depends on, ask what only people can answer, and write a plan as a Markdown file or a todo list: steps, the "
+        "files they touch, how each will be checked. You edit Markdown files alone.",
+        base="architect",
+        switches={"bash": False},
+        title="Architect",
+        groups=("read", ("edit", r"\.md$", "Markdown files only"), "browser", "mcp"),
+    ),
+    "ask": Mode(
+        "ask",
+        "Answers questions about the code and what surrounds it; changes nothing.",
+        "You are Roo, a knowledgeable engineer who explains. You read what the question is about and answer in full, "
+        "with the places in the code that show it. You change nothing.",
+        base="ask",
+        switches={**dict.fromkeys(EDITING, False), "bash": False},
+        title="Ask",
+        groups=("read", "browser", "mcp"),
+    ),
+    "debug": Mode(
+        "debug",
+        "Finds out why something goes wrong, and mends it once that is shown.",
+        "You are Roo, an engineer who finds faults. You name several causes that would explain what is seen, look for "
+        "what tells them apart (logs, a smaller case, a test that fails), say which it is, and only then mend it.",
+        base="debug",
+        title="Debug",
+        groups=("read", "edit", "browser", "command", "mcp"),
+    ),
+    "orchestrator": Mode(
+        "orchestrator",
+        "Splits a task into pieces and hands each to a subagent.",
+        "You are Roo, who leads work that others do. You split the task into pieces that can be judged alone, give "
+        "each to a subagent with all it needs to know, read what it answers, and put the results together.",
+        ALWAYS,
+        base="orchestrator",
+        title="Orchestrator",
+    ),
 }
 
 
-def of(directory: Path | str) -> list[Mode]:
-    """The modes of a directory: built-in ones first, then those of files by name."""
-    found = dict(MODES)
-    for written in mode_files.found(Path(directory)):
-        mode = _changed(found.get(written.name), written)
+def of(directory: Path | str | None) -> list[Mode]:
+    """The modes of a directory: built-in ones first, then those of files; without one those of no project."""
+    everything = list(mode_files.found(None if directory is None else Path(directory)))
+    base = reduce(_widened, (one for one in everything if one.name == mode_files.ALL), Mode("", "", ""))
+    found = {name: _on(base, mode) for name, mode in MODES.items()}
+    for written in everything:
+        if written.name == mode_files.ALL:
+            continue
+        mode = _changed(found.get(written.name), _answerable(written, directory), base)
         if mode is not None:
             found[written.name] = mode
         elif written.name != "build":  # there is always the mode that sessions begin in
@@ -118,17 +184,46 @@ def get(name: str, directory: Path | str) -> Mode:
     raise Invalid(f"There is no mode {name!r}; there are {names}.", "mode")
 
 
+def default(directory: Path | str | None) -> str:
+    """The mode that sessions of a directory begin in: the one a configuration names, if a person may choose it."""
+    named = catalog.merged(Path(directory) if directory else None).get("default_agent")
+    found = next((mode for mode in of(directory or None) if mode.name == named), None) if named else None
+    return found.name if found is not None and found.is_primary else "build"
+
+
 def model_of(name: str, directory: str) -> tuple[str, str]:
     """The (provider, model) that a mode names, empty if it names none; Invalid if there is no such mode."""
     return get(name, directory).model or ("", "")
 
 
-def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
+def _answerable(written: mode_files.Written, directory: Path | str | None) -> mode_files.Written:
+    """The same without a model that a project's files bring along with their own server for it."""
+    named = None if written.trusted else _model(written.given)
+    if named is None or directory is None or not catalog.is_of_repository(named[0], Path(directory)):
+        return written
+    return replace(written, given={key: value for key, value in written.given.items() if key != "model"})
+
+
+def _widened(base: Mode, written: mode_files.Written) -> Mode:
+    """What holds for every mode, and what one more place says of that."""
+    return replace(
+        base,
+        switches={**base.switches, **_switches(written.given.get("tools"), base.switches, trusted=written.trusted)},
+        rules=(*base.rules, *_rules(written.given.get("permission"), written)),
+    )
+
+
+def _on(base: Mode, mode: Mode) -> Mode:
+    """A built-in mode under what holds for every mode; what it has not got it does not get."""
+    return replace(mode, rules=base.rules, switches={**base.switches, **mode.switches})
+
+
+def _changed(was: Mode | None, written: mode_files.Written, base: Mode) -> Mode | None:
     """A mode as a file writes it, over what there was of that name; None if the file takes it away."""
     given, trusted = written.given, written.trusted
     if given.get("disable") is True:
         return None
-    begun = was or Mode(written.name, "", "", kind=written.kind)
+    begun = was or replace(base, name=written.name, kind=written.kind)
     rules = begun.rules if trusted else tuple(rule for rule in begun.rules if rule.action != "allow")
     temperature, top_p = _bounded(given.get("temperature"), HOTTEST), _bounded(given.get("top_p"), 1.0)
     kind = given.get("mode")
@@ -142,7 +237,7 @@ def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
         temperature=begun.temperature if temperature is None else temperature,
         top_p=begun.top_p if top_p is None else top_p,
         switches={**begun.switches, **_switches(given.get("tools"), begun.switches, trusted=trusted)},
-        rules=(*rules, *_rules(given.get("permission"), trusted=trusted)),
+        rules=(*rules, *_rules(given.get("permission"), written)),
         source="user" if trusted else "project",
     )
 
@@ -167,26 +262,10 @@ def _switches(given: Any, was: Mapping[str, bool], *, trusted: bool) -> dict[str
     return told if trusted or not was else {name: value for name, value in told.items() if not value}
 
 
-def _rules(given: Any, *, trusted: bool) -> Iterable[Rule]:
-    """The rules of a file's `permission`: an action, or an action for each pattern, by tool."""
-    if isinstance(given, str):
-        given = {"*": given}
-    for tool, said in given.items() if isinstance(given, dict) else ():
-        patterns = said if isinstance(said, dict) else {"*": said}
-        yield from _of_tool(str(tool), patterns, trusted=trusted)
-
-
-def _of_tool(tool: str, patterns: Mapping[Any, Any], *, trusted: bool) -> Iterable[Rule]:
-    """In a project's file `allow` grants nothing: it is an exception to the denials before it, which asks."""
-    layer, is_narrowed = ("server" if trusted else "project"), False
-    for pattern, action in patterns.items():
-        if action not in ACTIONS:
-            continue
-        if trusted or action != "allow":
-            yield Rule(tool, str(pattern), action, layer)
-        elif is_narrowed:
-            yield Rule(tool, str(pattern), "ask", layer)
-        is_narrowed |= action != "allow"
+def _rules(given: Any, written: mode_files.Written) -> Iterable[Rule]:
+    """The rules of a file's `permission`; a project's files only narrow."""
+    spelled = settings.spelled(given) if written.trusted else settings.narrowing(given)
+    return (Rule(tool, pattern, action, written.layer) for tool, pattern, action in spelled)
 
 
 def _text(given: Mapping[str, Any], key: str) -> str:

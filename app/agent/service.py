@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,22 +14,26 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import commands, engine, mcp_prompts, modes, network, skills, tools
+from app.agent import commands, engine, mcp_prompts, modes, network, skills, tools, typed
 from app.agent.commands import Command
 from app.agent.modes import Mode
-from app.agent.providers import ToolSpec, catalog
+from app.agent.providers import ToolSpec, catalog, standing, trial
 from app.agent.providers.catalog import Integration, ProviderInfo
+from app.agent.providers.standing import Default, Standing
+from app.agent.providers.trial import Trial
 from app.agent.skills import Skill
 from app.agent.ticks import ticks
 from app.agent.tools import mcp
 from app.approvals import service as approvals
-from app.errors import NotFound
+from app.errors import Invalid, NotFound
 from app.events import service as events
 from app.sessions import service as sessions
 from app.sessions.events import AbortAsked, SessionUpdated
 from app.sessions.service import Hold, Message
 
 BEAT = 2.0
+LONGEST_KEY = 8_000
+_KEY = re.compile(r"[\x21-\x7e]+")
 _held: dict[str, Hold] = {}
 _lock = threading.Lock()
 _draining = threading.Event()
@@ -82,6 +87,7 @@ def start(*, hears_of_work: bool = False) -> None:
     """
     _draining.clear()
     sessions.register_modes(modes.model_of)
+    sessions.register_default_mode(modes.default)
     sessions.register_default_model(lambda directory: catalog.default_model(Path(directory)))
     events.listen(AbortAsked, _on_abort)
     network.start()
@@ -102,10 +108,22 @@ def drain() -> None:
     network.drain()
 
 
-def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
-    """The modes that sessions and subagents of a directory can work in; without one those that are built in."""
+def default_mode(actor: Actor, directory: Path | None = None) -> str:
+    """The mode that sessions of a directory begin in."""
     accounts.require(actor, "settings:read")
-    return modes.of(directory) if directory else list(modes.MODES.values())
+    return modes.default(directory)
+
+
+def small_model(actor: Actor, directory: Path | None = None) -> tuple[str, str] | None:
+    """The provider and model that titles are asked of, if one is named."""
+    accounts.require(actor, "settings:read")
+    return catalog.small_model(directory)
+
+
+def list_modes(actor: Actor, directory: Path | None = None) -> list[Mode]:
+    """The modes that sessions and subagents of a directory can work in; without one those of no project."""
+    accounts.require(actor, "settings:read")
+    return modes.of(directory)
 
 
 def list_tools(actor: Actor, directory: Path) -> tuple[ToolSpec, ...]:
@@ -124,6 +142,12 @@ def list_commands(actor: Actor, directory: Path | None = None) -> list[Command]:
     accounts.require(actor, "settings:read")
     prompts = mcp_prompts.of(actor, directory) if directory is not None else []
     return [*commands.of(directory).values(), *prompts]
+
+
+def find_command(actor: Actor, directory: Path, text: str) -> tuple[Command | None, str]:
+    """The command that a text names at its start, as `/name`, and what it is given; None if there is no such one."""
+    accounts.require(actor, "settings:read")
+    return commands.called(text, directory)
 
 
 def run_command(
@@ -150,6 +174,23 @@ def run_command(
     )
 
 
+def run_shell(
+    actor: Actor,
+    session_id: str,
+    command: str,
+    args: Sequence[str] = (),
+    *,
+    directory: str = "",
+    mode: str = "",
+    provider: str = "",
+    model: str = "",
+    message_id: str | None = None,
+) -> tuple[Message, str]:
+    """Run a command of the actor's own in a session (see typed.send); its message and the id of its run."""
+    chosen = {"mode": mode, "provider": provider, "model": model}
+    return typed.send(actor, session_id, command, args, directory=directory, **chosen, message_id=message_id)
+
+
 def list_integrations(actor: Actor) -> list[Integration]:
     """The providers that a key opens."""
     return catalog.list_integrations(actor)
@@ -170,6 +211,7 @@ def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str
 def keep_login(actor: Actor, provider: str, login: Mapping[str, Any]) -> None:
     """Keep a provider's key or login (see catalog.keep_login)."""
     catalog.keep_login(actor, provider, login)
+    trial.forget(provider)
 
 
 def forget_login(actor: Actor, provider: str) -> bool:
@@ -179,7 +221,64 @@ def forget_login(actor: Actor, provider: str) -> bool:
         catalog.disconnect(actor, provider)
     except NotFound:
         return False
+    trial.forget(provider)
     return True
+
+
+def list_standings(actor: Actor, directory: Path | None = None) -> list[Standing]:
+    """Every provider we know or was told of, and how each stands (see standing.list_standings)."""
+    return standing.list_standings(actor, directory)
+
+
+def get_standing(actor: Actor, provider: str) -> Standing:
+    """One of them; raises NotFound."""
+    return standing.get_standing(actor, provider)
+
+
+def default_of(actor: Actor, directory: Path | None = None) -> Default:
+    """The model of a session that names none, and where that comes from."""
+    return standing.default_of(actor, directory)
+
+
+def keep_key(actor: Actor, provider: str, key: str) -> None:
+    """Keep the key of a provider that is in the list; raises NotFound, Invalid."""
+    accounts.require(actor, "secrets:write")
+    standing.get_standing(actor, provider)
+    keep_login(actor, provider, {"type": "api", "key": _checked_key(key)})
+
+
+def add_provider(actor: Actor, name: str, base_url: str, key: str = "") -> str:
+    """Connect a server that speaks OpenAI's chat completions, by its address; the id that its name makes.
+
+    It is asked for its models itself. Raises Invalid for a name that is taken, and for an address that is none.
+    """
+    accounts.require(actor, "secrets:write")
+    provider = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    if not provider or len(name) > 64:
+        raise Invalid("A provider's name has up to 64 characters, letters or digits among them.", "name")
+    if provider in {one.id for one in standing.list_standings(actor)}:
+        raise Invalid(f"There is a provider {provider} already.", "name")
+    if not base_url:
+        raise Invalid("Give the address under which it answers.", "base_url")
+    catalog.connect(actor, provider, _checked_key(key) if key else "", base_url, name)
+    return provider
+
+
+def try_provider(actor: Actor, provider: str, model: str = "") -> Trial:
+    """Ask a connected provider for one word (see trial.run)."""
+    return trial.run(actor, provider, model)
+
+
+def last_trial(actor: Actor, provider: str) -> Trial | None:
+    """What the last test of a provider showed, None since the server started or its key changed."""
+    accounts.require(actor, "settings:read")
+    return trial.last(provider)
+
+
+def _checked_key(key: str) -> str:
+    if len(key) > LONGEST_KEY or not _KEY.fullmatch(key):
+        raise Invalid("A key is one word without spaces, up to 8,000 characters.", "key")
+    return key
 
 
 def _on_queued(fact: SessionUpdated) -> None:

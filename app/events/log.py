@@ -24,19 +24,23 @@ _HORIZON = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 @dataclass
 class Fact:
-    """One committed event: its place in the log, who may see it, and what it says."""
+    """One committed event: its place in the log, who may see it, and what it says.
+
+    One that passes is in no log: it is told to those who listen, never stored, and has no cursor.
+    """
 
     position: Position
     event: Event
     scope: Scope
     at: int
     text: str | None = None
+    is_passing: bool = False
     _encoded: dict[object, Any] = field(default_factory=dict, repr=False)
 
     @property
     def cursor(self) -> str:
-        """The opaque name of this place in the log, as it goes out in SSE `id:`."""
-        return cursor_of(self.position)
+        """The opaque name of this place in the log, as it goes out in SSE `id:`; "" for one that passes."""
+        return "" if self.is_passing else cursor_of(self.position)
 
     def once(self, key: object, encode: Any) -> Any:
         """The encoding under this key, made by the first subscriber who asks and shared by all."""
@@ -83,16 +87,19 @@ class Batch:
     is_last: bool
 
 
-def after(connection: sa.Connection, place: Position, limit: int = 1000) -> Batch:
+def after(connection: sa.Connection, place: Position, limit: int = 1000, *, session: str | None = None) -> Batch:
     """The next facts behind a place, in order; never one that an earlier fact could still precede.
 
-    Kinds that nobody knows any more are passed over.
+    Those of one session alone if one is named: that costs no more than they are. Kinds that nobody knows any more are
+    passed over.
     """
     query = sa.select(_rows).order_by(_rows.c.xid, _rows.c.seq).limit(limit)
     if connection.dialect.name == "postgresql":
         query = query.where(sa.tuple_(_rows.c.xid, _rows.c.seq) > sa.tuple_(*place), _rows.c.xid < sa.text(_HORIZON))
     else:
         query = sa.select(_rows).where(_rows.c.seq > place[1]).order_by(_rows.c.seq).limit(limit)
+    if session is not None:
+        query = query.where(_rows.c.session_id == session)
     rows = connection.execute(query).all()
     end = (rows[-1].xid, rows[-1].seq) if rows else place
     return Batch([_fact(row) for row in rows if row.kind in record.kinds], end, len(rows) < limit)

@@ -8,13 +8,11 @@ import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from app.actor import Actor
-from app.errors import Denied, Invalid, Problem
+from app.errors import Invalid, Problem
 from app.files import world
-from app.files.answers import shown
 from app.files.entry import Entry
 from app.files.kinds import kind_of
 from app.files.looking import READ
@@ -54,7 +52,7 @@ def open_for_download(actor: Actor, place: Place, name: str) -> Download:
     spot = world.locate(actor, place, READ, name)
     file = spot.root.open_read(spot.name)
     try:
-        _refuse_ours(spot, file)
+        world.refuse_open(spot.root, file, spot.name)
         about = os.fstat(file.fileno())
     except BaseException:
         file.close()
@@ -126,20 +124,6 @@ def _about(inner: str, entry: Entry) -> zipfile.ZipInfo:
     info.external_attr = (entry.mode & 0xFFFF) << 16 | (0x10 if inner.endswith("/") else 0)
     info.compress_type = zipfile.ZIP_STORED if inner.endswith("/") else zipfile.ZIP_DEFLATED
     return info
-
-
-def _refuse_ours(spot: Spot, file: BinaryIO) -> None:
-    path = _path_of(file.fileno()) or os.path.realpath(spot.root.absolute(spot.name))
-    if world.is_ours(spot.root, path):
-        raise Denied(f"{shown(spot.name)} belongs to the server's own data.")
-
-
-def _path_of(descriptor: int) -> str:
-    """Where an open file really lies, or "" on systems that don't tell."""
-    try:
-        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
-    except OSError:
-        return ""
 
 
 class _Sink(io.RawIOBase):

@@ -8,16 +8,14 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from app import config
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import Denied, Invalid, TooLarge
-from app.files import changes, diffs, pathlist, ranking, sights, watching, world
+from app.errors import Invalid, TooLarge
+from app.files import changes, diffs, following, pathlist, ranking, sights, watching, world
 from app.files.changes import FileChange, Hunk, compare
 from app.files.changing import compose, make_directory, move, receive, remove, write
 from app.files.diffs import FileDiff, Mode
@@ -93,6 +91,7 @@ __all__ = [
     "start_background",
     "stat",
     "stop",
+    "tell_changes",
     "text_of",
     "unfold",
     "watch",
@@ -152,7 +151,7 @@ class Match:
 def list_directory(actor: Actor, place: Place, name: str = "") -> list[Node]:
     """Return what lies in a folder, folders first, then by name, at most LISTED; raises Denied."""
     accounts.require(actor, "files:read", place.project)
-    base, entries = _entries(place, Root(place.directory), name)
+    base, entries = _entries(Root(place.directory), name)
     return _nodes(base, entries, pathlist.git_ignored(place.directory, [entry.path for entry in entries]))
 
 
@@ -164,7 +163,7 @@ def unfold(actor: Actor, place: Place, name: str = "") -> dict[str, list[Node]]:
     accounts.require(actor, "files:read", place.project)
     root = Root(place.directory)
     parts = root.parts(name)
-    return {above: _nodes(*_entries(place, root, above), set()) for above in _ways(parts)}
+    return {above: _nodes(*_entries(root, above), set()) for above in _ways(parts)}
 
 
 def find_ignored(actor: Actor, place: Place, paths: Iterable[str]) -> set[str]:
@@ -184,7 +183,7 @@ def look(actor: Actor, place: Place, name: str) -> Sight:
     accounts.require(actor, "files:read", place.project)
     root = Root(place.directory)
     with root.open_read(name) as file:
-        _refuse_ours(place, _path_of(file.fileno()) or os.path.realpath(root.absolute(name)), name)
+        world.refuse_open(root, file, name)
         return sights.see(file, "/".join(root.parts(name)), stamp_of)
 
 
@@ -219,7 +218,7 @@ def read(actor: Actor, place: Place, name: str, limit: int = LARGEST, *, compare
     accounts.require(actor, "files:read", place.project)
     root = Root(place.directory)
     with root.open_read(name) as file:
-        _refuse_ours(place, _path_of(file.fileno()) or os.path.realpath(root.absolute(name)), name)
+        world.refuse_open(root, file, name)
         data = file.read(limit + 1)
     if len(data) > limit:
         raise TooLarge(f"{name[-200:]} is larger than {limit:,} bytes.")
@@ -252,10 +251,11 @@ def diff(actor: Actor, place: Place, mode: Mode, context: int, beneath: str = ""
     `beneath` is the file or folder that matters, "" all.
     """
     accounts.require(actor, "files:read", place.project)
+    root = Root(place.directory)
 
     def is_shown(path: str) -> bool:
         is_beneath = not beneath or path == beneath or path.startswith(f"{beneath}/")
-        return is_beneath and not _is_ours(place, str(place.directory / path))
+        return is_beneath and not world.is_ours(root, str(place.directory / path))
 
     return diffs.diff(place.directory, mode, context, is_shown)
 
@@ -293,8 +293,14 @@ def find_files(
         return listing.index.best(query, limit, kind, hidden=hidden)
 
 
+def tell_changes() -> None:
+    """At start of a process that serves: tell who follows a directory what changes in it."""
+    following.start()
+
+
 def stop() -> None:
     """End every watch of this process; none is taken any more."""
+    following.stop()
     pathlist.clear()
     watching.stop()
 
@@ -304,9 +310,9 @@ def _ways(parts: tuple[str, ...]) -> list[str]:
     return ["/".join(parts[:depth]) for depth in range(len(parts) + 1)]
 
 
-def _entries(place: Place, root: Root, name: str) -> tuple[str, list[Entry]]:
+def _entries(root: Root, name: str) -> tuple[str, list[Entry]]:
     base = root.absolute(name)
-    _refuse_ours(place, os.path.realpath(base), name)
+    world.refuse_ours(root, os.path.realpath(base), name)
     found = [entry for entry in root.scan(name) if entry.name not in pathlist.LEFT_OUT]
     if world.holds_ours(root):
         found = [entry for entry in found if not world.is_ours(root, f"{base.rstrip('/')}/{entry.name}")]
@@ -342,26 +348,3 @@ def _match(data: dict[str, Any]) -> Match:
 def _told(field: dict[str, str]) -> str:
     """Return rg's `text`, or its `bytes` (base64) when that is no Unicode."""
     return field["text"] if "text" in field else b64decode(field["bytes"]).decode("utf-8", "replace")
-
-
-def _data_dir() -> Path:
-    return config.current().data_dir.resolve()
-
-
-def _is_ours(place: Place, path: str) -> bool:
-    """Tell whether a path lies in the server's own data, which the project then holds."""
-    data = _data_dir()
-    return Path(path).is_relative_to(data) and not place.directory.is_relative_to(data)
-
-
-def _refuse_ours(place: Place, path: str, name: str) -> None:
-    if _is_ours(place, path):
-        raise Denied(f"{name[-200:]} belongs to the server's own data.")
-
-
-def _path_of(descriptor: int) -> str:
-    """Return where an open file really lies, or "" on systems that don't tell."""
-    try:
-        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
-    except OSError:
-        return ""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import mimetypes
 import os
-import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from app import git
+from app.lately import Lately
 
 FRESH = 2.0
 SHOWN = 1024 * 1024
@@ -95,28 +94,17 @@ class Loss:
         return f"{lost} are not in the last commit as they are here, and gone for good."
 
 
-_known: dict[Path, tuple[float, Standing]] = {}
-_lock = threading.Lock()
+_known: Lately[Path, Standing] = Lately(FRESH, 200)
 
 
 def standing(directory: Path) -> Standing:
     """Return how a directory stands, at most FRESH seconds old."""
-    with _lock:
-        known = _known.get(directory)
-    if known and known[0] > time.monotonic():
-        return known[1]
-    found = _look(directory)
-    with _lock:
-        if len(_known) > 200:
-            _known.clear()
-        _known[directory] = (time.monotonic() + FRESH, found)
-    return found
+    return _known.get(directory, lambda: _look(directory))
 
 
 def forget(directory: Path) -> None:
     """Look anew the next time: something was written here."""
-    with _lock:
-        _known.pop(directory, None)
+    _known.forget(directory)
 
 
 def _look(directory: Path) -> Standing:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from app import config, git
 from app.accounts import service as accounts
@@ -78,6 +79,11 @@ def refuse_ours(root: Root, path: str, name: str) -> None:
         raise Denied(f"{shown(name)} belongs to the server's own data.")
 
 
+def refuse_open(root: Root, file: BinaryIO, name: str) -> None:
+    """Raise Denied for an open file that lies in the server's own data, by whatever way it was opened."""
+    refuse_ours(root, _path_of(file.fileno()) or os.path.realpath(root.absolute(name)), name)
+
+
 def is_ours(root: Root, path: str) -> bool:
     """Whether a path lies in the server's own data, and its root does not."""
     data = _data_dir()
@@ -114,6 +120,14 @@ def _others(actor: Actor, name: str) -> Iterator[Spot]:
             tree = above / name[len(str(above)) :].strip("/").partition("/")[0]
             if tree != above and tree.name != ".." and git.is_toplevel(tree):
                 yield Spot(Root(tree), name, project)
+
+
+def _path_of(descriptor: int) -> str:
+    """Where an open file really lies, or "" on systems that don't tell."""
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        return ""
 
 
 def _is_below(top: str, path: str) -> bool:

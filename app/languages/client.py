@@ -21,11 +21,13 @@ from app.processes.spawn import Child
 READY_WAIT = 30.0  # seconds for the answer to `initialize`
 END_WAIT = 2.0
 WRITE_WAIT = 2.0
+LINES_WAIT = 0.5
 DEAF = "The language server takes nothing any more."
 MOST_OPEN = 50
 MOST_FOUND = 500  # diagnostics kept of one file
 LAST_LINES = 20
 NO_METHOD = -32601
+ERROR = 1  # the protocol's number for a diagnostic that says that something is wrong
 Diagnostic = dict[str, Any]
 OnFound = Callable[[str], None]
 OnOver = Callable[[], None]
@@ -76,8 +78,9 @@ class Client:
         self.was_stopped = False
         self._can: dict[str, Any] = {}
         os.set_blocking(cast("IO[bytes]", child.stdin).fileno(), False)
-        for work, name in ((self._hear, "hear"), (self._keep_lines, "lines")):
-            threading.Thread(target=work, name=f"language-{name}", daemon=True).start()
+        self._lines = threading.Thread(target=self._keep_lines, name="language-lines", daemon=True)
+        self._lines.start()
+        threading.Thread(target=self._hear, name="language-hear", daemon=True).start()
 
     @property
     def is_over(self) -> bool:
@@ -178,6 +181,25 @@ class Client:
                 break
         return [one for one in answer if isinstance(one, dict)] if isinstance(answer, list) else []
 
+    def file_symbols(self, path: str, text: str, language: str, wait: float) -> list[dict[str, Any]]:
+        """The symbols of a file (absolute path), nested or not, as it tells them; raises Failed."""
+        if not self._offers("documentSymbolProvider"):
+            raise Failed("It cannot tell the symbols of a file.")
+        self._show(path, text, language)
+        answer = self.ask("textDocument/documentSymbol", {"textDocument": {"uri": uri_of(path)}}, wait)
+        return [one for one in answer if isinstance(one, dict)] if isinstance(answer, list) else []
+
+    def found_now(self) -> tuple[int, int, int]:
+        """How many errors it finds now, how much else, and in how many open files it looks."""
+        with self._changed:
+            told = [one.get("severity", ERROR) for opened in self._files.values() for one in opened.found]
+            return told.count(ERROR), len(told) - told.count(ERROR), len(self._files)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since it could first be asked."""
+        return time.monotonic() - self._begun
+
     def _hears_more(self, heard: int, deadline: float) -> bool:
         """Wait for a notification behind that many; False at the deadline, or when it has ended."""
         with self._changed:
@@ -222,6 +244,7 @@ class Client:
             why = f"It does not speak the protocol: {wrong}."
         except (OSError, ValueError, Failed) as failure:
             why = f"It cannot be heard any more: {failure}"
+        self._lines.join(LINES_WAIT)  # what it wrote last may say why
         self._finish(why)
         self.child.close()
         self._on_over()

@@ -41,23 +41,31 @@ class Serving:
 
 
 class Entry:
-    """A server of a directory: begins aside, and is begun again after a pause when it failed."""
+    """A server of a directory: begins aside, and is begun again after a pause when it failed.
+
+    `why` is a sentence and `lines` what it wrote last, if it failed.
+    """
 
     def __init__(self, place: Place, server: Server, root: Path) -> None:
         self.place, self.server, self.root = place, server, root
-        self.why = ""
+        self.why = self.lines = ""
         self.client: Client | None = None
         self.used = time.monotonic()
         self._is_ready = threading.Event()
         self._failures = self._missed = 0
         self._retry = 0.0
         self._lock = threading.Lock()
-        self._is_beginning = False
+        self._is_beginning = self._is_dropped = False
 
     @property
     def is_connected(self) -> bool:
         """Whether it can be asked."""
         return self.client is not None and not self.client.is_over and self._is_ready.is_set()
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether it was started and cannot be asked yet."""
+        return self._is_beginning
 
     @property
     def is_shown(self) -> bool:
@@ -69,13 +77,19 @@ class Entry:
         self.used = time.monotonic()
         with self._lock:
             if not self.is_connected and not self._is_beginning:
-                if time.monotonic() < self._retry or _is_stopping:
+                if time.monotonic() < self._retry or _is_stopping or self._is_dropped:
                     return None
                 self._is_beginning = True
                 self._is_ready.clear()
                 threading.Thread(target=self._begin, name="language-begin", daemon=True).start()
         self._is_ready.wait(wait)
         return self.client if self.is_connected else None
+
+    def begin_now(self) -> None:
+        """Begin it aside, also one that failed a moment ago."""
+        with self._lock:
+            self._retry, self._failures = 0.0, 0
+        self.ready(0)
 
     def note(self, *, answered: bool) -> None:
         """Say whether a question was answered in time: one that answers nothing any more is ended as failed."""
@@ -93,20 +107,26 @@ class Entry:
         if (client := self.client) is not None:
             client.kill() if at_once else client.end()
 
+    def drop(self) -> None:
+        """End it for good, also if it is just beginning: whoever still holds it cannot begin it again."""
+        self._is_dropped = True
+        self.end()
+
     def _begin(self) -> None:
-        why = ""
+        why = lines = ""
         try:
             self.client = client = Client(self._child(), self.root, self._found, self._over, _settings())
-            if _is_stopping:
+            if _is_stopping or self._is_dropped:
                 client.kill()
             client.begin()
         except (Failed, Problem, OSError) as failure:
             why = str(failure) or type(failure).__name__
             if self.client is not None:
+                lines = "\n".join(self.client.last_lines)
                 self.client.kill()
         with self._lock:
             self._is_beginning = False
-            self.why = why
+            self.why, self.lines = why, lines
             if why:
                 self._put_off()
             self._is_ready.set()
@@ -146,7 +166,7 @@ class Entry:
             if self.client.was_stopped:
                 self.client = None
             else:
-                self.why = self.client.why
+                self.why, self.lines = self.client.why, "\n".join(self.client.last_lines)
                 self._put_off()
         _announce(ServersChanged(str(self.place.directory)), self.place)
 
@@ -177,6 +197,12 @@ def within(place: Place) -> list[Entry]:
     """The servers of a place."""
     with _lock:
         return [one for (directory, _id, _root), one in sorted(_entries.items()) if directory == place.directory]
+
+
+def take_out(place: Place, server: Server, root: Path) -> Entry | None:
+    """The server of a root, which the caller ends; the next that wants one gets a new one."""
+    with _lock:
+        return _entries.pop((place.directory, server.id, root), None)
 
 
 def start_background() -> None:

@@ -15,17 +15,21 @@ from app.processes.spawn import search_path
 
 @dataclass(frozen=True)
 class Server:
-    """A language server: its id, the languages of the endings of files it knows, its command, the marks of a root."""
+    """A language server: its id, the languages of the endings of files it knows, its command, the marks of a root.
+
+    `install` is the command that brings it to a machine.
+    """
 
     id: str
     languages: dict[str, str]
     command: tuple[str, ...]
     marks: tuple[str, ...]
+    install: str = ""
 
 
 _PYTHON = {".py": "python", ".pyi": "python"}
 _MARKS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "pyrightconfig.json")
-SERVERS = (Server("basedpyright", _PYTHON, ("basedpyright-langserver", "--stdio"), _MARKS),)
+SERVERS = (Server("basedpyright", _PYTHON, ("basedpyright-langserver", "--stdio"), _MARKS, "pip install basedpyright"),)
 
 
 def serving(path: str, top: Path) -> Server | None:
@@ -37,11 +41,26 @@ def serving(path: str, top: Path) -> Server | None:
 
 def binary(server: Server, top: Path) -> Path | None:
     """Where a server's command lies; None if nowhere, or only in the project."""
-    named = shutil.which(server.command[0], path=search_path())
+    return installed(server.command[0], top)
+
+
+def installed(command: str, *tops: Path) -> Path | None:
+    """Where a command lies; None if nowhere, or only in one of these directories of a project."""
+    named = shutil.which(command, path=search_path())
     if named is None:
         return None
     found = Path(named)
-    return None if top in found.parents or top in found.resolve().parents else found
+    places = {*found.parents, *found.resolve().parents}
+    return None if places.intersection(tops) else found
+
+
+def missing(server: Server, top: Path) -> str:
+    """Why a server cannot begin for the project at `top`, in a sentence; nothing if its command is there."""
+    if binary(server, top) is not None:
+        return ""
+    if shutil.which(server.command[0], path=search_path()) is None:
+        return f"{server.command[0]} is not installed on this server."
+    return f"{server.command[0]} lies in the project itself, which is never run: whoever edits could change it."
 
 
 def root_of(server: Server, path: Path, top: Path) -> Path:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from app import config, db, dispatch, git, ids, record
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
 from app.errors import Conflict, Denied, Invalid, NotFound
+from app.lately import Lately
 from app.projects import clones, refusals, rows, sample, worktrees
 from app.projects.models import project as table
 from app.projects.refusals import Refusal
@@ -61,6 +61,7 @@ __all__ = [
     "private_of",
     "reconcile",
     "register_busy",
+    "register_named",
     "release",
     "remove",
     "remove_worktree",
@@ -163,7 +164,14 @@ def resolve(actor: Actor, directory: str | None) -> Place:
     if place is None:
         refusals.note(actor, str(path))
         raise Denied(f"{path} is not a project. Add it on the Projects page, or with: python -m app project add {path}")
-    return _ready(place)
+    _on_named(actor, _ready(place))
+    return place
+
+
+def register_named(heard: Callable[[Actor, Place], None]) -> None:
+    """Say who hears of each place that an actor named; given by the files room, which this one doesn't know."""
+    global _on_named
+    _on_named = heard
 
 
 def describe(project: Project) -> Condition:
@@ -173,16 +181,7 @@ def describe(project: Project) -> Condition:
 
 def describe_directory(directory: Path) -> Condition:
     """Return the same for any directory of a place."""
-    with _lock:
-        known = _conditions.get(directory)
-        if known and known[0] > time.monotonic():
-            return known[1]
-    condition = _look(directory)
-    with _lock:
-        if len(_conditions) > 500:
-            _conditions.clear()
-        _conditions[directory] = (time.monotonic() + FRESH, condition)
-    return condition
+    return _conditions.get(directory, lambda: _look(directory))
 
 
 def with_worktree(actor: Actor, project: Project, directory: Path, words: str) -> Place:
@@ -224,8 +223,7 @@ def _is_any() -> bool:
         return conn.execute(sa.select(table.c.id).limit(1)).first() is not None
 
 
-_conditions: dict[Path, tuple[float, Condition]] = {}
-_lock = threading.Lock()
+_conditions: Lately[Path, Condition] = Lately(FRESH, 500)
 
 
 def _look(directory: Path) -> Condition:
@@ -362,6 +360,9 @@ def _worktree(found: list[Project], path: Path) -> Place | None:
         return None
     tree = above / parts[0] / parts[1]
     return next((Place(project, tree, tree) for project in found if project.id == parts[0]), None)
+
+
+_on_named: Callable[[Actor, Place], None] = lambda _actor, _place: None  # noqa: E731
 
 
 def _ready(place: Place) -> Place:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import sqlalchemy as sa
 from app import git, record
 from app.actor import Scope
 from app.errors import NotFound
+from app.lately import Lately
 from app.projects.events import WorktreeAdded, WorktreeRemoved
 from app.projects.models import worktree as table
 
@@ -79,8 +78,7 @@ class Standing:
 
 
 _columns = [table.c[field.name] for field in dataclasses.fields(Worktree)]
-_standings: dict[str, tuple[float, Standing]] = {}
-_lock = threading.Lock()
+_standings: Lately[str, Standing] = Lately(FRESH, 500)
 
 
 def select(conn: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Worktree]:
@@ -118,16 +116,7 @@ def delete(conn: sa.Connection, old: Worktree) -> None:
 
 def look(one: Worktree, *, fresh: bool = False) -> Standing:
     """Return how a worktree stands, at most 3 seconds old; just now if `fresh`."""
-    with _lock:
-        known = _standings.get(one.id)
-    if known and known[0] > time.monotonic() and not fresh:
-        return known[1]
-    found = _look(one)
-    with _lock:
-        if len(_standings) > 500:
-            _standings.clear()
-        _standings[one.id] = (time.monotonic() + FRESH, found)
-    return found
+    return _standings.get(one.id, lambda: _look(one), anew=fresh)
 
 
 def _look(one: Worktree) -> Standing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import sqlalchemy as sa
 
@@ -49,15 +50,15 @@ def hold(scope: str, name: str, value: str) -> None:
         )  # fmt: skip
 
 
-def held(scope: str, name: str) -> str:
-    """A value that is kept; raises NotFound."""
+def held(scope: str, name: str, conn: sa.Connection | None = None) -> str:
+    """A value that is kept; raises NotFound. With a connection it is as old as what else was read there."""
     whole = PREFIX + scope
     query = sa.select(models.secrets).where(models.secrets.c.scope == whole, models.secrets.c.name == name)
-    with db.read() as conn:
-        row = conn.execute(query).one_or_none()
+    with nullcontext(conn) if conn is not None else db.read() as reading:
+        row = reading.execute(query).one_or_none()
         if row is None:
             raise NotFound("secret", name)
-        key = keys.for_reading(conn, whole, row.key_id)
+        key = keys.for_reading(reading, whole, row.key_id)
     return sealing.unseal(key, row.sealed, TABLE, whole, name, row.version).decode()
 
 

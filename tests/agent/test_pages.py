@@ -8,7 +8,7 @@ import pytest
 
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import pages
+from app.agent.pages import home
 from app.dialects.mount import Cabin
 from app.secrets import service as secrets
 from tests.conftest import Caller
@@ -44,7 +44,7 @@ def base_url() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_pending() -> None:
-    pages._pending.clear()
+    home._pending.clear()
 
 
 def test_a_key_is_tested_and_then_saved_without_typing_it_again(browser: Browser, alice: Actor, base_url: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from app.actor import Actor
+from app.agent import service as agent
 from app.agent import titles
 from app.config import Config
 from app.dialects.mount import Cabin
@@ -59,6 +60,15 @@ def test_the_small_model_names_a_session_beside_its_first_turn(talk: Talk, small
     assert [request["model"] for request in scripted.requests].count("small") == 1
     final = sessions.get(talk.actor, talk.id)
     assert (final.title, final.tokens["input"], final.tokens["beside"]["input"]) == ("Noon it is", 200, 100)
+
+
+def test_a_person_s_own_command_before_it_names_nothing(talk: Talk, small: Small, scripted: ModelServer) -> None:
+    small("openai/small")
+    agent.run_shell(talk.actor, talk.id, "true")
+    talk.until_idle()
+    assert scripted.requests == []
+    talk.say("[[say **Noon it is**]]")
+    assert named(talk).title == "Noon it is"
 
 
 def test_without_a_small_model_the_first_prompt_is_the_title(

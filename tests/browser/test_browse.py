@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open, Shop, stayed, stays
+from tests.visitor import until
 
 pytestmark = pytest.mark.browser
 
@@ -267,6 +269,26 @@ def test_an_open_page_hears_of_anothers_change(shop: Shop, folder: Path, open_pa
     assert stayed(lister)
     reader.get_by_role("link", name="Load it again").click()
     expect(reader.locator("#L1")).to_contain_text("two, and rather longer")
+
+
+def test_an_open_page_hears_of_a_change_that_no_page_made(shop: Shop, folder: Path, open_page: Open) -> None:
+    (folder / "a.txt").write_text("one\n")
+    page = open_page(shop.running, storage_state=shop.state)
+    page.goto(f"{base(page)}/{folder.name}")
+    expect(page.locator("[data-live]")).to_have_text("Live")
+    stays(page)
+    listed = page.locator("#listing tr")
+    numbers = itertools.count()
+
+    def make_one() -> bool:
+        """The directory is watched a moment after the page is live; what is made before that is not told."""
+        (folder / f"made-{next(numbers)}.txt").touch()
+        return listed.filter(has_text="made-").count() > 0
+
+    until(make_one)
+    (folder / "last.txt").touch()
+    expect(listed.filter(has_text="last.txt")).to_have_count(1)
+    assert stayed(page)
 
 
 def test_a_picture_shows_and_a_folded_difference_opens(shop: Shop, folder: Path, open_page: Open) -> None:

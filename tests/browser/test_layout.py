@@ -88,6 +88,12 @@ def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, schem
         *files_of(page),
         "/terminals",
         scene.terminal,
+        "/settings/providers",
+        "/settings/providers?provider=openai",
+        "/settings/providers?add=1",
+        "/settings/models",
+        "/settings/profiles",
+        "/settings/languages",
         "/search?q=img",
         "/keys",
     ):

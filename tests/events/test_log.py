@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app import config, db, record
-from app.actor import SYSTEM, Scope
+from app.actor import SYSTEM, Actor, Scope
 from app.config import Config
 from app.events import log as log_of
 from app.events import service
@@ -20,6 +20,7 @@ from app.events.hub import Hub
 from app.record import Event
 from app.wake import Ringer
 from tests import migrated
+from tests.patience import PATIENCE
 
 WRITERS, EACH = 8, 60
 SCOPE = Scope("usr_alice", "prj_one")
@@ -236,3 +237,28 @@ def test_facts_of_kinds_that_nobody_knows_are_passed_over(log: db.Database) -> N
         fact = next(iter(subscription.facts(heartbeat=10)))
     assert fact is not None
     assert fact.event == Said("ses_s", 1, 1)
+
+
+def test_a_visitors_replay_reads_its_own_session_alone(log: db.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = Actor("share:x", "visitor", "share:x", "A visitor", ("events:read",), session="ses_b")
+    first = service.latest()
+    for number in range(30):
+        with db.transaction() as connection:
+            record.event(connection, Said("ses_b" if number % 10 == 0 else "ses_a", 1, number), SCOPE)
+    with service.subscribe(SYSTEM, first) as everything:  # the hub has them all: whoever comes now reads the log
+        facts = everything.facts(heartbeat=PATIENCE)
+        assert [next(facts).event.number for _ in range(30)] == list(range(30))  # type: ignore[union-attr, attr-defined]
+    read: list[int] = []
+    after = log_of.after
+
+    def counted(*given: Any, **named: Any) -> Any:
+        batch = after(*given, **named)
+        if named:
+            read.append(len(batch.facts))
+        return batch
+
+    monkeypatch.setattr(log_of, "after", counted)
+    with service.subscribe(visitor, first) as subscription:
+        facts = subscription.facts(heartbeat=PATIENCE)
+        assert [next(facts).event.number for _ in range(3)] == [0, 10, 20]  # type: ignore[union-attr, attr-defined]
+    assert sum(read) == 3

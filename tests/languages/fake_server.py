@@ -62,6 +62,7 @@ class Fake:
             "textDocument/didOpen": self.told,
             "textDocument/didChange": self.told,
             "textDocument/diagnostic": self.diagnostic,
+            "textDocument/documentSymbol": self.file_symbols,
             "shutdown": lambda message: send({"id": message["id"], "result": None}),
         }
         while (message := receive()) is not None and message["method"] != "exit":
@@ -75,7 +76,15 @@ class Fake:
             send({"id": 900, "method": "workspace/unheard", "params": {}})
             assert (receive() or {})["error"]["code"] == -32601
             sys.stderr.write("hello from the server\n" * 50)
-        can = {"workspaceSymbolProvider": True, **({"diagnosticProvider": {}} if self.manner == "pull" else {})}
+        if self.manner == "says_why":
+            sys.stderr.write("<b>no memory</b>\n")
+            sys.stderr.flush()
+            os._exit(3)
+        can = {
+            "workspaceSymbolProvider": True,
+            "documentSymbolProvider": self.manner != "no_symbols",
+            **({"diagnosticProvider": {}} if self.manner == "pull" else {}),
+        }
         plain = ("\n", "content-length") if self.manner == "odd" else ("\r\n", "Content-Length")
         send({"id": message["id"], "result": {"capabilities": can}}, *plain)
 
@@ -84,6 +93,12 @@ class Fake:
         refusal = {"error": {"code": -1, "message": "not now"}}
         answer = refusal if self.manner == "refuses" else {"result": [{"name": "one"}, 5]}
         send({"id": message["id"], **answer})
+
+    def file_symbols(self, message: Given) -> None:
+        """One with another inside, one beside it, and something that is none; or a refusal."""
+        refusal = {"error": {"code": -1, "message": "not now"}}
+        given = [{"name": "Cart", "children": [{"name": "total"}]}, {"name": "<i>total"}, 5]
+        send({"id": message["id"], **(refusal if self.manner == "refuses" else {"result": given})})
 
     def told(self, message: Given) -> None:
         """Take a text, and tell what is wrong in it."""

@@ -1,5 +1,5 @@
-"""OpenCode's routes of the agent: providers, models, agents and skills, and the preview's form of them."""
+"""OpenCode's routes of the agent: providers, agents, configuration, commands, and the preview's form of them."""
 
-from app.agent.opencode import preview, routes
+from app.agent.opencode import configuration, preview, routes, shell
 
-__all__ = ["preview", "routes"]
+__all__ = ["configuration", "preview", "routes", "shell"]

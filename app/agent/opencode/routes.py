@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import getpass
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from flask import Response
@@ -155,43 +153,6 @@ def skill(one: Skill) -> dict[str, str]:
     return {"name": one.name, "description": one.description, "location": location, "content": one.body}
 
 
-@door.get("/config")
-def config(actor: Actor) -> dict[str, Any]:
-    """The configuration in force for the directory."""
-    return _config(actor, projects.resolve(actor, opencode.directory()).directory)
-
-
-@door.get("/global/config")
-def global_config(actor: Actor) -> dict[str, Any]:
-    """The configuration that no project has a part in."""
-    return _config(actor, None)
-
-
-def _config(actor: Actor, directory: Path | None) -> dict[str, Any]:
-    provider, model = service.default_model(actor, directory)
-    return {
-        "$schema": "https://opencode.ai/config.json",
-        "username": getpass.getuser(),
-        "model": f"{provider}/{model}",
-        "share": "manual",
-        "keybinds": {},
-        "mode": {},
-        "command": {
-            one.name: {"template": one.template, "description": one.description}
-            for one in service.list_commands(actor, directory)
-            if one.source != "builtin"
-        },
-        "agent": {
-            mode.name: {"description": mode.description, "mode": mode.kind}
-            for mode in service.list_modes(actor, directory)
-        },
-        "provider": {
-            one.id: {"name": one.name, "models": {m.id: {"name": m.name} for m in one.models}}
-            for one in service.list_providers(actor, directory)
-        },
-    }
-
-
 def _providers(actor: Actor) -> list[ProviderInfo]:
     place = projects.resolve(actor, opencode.directory())
     return [one for one in service.list_providers(actor, place.directory) if one.models]
@@ -270,7 +231,7 @@ def _agent(mode: Mode) -> dict[str, Any]:
 
 def _permission(mode: Mode) -> dict[str, Any]:
     """What a mode lets run, in the object form that both generations read: ask is what the session's preset says."""
-    edits = "deny" if mode.base == "plan" else "ask"
+    edits = "ask" if mode.may_edit else "deny"
     found: dict[str, dict[str, str]] = {"edit": {"*": edits}, "bash": {"*": "ask"}, "webfetch": {"*": "ask"}}
     for rule in mode.rules:
         for tool in found if rule.tool == "*" else (rule.tool,) if rule.tool in found else ():
@@ -340,7 +301,7 @@ def run_command(actor: Actor, body: RunCommand, session_id: str) -> Response:
             files=[part.model_dump(exclude_none=True) for part in body.parts],
         )
 
-    return _awaited(actor, session_id, send, lambda sent: _last_answer(actor, session_id, sent))
+    return awaited(actor, session_id, send, lambda sent: _last_answer(actor, session_id, sent))
 
 
 @door.post("/session/<session_id>/init", body=Init, answer=bool)
@@ -350,10 +311,10 @@ def init(actor: Actor, body: Init, session_id: str) -> Response:
     send = functools.partial(
         service.run_command, actor, opencode.checked("ses", session_id), INIT, model=model, message_id=body.message_id
     )
-    return _awaited(actor, session_id, send, lambda _sent: True)
+    return awaited(actor, session_id, send, lambda _sent: True)
 
 
-def _awaited(
+def awaited(
     actor: Actor, session_id: str, send: Callable[[], tuple[Message, str | None]], answer: Callable[[Message], Any]
 ) -> Response:
     """What `answer` says of what was sent, once its run has ended."""

@@ -198,7 +198,7 @@ Delta = TextDelta | ReasoningDelta | CallDelta | CallDone | Done
 @dataclass
 class ProviderFailed(Exception):
     """The model could not be asked or broke off; `retry_after` is in seconds, `body` what the server
-    answered.
+    answered, `codes` its own words for what went wrong.
     """
 
     message: str
@@ -208,6 +208,7 @@ class ProviderFailed(Exception):
     auth: bool = False
     overflow: bool = False
     body: str = ""
+    codes: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return self.message

@@ -27,6 +27,8 @@ from app.agent.providers.refusal import refusal
 from app.agent.providers.wire import Wire
 from app.errors import Invalid, NotFound
 from app.secrets import service as secrets
+from app.settings import service as settings
+from app.settings.service import Layer
 
 __all__ = [
     "Integration",
@@ -37,13 +39,21 @@ __all__ = [
     "cost",
     "default_model",
     "disconnect",
+    "entries",
+    "entry_of",
     "find_ollama",
+    "first_model",
+    "is_disabled",
+    "is_of_repository",
     "keep_login",
     "limits",
     "list_integrations",
     "list_providers",
+    "models_of",
     "resolve",
+    "small_model",
     "test_key",
+    "wire_of",
 ]
 OLLAMA = "ollama"
 OLLAMA_URL = "http://127.0.0.1:11434"
@@ -93,23 +103,31 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
         return Demo()
     entry = _find(provider, directory)
     if entry is None:
+        if is_disabled(provider, directory):
+            raise ProviderFailed(f"{provider} is switched off in opencode.json.")
         known = KNOWN.get(provider)
         hint = f"Set {known.keys[0]} or connect a key." if known else "Connect it, or name it in opencode.json."
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
+    ours = config.current()
+    breaker = circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * ours.model_pause)
+    return wire_of(entry, model, _bounds(ours.model_waits), breaker)
+
+
+def wire_of(entry: Entry, model: str, bounds: outbound.Bounds, breaker: circuit.Circuit) -> Wire:
+    """What speaks with a provider for one of its models."""
     if entry.key:
         redact.watch(entry.id, entry.key)  # the vault's are watched anyhow, those of the environment are not
     info = next((one for one in entry.models if one.id == model), ModelInfo(model, model))
-    settings = config.current()
     return WIRES[entry.wire](
         entry.id,
         entry.base_url,
         entry.key,
         entry.headers,
         entry.trusted,
-        bounds=_bounds(settings.model_waits),
+        bounds=bounds,
         options=info.options,
         pictures=info.images,
-        circuit=circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * settings.model_pause),
+        circuit=breaker,
     )
 
 
@@ -135,14 +153,18 @@ def list_integrations(actor: Actor | None) -> list[Integration]:
 
 def default_model(directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a new session starts with."""
-    named = [config.current().model or ""]
-    named += [opencode_config.default_model(found) for found in configs(directory)]
+    written = configs(directory)
+    names = {layer.origin: opencode_config.default_model(layer.data) for layer in written}
+    if is_of_repository(names.get("files", "").partition("/")[0], directory):
+        names["files"] = ""
+    named = [names.get(origin, "") for origin in ("project", "files", "server")]
+    named += [config.current().model or "", names["data"], names["home"]]
     for name in named:
         provider, slash, model = name.partition("/")
         if slash and (provider == DEMO or _find(provider, directory)):
             return provider, model
     for entry in _all(directory).values():
-        if model := _first(entry):
+        if entry.trusted and (model := _first(entry)):
             return entry.id, model
     return DEMO, WALKTHROUGH
 
@@ -166,6 +188,23 @@ def window(provider: str, model: str, directory: Path | None = None) -> int | No
     return limits(provider, model, directory)[0]
 
 
+def small_model(directory: Path | None) -> tuple[str, str] | None:
+    """The provider and model that titles are asked of, if a configuration names one."""
+    for layer in reversed(configs(directory)):
+        provider, slash, model = opencode_config.small_model(layer.data).partition("/")
+        if slash and (layer.is_trusted or not is_of_repository(provider, directory)):
+            return provider, model
+    return None
+
+
+def is_of_repository(provider: str, directory: Path | None) -> bool:
+    """Whether it is a project's files that say where a provider is. They may choose among those that people here
+    have; that a conversation goes to one of theirs is for a person to choose.
+    """
+    entry = _find(provider, directory) if provider and directory else None
+    return entry is not None and not entry.trusted
+
+
 def limits(provider: str, model: str, directory: Path | None = None) -> tuple[int | None, int | None]:
     """How many tokens a model can hold, and how many of them its answer may take; None where nobody knows."""
     entry = _find(provider, directory) if provider and provider != DEMO else None
@@ -177,11 +216,14 @@ def limits(provider: str, model: str, directory: Path | None = None) -> tuple[in
     return known, written.output if written else None
 
 
-def configs(directory: Path | None) -> Iterator[dict[str, Any]]:
-    """Every opencode.json as plain data: the data directory's, the server's user's, the project's; {} for none."""
-    yield opencode_config.read(config.current().data_dir, trusted=True)
-    yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)
-    yield opencode_config.read(directory, trusted=False) if directory else {}
+def configs(directory: Path | None) -> list[Layer]:
+    """All that is written of OpenCode's configuration for a directory, the project's last."""
+    return settings.of_directory(directory)
+
+
+def merged(directory: Path | None) -> dict[str, Any]:
+    """The same as one, as plain data."""
+    return settings.merged(configs(directory))
 
 
 def connect(actor: Actor | None, provider: str, key: str, base_url: str = "", name: str = "") -> None:
@@ -259,7 +301,11 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
     """One provider: what an admin connected goes before the server's configuration, environment and a
     project.
     """
-    trusted, loose = _written(directory)
+    trusted, loose, addressed, whole = _written(directory)
+    if opencode_config.is_off(whole, provider):
+        return None
+    if provider in addressed:
+        return trusted.get(provider)
     entry = trusted.get(provider) or from_environ(os.environ).get(provider)
     kept = _kept(provider)
     if kept is not None:
@@ -270,11 +316,11 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
 
 
 def _all(directory: Path | None) -> dict[str, Entry]:
-    trusted, loose = _written(directory)
+    trusted, loose, _addressed, whole = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
     names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
     found = {name: entry for name in names if (entry := _find(name, directory))}
-    if OLLAMA not in found and (models := find_ollama()) is not None:
+    if OLLAMA not in found and not opencode_config.is_off(whole, OLLAMA) and (models := find_ollama()) is not None:
         found[OLLAMA] = Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1", models=models)
     return found
 
@@ -320,13 +366,45 @@ def _key_of(kept: Mapping[str, Any]) -> str | None:
     return (kept.get("token") if kept.get("type") == "wellknown" else kept.get("key")) or None
 
 
-def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]]:
-    """The providers of the server's own opencode.json, and those of the project's."""
-    *own, project = configs(directory)
-    trusted: dict[str, Entry] = {}
-    for found in own:
-        trusted = {**opencode_config.entries(found, trusted=True), **trusted}
-    return trusted, opencode_config.entries(project, trusted=False)
+def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry], set[str], dict[str, Any]]:
+    """The providers of trusted configurations, and those of the project's files; those whose address was set, and
+    the configuration in force.
+    """
+    layers = configs(directory)
+    trusted = settings.merged([layer for layer in layers if layer.is_trusted])
+    loose = next((layer.data for layer in layers if not layer.is_trusted), {})
+    addressed = {provider for layer in layers for provider in settings.addressed(layer)}
+    return (
+        opencode_config.entries(trusted, trusted=True),
+        opencode_config.entries(loose, trusted=False),
+        addressed,
+        settings.merged(layers),
+    )
+
+
+def entry_of(provider: str, directory: Path | None = None) -> Entry | None:
+    """One provider as it is configured; None if it is not."""
+    return _find(provider, directory)
+
+
+def is_disabled(provider: str, directory: Path | None = None) -> bool:
+    """Whether the configuration switches a provider off, by its `disabled_providers` or `enabled_providers`."""
+    return opencode_config.is_off(merged(directory), provider)
+
+
+def entries(directory: Path | None = None) -> dict[str, Entry]:
+    """All providers that are configured, and an Ollama on this machine."""
+    return _all(directory)
+
+
+def models_of(entry: Entry) -> tuple[ModelInfo, ...]:
+    """The models of a provider: those written for it, those of the price list, or those that it names itself."""
+    return _models(entry)
+
+
+def first_model(entry: Entry) -> str:
+    """The model to begin with at a provider; nothing where none is known."""
+    return _first(entry)
 
 
 def _models(entry: Entry) -> tuple[ModelInfo, ...]:

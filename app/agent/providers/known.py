@@ -18,7 +18,8 @@ _VERSIONED = re.compile(r"/v\d\w*$")
 class ModelInfo:
     """A model; context and output in tokens, prices in dollars per million, None if unknown.
 
-    `price_cached` is of tokens read from the provider's cache, `price_written` of those written to it.
+    `price_cached` is of tokens read from the provider's cache, `price_written` of those written to it. Tools and
+    pictures are sent unless somebody wrote that it takes none; `reasoning` is None where nobody says if it thinks.
     """
 
     id: str
@@ -31,6 +32,7 @@ class ModelInfo:
     price_cached: float | None = None
     price_written: float | None = None
     images: bool = True
+    reasoning: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 

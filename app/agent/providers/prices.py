@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 from app.agent.providers import Usage
+from app.agent.providers.anthropic_messages import ADAPTIVE_SINCE, version
 from app.agent.providers.known import ModelInfo
 
 # genai-prices lists what Google's cloud sells of others under the same name; the Gemini API serves these.
@@ -61,9 +62,15 @@ def models(provider: str) -> tuple[ModelInfo, ...]:
             price_out=_price(provider, one.id, Usage(output=SAMPLE)),
             price_cached=_price(provider, one.id, Usage(cache_read=SAMPLE)),
             price_written=_price(provider, one.id, Usage(cache_write=SAMPLE)),
+            reasoning=True if _is_asked_to_think(provider, one.id) else None,
         )
         for one in sorted(chats, key=lambda one: one.id)
     )
+
+
+def _is_asked_to_think(provider: str, model: str) -> bool:
+    """Whether our own wire has it think unasked; the price list does not say which others do."""
+    return provider == "anthropic" and (version(model) or (0, 0)) >= ADAPTIVE_SINCE
 
 
 def _price(provider: str, model: str, sample: Usage) -> float | None:

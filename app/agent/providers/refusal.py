@@ -50,6 +50,7 @@ def refusal(status: int | None, answer: Any, raw: str = "", headers: Mapping[str
         auth=auth,
         overflow=overflow,
         body=raw[:LONGEST_BODY],
+        codes=frozenset(codes - {""}),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 _model_of: Callable[[str, str], tuple[str, str]] = lambda _name, _directory: ("", "")  # noqa: E731
 _default: Callable[[str], tuple[str, str]] = lambda _directory: ("", "")  # noqa: E731
+_default_mode: Callable[[str], str] = lambda _directory: "build"  # noqa: E731
 
 
 def register_modes(model_of: Callable[[str, str], tuple[str, str]]) -> None:
@@ -29,6 +30,17 @@ def register_default_model(choose: Callable[[str], tuple[str, str]]) -> None:
     """Say which (provider, model) answers in a directory when nobody named one."""
     global _default
     _default = choose
+
+
+def register_default_mode(choose: Callable[[str], str]) -> None:
+    """Say which mode a session of a directory begins in when nobody named one."""
+    global _default_mode
+    _default_mode = choose
+
+
+def default_mode(directory: str) -> str:
+    """The mode that a session of a directory begins in when nobody named one."""
+    return _default_mode(directory)
 
 
 def default_model(directory: str) -> tuple[str, str]:

@@ -1,0 +1,112 @@
+"""Profiles: a model of a provider under a name that somebody gave it; keys stay with the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from app import db, ids, record
+from app.accounts import service as accounts
+from app.actor import Actor
+from app.agent import chosen
+from app.agent.models import profile as table
+from app.agent.providers import catalog
+from app.errors import Conflict, Invalid, NotFound
+from app.projects.service import Place
+
+DEFAULT = "default"
+MOST = 100
+LONGEST = 100
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile; created in unix ms, 0 for the one that is always there."""
+
+    id: str
+    owner: str
+    name: str
+    provider: str
+    model: str
+    created: int = 0
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is the one that stands for whatever model sessions begin with."""
+        return self.id == DEFAULT
+
+
+def list_all(actor: Actor | None, place: Place) -> list[Profile]:
+    """The actor's profiles: first that of the usual model, then their own by name."""
+    actor = accounts.require(actor, "settings:read", place.project)
+    provider, model = catalog.default_model(place.directory)
+    query = sa.select(table).where(table.c.owner == actor.user).order_by(table.c.name)
+    with db.read() as connection:
+        own = [Profile(*row) for row in connection.execute(query)]
+    return [Profile(DEFAULT, actor.user, DEFAULT, provider, model), *own]
+
+
+def find(actor: Actor | None, place: Place, name: str) -> Profile:
+    """The profile of this name; raises NotFound."""
+    return _one(list_all(actor, place), lambda one: one.name == name, name)
+
+
+def get(actor: Actor | None, place: Place, id: str) -> Profile:
+    """The profile with this id; raises NotFound."""
+    return _one(list_all(actor, place), lambda one: one.id == id, id)
+
+
+def current(actor: Actor | None, place: Place) -> Profile:
+    """The one that the next task begins with; the first if the chosen one is gone."""
+    every, wanted = list_all(actor, place), chosen.get(actor, place).profile
+    return next((one for one in every if one.id == wanted), every[0])
+
+
+def switch(actor: Actor | None, place: Place, name: str) -> Profile:
+    """Make a profile the current one, and that of the current mode; raises NotFound."""
+    found = find(actor, place, name)
+    chosen.choose(actor, place, profile=found.id)
+    return found
+
+
+def save(actor: Actor | None, place: Place, name: str, provider: str, model: str, id: str = "") -> Profile:
+    """Make a profile, or change the one with this id. Raises Invalid, NotFound, Conflict for a name that is taken."""
+    actor = accounts.require(actor, "sessions:write")
+    name = " ".join(name.split())
+    if not 0 < len(name) <= LONGEST:
+        raise Invalid(f"A profile's name has 1 to {LONGEST} characters.", "name")
+    if catalog.entry_of(provider, place.directory) is None and provider != "demo":
+        raise Invalid(f"There is no provider {provider!r} that is connected.", "provider")
+    if not 0 < len(model.strip()) <= 128:
+        raise Invalid("Name a model of the provider.", "model")
+    every = list_all(actor, place)
+    if id:
+        _one(every, lambda one: one.id == id and not one.is_built_in, id)
+    elif len(every) > MOST:
+        raise Invalid(f"There are at most {MOST} profiles.", "name")
+    if any(one.name == name and one.id != id for one in every):
+        raise Conflict(f"There is a profile {name!r} already.")
+    new = Profile(id or ids.random("prf"), actor.user, name, provider, model.strip(), ids.now())
+    with db.transaction() as connection:
+        connection.execute(table.delete().where(table.c.id == new.id, table.c.owner == actor.user))
+        connection.execute(table.insert().values(**asdict(new)))
+        record.audit(connection, actor, "agent.profile", new.id, {"name": name, "model": f"{provider}/{new.model}"})
+    return new
+
+
+def remove(actor: Actor | None, place: Place, id: str) -> None:
+    """Delete a profile; tasks that began with it keep their model. Raises NotFound."""
+    actor = accounts.require(actor, "sessions:write")
+    gone = _one(list_all(actor, place), lambda one: one.id == id and not one.is_built_in, id)
+    with db.transaction() as connection:
+        connection.execute(table.delete().where(table.c.id == id, table.c.owner == actor.user))
+        record.audit(connection, actor, "agent.profile_remove", id, {"name": gone.name})
+
+
+def _one(every: list[Profile], fits: Callable[[Profile], bool], wanted: str) -> Profile:
+    for one in every:
+        if fits(one):
+            return one
+    raise NotFound("profile", wanted)

@@ -1,0 +1,121 @@
+"""Profiles: made on their page, switched between over RooCode's External API, and what a task begins with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.actor import Actor
+from app.dialects.mount import Cabin
+from tests.conftest import Caller, member
+from tests.model_server import ModelServer
+from tests.visitor import Browser
+
+WAIT = {"wait_for_response": True}
+
+
+@pytest.fixture(autouse=True)
+def model(scripted: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
+    """Tasks ask the scripted model."""
+    monkeypatch.setattr("app.agent.providers.catalog.default_model", lambda *_a, **_k: ("openai", "scripted"))
+    return scripted
+
+
+def make(browser: Browser, name: str, model: str, id: str = "") -> Any:
+    return browser.post("/settings/profiles", {"name": name, "model": model, "id": id})
+
+
+def names(call: Caller) -> list[str]:
+    return [one["name"] for one in call.get("/api/profiles").json]
+
+
+def test_the_usual_model_is_a_profile_that_is_always_there(call: Caller) -> None:
+    usual = {"name": "default", "id": "default", "apiProvider": "openai", "model": "scripted"}
+    assert call.get("/api/profiles").json == [usual]
+    assert call.get("/api/profiles/current").json == usual
+
+
+def test_a_profile_is_made_on_the_page_and_switched_to(call: Caller, browser: Browser, model: ModelServer) -> None:
+    assert make(browser, 'Bob\'s  "fast" one', "openai/quick").status_code == 303
+    assert names(call) == ["default", 'Bob\'s "fast" one']
+    switched = call.post("/api/profiles/switch", {"name": 'Bob\'s "fast" one'})
+    assert switched.json == {"message": "Switched to profile 'Bob's \"fast\" one'"}
+    assert call.get("/api/profiles/current").json["model"] == "quick"
+    call.post("/api/tasks", {"message": "[[say Hi]]", **WAIT})
+    assert model.requests[-1]["model"] == "quick"
+    page = browser.get("/settings/profiles").text
+    assert "Bob&#39;s &#34;fast&#34; one" in page
+
+
+def test_a_task_names_its_profile_and_keeps_it(call: Caller, browser: Browser, model: ModelServer) -> None:
+    make(browser, "quick", "openai/quick")
+    task = call.post("/api/tasks", {"message": "[[say Hi]]", "profile": "quick", **WAIT}).json["id"]
+    assert call.get("/api/profiles/current").json["name"] == "quick"
+    call.post("/api/profiles/switch", {"name": "default"})
+    call.post(f"/api/messages/{task}", {"message": "[[say Again]]", **WAIT})
+    assert model.requests[-1]["model"] == "quick"
+
+
+def test_a_mode_brings_its_profile_along(call: Caller, browser: Browser) -> None:
+    make(browser, "quick", "openai/quick")
+    call.post("/api/profiles/switch", {"name": "quick"})
+    call.post("/api/modes/switch", {"mode": "ask"})
+    assert call.get("/api/profiles/current").json["name"] == "quick"
+    call.post("/api/profiles/switch", {"name": "default"})
+    call.post("/api/modes/switch", {"mode": "code"})
+    assert call.get("/api/profiles/current").json["name"] == "quick"
+    call.post("/api/modes/switch", {"mode": "ask"})
+    assert call.get("/api/profiles/current").json["name"] == "default"
+
+
+def test_profiles_are_their_person_s_alone(app: Cabin, call: Caller, browser: Browser, alice: Actor) -> None:
+    make(browser, "mine", "openai/quick")
+    bob = Caller(app, member(alice, "Bob"))
+    assert names(bob) == ["default"]
+    assert bob.post("/api/profiles/switch", {"name": "mine"}).status_code == 404
+
+
+def test_a_profile_is_changed_and_deleted(call: Caller, browser: Browser) -> None:
+    made = make(browser, "quick", "openai/quick").headers["Location"].partition("profile=")[2]
+    call.post("/api/profiles/switch", {"name": "quick"})
+    make(browser, "quicker", "openai/quicker", made)
+    assert call.get("/api/profiles/current").json["name"] == "quicker"
+    assert browser.post(f"/settings/profiles/{made}/remove").status_code == 303
+    assert call.get("/api/profiles/current").json["name"] == "default"
+    assert browser.post(f"/settings/profiles/{made}/remove").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "named", "status", "words"),
+    [
+        ("", "openai/quick", 400, "1 to 100 characters"),
+        ("x", "openai", 400, "Name a model"),
+        ("x", "nobody/quick", 400, "no provider"),
+        ("default", "openai/quick", 409, "already"),
+    ],
+)
+def test_a_profile_that_cannot_be_is_told_on_the_page(
+    call: Caller, browser: Browser, name: str, named: str, status: int, words: str
+) -> None:
+    answer = make(browser, name, named)
+    assert (answer.status_code, words in answer.text) == (status, True)
+    assert f'value="{named}"' in answer.text
+    assert names(call) == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({}, 400, "Profile name is required"),
+        ({"name": 5}, 400, "Profile name is required"),
+        ({"name": ""}, 400, "Profile name is required"),
+        ({"name": "gone"}, 404, "Profile 'gone' not found"),
+    ],
+)
+def test_a_switch_to_nothing_is_told(call: Caller, body: dict[str, Any], status: int, words: str) -> None:
+    answer = call.post("/api/profiles/switch", body)
+    assert (answer.status_code, answer.json) == (status, {"error": words})
+    if status == 404:
+        task = call.post("/api/tasks", {"message": "x", "profile": body["name"]})
+        assert (task.status_code, task.json) == (404, {"error": words})
