@@ -59,6 +59,13 @@ def test_the_newer_shows_the_answer_to_a_prompt(newer: Terminal) -> None:
     newer.until("\n     The signal is green.")
 
 
+def test_a_command_after_a_bang_runs_here_and_is_shown(newer: Terminal) -> None:
+    newer.press("!")
+    newer.until("Shell")
+    newer.type("echo $((40 + 2))lines")
+    newer.until("$ echo $((40 + 2))lines", "42lines")
+
+
 def test_what_is_allowed_in_it_is_answered_here(served: Served, newer: Terminal) -> None:
     follower = Follower(served.running, "/opencode/event")
     try:
