@@ -32,6 +32,7 @@ from app.sessions.service import Aborted, Hold, Message, Part, Session
 COLOURS = {"TERM": "xterm", "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}
 LONGEST = 100_000  # bytes of a command with its arguments: one word of a command has at most 128 KiB on Linux
 MOST_ARGUMENTS = 1_000
+LONGEST_TITLE = 200
 STOPPED = "The command was stopped."
 LOST = endings.unknown("The server stopped while a command ran, and nobody knows what it did.")
 
@@ -118,7 +119,7 @@ def _run(hold: Hold, typed: Mapping[str, Any], message: Message, part: Part) -> 
     """Store that it begins, then run it to its end."""
     space.begin(hold)
     context = _context(hold)
-    title = part.data["state"]["input"]["command"]
+    title = part.data["state"]["input"]["command"].strip().splitlines()[0][:LONGEST_TITLE]
     try:
         checkpoints.before(hold, message.id, part.id)
         start = {"title": title, "metadata": {"output": "", "description": ""}, "time": {"start": ids.now()}}

@@ -304,3 +304,11 @@ def test_who_ran_what_is_written_down(talk: Talk, alice: Actor) -> None:
     ran(talk, "printf", "x", directory="shop")
     [row] = [row for row in audit.entries(alice) if row.action == "session.shell"]
     assert (row.target, row.detail) == (talk.id, {"command": "printf", "args": ["x"], "directory": "shop"})
+
+
+def test_of_a_long_command_the_title_and_the_record_keep_the_beginning(talk: Talk, alice: Actor) -> None:
+    state = state_of(ran(talk, f"# {'x' * 5000}\ntrue"))
+    assert state["title"] == f"# {'x' * 198}"
+    assert state["input"]["command"].endswith("\ntrue")
+    [row] = [row for row in audit.entries(alice) if row.action == "session.shell"]
+    assert len(row.detail["command"]) == 1000

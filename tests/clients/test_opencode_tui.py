@@ -79,6 +79,14 @@ def test_it_shows_the_answer_to_a_prompt(client: Client) -> None:
     client.terminal.until("\n     The signal is green.")
 
 
+@pytest.mark.parametrize("client", [NEWER], indirect=True)
+def test_a_command_after_a_bang_runs_here_and_is_shown(client: Client) -> None:
+    client.terminal.press("!")
+    client.terminal.until("Shell")
+    client.terminal.type("echo $((40 + 2))lines")
+    client.terminal.until("$ echo $((40 + 2))lines", "42lines")
+
+
 def test_what_is_allowed_in_it_is_answered_here(served: Served, client: Client) -> None:
     command = f"touch by-{client.name} && ls"
     follower = Follower(served.running, "/opencode/event")

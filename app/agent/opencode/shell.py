@@ -12,7 +12,7 @@ from app.actor import Actor
 from app.agent import service
 from app.agent.opencode.routes import awaited, door
 from app.dialects import opencode
-from app.errors import Invalid
+from app.errors import Invalid, NotFound
 from app.sessions import service as sessions
 from app.sessions.service import Message, Part
 
@@ -67,7 +67,10 @@ def shell(actor: Actor, body: Shell, session_id: str) -> Response:
 
 def _answered(actor: Actor, session_id: str, sent: Message) -> dict[str, Any]:
     """The answer as OpenCode has it; its call also in the documents' words."""
-    answer = next(one for one in sessions.transcript(actor, session_id) if one.data.get("parentID") == sent.id)
+    answers = [one for one in sessions.transcript(actor, session_id) if one.data.get("parentID") == sent.id]
+    if not answers:  # somebody took it out of the transcript the moment it was done
+        raise NotFound("message", sent.id)
+    answer = answers[-1]
     shape = opencode.shape("message", answer)
     parts = zip(answer.parts, shape["parts"], strict=True)
     return {**shape, "parts": [_in_words(part, spelled) if part.type == "tool" else spelled for part, spelled in parts]}

@@ -24,6 +24,7 @@ from app.sessions.things import Message, Part, Session
 # OpenCode's words, which its clients and models know.
 EXECUTED = "The following tool was executed by the user"
 TOOL = "bash"
+WORDS, WORD = 100, 1000
 
 
 def send_typed(
@@ -51,7 +52,7 @@ def send_typed(
         if session.is_busy:
             raise Busy(session_id)
         session = drop_reverted(connection, session)
-        record.audit(connection, actor, "session.shell", session_id, redact.data(dict(typed)))
+        record.audit(connection, actor, "session.shell", session_id, _audited(typed))
         # The newer clients hear that it is busy before they hear of what.
         record.event(connection, events.SessionBusy(session_id), session)
         data = {"agent": mode, "model": {"providerID": provider, "modelID": model}, "by": actor.name}
@@ -86,6 +87,14 @@ def _answer(session: Session, prompt: Message, provider: str, model: str, told: 
         **told,
     }
     return Message(ids.ascending("msg"), session.id, "assistant", data, ids.now(), None)
+
+
+def _audited(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """What is run as the audit record keeps it: the beginning of each word, of as many as anybody reads."""
+    return {
+        name: [word[:WORD] for word in value[:WORDS]] if isinstance(value, list) else value[:WORD]
+        for name, value in redact.data(dict(typed)).items()
+    }
 
 
 def _pending(shown: Mapping[str, Any]) -> dict[str, Any]:
