@@ -60,7 +60,11 @@ def subscribe(
         raise Unavailable("Events are not running in this process.")
     subscription = _hub.subscribe(actor, keep, after)
     if files is not None and _follow is not None:
-        subscription.hold(_follow(actor, files))
+        try:
+            subscription.hold(_follow(actor, files))
+        except BaseException:
+            subscription.close()
+            raise
     return subscription
 
 
