@@ -16,6 +16,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sandboxes": ("e2b",),
     "processes": ("codebuddy", "e2b"),
     "files": ("pages", "opencode", "codebuddy", "e2b"),
+    "settings": ("opencode",),
     "languages": ("pages", "opencode"),
     "terminals": ("pages", "opencode", "codebuddy"),
     "mcp": ("pages", "opencode"),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from app import config, record
+from app import record
 from app.actor import Actor
 from app.agent import front_matter, markdown_files, modes
 from app.agent.events import CommandExecuted
@@ -162,18 +162,16 @@ def get(name: str, directory: Path | None) -> Command:
 
 
 def _written(directory: Path | None) -> Iterator[Command]:
-    *ours, project = catalog.configs(directory)
-    for given in reversed(ours):
-        yield from _configured(given, "user")
-    for place in (Path.home() / ".config" / "opencode", config.current().data_dir):
-        # The folders of who runs the server may be links; a project's must not lead out of it.
+    for layer in catalog.configs(directory):
+        yield from _configured(layer.data, "user" if layer.is_trusted else "project")
+        if (place := layer.folder) is None:
+            continue
         for folder in FOLDERS:
-            if (place / folder).is_dir():
+            # The folders of who runs the server may be links; a project's must not lead out of it.
+            if not layer.is_trusted:
+                yield from _in_folder(Root(place), f".opencode/{folder}", "project")
+            elif (place / folder).is_dir():
                 yield from _in_folder(Root((place / folder).resolve()), "", "user")
-    yield from _configured(project, "project")
-    if directory is not None and (directory / ".opencode").is_dir():
-        for folder in FOLDERS:
-            yield from _in_folder(Root(directory), f".opencode/{folder}", "project")
 
 
 def _configured(given: Mapping[str, Any], source: Literal["user", "project"]) -> Iterator[Command]:

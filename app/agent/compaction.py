@@ -189,7 +189,7 @@ def _room(hold: Hold) -> int | None:
 
 
 def _is_on(hold: Hold) -> bool:
-    return all(opencode_config.compacts(one) for one in catalog.configs(Path(hold.session.directory)))
+    return opencode_config.compacts(catalog.merged(Path(hold.session.directory)))
 
 
 def _text(message: Message) -> str:

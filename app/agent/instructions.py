@@ -53,8 +53,10 @@ class Instruction:
 
 def find(directory: Path, root: Path, mode: str) -> list[Instruction]:
     """The files in force for a mode in a directory beneath `root`, from the widest to the nearest; each once."""
-    *ours, project = [opencode_config.instructions(one) for one in catalog.configs(directory)]
-    own = [pattern for patterns in ours for pattern in patterns]
+    named = [(layer, opencode_config.instructions(layer.data)) for layer in catalog.configs(directory)]
+    # Only who runs the server names files anywhere; what was set over the API names those of a project.
+    own = [pattern for layer, patterns in named if layer.is_trusted and layer.folder for pattern in patterns]
+    project = [p for layer, patterns in named if not (layer.is_trusted and layer.folder) for p in patterns]
     found: dict[tuple[str, str], Instruction] = {}
     for place, name in _named(directory, root, mode, own, project):
         if (place.path, name) not in found and len(found) < MOST and (one := _read(place, name)):

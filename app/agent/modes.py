@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from app.agent import mode_files
 from app.approvals.service import Rule
 from app.errors import Invalid
+from app.settings import service as settings
 
 Kind = Literal["primary", "subagent", "all"]
-ACTIONS = ("allow", "ask", "deny")
 HOTTEST = 2.0
 
 
@@ -91,11 +92,15 @@ MODES = {
 }
 
 
-def of(directory: Path | str) -> list[Mode]:
-    """The modes of a directory: built-in ones first, then those of files by name."""
-    found = dict(MODES)
-    for written in mode_files.found(Path(directory)):
-        mode = _changed(found.get(written.name), written)
+def of(directory: Path | str | None) -> list[Mode]:
+    """The modes of a directory: built-in ones first, then those of files; without one those of no project."""
+    everything = list(mode_files.found(None if directory is None else Path(directory)))
+    base = reduce(_widened, (one for one in everything if one.name == mode_files.ALL), Mode("", "", ""))
+    found = {name: replace(mode, rules=base.rules, switches=base.switches) for name, mode in MODES.items()}
+    for written in everything:
+        if written.name == mode_files.ALL:
+            continue
+        mode = _changed(found.get(written.name), written, base)
         if mode is not None:
             found[written.name] = mode
         elif written.name != "build":  # there is always the mode that sessions begin in
@@ -123,12 +128,21 @@ def model_of(name: str, directory: str) -> tuple[str, str]:
     return get(name, directory).model or ("", "")
 
 
-def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
+def _widened(base: Mode, written: mode_files.Written) -> Mode:
+    """What holds for every mode, and what one more place says of that."""
+    return replace(
+        base,
+        switches={**base.switches, **_switches(written.given.get("tools"), base.switches, trusted=written.trusted)},
+        rules=(*base.rules, *_rules(written.given.get("permission"), written)),
+    )
+
+
+def _changed(was: Mode | None, written: mode_files.Written, base: Mode) -> Mode | None:
     """A mode as a file writes it, over what there was of that name; None if the file takes it away."""
     given, trusted = written.given, written.trusted
     if given.get("disable") is True:
         return None
-    begun = was or Mode(written.name, "", "", kind=written.kind)
+    begun = was or replace(base, name=written.name, kind=written.kind)
     rules = begun.rules if trusted else tuple(rule for rule in begun.rules if rule.action != "allow")
     temperature, top_p = _bounded(given.get("temperature"), HOTTEST), _bounded(given.get("top_p"), 1.0)
     kind = given.get("mode")
@@ -142,7 +156,7 @@ def _changed(was: Mode | None, written: mode_files.Written) -> Mode | None:
         temperature=begun.temperature if temperature is None else temperature,
         top_p=begun.top_p if top_p is None else top_p,
         switches={**begun.switches, **_switches(given.get("tools"), begun.switches, trusted=trusted)},
-        rules=(*rules, *_rules(given.get("permission"), trusted=trusted)),
+        rules=(*rules, *_rules(given.get("permission"), written)),
         source="user" if trusted else "project",
     )
 
@@ -167,26 +181,10 @@ def _switches(given: Any, was: Mapping[str, bool], *, trusted: bool) -> dict[str
     return told if trusted or not was else {name: value for name, value in told.items() if not value}
 
 
-def _rules(given: Any, *, trusted: bool) -> Iterable[Rule]:
-    """The rules of a file's `permission`: an action, or an action for each pattern, by tool."""
-    if isinstance(given, str):
-        given = {"*": given}
-    for tool, said in given.items() if isinstance(given, dict) else ():
-        patterns = said if isinstance(said, dict) else {"*": said}
-        yield from _of_tool(str(tool), patterns, trusted=trusted)
-
-
-def _of_tool(tool: str, patterns: Mapping[Any, Any], *, trusted: bool) -> Iterable[Rule]:
-    """In a project's file `allow` grants nothing: it is an exception to the denials before it, which asks."""
-    layer, is_narrowed = ("server" if trusted else "project"), False
-    for pattern, action in patterns.items():
-        if action not in ACTIONS:
-            continue
-        if trusted or action != "allow":
-            yield Rule(tool, str(pattern), action, layer)
-        elif is_narrowed:
-            yield Rule(tool, str(pattern), "ask", layer)
-        is_narrowed |= action != "allow"
+def _rules(given: Any, written: mode_files.Written) -> Iterable[Rule]:
+    """The rules of a file's `permission`; a project's files only narrow."""
+    spelled = settings.spelled(given) if written.trusted else settings.narrowing(given)
+    return (Rule(tool, pattern, action, written.layer) for tool, pattern, action in spelled)
 
 
 def _text(given: Mapping[str, Any], key: str) -> str:

@@ -54,11 +54,8 @@ def name(session_id: str) -> None:
 
 def _small_model(session: Session) -> tuple[str, str] | None:
     """Its provider and name, if one is configured."""
-    for config in catalog.configs(Path(session.directory)):
-        provider, slash, model = configured.small_model(config).partition("/")
-        if slash:
-            return provider, model
-    return None
+    provider, slash, model = configured.small_model(catalog.merged(Path(session.directory))).partition("/")
+    return (provider, model) if slash else None
 
 
 def _ask(session: Session, provider: str, model: str, prompt: Message) -> tuple[str, Usage]:

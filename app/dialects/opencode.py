@@ -68,6 +68,7 @@ class OpenCode:
 
     def invalid(self, issues: list[dict[str, Any]], kind: str) -> Response:
         """400 as the old server spells it (success, error) and the new one (name, data)."""
+        issues = [_unrecognized(one) if one["code"] == "extra_forbidden" else one for one in issues]
         first = issues[0]
         message = first["message"] + (f"\n  at {orjson.dumps(first['path']).decode()}" if first["path"] else "")
         body = {
@@ -82,6 +83,12 @@ class OpenCode:
     def answer(self, value: Any) -> Response:
         """Bare JSON."""
         return web.json(value)
+
+
+def _unrecognized(issue: dict[str, Any]) -> dict[str, Any]:
+    """A key that nobody knows, as the older server tells it."""
+    *path, key = issue["path"]
+    return {"path": path, "code": "unrecognized_keys", "keys": [key], "message": f'Unrecognized key: "{key}"'}
 
 
 def _unpacked(written: str) -> tuple[str, str]:

@@ -21,7 +21,6 @@ from app.agent.providers import (
     Usage,
     UserTurn,
     catalog,
-    opencode_config,
 )
 from app.agent.providers.known import KNOWN
 from app.errors import Denied, Invalid, NotFound
@@ -241,12 +240,6 @@ def test_the_server_s_own_opencode_json_is_trusted(
     ask(alice, "lab")
     assert keys_sent(model_server) == ["Bearer sk-env"]
     assert model_server.requests[0]["temperature"] == 0.5
-
-
-def test_comments_and_trailing_commas_are_read() -> None:
-    text = '{\n  // a comment\n  "model": "a/b", /* and // more */\n  "x": "http://y//z,]",\n}'
-    assert opencode_config.parse(text) == {"model": "a/b", "x": "http://y//z,]"}
-    assert opencode_config.parse("{broken") == {}
 
 
 def test_a_project_s_provider_gets_no_secret_of_ours(

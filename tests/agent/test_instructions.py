@@ -9,20 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from app import config
 from app.agent import instructions
 from app.agent.instructions import ALL_TOGETHER, LARGEST
-from app.config import Config
+from app.db import Database
 
 Put = Callable[[str, str], Path]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Database) -> Path:
     found = tmp_path / "home"
     (found / ".config" / "opencode").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(found))
-    config.use(Config(data_dir=tmp_path / "data", testing=True))
     return found
 
 

@@ -1,5 +1,5 @@
-"""OpenCode's routes of the agent: providers, models, agents and skills, and the preview's form of them."""
+"""OpenCode's routes of the agent: providers, models, agents, skills, the configuration, and the preview's form."""
 
-from app.agent.opencode import preview, routes
+from app.agent.opencode import configuration, preview, routes
 
-__all__ = ["preview", "routes"]
+__all__ = ["configuration", "preview", "routes"]

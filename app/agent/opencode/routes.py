@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import getpass
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from flask import Response
@@ -153,43 +151,6 @@ def skill(one: Skill) -> dict[str, str]:
     """A skill with its words, and the file they are in."""
     location = f"{one.folder}/{FILE}"
     return {"name": one.name, "description": one.description, "location": location, "content": one.body}
-
-
-@door.get("/config")
-def config(actor: Actor) -> dict[str, Any]:
-    """The configuration in force for the directory."""
-    return _config(actor, projects.resolve(actor, opencode.directory()).directory)
-
-
-@door.get("/global/config")
-def global_config(actor: Actor) -> dict[str, Any]:
-    """The configuration that no project has a part in."""
-    return _config(actor, None)
-
-
-def _config(actor: Actor, directory: Path | None) -> dict[str, Any]:
-    provider, model = service.default_model(actor, directory)
-    return {
-        "$schema": "https://opencode.ai/config.json",
-        "username": getpass.getuser(),
-        "model": f"{provider}/{model}",
-        "share": "manual",
-        "keybinds": {},
-        "mode": {},
-        "command": {
-            one.name: {"template": one.template, "description": one.description}
-            for one in service.list_commands(actor, directory)
-            if one.source != "builtin"
-        },
-        "agent": {
-            mode.name: {"description": mode.description, "mode": mode.kind}
-            for mode in service.list_modes(actor, directory)
-        },
-        "provider": {
-            one.id: {"name": one.name, "models": {m.id: {"name": m.name} for m in one.models}}
-            for one in service.list_providers(actor, directory)
-        },
-    }
 
 
 def _providers(actor: Actor) -> list[ProviderInfo]:

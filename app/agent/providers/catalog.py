@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -27,6 +27,8 @@ from app.agent.providers.refusal import refusal
 from app.agent.providers.wire import Wire
 from app.errors import Invalid, NotFound
 from app.secrets import service as secrets
+from app.settings import service as settings
+from app.settings.service import Layer
 
 __all__ = [
     "Integration",
@@ -47,6 +49,7 @@ __all__ = [
     "list_integrations",
     "list_providers",
     "models_of",
+    "named_default",
     "resolve",
     "test_key",
     "wire_of",
@@ -58,6 +61,7 @@ PROBE = outbound.Bounds(connect=0.3, first_byte=1.0, between_bytes=1.0, total=No
 TEST = outbound.Bounds(connect=5, first_byte=10, between_bytes=10, total=None, size=None)
 DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0, images=False)
 WIRES: dict[WireName, type[Wire]] = {"openai": OpenAICompatible, "anthropic": Anthropic, "google": Google}
+DefaultFrom = Literal["project", "files", "server", "setting", "data", "home", "first"]
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _fetched: dict[tuple[str, str | None], tuple[float, tuple[ModelInfo, ...]]] = {}
 
@@ -100,13 +104,13 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
     entry = _find(provider, directory)
     if entry is None:
         if is_disabled(provider, directory):
-            raise ProviderFailed(f"{provider} is switched off in opencode.json.")
+            raise ProviderFailed(f"{provider} is switched off in the configuration.")
         known = KNOWN.get(provider)
         hint = f"Set {known.keys[0]} or connect a key." if known else "Connect it, or name it in opencode.json."
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
-    settings = config.current()
-    breaker = circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * settings.model_pause)
-    return wire_of(entry, model, _bounds(settings.model_waits), breaker)
+    ours = config.current()
+    breaker = circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * ours.model_pause)
+    return wire_of(entry, model, _bounds(ours.model_waits), breaker)
 
 
 def wire_of(entry: Entry, model: str, bounds: outbound.Bounds, breaker: circuit.Circuit) -> Wire:
@@ -149,16 +153,26 @@ def list_integrations(actor: Actor | None) -> list[Integration]:
 
 def default_model(directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a new session starts with."""
-    named = [config.current().model or ""]
-    named += [opencode_config.default_model(found) for found in configs(directory)]
-    for name in named:
+    return named_default(directory)[:2]
+
+
+def named_default(directory: Path | None = None) -> tuple[str, str, DefaultFrom]:
+    """The same, and where it is said: in a place of the configuration, in our own setting, or nowhere (`first`)."""
+    names = {layer.origin: opencode_config.default_model(layer.data) for layer in configs(directory)}
+    said: tuple[tuple[DefaultFrom, str], ...] = (
+        *((origin, names.get(origin, "")) for origin in ("project", "files", "server")),
+        ("setting", config.current().model or ""),
+        ("data", names["data"]),
+        ("home", names["home"]),
+    )
+    for source, name in said:
         provider, slash, model = name.partition("/")
         if slash and (provider == DEMO or _find(provider, directory)):
-            return provider, model
+            return provider, model, source
     for entry in _all(directory).values():
         if model := _first(entry):
-            return entry.id, model
-    return DEMO, WALKTHROUGH
+            return entry.id, model, "first"
+    return DEMO, WALKTHROUGH, "first"
 
 
 def cost(provider: str, model: str, usage: Usage, directory: Path | None = None) -> float | None:
@@ -191,11 +205,14 @@ def limits(provider: str, model: str, directory: Path | None = None) -> tuple[in
     return known, written.output if written else None
 
 
-def configs(directory: Path | None) -> Iterator[dict[str, Any]]:
-    """Every opencode.json as plain data: the data directory's, the server's user's, the project's; {} for none."""
-    yield opencode_config.read(config.current().data_dir, trusted=True)
-    yield opencode_config.read(Path.home() / ".config" / "opencode", trusted=True)
-    yield opencode_config.read(directory, trusted=False) if directory else {}
+def configs(directory: Path | None) -> list[Layer]:
+    """All that is written of OpenCode's configuration for a directory, the project's last."""
+    return settings.of_directory(directory)
+
+
+def merged(directory: Path | None) -> dict[str, Any]:
+    """The same as one, as plain data."""
+    return settings.merged(configs(directory))
 
 
 def connect(actor: Actor | None, provider: str, key: str, base_url: str = "", name: str = "") -> None:
@@ -273,9 +290,11 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
     """One provider: what an admin connected goes before the server's configuration, environment and a
     project.
     """
-    trusted, loose, off = _written(directory)
-    if off(provider):
+    trusted, loose, addressed, whole = _written(directory)
+    if opencode_config.is_off(whole, provider):
         return None
+    if provider in addressed:
+        return trusted.get(provider)
     entry = trusted.get(provider) or from_environ(os.environ).get(provider)
     kept = _kept(provider)
     if kept is not None:
@@ -286,11 +305,11 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
 
 
 def _all(directory: Path | None) -> dict[str, Entry]:
-    trusted, loose, off = _written(directory)
+    trusted, loose, _addressed, whole = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
     names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
     found = {name: entry for name in names if (entry := _find(name, directory))}
-    if OLLAMA not in found and not off(OLLAMA) and (models := find_ollama()) is not None:
+    if OLLAMA not in found and not opencode_config.is_off(whole, OLLAMA) and (models := find_ollama()) is not None:
         found[OLLAMA] = Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1", models=models)
     return found
 
@@ -336,15 +355,20 @@ def _key_of(kept: Mapping[str, Any]) -> str | None:
     return (kept.get("token") if kept.get("type") == "wellknown" else kept.get("key")) or None
 
 
-def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry], Callable[[str], bool]]:
-    """The providers of the server's own opencode.json, those of the project's, and which any of them switches off."""
-    found_in = list(configs(directory))
-    *own, project = found_in
-    trusted: dict[str, Entry] = {}
-    for found in own:
-        trusted = {**opencode_config.entries(found, trusted=True), **trusted}
-    loose = opencode_config.entries(project, trusted=False)
-    return trusted, loose, lambda name: any(opencode_config.is_off(one, name) for one in found_in)
+def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry], set[str], dict[str, Any]]:
+    """The providers of trusted configurations, and those of the project's files; those whose address was set, and
+    the configuration in force.
+    """
+    layers = configs(directory)
+    trusted = settings.merged([layer for layer in layers if layer.is_trusted])
+    loose = next((layer.data for layer in layers if not layer.is_trusted), {})
+    addressed = {provider for layer in layers for provider in settings.addressed(layer)}
+    return (
+        opencode_config.entries(trusted, trusted=True),
+        opencode_config.entries(loose, trusted=False),
+        addressed,
+        settings.merged(layers),
+    )
 
 
 def entry_of(provider: str, directory: Path | None = None) -> Entry | None:
@@ -353,8 +377,8 @@ def entry_of(provider: str, directory: Path | None = None) -> Entry | None:
 
 
 def is_disabled(provider: str, directory: Path | None = None) -> bool:
-    """Whether an opencode.json switches a provider off, by its `disabled_providers` or `enabled_providers`."""
-    return _written(directory)[2](provider)
+    """Whether a configuration switches a provider off, by its `disabled_providers` or `enabled_providers`."""
+    return opencode_config.is_off(_written(directory)[3], provider)
 
 
 def entries(directory: Path | None = None) -> dict[str, Entry]:

@@ -8,56 +8,18 @@ goes before it.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
-
-import orjson
 
 from app.agent.providers.known import KNOWN, Entry, ModelInfo, WireName, based
 
 N = TypeVar("N", int, float)
-NAMES = ("opencode.json", "opencode.jsonc")
-LARGEST = 1024 * 1024
 WIRES: dict[str, WireName] = {
     "@ai-sdk/openai-compatible": "openai",
     "@ai-sdk/openai": "openai",
     "@ai-sdk/anthropic": "anthropic",
     "@ai-sdk/google": "google",
 }
-_TOKEN = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
-_PLACE = re.compile(r"\{(env|file):([^}]+)\}")
-
-
-def read(directory: Path, trusted: bool) -> dict[str, Any]:
-    """The file of a directory as plain data; empty if there is none or it cannot be read as JSON with
-    comments.
-    """
-    for name in NAMES:
-        try:
-            with (directory / name).open("rb") as file:
-                text = file.read(LARGEST).decode()
-        except (OSError, UnicodeDecodeError):
-            continue
-        if trusted:
-            text = _PLACE.sub(lambda place: _filled(place, directory), text)
-        data = parse(text)
-        if data:
-            return data
-    return {}
-
-
-def parse(text: str) -> dict[str, Any]:
-    """JSON with comments and trailing commas as plain data; empty if it is not that."""
-    plain = _COMMA.sub(lambda found: found[1] or "", _TOKEN.sub(lambda found: found[1] or "", text))
-    try:
-        data = orjson.loads(plain)
-    except orjson.JSONDecodeError:
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def entries(config: Mapping[str, Any], trusted: bool) -> dict[str, Entry]:
@@ -79,12 +41,6 @@ def entries(config: Mapping[str, Any], trusted: bool) -> dict[str, Entry]:
     return found
 
 
-def is_off(config: Mapping[str, Any], provider: str) -> bool:
-    """Whether a configuration switches a provider off, by name or by naming only others."""
-    off, on = config.get("disabled_providers"), config.get("enabled_providers")
-    return (isinstance(off, list) and provider in off) or (isinstance(on, list) and provider not in on)
-
-
 def default_model(config: Mapping[str, Any]) -> str:
     """The model a configuration names as its default, or nothing."""
     return _text(config, "model")
@@ -104,6 +60,12 @@ def small_model(config: Mapping[str, Any]) -> str:
 def compacts(config: Mapping[str, Any]) -> bool:
     """Whether conversations are summed up by themselves when they fill their model's window."""
     return _dict(config, "compaction").get("auto") is not False
+
+
+def is_off(config: Mapping[str, Any], provider: str) -> bool:
+    """Whether a configuration leaves a provider out: by naming it, or by naming all others that there are."""
+    named, only = config.get("disabled_providers"), config.get("enabled_providers")
+    return (isinstance(named, list) and provider in named) or (isinstance(only, list) and provider not in only)
 
 
 def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:
@@ -128,18 +90,6 @@ def _takes_images(model: Mapping[str, Any]) -> bool:
     """Unless a model says what it takes, and it is not pictures, they are sent."""
     inputs = _dict(model, "modalities").get("input")
     return "image" in inputs if isinstance(inputs, list) else model.get("attachment") is not False
-
-
-def _filled(place: re.Match[str], directory: Path) -> str:
-    """The value of `{env:NAME}` or `{file:PATH}`, as the inside of a JSON string."""
-    if place[1] == "env":
-        value = os.environ.get(place[2], "")
-    else:
-        try:
-            value = (directory / Path(place[2]).expanduser()).read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            value = ""
-    return orjson.dumps(value).decode()[1:-1]
 
 
 def _dicts(value: Any) -> list[tuple[str, dict[str, Any]]]:

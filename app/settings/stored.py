@@ -1,0 +1,92 @@
+"""What was set over the API or on the page, for the server and for each project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from app import db, ids
+from app.actor import SYSTEM, Actor
+from app.errors import NotFound, Problem
+from app.projects import service as projects
+from app.secrets import service as secrets
+from app.settings import sealing
+from app.settings.models import configurations as table
+
+SERVER = "server"
+HELD = "values"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A configuration with marks in place of its secrets, and these by place."""
+
+    data: Mapping[str, Any]
+    secrets: Mapping[str, str]
+
+
+def of(directory: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was set for the server and for the project of a directory, whole."""
+    with db.read() as conn:
+        rows = {row.scope: row for row in conn.execute(sa.select(table))}
+    project = _project_of(directory) if directory is not None and rows.keys() - {SERVER} else ""
+    return _whole(rows.get(SERVER)), _whole(rows.get(project))
+
+
+def get(scope: str) -> Document:
+    """What was set for a scope."""
+    with db.read() as conn:
+        row = conn.execute(sa.select(table).where(table.c.scope == scope)).one_or_none()
+    return _document(row)
+
+
+def get_for_update(conn: sa.Connection, scope: str) -> Document:
+    """The same, for a change of it in the caller's transaction."""
+    row = conn.execute(sa.select(table).where(table.c.scope == scope).with_for_update()).one_or_none()
+    return _document(row)
+
+
+def put(conn: sa.Connection, actor: Actor, scope: str, new: Document) -> None:
+    """Keep a configuration in place of an earlier one, in the caller's transaction."""
+    conn.execute(table.delete().where(table.c.scope == scope))
+    if new.secrets:
+        secrets.hold(_held(scope), HELD, orjson.dumps(dict(new.secrets)).decode())
+    else:
+        secrets.let_go(_held(scope))
+    row = {"document": dict(new.data), "sealed": bool(new.secrets), "by": actor.user, "updated": ids.now()}
+    conn.execute(table.insert().values(scope=scope, **row))
+
+
+def _whole(row: sa.Row[Any] | None) -> dict[str, Any]:
+    found = _document(row)
+    return sealing.put_back(found.data, found.secrets) if found.secrets else dict(found.data)
+
+
+def _document(row: sa.Row[Any] | None) -> Document:
+    if row is None:
+        return Document({}, {})
+    return Document(row.document, _secrets(row.scope) if row.sealed else {})
+
+
+def _secrets(scope: str) -> dict[str, str]:
+    try:
+        found: dict[str, str] = orjson.loads(secrets.held(_held(scope), HELD))
+    except NotFound:
+        return {}
+    return found
+
+
+def _project_of(directory: Path) -> str:
+    try:
+        return projects.resolve(SYSTEM, str(directory)).project.id
+    except Problem:
+        return ""
+
+
+def _held(scope: str) -> str:
+    return f"config:{scope}"
