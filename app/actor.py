@@ -8,10 +8,13 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody or something that acts: a person, a token, an agent inside a run, or the server itself."""
+    """Somebody or something that acts: a person, a token, an agent inside a run, the server itself, or a visitor.
+
+    A visitor came by a public link: `session` is the one session that it may read, and nothing else is there for it.
+    """
 
     id: str
-    kind: Literal["user", "token", "agent", "system"]
+    kind: Literal["user", "token", "agent", "system", "visitor"]
     user: str
     name: str
     grants: tuple[str, ...]
@@ -19,6 +22,7 @@ class Actor:
     project: str | None = None
     via: str = ""
     address: str = ""
+    session: str | None = None
 
 
 class Thing(Protocol):

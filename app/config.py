@@ -81,10 +81,12 @@ class Config:
     terminal_hours: int = 12  # without anybody at it and anything moving in it; 0: never ended for that
     limits: Limits = Limits()
     language_servers: bool = True
+    formatters: bool = False
     client_waits: tuple[float, float, float] = (10, 20, 30)
     query_password: bool = False
     codebuddy_auth: str = ""
     preset_ceiling: str = "auto"
+    share: bool = True
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -140,9 +142,11 @@ class Config:
             terminal_hours=_number("TERMINAL_HOURS", get("TERMINAL_HOURS") or "12"),
             limits=Limits.read(get("LIMITS")),
             language_servers=_one_of("LANGUAGE_SERVERS", get("LANGUAGE_SERVERS") or "on", ("on", "off")) == "on",
+            formatters=_one_of("FORMATTERS", get("FORMATTERS") or "off", ("on", "off")) == "on",
             client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
             query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),
             codebuddy_auth=environ.get("CODEBUDDY_GATEWAY_AUTH", "").strip().lower(),
+            share=_one_of("SHARE", get("SHARE") or "on", ("on", "off")) == "on",
             preset_ceiling=_one_of("PRESET_CEILING", get("PRESET_CEILING") or "auto", PRESETS),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()

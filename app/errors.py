@@ -71,6 +71,14 @@ class Conflict(Problem):
     status, code = 409, "CONFLICT"
 
 
+class Busy(Conflict):
+    """Something goes on in the session, and this must wait for its end; `id` is the session's."""
+
+    def __init__(self, id: str, message: str = "The session is busy; stop it first.") -> None:
+        super().__init__(message)
+        self.id = id
+
+
 class TooLarge(Problem):
     """The body is over the limit of its route."""
 

@@ -29,10 +29,10 @@ def partial(target: str, swap: str, inner: str = "") -> str:
 def file_news(file: str) -> list[str]:
     """What a page of files is told when a file changed, by its absolute path, if it or its folder is what is shown."""
     directory, shown = request.args.get("files", ""), request.args.get("shown", "")
-    if not directory or not file.startswith(f"{directory}/"):
+    if not directory or not f"{file}/".startswith(f"{directory}/"):
         return []
     path = file[len(directory) + 1 :]
-    is_here = shown in (path, path.rpartition("/")[0])
+    is_here = not path or shown in (path, path.rpartition("/")[0])  # of all, if it is the directory that changed
     return [partial("#files-news", "innerHTML", '<i data-news="">changed</i>')] if is_here else []
 
 

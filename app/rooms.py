@@ -16,15 +16,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sandboxes": ("e2b",),
     "processes": ("codebuddy", "e2b"),
     "files": ("pages", "opencode", "codebuddy", "e2b"),
-    "settings": ("opencode",),
+    "settings": ("pages", "opencode"),
     "languages": ("pages", "opencode"),
     "terminals": ("pages", "opencode", "codebuddy"),
     "mcp": ("pages", "opencode"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),
-    "agent": ("pages", "opencode"),
-    "system": ("pages", "opencode", "codebuddy", "e2b"),
+    "agent": ("pages", "opencode", "roo"),
+    "system": ("pages", "opencode", "roo", "codebuddy", "e2b"),
 }
 
 

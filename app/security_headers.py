@@ -57,6 +57,8 @@ def _kinds() -> dict[str, Mapping[str, str]]:
         "page": page,
         # Its forms are sent before there is a session: with same-origin the browser names its own origin.
         "public_page": {**page, "Referrer-Policy": "same-origin"},
+        # Read by whoever has its link, and found by nobody else: not even its address goes out.
+        "shared_page": {**page, "X-Robots-Tag": "noindex, nofollow, noarchive"},
         "terminal_page": {**page, "Content-Security-Policy": terminal},
         "guest_page": {**_ALWAYS, **_KEEP_NOT, "Content-Security-Policy": _GUEST_CSP},
         "api": api,
@@ -74,7 +76,8 @@ _BY_KIND_HTTPS = {kind: MappingProxyType({**headers, **HSTS}) for kind, headers 
 def headers_for(kind: str, *, is_https: bool = False) -> Mapping[str, str]:
     """The headers of an answer of this kind; HSTS only where the answer travels by https.
 
-    Kinds: page, public_page (sign-in, shares), terminal_page, guest_page (a deployed frontend on our origin),
-    api, stream, download, static, vendored (its version is in its path). An unknown kind raises KeyError.
+    Kinds: page, public_page (sign-in), shared_page (a shared session), terminal_page, guest_page (a deployed frontend
+    on our origin), api, stream, download, static, vendored (its version is in its path). An unknown kind raises
+    KeyError.
     """
     return (_BY_KIND_HTTPS if is_https else _BY_KIND)[kind]

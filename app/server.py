@@ -60,6 +60,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     terminals.start()
     events.register_text(sessions.text_of)
     events.register_directory(sessions.directory_of)
+    sessions.start()
     events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
     projects.register_busy(sessions.count_busy_in)
     _ringers.append(Ringer(settings.data_dir))
@@ -72,6 +73,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     projects.ensure_defaults()
     audit.start()
     if not alone:
+        files.tell_changes()
         sandboxes.register_ender(processes.end_within)
         sandboxes.start()
     agent.start(hears_of_work=alone)

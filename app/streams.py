@@ -32,6 +32,7 @@ REPLAY_WAIT = 10.0  # seconds that a client may take for one piece of what it mi
 FAREWELL = b": this stream ends here\n"
 DRAWERS = 8
 QUEUE = 1000
+FAR_BEHIND = 64 * 1024  # bytes that a client has yet to take, when it is told no more of what only passes
 _logger = logging.getLogger(__name__)
 _drawers = ThreadPoolExecutor(DRAWERS, thread_name_prefix="drawer")
 
@@ -254,6 +255,8 @@ def _carry(taken: socket.socket, first: bytes, feed: Feed) -> None:
     outlet = _adopt(taken, feed.source.close, feed.beat, feed.every)
 
     def say(fact: Any) -> None:
+        if getattr(fact, "is_passing", False) and outlet.waiting > FAR_BEHIND:
+            return
         outlet.send(feed.frame(fact), None if feed.sent is None else functools.partial(feed.sent, fact))
 
     def over() -> None:

@@ -227,7 +227,12 @@ def install(
 
 def _request_detail() -> dict[str, Any]:
     """What the audit log keeps of a refused request: where it went, and its id."""
-    return {"request": f"{request.method} {request.path[:200]}", "request_id": g.get("request_id", "")}
+    return {"request": f"{request.method} {_path()[:200]}", "request_id": g.get("request_id", "")}
+
+
+def _path() -> str:
+    """The path for a log, which others read: the address of a shared session opens it, so its end is left out."""
+    return str(request.url_rule) if "slug" in (request.view_args or {}) else request.path
 
 
 def own_origins() -> list[str]:
@@ -279,7 +284,7 @@ def _note_refusal(problem: Problem, note_denial: NoteDenial) -> None:
     detail = {**_request_detail(), "reason": problem.message[:300]}
     if problem.status == 403 and caller is not None:
         note_denial(caller, "access", getattr(problem, "key", "") or str(request.url_rule or ""), detail)
-    elif problem.status == 429 and caller is None:
+    elif problem.status == 429 and caller is None and g.get("kind") != "shared_page":
         note_denial(None, "signin.limited", "", detail)
 
 
@@ -306,7 +311,7 @@ def _problem(error: Exception) -> Problem:
         problem = Problem(_WORDS.get(error.code or 500, error.name + "."), code=error.name.upper().replace(" ", "_"))
         problem.status = error.code or 500
         return problem
-    where = (g.get("request_id"), request.method, request.path)
+    where = (g.get("request_id"), request.method, _path())
     _logger.error("request %s failed: %s %s", *where, exc_info=error)
     return Problem(f"Something broke on the server. The log has it under {g.get('request_id')}.")
 

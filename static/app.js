@@ -136,6 +136,7 @@
   function seen() {
     waiting?.abort();
     if (!doc.hidden) return takeUp();
+    if (!one(".inbox-count")) return letGo();  // nothing to count here
     if (!navigator.locks) return;
     letGo();
     waiting = new AbortController();
@@ -347,7 +348,7 @@
   /* After an answer the focus goes to the next thing that waits, never elsewhere. */
   on("htmx:after:swap", (event) => {
     const number = countTitle();
-    if (event.target === stream) channel.postMessage(number);
+    if (event.target === stream && one(".inbox-count")) channel.postMessage(number);
     const hint = one("#session-send")?.dataset.hint;
     if (hint) one(".dock textarea").placeholder = hint;
     if (!event.target.closest?.("[data-ask]") || doc.activeElement !== doc.body) return;

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import sync_playwright
 
 from app import assemble, config, db, ids, migrate, put_to_use, server
 from app.accounts import service as accounts
@@ -22,6 +24,15 @@ from tests.begun import Begun
 from tests.compiled import compile_once
 from tests.model_server import ModelServer
 from tests.visitor import Browser
+
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 
 compile_once()
 for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -60,6 +71,15 @@ def postgres_database(postgres_server: postgres.Server, postgres_migrated: str) 
 def chromium() -> str:
     """The path of Chromium."""
     return command("chromium", "apt-get install chromium")
+
+
+@pytest.fixture(scope="session")
+def launched_chromium(chromium: str) -> Iterator[Chromium]:
+    """One Chromium for all tests of this process."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="session")

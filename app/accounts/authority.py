@@ -32,13 +32,16 @@ def _allowed(actor: Actor, key: str, thing: Thing | None) -> bool:
     if not grants.covers(actor.grants, key):
         return False
     if thing is None:
-        return True
+        # A visitor follows events, which are judged one by one, and has no business with lists.
+        return actor.kind != "visitor" or key == "events:read"
     return _sees(actor, thing) and (
         thing.owner == actor.user or grants.is_reading(key) or grants.covers(actor.grants, grants.OTHERS + key)
     )
 
 
 def _sees(actor: Actor, thing: Thing) -> bool:
+    if actor.kind == "visitor":
+        return actor.session is not None and getattr(thing, "id", None) == actor.session
     if actor.project is not None and thing.project != actor.project:
         return False
     return thing.owner == actor.user or thing.visibility in ("team", "shared") or grants.EVERYTHING in actor.grants

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import diagnosing, endings, loops, modes, network, space, subagents, tools
+from app.agent import auto_approve, diagnosing, endings, loops, modes, network, polishing, space, subagents, tools
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
 from app.agent.events import FileEdited
@@ -118,7 +118,8 @@ def _frame(hold: Hold, transcript: list[Message], more: Mapping[str, tools.Tool[
     limits = approvals.limits_of(mode.base, *(one.base for one in above), tools=[spec.name for spec in offered])
     # What is allowed to a mode is not allowed to the subagents it calls; what it is denied, they are too.
     narrowing = (rule for one in above for rule in one.rules if rule.action != "allow")
-    return Frame(limits, (*narrowing, *mode.rules), switches)
+    unasked = auto_approve.rules_of(hold.session.owner, hold.session.directory)
+    return Frame(limits, (*narrowing, *mode.rules, *unasked), switches)
 
 
 def _decide_and_run(
@@ -350,4 +351,5 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         also=beside.also,
         keep=beside.keep,
         more=mcp.of(hold.actor, session.directory),
+        polish=polishing.of(hold),
     )

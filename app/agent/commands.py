@@ -26,6 +26,7 @@ from app.sessions.service import Hold, Message
 
 FOLDERS = ("command", "commands")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}){0,7}")
+_CALL = re.compile(rf"/(?P<name>{NAME.pattern})(?:\s+(?P<arguments>.*))?$", re.DOTALL)
 INIT = "init"
 MOST, DEPTH = 200, 7
 LONGEST_ARGUMENTS = 32 * 1024
@@ -159,6 +160,12 @@ def get(name: str, directory: Path | None) -> Command:
     if name not in found:
         raise Invalid(f"There is no command {name[:100]!r}; there are {', '.join(list(found)[:30])}.", "command")
     return found[name]
+
+
+def called(text: str, directory: Path | None) -> tuple[Command | None, str]:
+    """The command that a text calls as `/name` and its arguments; None where it is no call of one there is."""
+    call = _CALL.match(text)
+    return (of(directory).get(call["name"]), call["arguments"] or "") if call else (None, "")
 
 
 def _written(directory: Path | None) -> Iterator[Command]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.agent import summaries
+from app.agent import printed, summaries
 from app.agent.providers import AssistantTurn, Image, Text, Thought, ToolCall, ToolResult, ToolResults, Turn, UserTurn
 from app.sessions.service import Message, Part
 
@@ -101,6 +101,8 @@ def _input(part: Part) -> dict[str, object]:
 def _result(part: Part) -> ToolResult:
     state = part.data["state"]
     call_id, tool = part.data["callID"], part.data["tool"]
+    if printed.is_apart(state):
+        return ToolResult(call_id, tool, printed.told(state), is_error=state["status"] != "completed")
     if state["status"] == "completed":
         images = tuple(Image(a["url"], a["mime"]) for a in state.get("attachments", []))
         return ToolResult(call_id, tool, state.get("output", ""), images=images)

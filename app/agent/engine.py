@@ -24,6 +24,7 @@ from app.agent import (
     prompts,
     titles,
     tools,
+    typed,
 )
 from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed, Overflowed
 from app.agent.providers import Cancelled, Request, Usage, catalog
@@ -67,9 +68,13 @@ def _turn(hold: Hold) -> bool:
 def _steps(hold: Hold) -> bool:
     """Step by step to the end of the turn; False if it waits no longer for what it stopped at."""
     try:
-        message, transcript = _resume(hold)
-        _choose_model(hold)
+        transcript = sessions.transcript_of(hold)
         prompt = next(m for m in transcript if m.id == hold.run.message_id)
+        if typed.is_asked(prompt):
+            typed.answer(hold, prompt, transcript)
+            return True
+        message, transcript = _resume(hold, transcript)
+        _choose_model(hold)
         if compaction.is_asked(prompt):
             compaction.answer(hold, transcript, prompt)
             sessions.finish(hold, "completed")
@@ -102,9 +107,8 @@ def _steps(hold: Hold) -> bool:
         return True
 
 
-def _resume(hold: Hold) -> tuple[Message | None, list[Message]]:
+def _resume(hold: Hold, transcript: list[Message]) -> tuple[Message | None, list[Message]]:
     """The step this run was in the middle of, and all that was said; a broken stream's is closed as it stands."""
-    transcript = sessions.transcript_of(hold)
     mine = [m for m in transcript if m.role == "assistant" and m.data.get("parentID") == hold.run.message_id]
     if not mine or mine[-1].completed:
         return None, transcript

@@ -16,6 +16,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from app.actor import Actor
+from app.agent import chosen
 from app.agent.providers import catalog, opencode_config
 from app.errors import Problem
 from app.files.paths import Root
@@ -72,7 +73,10 @@ def of(actor: Actor, session: Session, mode: str) -> list[Instruction]:
         root = Path(projects.get(actor, session.project).path)
     except Problem:
         root = directory
-    return find(directory, root if directory.is_relative_to(root) else directory, mode)
+    found = find(directory, root if directory.is_relative_to(root) else directory, mode)
+    if told := chosen.of(session.owner, session.directory).instructions.strip():
+        return [Instruction("its person, for every task here", told), *found]
+    return found
 
 
 def words(found: list[Instruction]) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from app.agent import mode_files
-from app.approvals.service import Rule
+from app.agent.providers import catalog
+from app.approvals.service import Rule, limits_of
 from app.errors import Invalid
 from app.settings import service as settings
 
@@ -28,6 +29,7 @@ class Mode:
 
     `base` is the built-in mode it stands on, whose limits it keeps; `switches` turn tools off by name or pattern;
     `rules` say what runs, is asked or denied; `model` is (provider, model); `source` is where it was written.
+    `title` and `groups` are how Roo's clients see it: groups of tools, some as (group, pattern of paths, why).
     """
 
     name: str
@@ -43,6 +45,13 @@ class Mode:
     switches: Mapping[str, bool] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     source: Literal["", "user", "project"] = ""
+    title: str = ""
+    groups: tuple[str | tuple[str, str, str], ...] = ()
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether it edits any file, asked about or not."""
+        return limits_of(self.base).edits
 
     @property
     def is_subagent(self) -> bool:
@@ -64,6 +73,10 @@ class Mode:
 READING = (
     "read", "grep", "glob", "list", "bash", "webfetch", "todowrite", "todoread", "question", "skill", "task",
 )  # fmt: skip
+
+EDITING = ("edit", "multiedit", "write", "patch")
+# What every mode of Roo's has, whatever its groups.
+ALWAYS = ("question", "task", "todowrite", "todoread", "skill")
 
 MODES = {
     "build": Mode(
@@ -89,6 +102,54 @@ MODES = {
         kind="subagent",
         base="general",
     ),
+    "code": Mode(
+        "code",
+        "Writes, changes and mends code, asking where the rules say so.",
+        "You are Roo, a highly skilled software engineer. You read before you change, follow the ways of the project, "
+        "keep changes small, run the tests that cover them, and end with what you did and what you saw.",
+        base="code",
+        title="Code",
+        groups=("read", "edit", "browser", "command", "mcp"),
+    ),
+    "architect": Mode(
+        "architect",
+        "Looks into a task and writes down how it will be done, before anybody does it.",
+        "You are Roo, an experienced technical lead who plans before anything is built. You gather what the task "
+        "depends on, ask what only people can answer, and write a plan as a Markdown file or a todo list: steps, the "
+        "files they touch, how each will be checked. You edit Markdown files alone.",
+        base="architect",
+        switches={"bash": False},
+        title="Architect",
+        groups=("read", ("edit", r"\.md$", "Markdown files only"), "browser", "mcp"),
+    ),
+    "ask": Mode(
+        "ask",
+        "Answers questions about the code and what surrounds it; changes nothing.",
+        "You are Roo, a knowledgeable engineer who explains. You read what the question is about and answer in full, "
+        "with the places in the code that show it. You change nothing.",
+        base="ask",
+        switches={**dict.fromkeys(EDITING, False), "bash": False},
+        title="Ask",
+        groups=("read", "browser", "mcp"),
+    ),
+    "debug": Mode(
+        "debug",
+        "Finds out why something goes wrong, and mends it once that is shown.",
+        "You are Roo, an engineer who finds faults. You name several causes that would explain what is seen, look for "
+        "what tells them apart (logs, a smaller case, a test that fails), say which it is, and only then mend it.",
+        base="debug",
+        title="Debug",
+        groups=("read", "edit", "browser", "command", "mcp"),
+    ),
+    "orchestrator": Mode(
+        "orchestrator",
+        "Splits a task into pieces and hands each to a subagent.",
+        "You are Roo, who leads work that others do. You split the task into pieces that can be judged alone, give "
+        "each to a subagent with all it needs to know, read what it answers, and put the results together.",
+        ALWAYS,
+        base="orchestrator",
+        title="Orchestrator",
+    ),
 }
 
 
@@ -96,11 +157,11 @@ def of(directory: Path | str | None) -> list[Mode]:
     """The modes of a directory: built-in ones first, then those of files; without one those of no project."""
     everything = list(mode_files.found(None if directory is None else Path(directory)))
     base = reduce(_widened, (one for one in everything if one.name == mode_files.ALL), Mode("", "", ""))
-    found = {name: replace(mode, rules=base.rules, switches=base.switches) for name, mode in MODES.items()}
+    found = {name: _on(base, mode) for name, mode in MODES.items()}
     for written in everything:
         if written.name == mode_files.ALL:
             continue
-        mode = _changed(found.get(written.name), written, base)
+        mode = _changed(found.get(written.name), _answerable(written, directory), base)
         if mode is not None:
             found[written.name] = mode
         elif written.name != "build":  # there is always the mode that sessions begin in
@@ -128,6 +189,14 @@ def model_of(name: str, directory: str) -> tuple[str, str]:
     return get(name, directory).model or ("", "")
 
 
+def _answerable(written: mode_files.Written, directory: Path | str | None) -> mode_files.Written:
+    """The same without a model that a project's files bring along with their own server for it."""
+    named = None if written.trusted else _model(written.given)
+    if named is None or directory is None or not catalog.is_of_repository(named[0], Path(directory)):
+        return written
+    return replace(written, given={key: value for key, value in written.given.items() if key != "model"})
+
+
 def _widened(base: Mode, written: mode_files.Written) -> Mode:
     """What holds for every mode, and what one more place says of that."""
     return replace(
@@ -135,6 +204,11 @@ def _widened(base: Mode, written: mode_files.Written) -> Mode:
         switches={**base.switches, **_switches(written.given.get("tools"), base.switches, trusted=written.trusted)},
         rules=(*base.rules, *_rules(written.given.get("permission"), written)),
     )
+
+
+def _on(base: Mode, mode: Mode) -> Mode:
+    """A built-in mode under what holds for every mode; what it has not got it does not get."""
+    return replace(mode, rules=base.rules, switches={**base.switches, **mode.switches})
 
 
 def _changed(was: Mode | None, written: mode_files.Written, base: Mode) -> Mode | None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.agent import commands, engine, mcp_prompts, modes, network, skills, tools
+from app.agent import commands, engine, mcp_prompts, modes, network, skills, tools, typed
 from app.agent.commands import Command
 from app.agent.modes import Mode
 from app.agent.providers import ToolSpec, catalog, standing, trial
@@ -134,6 +134,12 @@ def list_commands(actor: Actor, directory: Path | None = None) -> list[Command]:
     return [*commands.of(directory).values(), *prompts]
 
 
+def find_command(actor: Actor, directory: Path, text: str) -> tuple[Command | None, str]:
+    """The command that a text names at its start, as `/name`, and what it is given; None if there is no such one."""
+    accounts.require(actor, "settings:read")
+    return commands.called(text, directory)
+
+
 def run_command(
     actor: Actor,
     session_id: str,
@@ -156,6 +162,23 @@ def run_command(
     return commands.send(
         actor, session_id, command, arguments, mode=mode, model=model, message_id=message_id, files=files
     )
+
+
+def run_shell(
+    actor: Actor,
+    session_id: str,
+    command: str,
+    args: Sequence[str] = (),
+    *,
+    directory: str = "",
+    mode: str = "",
+    provider: str = "",
+    model: str = "",
+    message_id: str | None = None,
+) -> tuple[Message, str]:
+    """Run a command of the actor's own in a session (see typed.send); its message and the id of its run."""
+    chosen = {"mode": mode, "provider": provider, "model": model}
+    return typed.send(actor, session_id, command, args, directory=directory, **chosen, message_id=message_id)
 
 
 def list_integrations(actor: Actor) -> list[Integration]:

@@ -12,7 +12,6 @@ from app import dispatch
 from app.actor import SYSTEM
 from app.agent import endings, summaries
 from app.agent.providers import Cancel, Done, ProviderFailed, Request, Text, TextDelta, Usage, UserTurn, catalog
-from app.agent.providers import opencode_config as configured
 from app.errors import NotFound
 from app.sessions import service as sessions
 from app.sessions.service import Hold, Message, Session
@@ -27,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 def begin(hold: Hold, transcript: list[Message]) -> None:
     """At a session's first step have it named, if a small model is there for it."""
-    if len(summaries.plain(transcript)) == 1 and _small_model(hold.session):
+    if len(summaries.plain(transcript)) == 1 and catalog.small_model(Path(hold.session.directory)):
         dispatch.wake("agent.title", hold.session.id)
 
 
@@ -39,7 +38,7 @@ def name(session_id: str) -> None:
         prompt = sessions.transcript(SYSTEM, session_id)[0]
     except (NotFound, IndexError):
         return
-    small = _small_model(session)
+    small = catalog.small_model(Path(session.directory))
     if small is None or session.title != sessions.title_from(prompt):
         return
     try:
@@ -50,12 +49,6 @@ def name(session_id: str) -> None:
     line = next((line.strip(" \t\"'*#") for line in said.splitlines() if line.strip(" \t\"'*#")), "")
     cost = catalog.cost(*small, usage, Path(session.directory)) or 0.0
     sessions.retitle(SYSTEM, session_id, session.title, line or session.title, cost, endings.tokens(usage))
-
-
-def _small_model(session: Session) -> tuple[str, str] | None:
-    """Its provider and name, if one is configured."""
-    provider, slash, model = configured.small_model(catalog.merged(Path(session.directory))).partition("/")
-    return (provider, model) if slash else None
 
 
 def _ask(session: Session, provider: str, model: str, prompt: Message) -> tuple[str, Usage]:

@@ -20,7 +20,7 @@ from app.checkpoints.putback import Plan
 from app.checkpoints.rows import Checkpoint
 from app.checkpoints.shadow import Skipped
 from app.checkpoints.talk import Mark
-from app.errors import Conflict, Problem
+from app.errors import Busy, Conflict, Problem
 from app.sessions import service as sessions
 from app.sessions.service import Message, Session
 
@@ -174,7 +174,7 @@ def _changing(actor: Actor, session_id: str) -> Session:
     session = session_of(actor, session_id, "checkpoints:write")
     accounts.require(actor, "sessions:write", session)
     if session.is_busy:
-        raise Conflict("The session is busy; stop it first.")
+        raise Busy(session_id)
     return session
 
 

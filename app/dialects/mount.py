@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 AT_ROOT = "opencode"
 CODEBUDDYS = "/api/v1/"
 SHARED = "/api/"
-OTHERS = (SHARED, "/static/")
+OTHERS = ("/static/",)
 # What a dialect has at its port and prefix only: at the root these paths are others'.
 NOT_AT_ROOT = {"e2b": ("/health", "/metrics", "/envs", "/init", "/openapi.json")}
 
@@ -59,6 +59,8 @@ class Owners:
         except HTTPException:
             if path.startswith(CODEBUDDYS):
                 return "codebuddy"
+            if path.startswith(SHARED):
+                return "roo"
             return "" if _is_page(environ) or path.startswith(OTHERS) else AT_ROOT
         return str(endpoint)
 

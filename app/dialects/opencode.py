@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,7 +16,7 @@ from app import config, web
 from app.actor import Credentials
 from app.dialects import register
 from app.dialects.door import Door
-from app.errors import Invalid, NotFound, Problem
+from app.errors import Busy, Invalid, NotFound, Problem
 from app.record import Event
 
 VERSION = "1.18.33"
@@ -64,6 +65,8 @@ class OpenCode:
         if isinstance(problem, NotFound) and problem.kind in _TAGS:
             tag, field = _TAGS[problem.kind]
             body |= {"_tag": tag, field: problem.id, "message": problem.message}
+        elif isinstance(problem, Busy):
+            body |= {"_tag": "SessionBusyError", "sessionID": problem.id, "message": problem.message}
         return web.json(body, problem.status, web.problem_headers(problem, basic_realm="Secure Area"))
 
     def invalid(self, issues: list[dict[str, Any]], kind: str) -> Response:
@@ -150,6 +153,16 @@ def directory() -> str | None:
     named = request.args.get("directory") or request.args.get("location[directory]")
     named = named or unquote(request.headers.get("x-opencode-directory", ""))
     return named or None
+
+
+@contextlib.contextmanager
+def modes_are_agents() -> Iterator[None]:
+    """A mode that is none is told by the name of the field that OpenCode's clients sent."""
+    try:
+        yield
+    except Invalid as problem:
+        problem.field = "agent" if problem.field == "mode" else problem.field
+        raise
 
 
 def encode(fact: Any, *, globally: bool = False) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from app import db
-from app.actor import Actor
+from app import db, ids
+from app.actor import Actor, Scope, Thing
 from app.errors import Limited, Unavailable
 from app.events import log
 from app.events.log import Fact, Position
@@ -25,6 +25,7 @@ from app.record import Event
 from app.wake import Bell
 
 QUEUE = 1000
+QUEUE_PASSING = 500  # what passes is not told to one that is so far behind: it must not be dropped for it
 SWEEP = 1.0
 HORIZON_WAIT = 0.01
 Keep = Callable[[Fact], bool]
@@ -46,8 +47,10 @@ class Subscription:
         self._queue: deque[Fact] = deque()
         self._sink: Callable[[Fact], None] | None = None
         self._when_over: Callable[[], None] | None = None
+        self._release: Callable[[], None] | None = None
         self._ready = threading.Condition()
         self._ended = False
+        self._closed = False
 
     def facts(self, heartbeat: float | None = 15.0, deadline: float | None = None) -> Iterator[Fact | None]:
         """Replay, then live. Yields None when nothing came for `heartbeat` seconds; ends at the deadline
@@ -76,13 +79,15 @@ class Subscription:
 
         A client may know more than the hub had read when it came: a snapshot of the database is ahead of the hub.
         """
-        if self._since is not None and fact.position <= self._since:
+        if self._since is not None and not fact.is_passing and fact.position <= self._since:
             return
         if not self._hub.sees(self.actor, fact) or not self._keep(fact):
             return
         with self._ready:
             if self._sink is not None and not self._ended:
                 self._sink(fact)
+            elif fact.is_passing and len(self._queue) >= QUEUE_PASSING:
+                return
             elif len(self._queue) >= QUEUE:
                 self._ended = True
                 self._queue.clear()
@@ -104,10 +109,23 @@ class Subscription:
         if over is not None:
             over()
 
+    def hold(self, release: Callable[[], None]) -> None:
+        """Let go of something when this is closed, whoever closes it; at once if it is closed by now."""
+        with self._ready:
+            if not self._closed:
+                self._release = release
+                return
+        release()
+
     def close(self) -> None:
         """Unsubscribe."""
         self.end()
         self._hub.leave(self)
+        with self._ready:
+            self._closed = True
+            release, self._release = self._release, None
+        if release is not None:
+            release()
 
     def __enter__(self) -> Self:
         return self
@@ -216,6 +234,15 @@ class Hub:
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
                 self._per_user[subscription.actor.user] -= 1
+
+    def tell(self, event: Event, scope: Thing) -> None:
+        """Tell those who listen now, in the caller's thread, of what goes into no log; never waits."""
+        rights = Scope(scope.owner, scope.project, scope.visibility)
+        fact = Fact(log.START, event, rights, ids.now(), is_passing=True)
+        with self._lock:
+            subscriptions = list(self._subscriptions)
+        for subscription in subscriptions:
+            subscription.offer(fact)
 
     def close(self, principal: str) -> int:
         """End every stream of a revoked user or token; returns how many."""

@@ -24,19 +24,23 @@ _HORIZON = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 @dataclass
 class Fact:
-    """One committed event: its place in the log, who may see it, and what it says."""
+    """One committed event: its place in the log, who may see it, and what it says.
+
+    One that passes is in no log: it is told to those who listen, never stored, and has no cursor.
+    """
 
     position: Position
     event: Event
     scope: Scope
     at: int
     text: str | None = None
+    is_passing: bool = False
     _encoded: dict[object, Any] = field(default_factory=dict, repr=False)
 
     @property
     def cursor(self) -> str:
-        """The opaque name of this place in the log, as it goes out in SSE `id:`."""
-        return cursor_of(self.position)
+        """The opaque name of this place in the log, as it goes out in SSE `id:`; "" for one that passes."""
+        return "" if self.is_passing else cursor_of(self.position)
 
     def once(self, key: object, encode: Any) -> Any:
         """The encoding under this key, made by the first subscriber who asks and shared by all."""

@@ -42,7 +42,7 @@ def _open(actor: Actor, here: str) -> Subscription:
         return type(fact.event) in opencode.encoders and (not here or _directory(fact) in (here, None))
 
     after = request.headers.get("Last-Event-ID") or request.args.get("lastEventId")
-    return service.subscribe(actor, after, keep=keep)
+    return service.subscribe(actor, after, keep=keep, files=here)
 
 
 def _directory(fact: Fact) -> str | None:
@@ -77,6 +77,8 @@ def _encode(fact: Fact, wrap: Wrap) -> bytes:
 
 
 def _id(fact: Fact, place: int) -> str:
+    if fact.is_passing:
+        return str(fact.once(_id, lambda _fact: ids.ascending("evt")))
     return f"evt_{fact.cursor}.{place}" if place else f"evt_{fact.cursor}"
 
 

@@ -15,13 +15,16 @@ def page_stream() -> Response:
     """What the rooms draw of each fact that this person may see.
 
     A page that shows more than lists says so in its query; the rooms fill the slot `stream` with who draws that:
-    each has `keeps(fact)` and `draw(fact)`.
+    each has `keeps(fact)` and `draw(fact)`. `files` in it is the directory whose files the page shows.
     """
     actor = web.actor()
+    files = request.args.get("files") or None
     scenes = list(slots.gather("stream", actor, request.args).values())
 
     def keeps(fact: Any) -> bool:
+        if fact.is_passing and fact.event.directory != files:
+            return False
         return slots.is_drawn(type(fact.event)) or any(scene.keeps(fact) for scene in scenes)
 
-    subscription = service.subscribe(actor, live.after(), keep=keeps)
+    subscription = service.subscribe(actor, live.after(), keep=keeps, files=files)
     return live.follow(subscription, [lambda fact: slots.drawn(actor, fact), *(scene.draw for scene in scenes)])

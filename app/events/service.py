@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app import config, db
 from app.accounts import service as accounts
 from app.accounts.events import PrincipalRevoked
-from app.actor import Actor
+from app.actor import Actor, Thing
 from app.errors import Unavailable
 from app.events import log
 from app.events.directories import Directories
@@ -29,27 +29,45 @@ __all__ = [
     "listen",
     "place",
     "register_directory",
+    "register_files",
     "register_place",
     "register_text",
     "start",
     "stop",
     "subscribe",
+    "tell",
 ]
 
 E = TypeVar("E", bound=Event)
+Follow = Callable[[Actor, str], Callable[[], None]]
 _hub: Hub | None = None
 _listeners: list[tuple[type[Any], Callable[[Any], None]]] = []
 _text_of: Callable[[sa.Connection, str], str | None] = lambda _connection, _part: None  # noqa: E731
 _directories = Directories(lambda _connection, _session: None)
 _place_of: Callable[[Actor, str], str] = lambda _actor, directory: directory  # noqa: E731
+_follow: Follow | None = None
 
 
-def subscribe(actor: Actor, after: str | None = None, keep: Keep = lambda _fact: True) -> Subscription:
-    """Follow the log as this actor: only what they may read, from now on or after a cursor."""
+def subscribe(
+    actor: Actor, after: str | None = None, keep: Keep = lambda _fact: True, *, files: str | None = None
+) -> Subscription:
+    """Follow the log as this actor: only what they may read, from now on or after a cursor.
+
+    `files` names the directory whose files are watched for this subscriber, "" for those in which the actor works.
+    """
     accounts.require(actor, "events:read")
     if _hub is None:
         raise Unavailable("Events are not running in this process.")
-    return _hub.subscribe(actor, keep, after)
+    subscription = _hub.subscribe(actor, keep, after)
+    if files is not None and _follow is not None:
+        subscription.hold(_follow(actor, files))
+    return subscription
+
+
+def tell(event: Event, scope: Thing) -> None:
+    """Tell those who listen in this process, and may see it, of what is not kept: no replay gives it again."""
+    if _hub is not None:
+        _hub.tell(event, scope)
 
 
 def cursor(connection: sa.Connection) -> str:
@@ -82,6 +100,15 @@ def register_place(find: Callable[[Actor, str], str]) -> None:
     """Say in which directory a named one lies; given by the projects room, which this one doesn't know."""
     global _place_of
     _place_of = find
+
+
+def register_files(follow: Follow | None) -> None:
+    """Say how to follow the files of a directory; given by the files room, which this one doesn't know.
+
+    What it gives back ends it. It neither waits nor fails.
+    """
+    global _follow
+    _follow = follow
 
 
 def place(actor: Actor, directory: str) -> str:
@@ -125,6 +152,9 @@ def _end_streams(fact: PrincipalRevoked) -> None:
 
 
 def _may(actor: Actor, fact: Fact) -> bool:
+    if actor.kind == "visitor":
+        is_its_session = getattr(fact.event, "session_id", None) == actor.session is not None
+        return is_its_session and not fact.event.is_personal
     if fact.event.is_personal and fact.scope.owner != actor.user:
         return False
     return accounts.may(actor, "events:read", fact.scope)

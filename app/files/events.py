@@ -16,3 +16,16 @@ class FileChanged(Event, kind="files.changed"):
     directory: str
     file: str
     change: str
+
+
+@dataclass(frozen=True)
+class FileSeen(Event, kind="files.seen"):
+    """The watcher saw that a file or a folder changed, whoever did it: its absolute path, and add, change or unlink.
+
+    It only passes: it is told to those who follow the `directory`, and not kept. When very much changes at once, it is
+    the folders that are told as changed, or the directory itself.
+    """
+
+    directory: str
+    file: str
+    change: str

@@ -167,6 +167,12 @@ def _diff(path: str, hunks: tuple[Hunk, ...]) -> str:
     return "\n".join(head) + "\n"
 
 
+@opencode.encodes(events.FileSeen)
+def _seen(fact: Fact) -> list[dict[str, Any]]:
+    event: events.FileSeen = fact.event  # type: ignore[assignment]
+    return [{"type": "file.watcher.updated", "properties": {"file": event.file, "event": event.change}}]
+
+
 @opencode.encodes(events.FileChanged)
 def _changed(fact: Fact) -> list[dict[str, Any]]:
     event: events.FileChanged = fact.event  # type: ignore[assignment]

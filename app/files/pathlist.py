@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from app import git
 from app.errors import Unavailable
@@ -36,8 +37,19 @@ IDLE = 600.0  # seconds after which nobody seems to search any more
 LEFT_OUT = (".git", ".DS_Store")
 RULES = (".gitignore", ".ignore", ".rgignore", ".git", ".git/info/exclude")
 INSIDE_GIT = (".git", ".git/info")
+HEAD = ".git/HEAD"  # which branch is checked out: alone of git's own files, it is told to followers
 GLOB = re.compile(r"([*?\[\]{}!\\])")
 _logger = logging.getLogger(__name__)
+
+
+class Follower(Protocol):
+    """Who is told at once what happens to the names of a list; called in the watcher's thread."""
+
+    def heard(self, kind: Kind, name: str) -> None:
+        """Something happened to a name, which may be one that is not listed."""
+
+    def lost(self) -> None:
+        """Something happened that is not told by name."""
 
 
 class _Ear(Watch):
@@ -69,11 +81,18 @@ class _Ear(Watch):
                 self._told[name] = kind == "create", is_dir
                 if len(self._told) > MOST_TOLD:
                     self._told, self._is_stale = {}, True
+        follower = self._listing.follower
+        if follower is not None and (name == HEAD or not (name.startswith(".git/") or self._is_hidden(name))):
+            follower.heard(kind, _spelled(name))
 
     def put(self, fact: Fact) -> None:
         """Something was lost, or may be from now on, or the directory is gone."""
         self._is_stale = True
-        self.is_partial = self.is_partial or (isinstance(fact, Resync) and bool(fact.why))
+        if isinstance(fact, Resync) and fact.why:
+            self.is_partial = True
+            self._listing.warn(fact.why)
+        if self._listing.follower is not None:
+            self._listing.follower.lost()
 
     def take(self) -> tuple[dict[str, tuple[bool, bool]], bool]:
         """What has changed since it was last asked: by name whether it is there, and a directory; and whether that is
@@ -99,7 +118,9 @@ class PathList:
         self._covered: set[str] = set()  # whose own directories are watched too
         self._ear: _Ear | None = None
         self._begun = False
-        self._used = time.monotonic()
+        self._used = -IDLE  # when somebody searched last
+        self.follower: Follower | None = None
+        self._news: dict[str, bool] = {}  # names that came or went since the follower asked: whether it was there then
 
     @property
     def is_watched(self) -> bool:
@@ -119,6 +140,43 @@ class PathList:
         """Take in all that was done before this call. Raises Unavailable without ripgrep."""
         with self.lock:
             self._used = time.monotonic()
+            self._freshen()
+
+    def follow(self, follower: Follower) -> None:
+        """Tell a follower from now on, once it is watched; the list is kept as long. Raises Unavailable, OSError."""
+        with self.lock:
+            self.follower = follower
+            if not self.is_watched and self.settled.is_set():
+                self._begun = False  # what could not be watched then may be by now
+            self._freshen()
+            self._news = {}
+
+    def unfollow(self) -> None:
+        """Tell nobody any more; a list in which nobody searches is dropped."""
+        with self.lock:
+            self.follower = None
+            self._news = {}
+        _watchers.submit(self._drop_unused)  # behind whoever may begin to watch it just now
+
+    def _drop_unused(self) -> None:
+        with self.lock:
+            if self.follower is None and time.monotonic() - self._used >= IDLE:
+                _drop(self)
+
+    def news(self) -> dict[str, bool]:
+        """Take in all that was done; the names that came or went since the last time: whether each was there then."""
+        with self.lock:
+            self._freshen()
+            news, self._news = self._news, {}
+        return news
+
+    def warn(self, why: str) -> None:
+        """Say why changes are not told to who follows."""
+        if self.follower is not None:
+            _logger.warning("%s: changes of its files can't be told: %s", self.path, why)
+
+    def _freshen(self) -> None:
+        with self.lock:
             ear = self._ear
             if ear is None or ear.is_over or ear.is_partial:
                 self._begun = self._begun and (ear is None or ear.is_partial)
@@ -156,14 +214,19 @@ class PathList:
                     self._list_watched(ear)
                     self._ear = ear
                 watcher.later(IDLE, self._rest)
+            elif isinstance(watcher, KernelWatcher):
+                self.warn(f"it has {len(self._folders):,} folders, and {MOST_DIRECTORIES:,} are watched at most.")
+            else:
+                self.warn("this system does not say what changes.")
         except (OSError, Unavailable) as error:
             _logger.info("%s is listed anew for each search: %s", self.path, error)
+            self.warn(str(error))
         finally:
             self.settled.set()
 
     def _rest(self) -> None:
         """Close it when nobody has asked for long."""
-        left = self._used + IDLE - time.monotonic()
+        left = IDLE if self.follower is not None else self._used + IDLE - time.monotonic()
         if left > 0:
             watching.running().later(left, self._rest)
         else:
@@ -203,7 +266,9 @@ class PathList:
                 self._forget(name)
                 is_enough = False
             elif not is_there:
-                self.index.remove(name)
+                if name in self.index:
+                    self._note(name, was_there=True)
+                    self.index.remove(name)
             elif name not in self.index:
                 look.add(above)
         if not is_enough:
@@ -212,13 +277,24 @@ class PathList:
             return False
         for folder in look:
             for name in _listed(Path(self.path, folder), ["--max-depth=1"]):
-                self.index.add(f"{folder}/{name}" if folder else name)
+                path = f"{folder}/{name}" if folder else name
+                if path not in self.index:
+                    self._note(path, was_there=False)
+                    self.index.add(path)
         return True
+
+    def _note(self, name: str, *, was_there: bool) -> None:
+        if self.follower is not None:
+            self._news.setdefault(name, was_there)
 
     def _list(self) -> None:
         files = _listed(Path(self.path), [])
         folders = folders_of(files)
+        before = set(self.index) if self.follower is not None else set()
         self.index.update([*files, *(f"{name}/" for name in folders)])
+        if self.follower is not None:
+            for name in before.symmetric_difference(self.index):
+                self._note(name, was_there=name in before)
         self._folders = folders | {""}
 
 
@@ -233,7 +309,8 @@ def of(directory: Path) -> PathList:
         path = str(directory)
         found = _kept.setdefault(path, PathList(directory))
         _kept.move_to_end(path)
-        dropped = [_kept.popitem(last=False)[1] for _ in range(len(_kept) - MOST_KEPT)]
+        free = [name for name, one in _kept.items() if one.follower is None and one is not found]
+        dropped = [_kept.pop(name) for name in free[: max(0, len(_kept) - MOST_KEPT)]]
     for one in dropped:
         one.close()
     return found
@@ -253,6 +330,11 @@ def clear() -> None:
         _kept.clear()
     for one in dropped:
         one.close()
+
+
+def _spelled(name: str) -> str:
+    """A name as the list has it."""
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def left_out(directory: Path) -> list[str]:

@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import BinaryIO
 
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem, TooLarge
-from app.files import at, beneath, seen
+from app.files import at, beneath, ours, seen
 from app.files.answers import outside, refuse_bad_text, refuse_special, shown, told
 from app.files.entry import Entry
 
@@ -249,6 +249,7 @@ class Root:
 
             def put(draft: str) -> None:
                 with within():
+                    self._note(name)
                     os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)
 
             with self._drafted(name, folder, leaf, mode, put) as file:
@@ -270,11 +271,13 @@ class Root:
             if after is None:
                 with told(name), within():
                     at.refuse_changed(name, folder, leaf, before)
+                    self._note(name)
                     os.unlink(leaf, dir_fd=folder)
                 return
 
             def put(draft: str) -> None:
                 with within():
+                    self._note(name)
                     at.put_instead(name, folder, draft, leaf, before)
 
             with self._drafted(name, folder, leaf, mode, put) as file:
@@ -328,6 +331,7 @@ class Root:
         with self._parent(name, self.parts(name)) as (folder, leaf), told(name):
             gone = TEMPORARY + secrets.token_hex(12)
             with within():
+                self._note(name)
                 os.rename(leaf, gone, src_dir_fd=folder, dst_dir_fd=folder)
             try:
                 at.delete(folder, gone)
@@ -356,7 +360,12 @@ class Root:
         ):
             os.stat(old, dir_fd=here, follow_symlinks=False)
             with there._parent(to, there.parts(to), make=parents) as (new_folder, new), told(to), within():  # noqa: SLF001
+                self._note(name)
+                there._note(to)  # noqa: SLF001
                 at.rename(name, here, old, new_folder, new)
+
+    def _note(self, name: str) -> None:
+        ours.note("/".join((self.path.rstrip("/"), *self.parts(name))))
 
     # Descriptors
 

@@ -17,7 +17,7 @@ from app import config
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Denied, Invalid, TooLarge
-from app.files import changes, diffs, pathlist, ranking, sights, watching, world
+from app.files import changes, diffs, following, pathlist, ranking, sights, watching, world
 from app.files.changes import FileChange, Hunk, compare
 from app.files.changing import compose, make_directory, move, receive, remove, write
 from app.files.diffs import FileDiff, Mode
@@ -93,6 +93,7 @@ __all__ = [
     "start_background",
     "stat",
     "stop",
+    "tell_changes",
     "text_of",
     "unfold",
     "watch",
@@ -293,8 +294,14 @@ def find_files(
         return listing.index.best(query, limit, kind, hidden=hidden)
 
 
+def tell_changes() -> None:
+    """At start of a process that serves: tell who follows a directory what changes in it."""
+    following.start()
+
+
 def stop() -> None:
     """End every watch of this process; none is taken any more."""
+    following.stop()
     pathlist.clear()
     watching.stop()
 

@@ -1,4 +1,4 @@
-"""OpenCode's routes of languages: servers, symbols, and what it says when diagnostics change."""
+"""OpenCode's routes of languages: servers, formatters, symbols, and what it says when diagnostics change."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def lsp(actor: Actor) -> list[dict[str, Any]]:
             "status": "error" if one.why else "connected",
         }
         for one in service.list_servers(actor, place)
+    ]
+
+
+@door.get("/formatter", answer=list[dict[str, Any]])
+def formatter(actor: Actor) -> list[dict[str, Any]]:
+    """The formatters, and which of them format what agents edit in the directory."""
+    place = projects.resolve(actor, opencode.directory())
+    return [
+        {"name": one.name, "extensions": list(one.extensions), "enabled": one.is_enabled}
+        for one in service.list_formatters(actor, place)
     ]
 
 

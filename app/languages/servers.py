@@ -41,11 +41,17 @@ def serving(path: str, top: Path) -> Server | None:
 
 def binary(server: Server, top: Path) -> Path | None:
     """Where a server's command lies; None if nowhere, or only in the project."""
-    named = shutil.which(server.command[0], path=search_path())
+    return installed(server.command[0], top)
+
+
+def installed(command: str, *tops: Path) -> Path | None:
+    """Where a command lies; None if nowhere, or only in one of these directories of a project."""
+    named = shutil.which(command, path=search_path())
     if named is None:
         return None
     found = Path(named)
-    return None if top in found.parents or top in found.resolve().parents else found
+    places = {*found.parents, *found.resolve().parents}
+    return None if places.intersection(tops) else found
 
 
 def missing(server: Server, top: Path) -> str:

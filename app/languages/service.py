@@ -1,4 +1,4 @@
-"""The verbs of languages: how servers stand, begin and end; where names are defined, what is wrong in files."""
+"""The verbs of languages: servers stand, begin and end; names are found, faults told, and files formed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from app import config, db, record
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, NotFound
-from app.languages import running, servers, standing, trial
+from app.languages import formatted, formatters, running, servers, standing, trial
 from app.languages.client import Diagnostic, Failed, is_range, path_of
+from app.languages.formatted import Formatted
 from app.languages.running import Serving, start_background, stop
 from app.languages.servers import Server, binary, root_of, serving
 from app.languages.standing import Standing
@@ -23,6 +24,8 @@ from app.projects.service import Place
 
 __all__ = [
     "Diagnostic",
+    "Formatted",
+    "Formatting",
     "Serving",
     "Standing",
     "Symbol",
@@ -31,7 +34,9 @@ __all__ = [
     "diagnose",
     "end",
     "find_symbols",
+    "format_text",
     "last_trial",
+    "list_formatters",
     "list_servers",
     "list_standings",
     "refusal",
@@ -54,6 +59,15 @@ class Symbol:
     kind: int
     uri: str
     range: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Formatting:
+    """A formatter, the endings of the files it is for, and whether it formats what agents edit in a place."""
+
+    name: str
+    extensions: tuple[str, ...]
+    is_enabled: bool
 
 
 def list_servers(actor: Actor, place: Place) -> list[Serving]:
@@ -177,6 +191,33 @@ def diagnose(actor: Actor, place: Place, texts: Mapping[str, str | None], wait: 
         except Failed:
             entry.note(answered=False)  # an edit is not held up, nor lost, by what helps with it
     return found
+
+
+def list_formatters(actor: Actor, place: Place) -> list[Formatting]:
+    """Every formatter that is known, and whether a place has it: none where the server's setting is off."""
+    accounts.require(actor, READ, place.project)
+    if not config.current().formatters:
+        return []
+    return [
+        Formatting(
+            one.name,
+            one.extensions,
+            formatters.binary(one, place) is not None and formatters.is_at_home(one, place.directory, place.root),
+        )
+        for one in formatters.FORMATTERS
+    ]
+
+
+def format_text(actor: Actor, place: Place, path: Path, text: str, cancel: threading.Event) -> Formatted | None:
+    """A text as the formatter of its file (an absolute path, which need not exist) has it; None where there is none.
+
+    Nothing is written. It takes 10 seconds at most; one that fails gives the text as it is, and says why.
+    """
+    accounts.require(actor, READ, place.project)
+    if not config.current().formatters or len(text) > formatted.LARGEST:
+        return None
+    found = formatters.formatting(path, place)
+    return formatted.run(place, *found, path, text, cancel) if found is not None else None
 
 
 def _enter_marked(place: Place) -> None:

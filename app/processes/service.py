@@ -40,6 +40,7 @@ __all__ = [
     "Word",
     "at_time",
     "attach",
+    "check_typed",
     "check_walls",
     "close_stdin",
     "end",
@@ -57,6 +58,7 @@ __all__ = [
     "start",
     "start_background",
     "stop",
+    "way_out",
     "write",
 ]
 MOST: dict[Kind, int] = {"process": 20, "terminal": 10}
@@ -272,6 +274,17 @@ def stop() -> None:
     lives.stop()
     with _lock:
         _by_owner.clear()
+
+
+def check_typed(actor: Actor, project: str) -> None:
+    """Raise unless the actor is a person who may run commands of their own in a project, and can here and now."""
+    accounts.require(actor, "processes:write", Scope(actor.user, project, "private"))
+    _check(actor, accounts.has_team())
+
+
+def way_out() -> Egress | None:
+    """The way out of the sandbox of a person's own command (see Egress); None where commands have no network."""
+    return _way(accounts.has_team())
 
 
 def check_walls() -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,7 @@ __all__ = [
     "private_of",
     "reconcile",
     "register_busy",
+    "register_named",
     "release",
     "remove",
     "remove_worktree",
@@ -163,7 +165,14 @@ def resolve(actor: Actor, directory: str | None) -> Place:
     if place is None:
         refusals.note(actor, str(path))
         raise Denied(f"{path} is not a project. Add it on the Projects page, or with: python -m app project add {path}")
-    return _ready(place)
+    _on_named(actor, _ready(place))
+    return place
+
+
+def register_named(heard: Callable[[Actor, Place], None]) -> None:
+    """Say who hears of each place that an actor named; given by the files room, which this one doesn't know."""
+    global _on_named
+    _on_named = heard
 
 
 def describe(project: Project) -> Condition:
@@ -362,6 +371,9 @@ def _worktree(found: list[Project], path: Path) -> Place | None:
         return None
     tree = above / parts[0] / parts[1]
     return next((Place(project, tree, tree) for project in found if project.id == parts[0]), None)
+
+
+_on_named: Callable[[Actor, Place], None] = lambda _actor, _place: None  # noqa: E731
 
 
 def _ready(place: Place) -> Place:

@@ -33,6 +33,14 @@ class SessionDeleted(Event, kind="sessions.deleted"):
 
 
 @dataclass(frozen=True)
+class ShareEnded(Event, kind="sessions.share_ended"):
+    """A session's public address is no more: whoever reads there reads no further."""
+
+    session_id: str
+    slug: str
+
+
+@dataclass(frozen=True)
 class SessionIdle(Event, kind="sessions.idle"):
     """The last queued run ended: nothing goes on."""
 

@@ -46,6 +46,10 @@ sessions = sa.Table(
     sa.Column("archived", sa.BigInteger, nullable=True),
     sa.Column("compacting", sa.BigInteger, nullable=True),  # since when it is being summed up
     _version(),
+    # The end of its public address, and how it is shared (things.Share); both empty while it is not.
+    sa.Column("share_slug", sa.String(40), nullable=True),
+    sa.Column("share", db.Json, nullable=True),
+    sa.Index("session_share_slug", "share_slug", unique=True),
     sa.Index("session_updated_id", "updated", "id"),
     sa.Index("session_project_updated", "project", "updated", "id"),
     sa.Index("session_state_updated", "state", "updated", "id"),

@@ -43,6 +43,8 @@ class Session:
     archived: int | None
     compacting: int | None = None
     version: int = 1
+    share_slug: str | None = None
+    share: dict[str, Any] | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -52,6 +54,16 @@ class Session:
     def plain(self) -> dict[str, Any]:
         """The row as JSON-able data, for events."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class Share:
+    """How a session is shared: since when (unix ms), by which user, their name, whether with what tools gave back."""
+
+    at: int
+    by: str
+    name: str
+    output: bool
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from typing import Any
 import orjson
 
 DEEPEST = 50
-_STRING = r'"(?:\\.|[^"\\])*"'
-_COMMENT = re.compile(rf"({_STRING})|//[^\n]*|/\*.*?\*/", re.DOTALL)
+# Possessive, and to the end of the text where nothing closes it: a text from anywhere is read in one go, never twice.
+_STRING = r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+_COMMENT = re.compile(rf"({_STRING})|//[^\n]*|/\*(?:[^*]++|\*(?!/))*+(\*/|\Z)", re.DOTALL)
 _COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 _BRACKET = re.compile(rf"{_STRING}|([\[{{])|([\]}}])", re.DOTALL)
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)  # not frozen: a context manager that it passes through writes its traceback
 class Fault(Exception):
     """What is wrong in a text: a sentence, and where; line and column count from 1, 0 for nowhere in particular."""
 
@@ -64,7 +65,8 @@ def _plain(text: str) -> str:
 
 
 def _blank(found: re.Match[str]) -> str:
-    return found[1] or re.sub(r"[^\n]", " ", found[0])
+    is_open = found[0].startswith("/*") and found[2] == ""  # nothing closes it: a fault, which the parser tells
+    return found[0] if found[1] or is_open else re.sub(r"[^\n]", " ", found[0])
 
 
 def _depth(plain: str) -> int:
@@ -81,6 +83,4 @@ def _place(text: str, at: int) -> tuple[int, int]:
 
 
 def _sentence(words: str) -> str:
-    """The parser's words without the place that it adds."""
-    said = words.partition(":")[0].strip() or words
-    return f"{said[:1].upper()}{said[1:]}."
+    return f"{words[:1].upper()}{words[1:]}."

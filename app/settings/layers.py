@@ -36,7 +36,7 @@ NOT_OF_FILES = (
 )  # fmt: skip
 JOINED = ("instructions", "plugin")
 _PLACE = re.compile(r"\{(env|file):([^}]+)\}")
-_cache: dict[tuple[str, str], tuple[tuple[int, int, int], File]] = {}
+_cache: dict[tuple[bool, str, str], tuple[tuple[int, int, int], File]] = {}
 _lock = threading.Lock()
 
 
@@ -196,12 +196,13 @@ def _of_folder(origin: Origin, folder: Path) -> Layer:
 
 def _file(origin: Origin, folder: Path, name: str) -> File | None:
     """A file as it is now; from the cache while it is the same and takes nothing from elsewhere."""
+    key = origin == "files", str(folder), name  # a project may lie where the server's own files do
     try:
         with _opened(origin, folder, name) as file:
             about = os.fstat(file.fileno())
             mark = about.st_mtime_ns, about.st_size, about.st_ino
             with _lock:
-                known = _cache.get((str(folder), name))
+                known = _cache.get(key)
             if known is not None and known[0] == mark:
                 return known[1]
             raw = file.read(LARGEST + 1)
@@ -212,7 +213,7 @@ def _file(origin: Origin, folder: Path, name: str) -> File | None:
         with _lock:
             if len(_cache) >= KEPT:
                 _cache.clear()
-            _cache[str(folder), name] = mark, found
+            _cache[key] = mark, found
     return found
 
 

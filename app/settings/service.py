@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from pydantic import ValidationError
 
 from app import db, outbound, record, redact
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.projects.service import Place
-from app.settings import jsonc, layers, sealing, stored
+from app.settings import jsonc, layers, refusals, sealing, stored
 from app.settings.events import ConfigChanged
 from app.settings.jsonc import Fault
-from app.settings.layers import File, Layer, addressed, merged, narrowing, spelled
+from app.settings.layers import File, Layer, addressed, merged, narrowing, spelled, without_nulls
 from app.settings.schema import Config
 from app.settings.stored import Document
 
@@ -29,10 +31,12 @@ __all__ = [
     "Fault",
     "File",
     "Layer",
+    "Theirs",
     "Written",
     "addressed",
     "config",
     "dispose",
+    "may_set",
     "merged",
     "narrowing",
     "of_directory",
@@ -43,25 +47,31 @@ __all__ = [
     "written",
 ]
 LARGEST = 256 * 1024
-# What we would keep and never do anything with: better refused than believed.
-REFUSED = {
-    "mcp": "MCP servers are added with POST /mcp, by who may name a command.",
-    "lsp": "Language servers are the server's own, not a configuration's.",
-    "formatter": "This server runs no formatters.",
-    "plugin": "This server runs no plugins of OpenCode.",
-}
 _PLACE = re.compile(r"\{(?:env|file):")
 _SERVER = Scope(owner="", project="")
 
 
 @dataclass(frozen=True)
+class Theirs:
+    """A file that the page only shows: its text ("" for one of who runs the server, which may hold secrets), its
+    faults, and what it says in vain, each at its line.
+    """
+
+    name: str
+    text: str
+    faults: tuple[Fault, ...]
+    narrowed: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
 class Written:
-    """What stands where: the text that was set, with marks for its secrets; the project's files, their faults by
-    place in the text.
+    """What stands where: the text that was set, with marks for its secrets, and a stamp of this state of it; the
+    files of the project, or those of who runs the server.
     """
 
     text: str
-    files: tuple[tuple[File, tuple[Fault, ...]], ...] = ()
+    stamp: str
+    files: tuple[Theirs, ...] = ()
 
 
 def config(actor: Actor | None, place: Place | None) -> Config:
@@ -91,32 +101,70 @@ def set_values(actor: Actor | None, place: Place | None, given: Config) -> dict[
     patch = given.shown()
 
     def change(before: Document) -> Mapping[str, Any]:
-        return layers.without_nulls(layers.over(before.data, patch))
+        return without_nulls(layers.over(before.data, patch))
 
     _change(actor, place, change, sorted(patch))
     return sealing.without(patch)
 
 
-def replace(actor: Actor | None, place: Place | None, text: str) -> None:
-    """Set all of it as JSON with comments (which are not kept). Raises Invalid, with line and column in its words."""
+def replace(actor: Actor | None, place: Place | None, text: str, stamp: str = "") -> None:
+    """Set all of it as JSON with comments (which are not kept), in place of the state that the stamp is of.
+
+    Raises Invalid, with line and column in its words, Conflict if somebody else changed it since.
+    """
     if len(text) > LARGEST:
         raise Invalid(f"A configuration has at most {LARGEST // 1024} KiB.", "text")
     try:
         data = jsonc.parse(text)
     except Fault as fault:
         raise Invalid(_said(fault), "text") from None
-    if faults := _faults(data, text):
+    if faults := _faults(data, text) or _placed(refusals.of(without_nulls(data)), text):
         raise Invalid("\n".join(_said(fault) for fault in faults), "text")
-    _change(actor, place, lambda _before: data, sorted(data))
+
+    def change(before: Document) -> Mapping[str, Any]:
+        if stamp and stamp != _stamp(_text(before)):
+            raise Conflict("Somebody changed it since you opened it.")
+        return without_nulls(data)
+
+    _change(actor, place, change, sorted(data))
 
 
 def written(actor: Actor | None, place: Place | None) -> Written:
     """What was set for the place's project or the server, as text, and the project's files with their faults."""
     accounts.require(actor, "settings:read", place.project if place else None)
-    found = stored.get(_scope(place))
-    text = json.dumps(dict(found.data), indent=2, ensure_ascii=False) if found.data else "{\n}"
-    theirs = [layer for layer in of_directory(place.directory) if not layer.is_trusted] if place else []
-    return Written(text, tuple((file, _all_faults(file)) for layer in theirs for file in layer.files))
+    text = _text(stored.get(_scope(place)))
+    found = of_directory(place.directory if place else None)
+    trusted = merged([layer for layer in found if layer.is_trusted])
+    if place is None:
+        own = [file for layer in found for file in layer.files]
+        return Written(text, _stamp(text), tuple(Theirs(file.name, "", _all_faults(file), ()) for file in own))
+    theirs = [file for layer in found if not layer.is_trusted for file in layer.files]
+    return Written(text, _stamp(text), tuple(_theirs(file, trusted) for file in theirs))
+
+
+def _theirs(file: File, trusted: Mapping[str, Any]) -> Theirs:
+    said = [*refusals.narrowings(file.data, trusted), *refusals.of(file.data)]
+    once = dict(reversed(said))  # the first that speaks of a place is the one that tells
+    return Theirs(file.name, file.text, _all_faults(file), _placed(once.items(), file.text))
+
+
+def _placed(said: Iterable[tuple[tuple[str, ...], str]], text: str) -> tuple[Fault, ...]:
+    """What is said of places in a configuration, in the order of its text."""
+    found = [Fault(f"{'.'.join(path)}: {why}", *jsonc.find(text, path)) for path, why in said]
+    return tuple(sorted(found, key=lambda one: (one.line, one.column)))
+
+
+def _text(document: Document) -> str:
+    return json.dumps(dict(document.data), indent=2, ensure_ascii=False) if document.data else "{\n}"
+
+
+def _stamp(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def may_set(actor: Actor | None, place: Place | None) -> bool:
+    """Whether somebody may set the place's configuration, or the server's."""
+    return accounts.may(actor, "settings:write", place.project if place else _SERVER)
 
 
 def dispose(actor: Actor | None, place: Place | None) -> None:
@@ -137,21 +185,22 @@ def _change(
         if empty:
             raise Invalid(f"Nothing is kept for {empty[0]}: write the value itself.", empty[0])
         _valid(data, strictly=True)
+        if len(orjson.dumps(data)) > LARGEST:
+            raise Invalid(f"A configuration has at most {LARGEST // 1024} KiB.", next(iter(keys), ""))
         _check(data)
         if kept != before.secrets or _addresses(data) != _addresses(before.data):
             accounts.require(actor, "secrets:write", place.project if place else _SERVER)
         stored.put(conn, actor, scope, Document(data, kept))
         record.audit(conn, actor, "settings.set", scope, {"keys": keys})
         _announce(conn, place)
-    for at, value in kept.items():
+    for at, value in sealing.secrets_of(kept):
         redact.watch(f"config {at}", value)
 
 
 def _check(data: Mapping[str, Any]) -> None:
     """Refuse what is not for the API to say: values from the server's own surroundings, and what has no effect."""
-    for key, why in REFUSED.items():
-        if data.get(key) is not None:
-            raise Invalid(why, key)
+    for at, why in refusals.of(data):
+        raise Invalid(f"{'.'.join(at)}: {why}", at[0])
     for path, text in _texts(data, ()):
         if _PLACE.search(text):
             raise Invalid(f"{'.'.join(path)}: only files of who runs the server take from its environment.", path[0])

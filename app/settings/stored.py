@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from app import db, ids
+from app import db, ids, redact
 from app.actor import SYSTEM, Actor
 from app.errors import NotFound, Problem
 from app.projects import service as projects
@@ -27,14 +28,16 @@ class Document:
     """A configuration with marks in place of its secrets, and these by place."""
 
     data: Mapping[str, Any]
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, Any]
 
 
 def of(directory: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """What was set for the server and for the project of a directory, whole."""
     with db.read() as conn:
-        rows = {row.scope: row for row in conn.execute(sa.select(table))}
-    project = _project_of(directory) if directory is not None and rows.keys() - {SERVER} else ""
+        is_any = conn.scalar(sa.select(sa.exists().where(table.c.scope != SERVER)))
+    project = _project_of(directory) if directory is not None and is_any else ""
+    with db.read() as conn:
+        rows = {row.scope: row for row in conn.execute(sa.select(table).where(table.c.scope.in_((SERVER, project))))}
     return _whole(rows.get(SERVER)), _whole(rows.get(project))
 
 
@@ -46,20 +49,22 @@ def get(scope: str) -> Document:
 
 
 def get_for_update(conn: sa.Connection, scope: str) -> Document:
-    """The same, for a change of it in the caller's transaction."""
+    """The same, for a change of it in the caller's transaction; others who change it wait, the first time too."""
+    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    none = {"document": {}, "sealed": False, "by": SYSTEM.user, "updated": ids.now()}
+    conn.execute(insert(table).values(scope=scope, **none).on_conflict_do_nothing())
     row = conn.execute(sa.select(table).where(table.c.scope == scope).with_for_update()).one_or_none()
     return _document(row)
 
 
 def put(conn: sa.Connection, actor: Actor, scope: str, new: Document) -> None:
-    """Keep a configuration in place of an earlier one, in the caller's transaction."""
-    conn.execute(table.delete().where(table.c.scope == scope))
+    """Keep a configuration in place of the one that the caller got for update in this transaction."""
     if new.secrets:
         secrets.hold(_held(scope), HELD, orjson.dumps(dict(new.secrets)).decode())
     else:
         secrets.let_go(_held(scope))
     row = {"document": dict(new.data), "sealed": bool(new.secrets), "by": actor.user, "updated": ids.now()}
-    conn.execute(table.insert().values(scope=scope, **row))
+    conn.execute(table.update().where(table.c.scope == scope).values(row))
 
 
 def _whole(row: sa.Row[Any] | None) -> dict[str, Any]:
@@ -73,11 +78,14 @@ def _document(row: sa.Row[Any] | None) -> Document:
     return Document(row.document, _secrets(row.scope) if row.sealed else {})
 
 
-def _secrets(scope: str) -> dict[str, str]:
+def _secrets(scope: str) -> dict[str, Any]:
     try:
-        found: dict[str, str] = orjson.loads(secrets.held(_held(scope), HELD))
+        found: dict[str, Any] = orjson.loads(secrets.held(_held(scope), HELD))
     except NotFound:
         return {}
+    # Whoever uses them may have them echoed back; after a restart nobody else has told the redactor.
+    for at, value in sealing.secrets_of(found):
+        redact.watch(f"config {at}", value)
     return found
 
 

@@ -106,7 +106,10 @@ def test_a_token_of_a_project_sees_no_other() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["approvals:answer", "tokens:write", "settings:write", "users:write", "secrets:read", "secrets:write"],
+    [
+        *("approvals:answer", "tokens:write", "settings:write", "users:write", "secrets:read", "secrets:write"),
+        "sessions:share",
+    ],
 )
 def test_an_agent_never_widens_its_own_rights(key: str) -> None:
     agent = replace(ALICE, kind="agent")
@@ -121,3 +124,17 @@ def test_an_agent_works_as_its_owner_otherwise() -> None:
     agent = replace(BOB, kind="agent")
     assert may(agent, "files:write", Scope("bob", "prj_1", "private"))
     assert not may(agent, "files:write", Scope("alice", "prj_1", "private"))
+
+
+def test_a_visitor_reads_one_session_and_lists_nothing() -> None:
+    visitor = Actor("share:x", "visitor", "share:x", "A visitor", ("sessions:read", "events:read"), session="ses_1")
+    assert may(visitor, "sessions:read", Session("ses_1", "alice"))
+    assert may(visitor, "events:read")
+    for other in (Session("ses_2", "alice", visibility="team"), Scope("alice", "prj_1", "team")):
+        with pytest.raises(NotFound):
+            require(visitor, "sessions:read", other)
+    with pytest.raises(Denied):
+        require(visitor, "sessions:write", Session("ses_1", "alice"))
+    with pytest.raises(Denied):
+        require(visitor, "sessions:read")
+    assert not may(replace(visitor, session=None), "sessions:read", Session("ses_1", "alice"))

@@ -15,6 +15,7 @@ from app.agent import front_matter, modes
 from app.approvals import service as approvals
 from app.approvals.service import Rule
 from app.config import Config
+from app.db import Database
 from app.dialects.mount import Cabin
 from app.errors import Invalid
 from app.sessions import service as sessions
@@ -106,9 +107,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def project(tmp_path: Path, home: Path) -> Path:
+def project(tmp_path: Path, home: Path, database: Database) -> Path:
     """A project of somebody else's."""
-    config.use(Config(data_dir=tmp_path / "data", testing=True))
     found = tmp_path / "shop"
     found.mkdir()
     return found
@@ -163,7 +163,7 @@ def test_the_configuration_writes_modes_too(project: Path) -> None:
             "mode": {"old": {"prompt": "Old.", "hidden": true}, "bad": 7}}""",
     )
     found = {mode.name: mode for mode in modes.of(project)}
-    assert set(found) == {"build", "general", "look", "old"}
+    assert set(found) == {*modes.MODES, "look", "old"} - {"plan"}
     assert (found["look"].kind, found["look"].role) == ("subagent", "From a file.")
     assert (found["old"].kind, found["old"].is_primary) == ("primary", False)
     assert found["build"].rules == ()
@@ -186,14 +186,14 @@ def test_no_file_outside_the_project_is_read(project: Path, tmp_path: Path) -> N
     os.mkfifo(folder / "pipe.md")
     write(project, "opencode.json", '{"agent": {"out": {"prompt": "{file:../secrets/key.md}"}}}')
     found = modes.of(project)
-    assert [mode.name for mode in found] == ["build", "plan", "general", "out"]
+    assert [mode.name for mode in found] == [*modes.MODES, "out"]
     assert not any("topsecret" in mode.role for mode in found)
 
 
 @pytest.mark.parametrize("text", ["---\na: [\n---\nx", "\0", "x" * 70_000])
 def test_a_file_that_cannot_be_read_is_no_mode(project: Path, text: str) -> None:
     write(project, ".opencode/agent/broken.md", text)
-    assert [mode.name for mode in modes.of(project)] == ["build", "plan", "general"]
+    assert [mode.name for mode in modes.of(project)] == list(modes.MODES)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_value_that_cannot_be_is_left_out(project: Path, head: str, wrong: str
 
 
 def test_a_mode_that_is_none_is_told_with_those_there_are(project: Path) -> None:
-    with pytest.raises(Invalid, match="there are build, plan, general"):
+    with pytest.raises(Invalid, match="there are build, plan, general, code"):
         modes.get("nobody", project)
 
 
@@ -333,4 +333,4 @@ def test_an_unknown_agent_is_refused_by_its_name(call: Caller, home: Path) -> No
     session = call.post("/opencode/session", {}).json["id"]
     parts = [{"type": "text", "text": "x"}]
     answer = call.post(f"/opencode/session/{session}/prompt_async", {"parts": parts, "agent": "nobody"})
-    assert "there are build, plan, general" in check_refusal(answer, 400, "BadRequest")
+    assert "there are build, plan, general, code" in check_refusal(answer, 400, "BadRequest")

@@ -14,6 +14,7 @@ from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_all, check_refusal
 from tests.model_server import ModelServer
 
+BUILT_IN = ["build", "plan", "general", "code", "architect", "ask", "debug", "orchestrator"]
 PATHS = ["/config/providers", "/provider", "/agent", "/config", "/global/config"]
 
 
@@ -67,16 +68,16 @@ def test_no_key_is_told(call: Caller, scripted: ModelServer) -> None:
 def test_agents_are_the_modes(call: Caller) -> None:
     found = call.get("/opencode/agent").json
     check_all("Agent", found)
-    assert [one["name"] for one in found] == ["build", "plan", "general"]
-    assert [one["permission"]["edit"] for one in found] == ["ask", "deny", "ask"]
-    assert [one["mode"] for one in found] == ["primary", "primary", "subagent"]
+    assert [one["name"] for one in found] == BUILT_IN
+    assert {one["name"] for one in found if one["permission"]["edit"] == "deny"} == {"plan", "ask", "orchestrator"}
+    assert [one["name"] for one in found if one["mode"] != "primary"] == ["general"]
 
 
 def test_the_configuration_names_user_model_and_agents(call: Caller) -> None:
     found = call.get("/opencode/config").json
     assert found["username"]
     assert found["model"].count("/") >= 1
-    assert set(found["agent"]) == {"build", "plan", "general"}
+    assert list(found["agent"]) == BUILT_IN
     assert "demo" in found["provider"]
 
 

@@ -13,7 +13,7 @@ from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_new
 
 LISTS = {"model": "ModelV2Info", "provider": "ProviderV2Info", "agent": "AgentV2Info", "skill": "SkillV2Info",
-         "integration": "IntegrationInfo"}  # fmt: skip
+         "command": "CommandV2Info", "integration": "IntegrationInfo"}  # fmt: skip
 
 
 @pytest.fixture
@@ -81,3 +81,20 @@ def test_a_key_in_the_vault_is_a_connection(call: Caller, alice: Actor) -> None:
     found = {one["id"]: one for one in answer.json["data"]}
     assert found["deepseek"]["connections"] == [{"type": "credential", "id": "deepseek", "label": "API key"}]
     assert "sk-from-the-vault" not in answer.text
+
+
+def test_a_command_is_told_with_its_words_and_for_whom_it_is(call: Caller, root: Path) -> None:
+    (root / ".opencode" / "command").mkdir()
+    head = "---\ndescription: Say it.\nagent: plan\nmodel: openai/some/model\nsubtask: true\n---\n"
+    (root / ".opencode" / "command" / "say.md").write_text(f"{head}Say $ARGUMENTS.")
+    found = {one["name"]: one for one in call.get(f"/opencode/api/command?location[directory]={root}").json["data"]}
+    assert set(found) == {"init", "review", "say"}
+    assert found["say"] == {
+        "name": "say",
+        "template": "Say $ARGUMENTS.",
+        "description": "Say it.",
+        "agent": "plan",
+        "model": {"providerID": "openai", "id": "some/model"},
+        "subtask": True,
+    }
+    check_new("CommandV2Info", found["say"])

@@ -58,6 +58,34 @@ def test_it_shows_its_output_while_it_runs(context: ToolContext) -> None:
     assert seen[0] == {"output": "first\n", "description": "x"}
 
 
+def test_what_it_prints_before_it_falls_silent_is_shown(context: ToolContext) -> None:
+    seen: list[str] = []
+
+    def progress(metadata: dict[str, Any]) -> None:
+        seen.append(metadata["output"])
+        if "last" in metadata["output"]:
+            context.cancel.set()
+
+    with pytest.raises(ToolError, match="was stopped"):
+        bash(replace(context, progress=progress), "echo first >&2; echo last; sleep 62")
+    assert seen[-1].split() == ["first", "last"]
+
+
+def test_what_telling_of_it_fails_with_ends_it(context: ToolContext) -> None:
+    class Lost(Exception):
+        """Telling is no use any more."""
+
+    def progress(metadata: dict[str, Any]) -> None:
+        if "second" in metadata["output"]:
+            raise Lost
+
+    with pytest.raises(Lost):
+        bash(
+            replace(context, progress=progress),
+            "echo first; while :; do echo second; sleep 0.05; done",
+        )
+
+
 def test_it_ends_after_its_time(context: ToolContext) -> None:
     result = bash(context, "echo begun; sleep 30", timeout=200)
     assert "begun" in result.output

@@ -11,20 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect
 
 from tests import repository
 from tests.model_server import ModelServer
 from tests.running import Running
 
-ARGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 WIDE = {"width": 1440, "height": 900}
 PATIENCE = 15_000
 # A violation is reported even where nothing else would say a word.
@@ -69,12 +61,9 @@ class Watch:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
+def browser(launched_chromium: Browser) -> Browser:
     """One Chromium for all tests of this process."""
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(ARGS))
-        yield launched
-        launched.close()
+    return launched_chromium
 
 
 @pytest.fixture

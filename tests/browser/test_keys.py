@@ -247,6 +247,14 @@ def sends(page: Page) -> None:
     page.wait_for_url(re.compile(r"/sessions/ses_"))
 
 
+def runs(page: Page) -> None:
+    begin(page, "[[say Here.]]")
+    expect(page.locator("#session-panel .badge")).to_have_text("Done")
+    page.get_by_label("Message to the agent").fill("!echo mine")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("details.card", has_text="echo mine").locator(".out")).to_have_text("mine")
+
+
 def finds_a_file(page: Page) -> None:
     page.goto("/browse")
     page.keyboard.press("t")
@@ -327,6 +335,7 @@ DOES: dict[str, Callable[[Page], None]] = {
     "T": finds_a_file,
     "Ctrl ⇧ F": opens_terminals,
     "Ctrl ⏎": sends,
+    "!": runs,
     "Ctrl S": saves,
 }
 

@@ -1,5 +1,7 @@
 // One whole story by the published SDK: session, prompt, live text, approvals, diff, revert, unrevert.
 // Usage: node story.mjs PACKAGE BASE_URL TOKEN DIRECTORY PROMPT; prints one line of JSON with what was seen.
+import { calls } from "./calls.mjs"
+import { round } from "./round.mjs"
 const [, , name, baseUrl, token, directory, prompt] = process.argv
 const { createOpencodeClient } = await import(name)
 const headers = { Authorization: "Basic " + Buffer.from("opencode:" + token).toString("base64") }
@@ -74,6 +76,8 @@ try {
   seen.gone = error.name ?? error.cause?.name ?? JSON.stringify(error)
 }
 abort.abort()
+seen.round = await round(client, query)
+seen.calls = [...calls]
 delete seen.text
 console.log(JSON.stringify(seen))
 process.exit(0)

@@ -1,5 +1,7 @@
 // The same story by the SDK's v2 client, over /global/event: text by its pieces, fork, deleting and mending, vcs.
 // Usage: node story_v2.mjs BASE_URL TOKEN DIRECTORY PROMPT; prints one line of JSON with what was seen.
+import { calls } from "./calls.mjs"
+import { round } from "./round_v2.mjs"
 const [, , baseUrl, token, directory, prompt] = process.argv
 const { createOpencodeClient } = await import("@opencode-ai/sdk/v2")
 const headers = { Authorization: "Basic " + Buffer.from("opencode:" + token).toString("base64") }
@@ -70,5 +72,7 @@ try {
   seen.gone = error.name ?? error.cause?.name ?? JSON.stringify(error)
 }
 abort.abort()
+seen.round = await round(client)
+seen.calls = [...calls]
 console.log(JSON.stringify(seen))
 process.exit(0)

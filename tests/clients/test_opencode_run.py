@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from tests import repository
 from tests.clients import homes
 from tests.model_server import ModelServer
-from tests.running import ROOT, TOKEN, Running
+from tests.running import TOKEN, Running
 from tests.sse import Follower
 
 PROMPT = "[[say I will look.]]&[[bash {}]] [[say It is done.]]"
@@ -61,15 +60,6 @@ def finish(run: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def mint(running: Running, name: str, *scopes: str) -> str:
-    """A token of the owner that may do only this."""
-    given = [word for scope in scopes for word in ("--scope", scope)]
-    command = [sys.executable, "-m", "app", "token", name, *given]
-    return (
-        subprocess.run(command, cwd=ROOT, env=running.environ, check=True, capture_output=True).stdout.decode().strip()
-    )
-
-
 def check_told(told: list[dict[str, Any]], root: Path, command: str, output: str) -> None:
     """Fail unless it told the whole turn: each step begun and ended, what was said, and the call with its outcome."""
     session_id = told[0]["sessionID"]
@@ -87,7 +77,7 @@ def check_told(told: list[dict[str, Any]], root: Path, command: str, output: str
 def test_a_person_here_allows_what_the_program_may_not(served: tuple[Running, Path], home: dict[str, str]) -> None:
     """Left alone, the program answers each permission itself; with a token that may not, the call waits for us."""
     running, root = served
-    password = mint(running, "runs-only", "sessions:*", "events:read", "projects:read", "settings:read")
+    password = homes.mint(running, "runs-only", "sessions:*", "events:read", "projects:read", "settings:read")
     follower = Follower(running, "/opencode/event")
     run = start(home, running, root, password, PROMPT.format("touch one && ls one"))
     try:

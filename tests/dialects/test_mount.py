@@ -35,8 +35,12 @@ def test_htmx_sees_a_fragment(browser: Browser) -> None:
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
 
 
-@pytest.mark.parametrize("path", ["/api/nowhere", "/static/nowhere.css"])
-def test_what_other_dialects_and_files_own_is_not_opencodes(call: Caller, path: str) -> None:
-    answer = call.get(path, headers={"Accept": "application/json"})
+def test_below_api_it_is_told_in_roos_words(call: Caller) -> None:
+    answer = call.get("/api/nowhere", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json) == (404, {"error": "Not found"})
+
+
+def test_a_file_that_is_none_is_not_opencodes(call: Caller) -> None:
+    answer = call.get("/static/nowhere.css", headers={"Accept": "application/json"})
     assert answer.status_code == 404
     assert set(answer.json) == {"error", "code"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,19 @@ import pytest
 from app import ids
 from app.actor import Actor
 from app.body_limits import MESSAGE
+from app.dialects.mount import Cabin
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check, check_all, check_message, check_refusal
 from tests.dialects.opencode_turns import ask, begin, called, idle, said, send, tools
 from tests.model_server import ModelServer
-from tests.visitor import until
+from tests.visitor import data_of, frames, until
 
 TEXT = {"type": "text", "text": "Hello"}
 NONE = "ses_" + "0" * 26
 ROUTES = [
     ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/children"), ("GET", "/todo"), ("POST", "/abort"),
     ("GET", "/message"), ("POST", "/message"), ("POST", "/summarize"), ("GET", "/message/msg_none"),
-    ("POST", "/prompt_async"),
+    ("POST", "/prompt_async"), ("POST", "/share"), ("DELETE", "/share"),
     ("POST", "/fork"), ("DELETE", "/message/msg_none"), ("DELETE", "/message/msg_none/part/prt_none"),
     ("PATCH", "/message/msg_none/part/prt_none"),
 ]  # fmt: skip
@@ -318,3 +320,49 @@ def test_a_tool_that_reads_outside_asks_first(call: Caller, scripted: ModelServe
     assert ("read", "completed") not in tools(call, session_id)
     call.post(address(session_id, "/abort"))
     idle(call, session_id)
+
+
+def test_a_session_is_shared_and_no_more(call: Caller, stranger: Caller, session_id: str) -> None:
+    shared = call.post(address(session_id, "/share"))
+    assert shared.status_code == 200
+    check("Session", shared.json)
+    url = shared.json["share"]["url"]
+    assert call.post(address(session_id, "/share"), {}).json == shared.json
+    assert call.get(address(session_id, "")).json == shared.json
+    assert [one["share"] for one in call.get("/opencode/session").json] == [{"url": url}]
+    path = "/s/" + url.rpartition("/s/")[2]
+    assert stranger.get(path).status_code == 200
+    ended = call("DELETE", address(session_id, "/share"))
+    check("Session", ended.json)
+    assert "share" not in ended.json
+    assert call("DELETE", address(session_id, "/share")).json == ended.json
+    assert ["share" in one for one in call.get("/opencode/session").json] == [False]
+    assert stranger.get(path).status_code == 404
+    assert call.post(address(session_id, "/share")).json["share"]["url"] != url
+
+
+def test_whoever_listens_hears_of_sharing(call: Caller, session_id: str) -> None:
+    told = call.get("/opencode/event", buffered=False)
+    events = (json.loads(data_of(frame)) for frame in frames(told))
+    assert next(events)["type"] == "server.connected"
+    url = call.post(address(session_id, "/share")).json["share"]["url"]
+    call("DELETE", address(session_id, "/share"))
+    call("DELETE", address(session_id, ""))
+    seen = []
+    for event in events:
+        seen.append(event)
+        if event["type"] == "session.deleted":
+            break
+    told.close()
+    shares = [event["properties"]["info"].get("share") for event in seen if event["type"] == "session.updated"]
+    assert shares == [{"url": url}, None]
+    assert "share_ended" not in str(seen)
+
+
+def test_sharing_is_refused_in_the_dialects_own_words(app: Cabin, call: Caller, bob: Actor, session_id: str) -> None:
+    his = Caller(app, bob)
+    for method in ("POST", "DELETE"):
+        check_refusal(call(method, address(NONE, "/share")), 404, "NotFoundError")
+        check_refusal(call(method, address("msg_1", "/share")), 400, "BadRequest")
+        assert his(method, address(session_id, "/share")).status_code == 403
+    assert "share" not in call.get(address(session_id, "")).json

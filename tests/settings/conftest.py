@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app import config
 from app.actor import Actor
 from app.db import Database
 from app.projects import service as projects
 from app.projects.service import Place
+
+
+@pytest.fixture
+def database(either_database: Database, tmp_path: Path) -> Database:
+    """Alice is known in the database that the test is about; no project may lie in its server's data directory."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    config.use(replace(config.current(), data_dir=tmp_path / "data"))
+    return either_database
 
 
 @pytest.fixture
@@ -22,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def shop(either_database: Database, alice: Actor, home: Path, tmp_path: Path) -> Place:
+def shop(database: Database, alice: Actor, home: Path, tmp_path: Path) -> Place:
     """Alice's project."""
     root = tmp_path / "shop"
     root.mkdir()

@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_read_says_why_and_leaves_the_rest(shop: Place, al
     (shop.directory / ".opencode").mkdir()
     (shop.directory / ".opencode/opencode.json").write_bytes(b"\xff\xfe")
     assert service.config(alice, shop).shown() == {"theme": "kept"}
-    told = {file.name: [str(fault) for fault in faults] for file, faults in service.written(alice, shop).files}
+    told = {file.name: [str(fault) for fault in file.faults] for file in service.written(alice, shop).files}
     assert told["opencode.json"][0].startswith("line 1, column 11")
     assert told["opencode.jsonc"] == [
         "line 1, column 19: There is no key nonsense.",

@@ -142,3 +142,16 @@ def test_those_who_listen_hear_of_it(call: Caller, alice: Actor, root: Path) -> 
     assert call.post("/opencode/global/dispose").json is True
     assert next(facts).event.directory == ""
     heard.close()
+
+
+def test_a_configuration_can_switch_sharing_off_and_never_shares_by_itself(call: Caller, root: Path) -> None:
+    session = call.post("/opencode/session", {}).json["id"]
+    url = call.post(f"/opencode/session/{session}/share").json["share"]["url"]
+    page = "/s/" + url.rpartition("/")[2]
+    assert call.get(page).status_code == 200
+    assert call.get("/opencode/config").json["share"] == "manual"
+    patch(call, {"share": "disabled"})
+    assert call.get("/opencode/config").json["share"] == "disabled"
+    check_refusal(call.post(f"/opencode/session/{session}/share"), 403, "ForbiddenError")
+    assert call.get(page).status_code == 404
+    check_refusal(patch(call, {"share": "auto"}), 400, "BadRequest")

@@ -1,5 +1,5 @@
-"""OpenCode's routes of the agent: providers, models, agents, skills, the configuration, and the preview's form."""
+"""OpenCode's routes of the agent: providers, agents, configuration, commands, and the preview's form of them."""
 
-from app.agent.opencode import configuration, preview, routes
+from app.agent.opencode import configuration, preview, routes, shell
 
-__all__ = ["configuration", "preview", "routes"]
+__all__ = ["configuration", "preview", "routes", "shell"]

@@ -12,6 +12,7 @@ from app.agent.providers.catalog import ProviderInfo
 from app.dialects import opencode
 from app.projects import service as projects
 from app.projects.service import Place
+from app.sessions import service as sessions
 from app.settings import service as settings
 
 # What a configuration may name and nothing here does.
@@ -39,10 +40,10 @@ def _config(actor: Actor, place: Place | None) -> dict[str, Any]:
     return {
         "$schema": "https://opencode.ai/config.json",
         "username": getpass.getuser(),
-        "share": "manual",
         "keybinds": {},
         "mode": {},
         **{key: value for key, value in written.items() if key not in IDLE},
+        "share": "manual" if sessions.is_shared_here(str(directory or "")) else "disabled",
         "model": f"{provider}/{model}",
         "command": {one.name: {"template": one.template, "description": one.description} for one in commands}
         | written.get("command", {}),

@@ -1,4 +1,4 @@
-"""The preview of OpenCode's second API: models, providers, agents, skills and keys, each list with where it holds."""
+"""The preview of OpenCode's second API: models, providers, agents, skills, commands and keys, each list located."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from app.actor import Actor
 from app.agent import service
+from app.agent.commands import Command
 from app.agent.modes import Mode
 from app.agent.opencode.routes import door, skill
 from app.agent.providers.catalog import Integration, ModelInfo, ProviderInfo
@@ -47,6 +48,13 @@ def preview_skills(actor: Actor) -> dict[str, Any]:
     """The skills of a directory; the model loads them, nobody calls them as commands."""
     place = _place(actor)
     return _located(place, [{**skill(one), "slash": False} for one in service.list_skills(actor, place.directory)])
+
+
+@door.get("/api/command", answer=dict[str, Any])
+def preview_commands(actor: Actor) -> dict[str, Any]:
+    """The slash commands of a directory."""
+    place = _place(actor)
+    return _located(place, [_command(one) for one in service.list_commands(actor, place.directory)])
 
 
 @door.get("/api/integration", answer=dict[str, Any])
@@ -118,7 +126,7 @@ def _agent(mode: Mode) -> dict[str, Any]:
 
 def _permissions(mode: Mode) -> list[dict[str, str]]:
     """A mode's rules, after what holds without any."""
-    edits = "deny" if mode.base == "plan" else "ask"
+    edits = "ask" if mode.may_edit else "deny"
     found = [_rule(tool, "*", edits if tool == "edit" else "ask") for tool in _ASKING]
     found += [_rule(rule.tool, rule.pattern, rule.action) for rule in mode.rules]
     found += [_rule(tool, "*", "deny") for tool, on in mode.switches.items() if not on]
@@ -127,6 +135,15 @@ def _permissions(mode: Mode) -> list[dict[str, str]]:
 
 def _rule(tool: str, pattern: str, action: str) -> dict[str, str]:
     return {"action": tool, "resource": pattern, "effect": action}
+
+
+def _command(one: Command) -> dict[str, Any]:
+    shape: dict[str, Any] = {"name": one.name, "template": one.template}
+    shape |= {name: text for name, text in (("description", one.description), ("agent", one.agent)) if text}
+    provider, slash, model = one.model.partition("/")
+    if slash:
+        shape["model"] = {"providerID": provider, "id": model}
+    return {**shape, "subtask": True} if one.subtask else shape
 
 
 def _integration(one: Integration) -> dict[str, Any]:

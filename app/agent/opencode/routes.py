@@ -231,7 +231,7 @@ def _agent(mode: Mode) -> dict[str, Any]:
 
 def _permission(mode: Mode) -> dict[str, Any]:
     """What a mode lets run, in the object form that both generations read: ask is what the session's preset says."""
-    edits = "deny" if mode.base == "plan" else "ask"
+    edits = "ask" if mode.may_edit else "deny"
     found: dict[str, dict[str, str]] = {"edit": {"*": edits}, "bash": {"*": "ask"}, "webfetch": {"*": "ask"}}
     for rule in mode.rules:
         for tool in found if rule.tool == "*" else (rule.tool,) if rule.tool in found else ():
@@ -301,7 +301,7 @@ def run_command(actor: Actor, body: RunCommand, session_id: str) -> Response:
             files=[part.model_dump(exclude_none=True) for part in body.parts],
         )
 
-    return _awaited(actor, session_id, send, lambda sent: _last_answer(actor, session_id, sent))
+    return awaited(actor, session_id, send, lambda sent: _last_answer(actor, session_id, sent))
 
 
 @door.post("/session/<session_id>/init", body=Init, answer=bool)
@@ -311,10 +311,10 @@ def init(actor: Actor, body: Init, session_id: str) -> Response:
     send = functools.partial(
         service.run_command, actor, opencode.checked("ses", session_id), INIT, model=model, message_id=body.message_id
     )
-    return _awaited(actor, session_id, send, lambda _sent: True)
+    return awaited(actor, session_id, send, lambda _sent: True)
 
 
-def _awaited(
+def awaited(
     actor: Actor, session_id: str, send: Callable[[], tuple[Message, str | None]], answer: Callable[[Message], Any]
 ) -> Response:
     """What `answer` says of what was sent, once its run has ended."""

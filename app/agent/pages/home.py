@@ -1,4 +1,4 @@
-"""Connecting a model from Home, and what the composer offers to choose from."""
+"""Connecting a model from Home, what the composer offers to choose from, and commands that are typed into it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flask import Response, url_for
+from flask import Response, request, url_for
 
 from app import live, slots, web
 from app.accounts import service as accounts
@@ -18,6 +18,8 @@ from app.agent.providers.catalog import ProviderInfo
 from app.agent.providers.known import KNOWN
 from app.errors import Invalid
 from app.processes.spawn import sandbox_state
+from app.projects import service as projects
+from app.sessions import service as sessions
 from app.sessions.service import Session
 
 KEPT = 600.0
@@ -117,6 +119,43 @@ def fill_composer(actor: Actor, directory: str) -> dict[str, Any]:
         "mode": "build",
         "model": f"{provider}/{model}",
     }
+
+
+@slots.fill("session.say")
+def say(
+    actor: Actor, session: Session, text: str, files: list[dict[str, Any]], chosen: dict[str, str]
+) -> dict[str, Any]:
+    """Do what somebody wrote that is no prompt: `!` runs a command of their own, `/name` sends one that there is."""
+    mode, provider, model = (chosen.get(name, "") for name in ("mode", "provider", "model"))
+    if text.startswith("!") and text[1:].strip():
+        if files:
+            raise Invalid("Files go with a prompt, not with a command.", "files")
+        script = text[1:].strip().replace("\r\n", "\n")  # as forms write the ends of lines
+        service.run_shell(actor, session.id, script, mode=mode, provider=provider, model=model)
+        return {"is_done": True}
+    command, arguments = service.find_command(actor, Path(session.directory), text)
+    if command is None:
+        return {}
+    given = {
+        "mode": "" if command.agent else mode,
+        "model": "" if command.agent or command.model or not model else f"{provider}/{model}",
+    }
+    service.run_command(actor, session.id, command.name, arguments, **given, files=files)
+    return {"is_done": True}
+
+
+@bp.get("/commands")
+def list_commands() -> Response:
+    """The commands of the session or project in view, each as a link that writes it into a message."""
+    actor = web.actor()
+    at, project = request.args.get("at", ""), request.args.get("project", "")
+    if at:
+        directory = sessions.get(actor, at).directory
+    else:
+        directory = str(projects.resolve(actor, projects.get(actor, project).root if project else None).directory)
+    found = service.list_commands(actor, Path(directory))
+    shown: dict[str, Any] = {"commands": found, "session_id": at, "project": project}
+    return web.page("agent/_commands.html" if web.is_htmx() else "agent/commands.html", **shown)
 
 
 @slots.fill("session")

@@ -44,6 +44,7 @@ __all__ = [
     "find_ollama",
     "first_model",
     "is_disabled",
+    "is_of_repository",
     "keep_login",
     "limits",
     "list_integrations",
@@ -51,6 +52,7 @@ __all__ = [
     "models_of",
     "named_default",
     "resolve",
+    "small_model",
     "test_key",
     "wire_of",
 ]
@@ -136,7 +138,9 @@ def list_providers(actor: Actor | None, directory: Path | None = None) -> list[P
     most.
     """
     accounts.require(actor, "settings:read")
-    found = [ProviderInfo(entry.id, entry.name, entry.source, _models(entry)) for entry in _all(directory).values()]
+    found = [
+        ProviderInfo(entry.id, entry.name, entry.source, models_of(entry)) for entry in entries(directory).values()
+    ]
     return [*found, ProviderInfo(DEMO, "Demo", "builtin", (DEMO_MODEL,))]
 
 
@@ -159,6 +163,8 @@ def default_model(directory: Path | None = None) -> tuple[str, str]:
 def named_default(directory: Path | None = None) -> tuple[str, str, DefaultFrom]:
     """The same, and where it is said: in a place of the configuration, in our own setting, or nowhere (`first`)."""
     names = {layer.origin: opencode_config.default_model(layer.data) for layer in configs(directory)}
+    if is_of_repository(names.get("files", "").partition("/")[0], directory):
+        names["files"] = ""
     said: tuple[tuple[DefaultFrom, str], ...] = (
         *((origin, names.get(origin, "")) for origin in ("project", "files", "server")),
         ("setting", config.current().model or ""),
@@ -169,8 +175,8 @@ def named_default(directory: Path | None = None) -> tuple[str, str, DefaultFrom]
         provider, slash, model = name.partition("/")
         if slash and (provider == DEMO or _find(provider, directory)):
             return provider, model, source
-    for entry in _all(directory).values():
-        if model := _first(entry):
+    for entry in entries(directory).values():
+        if entry.trusted and (model := first_model(entry)):
             return entry.id, model, "first"
     return DEMO, WALKTHROUGH, "first"
 
@@ -192,6 +198,23 @@ def cost(provider: str, model: str, usage: Usage, directory: Path | None = None)
 def window(provider: str, model: str, directory: Path | None = None) -> int | None:
     """How many tokens a model can hold; None where nobody knows."""
     return limits(provider, model, directory)[0]
+
+
+def small_model(directory: Path) -> tuple[str, str] | None:
+    """The provider and model that titles are asked of, if a configuration names one."""
+    for layer in reversed(configs(directory)):
+        provider, slash, model = opencode_config.small_model(layer.data).partition("/")
+        if slash and (layer.is_trusted or not is_of_repository(provider, directory)):
+            return provider, model
+    return None
+
+
+def is_of_repository(provider: str, directory: Path | None) -> bool:
+    """Whether it is a project's files that say where a provider is. They may choose among those that people here
+    have; that a conversation goes to one of theirs is for a person to choose.
+    """
+    entry = _find(provider, directory) if provider and directory else None
+    return entry is not None and not entry.trusted
 
 
 def limits(provider: str, model: str, directory: Path | None = None) -> tuple[int | None, int | None]:
@@ -304,7 +327,8 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
     return _keyed(entry) or loose.get(provider)
 
 
-def _all(directory: Path | None) -> dict[str, Entry]:
+def entries(directory: Path | None = None) -> dict[str, Entry]:
+    """All providers that are configured, and an Ollama on this machine."""
     trusted, loose, _addressed, whole = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
     names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
@@ -377,26 +401,12 @@ def entry_of(provider: str, directory: Path | None = None) -> Entry | None:
 
 
 def is_disabled(provider: str, directory: Path | None = None) -> bool:
-    """Whether a configuration switches a provider off, by its `disabled_providers` or `enabled_providers`."""
-    return opencode_config.is_off(_written(directory)[3], provider)
-
-
-def entries(directory: Path | None = None) -> dict[str, Entry]:
-    """All providers that are configured, and an Ollama on this machine."""
-    return _all(directory)
+    """Whether the configuration switches a provider off, by its `disabled_providers` or `enabled_providers`."""
+    return opencode_config.is_off(merged(directory), provider)
 
 
 def models_of(entry: Entry) -> tuple[ModelInfo, ...]:
     """The models of a provider: those written for it, those of the price list, or those that it names itself."""
-    return _models(entry)
-
-
-def first_model(entry: Entry) -> str:
-    """The model to begin with at a provider; nothing where none is known."""
-    return _first(entry)
-
-
-def _models(entry: Entry) -> tuple[ModelInfo, ...]:
     if entry.models:
         return entry.models
     if entry.known:
@@ -404,10 +414,11 @@ def _models(entry: Entry) -> tuple[ModelInfo, ...]:
     return _asked(entry) if entry.trusted else ()
 
 
-def _first(entry: Entry) -> str:
+def first_model(entry: Entry) -> str:
+    """The model to begin with at a provider; nothing where none is known."""
     if entry.known and entry.known.defaults:
         return entry.known.defaults[0]
-    models = _models(entry)
+    models = models_of(entry)
     return models[0].id if models else ""
 
 

@@ -41,6 +41,12 @@ def entries(config: Mapping[str, Any], trusted: bool) -> dict[str, Entry]:
     return found
 
 
+def is_off(config: Mapping[str, Any], provider: str) -> bool:
+    """Whether a configuration leaves a provider out: by naming it, or by naming all others that there are."""
+    named, only = config.get("disabled_providers"), config.get("enabled_providers")
+    return (isinstance(named, list) and provider in named) or (isinstance(only, list) and provider not in only)
+
+
 def default_model(config: Mapping[str, Any]) -> str:
     """The model a configuration names as its default, or nothing."""
     return _text(config, "model")
@@ -60,12 +66,6 @@ def small_model(config: Mapping[str, Any]) -> str:
 def compacts(config: Mapping[str, Any]) -> bool:
     """Whether conversations are summed up by themselves when they fill their model's window."""
     return _dict(config, "compaction").get("auto") is not False
-
-
-def is_off(config: Mapping[str, Any], provider: str) -> bool:
-    """Whether a configuration leaves a provider out: by naming it, or by naming all others that there are."""
-    named, only = config.get("disabled_providers"), config.get("enabled_providers")
-    return (isinstance(named, list) and provider in named) or (isinstance(only, list) and provider not in only)
 
 
 def _model(id: str, given: Mapping[str, Any]) -> ModelInfo:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -48,36 +50,133 @@ def prepare(ctx: ToolContext, given: Input) -> Prepared:
 def run(ctx: ToolContext, given: Input) -> Result:
     """Run it to its end; a bad exit code is a result, not an error."""
     egress = Egress(ctx.permit) if ctx.permit else None
-    seconds = min((given.timeout or SECONDS * 1000) / 1000, MOST_SECONDS, config.current().limits.seconds)
-    ended = spawn(
-        [_shell(), "-c", given.command],
-        cwd=Path(ctx.absolute(given.workdir or ".")),
-        workspace=Path(ctx.root.path),
-        private=ctx.private,
-        also=ctx.also,
-        keep=ctx.keep,
-        network=ctx.network,
-        sandbox=ctx.sandbox,
-        timeout=seconds,
-        output_limit=OUTPUT_BYTES,
-        on_output=_shown(ctx, given, egress),
-        cancel=ctx.cancel,
-        egress=egress,
-    )
-    hosts = egress.hosts() if egress else []
-    if ended.cancelled:
-        raise ToolError(f"The command was stopped.\n\n{ended.output}".strip())
-    output = ended.output + "".join(f"\n({note})" for note in [*_notes(ended, seconds), *_missed(hosts)])
-    metadata = {
-        "output": ended.output,
-        "exit": ended.exit_code,
-        "description": given.description,
-        "truncated": ended.truncated,
-        "duration": round(ended.duration, 3),
-        **({"outputPath": f"{SCRATCH}/{ended.spilled.name}"} if ended.spilled else {}),
-        **_told(hosts),
-    }
-    return Result(output.strip("\n") or "(no output)", _title(given), metadata)
+    seconds = min((given.timeout or SECONDS * 1000) / 1000, MOST_SECONDS)
+    cwd = Path(ctx.absolute(given.workdir or "."))
+    ran = carry_out(ctx, line(given.command), cwd, seconds, egress=egress, description=given.description)
+    if ran.ended.cancelled:
+        raise ToolError(f"The command was stopped.\n\n{ran.ended.output}".strip())
+    output = ran.ended.output + "".join(f"\n({note})" for note in ran.notes())
+    return Result(output.strip("\n") or "(no output)", _title(given), ran.metadata())
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, in at most how many seconds, which hosts it wanted to reach, and what it was said to do."""
+
+    ended: Finished
+    seconds: float
+    hosts: list[Reach]
+    description: str
+
+    def notes(self) -> list[str]:
+        """What a model should know beside what was printed."""
+        return [*_notes(self.ended, self.seconds), *_missed(self.hosts)]
+
+    def metadata(self) -> dict[str, Any]:
+        """What people and clients see beside the output; `duration` in seconds."""
+        spilled = self.ended.spilled
+        return {
+            "output": self.ended.output,
+            "exit": self.ended.exit_code,
+            "description": self.description,
+            "truncated": self.ended.truncated,
+            "duration": round(self.ended.duration, 3),
+            **({"outputPath": f"{SCRATCH}/{spilled.name}"} if spilled else {}),
+            **_told(self.hosts),
+        }
+
+
+def carry_out(
+    ctx: ToolContext,
+    argv: Sequence[str],
+    cwd: Path,
+    seconds: float,
+    *,
+    egress: Egress | None,
+    description: str = "",
+    env: Mapping[str, str] | None = None,
+) -> Ran:
+    """Run an argument vector where the context says, telling what it prints as it comes."""
+    seconds = min(seconds, config.current().limits.seconds)
+    with _Shown(ctx, description, egress) as shown:
+        ended = spawn(
+            argv,
+            cwd=cwd,
+            workspace=Path(ctx.root.path),
+            private=ctx.private,
+            env=env,
+            also=ctx.also,
+            keep=ctx.keep,
+            network=ctx.network,
+            sandbox=ctx.sandbox,
+            timeout=seconds,
+            output_limit=OUTPUT_BYTES,
+            on_output=shown.take,
+            cancel=ctx.cancel,
+            egress=egress,
+        )
+    return Ran(ended, seconds, egress.hosts() if egress else [], description)
+
+
+class _Shown:
+    """Tells the progress as OpenCode does, all that was printed so far: at once, then ten times a second at most.
+
+    What is printed within that time is told at its end, so that a command which falls silent leaves nothing untold.
+    """
+
+    def __init__(self, ctx: ToolContext, description: str, egress: Egress | None) -> None:
+        self._ctx = ctx
+        self._description = description
+        self._egress = egress
+        self._lock = threading.Lock()
+        self._printed = ""
+        self._timer: threading.Timer | None = None
+        self._told = 0.0
+        self._failed: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Tell nothing any more: what comes now is told as the result."""
+        with self._lock:
+            self._told = math.inf
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def take(self, text: str, _stream: str) -> None:
+        """Something was printed; raises what telling of it has failed with meanwhile."""
+        with self._lock:
+            if self._failed is not None:
+                raise self._failed
+            self._printed = (self._printed + text)[-OUTPUT_BYTES:]
+            rest = self._told + SHOW_EVERY - time.monotonic()
+            if rest <= 0:
+                self._tell()
+            elif self._timer is None:
+                self._timer = threading.Timer(rest, self._late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _late(self) -> None:
+        with self._lock:
+            self._timer = None
+            if self._told == math.inf:
+                return
+            try:
+                self._tell()
+            except Exception as failed:  # noqa: BLE001 - it is for the thread that runs the command, which raises it
+                self._failed = failed
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        hosts = _told(self._egress.hosts() if self._egress else [])
+        self._ctx.progress({"output": self._printed, "description": self._description, **hosts})
+
+
+def line(command: str) -> list[str]:
+    """The argument vector that runs a command line, or several lines as one script."""
+    return [_shell(), "-c", command]
 
 
 def _notes(ended: Finished, seconds: float) -> list[str]:
@@ -102,26 +201,6 @@ def _missed(hosts: list[Reach]) -> list[str]:
 def _told(hosts: list[Reach]) -> dict[str, Any]:
     """The hosts for people to see: [{host, state, why}]; nothing without any."""
     return {"hosts": [asdict(reach) for reach in hosts]} if hosts else {}
-
-
-def _shown(ctx: ToolContext, given: Input, egress: Egress | None) -> Callable[[str, str], None]:
-    """Tell the progress, ten times a second at most, as OpenCode does: all that was printed so far."""
-    printed: list[str] = []
-    told = [0.0]
-
-    def show(text: str, _stream: str) -> None:
-        printed.append(text)
-        now = time.monotonic()
-        if now - told[0] >= SHOW_EVERY:
-            told[0] = now
-            ctx.progress({**_progress(printed, given), **_told(egress.hosts() if egress else [])})
-
-    return show
-
-
-def _progress(printed: list[str], given: Input) -> dict[str, Any]:
-    printed[:] = ["".join(printed)[-OUTPUT_BYTES:]]
-    return {"output": printed[0], "description": given.description}
 
 
 def _title(given: Input) -> str:

@@ -15,7 +15,7 @@ CONTEXT = 3
 class Change:
     """A change of one file: its path relative to the root, its text before and after (None: no file), the diff.
 
-    `to` is the path it is moved to, if it is.
+    `to` is the path it is moved to, if it is. `note` is what a formatter did to the text after, or why it did not.
     """
 
     path: str
@@ -25,6 +25,7 @@ class Change:
     additions: int
     deletions: int
     to: str = ""
+    note: str = ""
 
     @property
     def kind(self) -> str:
@@ -47,7 +48,7 @@ class Change:
         return {"diff": self.diff, "filediff": filediff, "diagnostics": {}}
 
 
-def change(path: str, before: str | None, after: str | None, to: str = "") -> Change:
+def change(path: str, before: str | None, after: str | None, to: str = "", note: str = "") -> Change:
     """Compare two texts of a file."""
     names = f"a/{path}", f"b/{to or path}"
     lines = list(unified_diff(_lines(before or ""), _lines(after or ""), *names, n=CONTEXT, lineterm="\n"))
@@ -55,7 +56,7 @@ def change(path: str, before: str | None, after: str | None, to: str = "") -> Ch
     additions = sum(line.startswith("+") for line in body)
     deletions = sum(line.startswith("-") for line in body)
     shown = "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
-    return Change(path, before, after, shown, additions, deletions, to)
+    return Change(path, before, after, shown, additions, deletions, to, note)
 
 
 def figures(changes: Sequence[Change]) -> tuple[int, int]:

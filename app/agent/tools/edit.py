@@ -7,7 +7,7 @@ import re
 from pydantic import Field
 
 from app.agent.tools import known
-from app.agent.tools.changes import Change, change
+from app.agent.tools.changes import Change
 from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
 
 LARGEST = 16 * 1024 * 1024
@@ -40,7 +40,7 @@ def run(ctx: ToolContext, given: Input) -> Result:
 def saved(ctx: ToolContext, found: Change) -> Result:
     """Make one file's change and tell it."""
     stamps = known.save(ctx, [found])
-    told = f"Changed {found.path} (+{found.additions} -{found.deletions})."
+    told = f"Changed {found.path} (+{found.additions} -{found.deletions}).{known.notes([found])}"
     return Result(told, found.path, {**found.metadata(), "stamps": stamps}, known.absolute(ctx, [found]))
 
 
@@ -74,7 +74,7 @@ def near(text: str, old: str) -> str:
 def _change(ctx: ToolContext, given: Input) -> Change:
     path = ctx.relative(given.file_path)
     text = known.text_of(ctx, path)
-    return change(path, text, replaced(path, text, given.old_string, given.new_string, given.replace_all))
+    return known.changed(ctx, path, text, replaced(path, text, given.old_string, given.new_string, given.replace_all))
 
 
 def _line_ends(text: str, old: str, new: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from app.agent.tools.changes import Change
+from app.agent.tools.changes import Change, change
 from app.agent.tools.tool import ToolContext, ToolError, stamp_of
 from app.errors import NotFound, Problem
 
@@ -26,6 +26,19 @@ def text_of(ctx: ToolContext, path: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise ToolError(f"{path} is not UTF-8 text.") from None
+
+
+def changed(ctx: ToolContext, path: str, before: str | None, after: str, to: str = "") -> Change:
+    """The change of a file to what its formatter makes of the text after: that is shown, approved and written."""
+    if after == before:
+        return change(path, before, after, to)
+    polished = ctx.polish(ctx.root.absolute(to or path), after)
+    return change(path, before, polished.text, to, polished.note)
+
+
+def notes(changes: Sequence[Change]) -> str:
+    """What formatters did to the changes, for the end of a call's output."""
+    return "".join(f"\n\n{one.note}" for one in changes if one.note)
 
 
 def save(ctx: ToolContext, changes: Sequence[Change]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from app.agent.tools import edit, known
-from app.agent.tools.changes import Change, change
+from app.agent.tools.changes import Change
 from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
 
 MOST = 200
@@ -54,7 +54,7 @@ def _change(ctx: ToolContext, given: Input) -> Change:
             raise ToolError(f"Edit {number} of {len(given.edits)} does not fit: {wrong} Nothing was changed.") from None
     if text == before:
         raise ToolError("The edits undo each other; there is nothing to change.")
-    return change(path, before, text)
+    return known.changed(ctx, path, before, text)
 
 
 TOOL = Tool("multiedit", DESCRIPTION, Input, prepare, run)

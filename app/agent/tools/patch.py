@@ -56,7 +56,8 @@ def run(ctx: ToolContext, given: Input) -> Result:
     stamps = known.save(ctx, changes)
     lines = [f"{SIGNS[one.kind]} {' -> '.join(one.paths)} (+{one.additions} -{one.deletions})" for one in changes]
     metadata = {**_metadata(ctx, changes), "stamps": stamps}
-    return Result("\n".join(["Changed:", *lines]), _title(changes), metadata, known.absolute(ctx, changes))
+    told = "\n".join(["Changed:", *lines]) + known.notes(changes)
+    return Result(told, _title(changes), metadata, known.absolute(ctx, changes))
 
 
 def _changes(ctx: ToolContext, given: Input) -> list[Change]:
@@ -72,7 +73,7 @@ def _change(ctx: ToolContext, section: Section) -> Change:
     path = ctx.relative(section.path)
     if section.kind == "add":
         _refuse_taken(ctx, path)
-        return change(path, None, section.text)
+        return known.changed(ctx, path, None, section.text)
     text = known.text_of(ctx, path)
     if section.kind == "delete":
         return change(path, text, None)
@@ -82,7 +83,7 @@ def _change(ctx: ToolContext, section: Section) -> Change:
     after = hunks.apply(path, text, section.hunks)
     if after == text and not to:
         raise ToolError(f"The patch changes nothing in {path}.")
-    return change(path, text, after, to)
+    return known.changed(ctx, path, text, after, to)
 
 
 def _refuse_taken(ctx: ToolContext, path: str) -> None:

@@ -53,6 +53,14 @@ class Result:
     attachments: tuple[Mapping[str, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class Polished:
+    """A text as it is written, and a sentence about what became of it on the way, if anything did."""
+
+    text: str
+    note: str = ""
+
+
 @dataclass
 class ToolContext:
     """Where a call runs and whom it tells.
@@ -61,7 +69,8 @@ class ToolContext:
     `stamps` say which content of a file was last seen, by path relative to the root (see `stamps_of`);
     `also` are directories outside that commands may write, `keep` what in those they may not;
     `answers` are those to the tool's questions, a list of chosen labels for each; `permit` is asked about each host
-    that a command wants to reach, None for no network; `more` are tools beside the built-in ones, by name.
+    that a command wants to reach, None for no network; `more` are tools beside the built-in ones, by name; `polish`
+    gives the text that is to be written to a file, by its absolute path, as its formatter has it.
     """
 
     root: Root
@@ -79,6 +88,7 @@ class ToolContext:
     permit: Permit | None = None
     sandbox: bool | None = None
     more: Mapping[str, Tool[Any]] = field(default_factory=dict)
+    polish: Callable[[str, str], Polished] = lambda _path, text: Polished(text)
 
     @property
     def scratch(self) -> Root:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from app.agent.tools import known
-from app.agent.tools.changes import Change, change
+from app.agent.tools.changes import Change
 from app.agent.tools.tool import Given, Prepared, Result, Tool, ToolContext, ToolError
 
 DESCRIPTION = """\
@@ -31,7 +31,7 @@ def run(ctx: ToolContext, given: Input) -> Result:
     found = _change(ctx, given)
     stamps = known.save(ctx, [found])
     done = "Made" if found.before is None else "Replaced"
-    told = f"{done} {found.path} (+{found.additions} -{found.deletions})."
+    told = f"{done} {found.path} (+{found.additions} -{found.deletions}).{known.notes([found])}"
     return Result(told, found.path, {**_metadata(ctx, found), "stamps": stamps}, known.absolute(ctx, [found]))
 
 
@@ -40,7 +40,7 @@ def _change(ctx: ToolContext, given: Input) -> Change:
     exists = ctx.root.exists(path)
     if exists and ctx.root.stat(path).is_dir:
         raise ToolError(f"{path or '.'} is a folder.")
-    return change(path, known.text_of(ctx, path) if exists else None, given.content)
+    return known.changed(ctx, path, known.text_of(ctx, path) if exists else None, given.content)
 
 
 def _metadata(ctx: ToolContext, found: Change) -> dict[str, object]:

@@ -25,6 +25,7 @@ from app.approvals.service.questions import answer_question, question, reject_qu
 from app.approvals.service.replay import Past, Replay, replay
 from app.approvals.service.tidying import start, tidy
 from app.approvals.service.together import Outcome, answer_reads
+from app.approvals.subjects import paths_of
 from app.approvals.things import Ask, Call, StoredRule, is_legible, likeness, repeated
 from app.approvals.tool_rules import Said
 
@@ -57,6 +58,7 @@ __all__ = [
     "likeness",
     "limits_of",
     "of_session",
+    "paths_of",
     "question",
     "reject_question",
     "remove_rule",

@@ -59,7 +59,7 @@ def show(key: str, name: str = "") -> Response:
     return shown(actor, opened, path, standing, view, is_dir=is_dir)
 
 
-@slots.draws(events.FileChanged)
+@slots.draws(events.FileChanged, events.FileSeen)
 def draw_news(_actor: Actor, fact: Any) -> list[str]:
     """A page that shows the file, or its folder, is told that it changed."""
     return live.file_news(fact.event.file)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response
@@ -61,7 +60,7 @@ def status(actor: Actor) -> dict[str, Any]:
 def create(actor: Actor, body: CreateSession) -> dict[str, Any]:
     """Begin a session in the request's directory."""
     place = projects.resolve(actor, opencode.directory())
-    with _modes_are_agents():
+    with opencode.modes_are_agents():
         session = service.create(
             actor,
             place,
@@ -103,6 +102,18 @@ def fork(actor: Actor, body: Fork, session_id: str) -> dict[str, Any]:
     source = service.get(actor, _id(session_id))
     place = projects.resolve(actor, source.directory)
     return _whole(service.fork(actor, place, session_id, body.messageID))
+
+
+@door.post("/session/<session_id>/share")
+def share(actor: Actor, session_id: str) -> dict[str, Any]:
+    """Give the session a public address, or tell the one that it has."""
+    return _whole(service.share(actor, _id(session_id)))
+
+
+@door.delete("/session/<session_id>/share")
+def unshare(actor: Actor, session_id: str) -> dict[str, Any]:
+    """End its public address."""
+    return _whole(service.unshare(actor, _id(session_id)))
 
 
 @door.get("/session/<session_id>/children")
@@ -204,7 +215,7 @@ def _awaited(
 
 def _send(actor: Actor, session_id: str, body: Prompt) -> tuple[Message, str | None]:
     model = body.model
-    with _modes_are_agents():
+    with opencode.modes_are_agents():
         return service.send(
             actor,
             session_id,
@@ -218,16 +229,6 @@ def _send(actor: Actor, session_id: str, body: Prompt) -> tuple[Message, str | N
             no_reply=body.noReply,
             acp_session=body.acpConnection.sessionId if body.acpConnection else None,
         )
-
-
-@contextlib.contextmanager
-def _modes_are_agents() -> Iterator[None]:
-    """A mode that is none is told by the name of the field that OpenCode's clients sent."""
-    try:
-        yield
-    except Invalid as problem:
-        problem.field = "agent" if problem.field == "mode" else problem.field
-        raise
 
 
 def _answer(actor: Actor, session_id: str, sent: Message) -> Message:

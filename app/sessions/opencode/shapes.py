@@ -7,12 +7,12 @@ from typing import Any
 from app import ids
 from app.dialects import opencode
 from app.events.service import Fact
-from app.sessions import events
+from app.sessions import events, service
 from app.sessions.opencode.bodies import PermissionRule
 from app.sessions.service import Message, Part, Session
 from app.spelling import Spelling
 
-_HIDDEN = ("by", "ready", "signature", "redacted", "stamps", "beside", "for", "done", "undone", "failed")
+_HIDDEN = ("by", "ready", "signature", "redacted", "stamps", "beside", "for", "done", "undone", "failed", "typed")
 
 
 @opencode.shapes("session")
@@ -49,6 +49,8 @@ def session(row: Session | dict[str, Any]) -> dict[str, Any]:
         shape["time"]["compacting"] = get("compacting")
     if get("revert"):
         shape["revert"] = get("revert")
+    if url := service.share_url(row):
+        shape["share"] = {"url": url}
     return shape
 
 

@@ -19,7 +19,10 @@ from app.sessions.service import Session
 
 PAGE = 50
 SHOWN = 100
+LONGEST_TEXT = 4_000
 BESIDE = 40
+# A backslash before them makes words of what would be a command.
+AS_WORDS = ("\\!", "\\/")
 TABS = {
     "all": "",
     "needs": "waiting",
@@ -85,6 +88,7 @@ def show(session_id: str) -> Response:
         side=_side(actor, session),
         heads=rows.HEADS,
         tab="details" if request.args.get("tab") == "details" else "transcript",
+        text=request.args.get("text", "")[:LONGEST_TEXT],
     )
 
 
@@ -116,7 +120,7 @@ def create() -> Response:
         chosen = _without_model(chosen)
     worktree = text[:200].splitlines()[0] if web.form("where") == "worktree" else None
     session = service.create(actor, place, **chosen, worktree=worktree)
-    service.send(actor, session.id, _parts(text, offered), mentions=True)
+    _say(actor, session, text, offered, {})
     return web.back(url_for("sessions.show", session_id=session.id))
 
 
@@ -166,7 +170,15 @@ def _prompt(actor: Actor, session: Session, text: str) -> None:
     shown_model = _model_of(shown.with_model(session, offered).plain())
     if chosen.get("mode", session.mode) != session.mode and shown_model == _model_of(chosen):
         chosen = _without_model(chosen)
-    service.send(actor, session.id, _parts(text, offered), mentions=True, **chosen)
+    _say(actor, session, text, offered, chosen)
+
+
+def _say(actor: Actor, session: Session, text: str, offered: dict[str, Any], chosen: dict[str, Any]) -> None:
+    """Send a prompt, unless a room above knows the words as something else to do."""
+    parts = _parts(text[1:] if text.startswith(AS_WORDS) else text, offered)
+    files = [part for part in parts if part["type"] == "file"]
+    if not slots.gather("session.say", actor, session, text, files, chosen).get("is_done"):
+        service.send(actor, session.id, parts, mentions=True, **chosen)
 
 
 def _model_of(chosen: Mapping[str, Any]) -> str:

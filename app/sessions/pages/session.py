@@ -13,6 +13,7 @@ from app.sessions import service
 from app.sessions.pages import rows
 from app.sessions.service import Message, Run, Session, Subagent
 
+_PLAIN = re.compile(r"[\w-]+")
 _MENTION = re.compile(r"(?<!\S)@([\w.-]*\w)")
 
 
@@ -61,6 +62,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
     return {
         **given,
         "session": session,
+        "sharing_on": service.is_shared_here(session.directory),
         "run": runs[0] if runs else service.last_run(actor, session.id),
         "queued": _queued(actor, session, runs),
         "figures": figures,
@@ -85,6 +87,11 @@ def child_of(part: Mapping[str, Any]) -> str:
 def watch(session: Session, tab: str = "") -> dict[str, str]:
     """What a page tells its stream: which session it shows on which tab, set back to which point, with which lines."""
     return {"at": session.id, "tab": tab, "point": point_of(session), "lines": lines_of(session)}
+
+
+def is_plain(name: str) -> bool:
+    """Whether an id can stand in a selector; clients may bring ids of their own."""
+    return _PLAIN.fullmatch(name) is not None
 
 
 def point_of(session: Session) -> str:

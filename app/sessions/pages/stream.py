@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,8 +17,7 @@ from app.sessions.service import Message, Part, Session, Subagent
 from app.web_filters import blocks, ending, markdown
 
 # The fragments around the transcript, each in templates/sessions/_NAME.html with the id session-NAME.
-FIGURES = ("title", "lines", "stale", "todo", "panel", "strip", "stop", "queue", "send")
-_PLAIN = re.compile(r"[\w-]+")
+FIGURES = ("title", "lines", "stale", "todo", "panel", "strip", "share", "stop", "queue", "send")
 
 
 @slots.fill("stream")
@@ -121,18 +119,18 @@ class Transcript(Changes):
     def removed(self, fact: Any) -> list[str]:
         """A message that is gone."""
         message_id = fact.event.message_id
-        return [live.partial(f"#message-{message_id}", "delete")] if _PLAIN.fullmatch(message_id) else []
+        return [live.partial(f"#message-{message_id}", "delete")] if shown.is_plain(message_id) else []
 
     def part_removed(self, fact: Any) -> list[str]:
         """A part that is gone from a message that stays."""
         part_id = fact.event.part_id
-        return [live.partial(f"#part-{part_id}", "delete")] if _PLAIN.fullmatch(part_id) else []
+        return [live.partial(f"#part-{part_id}", "delete")] if shown.is_plain(part_id) else []
 
     def part(self, fact: Any) -> list[str]:
         """A part that is new or changed, in its place."""
         part = Part(**fact.event.part)
         message = self._message(part.message_id)
-        if message.role == "user" or not _PLAIN.fullmatch(message.id):
+        if message.role == "user" or not shown.is_plain(message.id):
             return self._whole(message.id)
         asks = self._asks() if part.type == "tool" else {}
         drawn = render_template(

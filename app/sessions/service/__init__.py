@@ -29,11 +29,23 @@ from app.sessions.service.journal import (
     set_todos,
     transcript_of,
 )
-from app.sessions.service.lists import busy_ids, find_page, find_words, retries, spell_page
+from app.sessions.service.lists import (
+    busy_ids,
+    by_creation,
+    find_page,
+    find_words,
+    first_prompts,
+    retries,
+    spell_page,
+)
 from app.sessions.service.mending import change_part, remove_message, remove_part
 from app.sessions.service.modes import register_default_model, register_modes
 from app.sessions.service.presets import allowed as allowed_presets
 from app.sessions.service.presets import lowered as lowered_preset
+from app.sessions.service.public import Veil
+from app.sessions.service.public import message as public_message
+from app.sessions.service.public import session as public_session
+from app.sessions.service.public import window as public_window
 from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
@@ -47,6 +59,17 @@ from app.sessions.service.runs import (
     requeue_left,
     take,
     wait,
+)
+from app.sessions.service.sharing import (
+    find_visitor,
+    follow_shared,
+    is_shared_here,
+    share,
+    share_of,
+    share_url,
+    shared_below,
+    start,
+    unshare,
 )
 from app.sessions.service.subagents import (
     Errand,
@@ -88,8 +111,9 @@ from app.sessions.service.transcript import (
     transcript,
     update,
 )
+from app.sessions.service.typed import send_typed
 from app.sessions.service.windows import outline, parts_before, window
-from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session
+from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session, Share
 
 __all__ = [
     "Aborted",
@@ -101,8 +125,10 @@ __all__ = [
     "Part",
     "Run",
     "Session",
+    "Share",
     "Standing",
     "Subagent",
+    "Veil",
     "abort",
     "above",
     "add_message",
@@ -116,6 +142,7 @@ __all__ = [
     "begin_subagent",
     "begin_summary",
     "busy_ids",
+    "by_creation",
     "change_part",
     "children",
     "close_message",
@@ -135,15 +162,19 @@ __all__ = [
     "ended_run",
     "export",
     "find_page",
+    "find_visitor",
     "find_words",
     "finish",
+    "first_prompts",
     "follow_ends",
+    "follow_shared",
     "fork",
     "get",
     "get_many",
     "give_up_summary",
     "go_on",
     "is_end_of",
+    "is_shared_here",
     "is_summed_up",
     "labels",
     "last_run",
@@ -154,6 +185,9 @@ __all__ = [
     "note_told",
     "outline",
     "parts_before",
+    "public_message",
+    "public_session",
+    "public_window",
     "put_summary_aside",
     "queued",
     "refresh",
@@ -173,11 +207,17 @@ __all__ = [
     "say_busy",
     "say_retrying",
     "send",
+    "send_typed",
     "set_figures",
     "set_revert",
     "set_todos",
+    "share",
+    "share_of",
+    "share_url",
+    "shared_below",
     "spell_page",
     "spell_transcript",
+    "start",
     "subagents",
     "summarize",
     "take",
@@ -185,6 +225,7 @@ __all__ = [
     "title_from",
     "transcript",
     "transcript_of",
+    "unshare",
     "update",
     "wait",
     "window",

@@ -69,6 +69,8 @@ def _begun(actor: Actor, source: Session) -> Session:
         updated=now,
         archived=None,
         version=1,
+        share_slug=None,
+        share=None,
     )
 
 

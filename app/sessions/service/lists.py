@@ -53,6 +53,37 @@ def spell_page(actor: Actor, spelling: Spelling[Session], **wanted: Unpack[Wante
         return spelling.of(keys, lambda ids: rows.sessions(connection, ids))
 
 
+def by_creation(
+    actor: Actor, *, offset: int = 0, limit: int = 50, project: str = "", directory: str = "", owner: str = ""
+) -> tuple[list[Session], int]:
+    """Sessions that no other began and nobody archived, the newest created first; and how many there are in all."""
+    wanted = _given(actor, project=project, directory=directory, owner=owner, parent_id=None, archived=False)
+    where = [_FILTERS[name] for name in wanted if name != "page"]
+    # Ids sort by creation, the newest first.
+    query = sa.select(SESSIONS).where(*where).order_by(SESSIONS.c.id).offset(offset).limit(limit)
+    count = sa.select(sa.func.count()).select_from(SESSIONS).where(*where)
+    values = {name: value for name, value in _values(wanted).items() if name != "limit"}
+    with db.read() as connection:
+        return [session_of(row) for row in connection.execute(query, values)], connection.scalar(count, values) or 0
+
+
+def first_prompts(actor: Actor, session_ids: list[str]) -> dict[str, str]:
+    """What was said first in each of these sessions that the actor may read, by session."""
+    firsts = (
+        sa.select(sa.func.min(MESSAGES.c.id))
+        .join(SESSIONS, SESSIONS.c.id == MESSAGES.c.session_id)
+        .where(MESSAGES.c.session_id.in_(session_ids), MESSAGES.c.role == "user", *readable(actor))
+        .group_by(MESSAGES.c.session_id)
+    )
+    query = sa.select(PARTS).where(PARTS.c.message_id.in_(firsts), PARTS.c.type == "text").order_by(PARTS.c.id)
+    found: dict[str, str] = {}
+    with db.read() as connection:
+        for part in map(part_of, connection.execute(query)):
+            if not part.data.get("synthetic"):
+                found[part.session_id] = "\n".join(filter(None, (found.get(part.session_id), part.data.get("text"))))
+    return found
+
+
 def find_words(actor: Actor, words: str, limit: int = 5) -> list[tuple[Session, index.Found]]:
     """Where these words stand in transcripts that the actor may read, newest first; a session's newest place only."""
     where = readable(actor)

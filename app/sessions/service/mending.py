@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app import db, record
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import Conflict, Denied, Invalid, NotFound
+from app.errors import Busy, Denied, Invalid, NotFound
 from app.sessions import events
 from app.sessions.service import index, rows
 from app.sessions.service.rows import MESSAGES, PARTS
@@ -80,7 +80,7 @@ def _at_rest(connection: sa.Connection, actor: Actor, session_id: str) -> Sessio
     if actor.kind == "agent":
         raise Denied("An agent never changes what was said.")
     if session.is_busy:
-        raise Conflict("The session is busy; stop it first.")
+        raise Busy(session_id)
     return session
 
 

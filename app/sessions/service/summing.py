@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from app import db, ids, record
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import Conflict, NotFound
+from app.errors import Busy, Conflict, NotFound
 from app.sessions import events
 from app.sessions.service import rows, runs
 from app.sessions.service.rows import MESSAGES, RUNS
@@ -126,7 +126,7 @@ def put_summary_aside(actor: Actor, session_id: str, message_id: str, *, aside: 
         if part is None or not part.data.get("done"):
             raise NotFound("summary", message_id)
         if session.is_busy:
-            raise Conflict("The session is busy; stop it first.")
+            raise Busy(session_id)
         data = {name: value for name, value in part.data.items() if name != "undone"}
         part = replace(part, data={**data, "undone": ids.now()} if aside else data)
         rows.update_part(connection, part, session)

@@ -15,7 +15,7 @@ from orjson import Fragment
 from app import db, ids, record
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.errors import Conflict, Denied, Invalid, NotFound, Problem
+from app.errors import Busy, Conflict, Denied, Invalid, NotFound, Problem
 from app.projects import service as projects
 from app.sessions import events
 from app.sessions.service import attachments, modes, presets, rows, rules, runs
@@ -164,8 +164,10 @@ def delete(actor: Actor, session_id: str) -> Session:
             connection.execute(table.delete().where(table.c.session_id == session_id))
         connection.execute(SESSIONS.delete().where(SESSIONS.c.id == session_id))
         record.forget(connection, session_id, events.AbortAsked, events.RunEnded)
-        gone = replace(session, todos=[], revert=None, last_act="")
+        gone = replace(session, todos=[], revert=None, last_act="", share_slug=None, share=None)
         record.event(connection, events.SessionDeleted(session_id, gone.plain()), session)
+        if session.share_slug is not None:
+            record.event(connection, events.ShareEnded(session_id, session.share_slug), session)
         record.audit(connection, actor, "session.delete", session_id, {"title": session.title})
     return session
 
@@ -241,10 +243,10 @@ def send(
         raise Invalid("A prompt needs at least one part.", "parts")
     _check(mode=mode, provider=provider, model=model)
     parts = [one for part in parts for one in _with_words(part)]
-    _check_ids(message_id, parts)
+    check_ids(message_id, parts)
     if mentions or any(part["type"] == "file" for part in parts):
         parts = attachments.expand(actor, get(actor, session_id).directory, parts, mentions=mentions)
-    mode, provider, model = _mode_and_model(actor, session_id, mode, provider, model)
+    mode, provider, model = mode_and_model(actor, session_id, mode, provider, model)
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
@@ -291,7 +293,7 @@ def set_revert(actor: Actor, session_id: str, revert: dict[str, Any] | None) -> 
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:write", session)
         if session.is_busy:
-            raise Conflict("The session is busy; stop it first.")
+            raise Busy(session_id)
         return rows.change(connection, session, revert=revert)
 
 
@@ -318,11 +320,17 @@ def directory_of(connection: sa.Connection, session_id: str) -> str | None:
 def title_from(message: Message) -> str:
     """A session's title from its first prompt: the first line with words, cut at a word."""
     own = (part for part in message.parts if part.type == "text" and not part.data.get("synthetic"))
-    text = " ".join(part.data.get("text", "") for part in own).strip()
+    text = " ".join(_own_words(part) for part in own).strip()
     line = next((line.strip() for line in db.storable(text).splitlines() if line.strip()), "") or "Untitled"
     if len(line) <= TITLE_LENGTH:
         return line
     return line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+
+
+def _own_words(part: Part) -> str:
+    """What somebody wrote: of a slash command its name and arguments, not the prompt that it stands for."""
+    told = (part.data.get("metadata") or {}).get("command")
+    return f"/{told['name']} {told['arguments']}" if isinstance(told, dict) else str(part.data.get("text", ""))
 
 
 def _store(actor: Actor, session: Session, own_rules: rules.Rules) -> None:
@@ -357,7 +365,7 @@ def _check(**values: Any) -> None:
         presets.check(values["preset"])
 
 
-def _check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
+def check_ids(message_id: str | None, parts: list[dict[str, Any]]) -> None:
     """Ids that a client made have the form of ours."""
     given = [("messageID", "msg", message_id), *(("parts", "prt", part.get("id")) for part in parts)]
     for field, prefix, value in given:
@@ -375,7 +383,7 @@ def _part(message: Message, given: dict[str, Any]) -> Part:
     return Part(given.get("id") or ids.ascending("prt"), message.id, message.session_id, given["type"], data)
 
 
-def _mode_and_model(actor: Actor, session_id: str, mode: str, provider: str, model: str) -> tuple[str, str, str]:
+def mode_and_model(actor: Actor, session_id: str, mode: str, provider: str, model: str) -> tuple[str, str, str]:
     """The mode of a prompt and what answers it: the named model, else its mode's, the session's, the default one.
 
     Looked up before the write begins: it may read files, or ask a server of this machine.

@@ -11,6 +11,7 @@ from flask import Response, request, url_for
 from app import web
 from app.accounts import service as accounts
 from app.actor import Actor
+from app.agent import service as agent
 from app.approvals import service as approvals
 from app.errors import Problem
 from app.files import service as files
@@ -32,6 +33,7 @@ PAGES = (
     ("Terminals", "terminals.index", "square-terminal", "G T"),
     ("Settings: providers", "agent.providers", "sliders-horizontal", ""),
     ("Settings: models and prices", "agent.models", "sliders-horizontal", ""),
+    ("Settings: configuration", "settings.configuration", "sliders-horizontal", ""),
     ("Settings: language servers", "languages.index", "sliders-horizontal", ""),
     ("All keys", "system.keys", "info", "?"),
 )
@@ -77,6 +79,8 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("T", "Terminal in its directory"),
             (".", "Stop the run"),
             ("Ctrl ⏎", "Send"),
+            ("!", "First in a message: run a command of your own"),
+            ("/", "First in a message: the commands to choose from"),
         ),
     ),
     (
@@ -100,7 +104,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 class Hit:
     """One line: where it leads, its icon, its words, and what stands at the right.
 
-    `ask` is what waits behind it, `path` the file that goes into a message under way.
+    `ask` is what waits behind it, `path` the file that goes into a message under way, `put` the words that begin one.
     """
 
     href: str
@@ -111,6 +115,7 @@ class Hit:
     updated: int | None = None
     ask: Any = None
     path: str = ""
+    put: str = ""
 
 
 @bp.get("/search")
@@ -133,13 +138,17 @@ def keys() -> Response:
 
 
 def _groups(actor: Actor, words: str, at: str) -> Iterator[tuple[str, list[Hit]]]:
-    place = _place(actor, at) if words else None
+    place = _place(actor, at) if words or at else None
+    commands = ("Commands", _commands(actor, place, words, at))
+    is_called = words.startswith("/")
     found = [
+        commands if is_called else ("", []),
         ("Waiting for you", _waiting(actor, words)),
         ("Sessions", _sessions(actor, words)),
         ("Inside transcripts", _transcripts(actor, words)),
-        (f"Files in {place.project.name}" if place else "", _files(actor, place, words, at)),
-        ("Actions", [*_actions(words), *_exports(actor, words, at)]),
+        (f"Files in {place.project.name}" if place else "", _files(actor, place if words else None, words, at)),
+        ("", []) if is_called else commands,
+        ("Actions", [*_actions(words), *_of_session(actor, words, at)]),
     ]
     return ((name, hits) for name, hits in found if hits)
 
@@ -219,6 +228,23 @@ def _files(actor: Actor, place: Place | None, words: str, at: str) -> list[Hit]:
     ]
 
 
+def _commands(actor: Actor, place: Place | None, words: str, at: str) -> list[Hit]:
+    """The slash commands of the directory in view, each to begin a message with."""
+    if place is None or not accounts.may(actor, "sessions:run") or not accounts.may(actor, "settings:read"):
+        return []
+    found = []
+    for one in agent.list_commands(actor, place.directory):
+        if _fits(f"/{one.name} {one.description}", words):
+            put = f"/{one.name} "
+            href = (
+                url_for("sessions.show", session_id=at, text=put, _anchor="words")
+                if at
+                else url_for("system.home", project=place.project.id, text=put, _anchor="words")
+            )
+            found.append(Hit(href, "scroll-text", f"/{one.name}", one.description, put=put))
+    return found[:MOST]
+
+
 def _actions(words: str) -> list[Hit]:
     hits = [Hit(url_for(endpoint), icon, name, key=key) for name, endpoint, icon, key in PAGES]
     new = Hit(url_for("system.home", _anchor="words"), "plus", "New session", key="C")
@@ -229,17 +255,22 @@ def _actions(words: str) -> list[Hit]:
     return found
 
 
-def _exports(actor: Actor, words: str, at: str) -> list[Hit]:
-    """The session in view as a file, once somebody asks for it by a word."""
+def _of_session(actor: Actor, words: str, at: str) -> list[Hit]:
+    """The session in view as a file, and its public page, once somebody asks for it by a word."""
     try:
         session = sessions.get(actor, at) if at and words else None
     except Problem:
         return []
-    hits = (
+    if session is None:
+        return []
+    hits = [
         Hit(url_for("sessions.export", session_id=at, format=kind), "download", f"Export this session as {name}")
         for kind, name in (("md", "Markdown"), ("json", "JSON"), ("html", "HTML"))
-    )
-    return [hit for hit in hits if session and _fits(hit.words, words)]
+    ]
+    if sessions.is_shared_here(session.directory) and accounts.may(actor, "sessions:share", session):
+        share = "Stop sharing this session…" if session.share_slug else "Share this session…"
+        hits.append(Hit(url_for("sessions.share_form", session_id=at), "share-2", share))
+    return [hit for hit in hits if _fits(hit.words, words)]
 
 
 def _fits(text: str, words: str) -> bool:

@@ -42,6 +42,12 @@ WRONG = [
         r"providers\.\*\.models\.[\w-]+\.status: 'active' is not one of .*",
         "the newer server demands a status of every model; the older has no word for one that is well",
     ),
+    Wrong(
+        "old",
+        "POST /session/{id}/shell",
+        r"answer: '\w+' is a required property",
+        "it claims a bare message; its server answers the message and its parts, as the newer one",
+    ),
 ]
 
 
@@ -131,11 +137,17 @@ def test_our_answers_are_those_of_the_documents(story: Story, call: Caller) -> N
     assert story("GET", "/session/{id}/diff?messageID={first}", **one, first=first)
     fork = story("POST", "/session/{id}/fork", {"messageID": last}, **one)
     child = story("POST", "/session", {"parentID": session["id"]})
+    shared = story("POST", "/session/{id}/share", **one)["share"]
+    assert story("GET", "/session/{id}", **one)["share"] == shared
+    assert "share" not in story("DELETE", "/session/{id}/share", **one)
     assert story("GET", "/session/{id}/children", **one)
     story("GET", "/session")
+    story("PATCH", "/config", {"theme": "dark", "agent": {"look": {"prompt": "Look.", "mode": "subagent"}}})
     story("POST", "/session/{id}/revert", {"messageID": first}, **one)
     story("POST", "/session/{id}/unrevert", **one)
     story("POST", "/session/{id}/summarize", {"providerID": "openai", "modelID": "scripted"}, **one)
+    ran = story("POST", "/session/{id}/shell", {"agent": "build", "command": "ls; touch made"}, **one)
+    assert {part["type"] for part in ran["parts"]} == {"tool", "patch"}
     story("POST", "/session/{id}/abort", **one)
     story(
         "DELETE",
@@ -178,6 +190,7 @@ GETS = [
     "/vcs/status",
     "/vcs/diff?mode=git",
     "/skill",
+    "/formatter",
     "/find?pattern=def",
     "/find/file?query=basket",
     "/file?path=.",
@@ -194,6 +207,7 @@ GETS = [
     "/api/provider",
     "/api/agent",
     "/api/skill",
+    "/api/command",
     "/api/integration",
     "/pty/shells",
 ]

@@ -1,0 +1,209 @@
+"""A transcript as Roo keeps it: a list of records, each a `say` or an `ask`, and the conversation with the model.
+
+Pure. Records stand in the order of their times, and a time names one record: who has read up to one asks for what is
+later. What grows is the last of them (`partial`), under its first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from app.agent.conversation import was_retried
+from app.agent.roo import asks
+from app.approvals.service import Ask
+from app.sessions.service import Message, Part
+
+DENIED = "The person denied this operation."
+_CLOCK = 4096  # ids count so many to the millisecond
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record; `ts` in unix ms, `kind` its subtype, `is_person` for what a person wrote."""
+
+    ts: int
+    type: Literal["say", "ask"]
+    kind: str
+    text: str = ""
+    images: tuple[str, ...] = ()
+    partial: bool = False
+    is_person: bool = False
+
+    def shown(self, *, legacy: bool = False) -> dict[str, Any]:
+        """The keys of both editions; the older one names the speaker where the newer says `say` or `ask`."""
+        role = "user" if self.is_person else "assistant"
+        shape: dict[str, Any] = {"ts": self.ts, "type": role if legacy else self.type, self.type: self.kind}
+        shape |= {"text": self.text, "content": self.text, "role": role}
+        if self.images:
+            shape["images"] = list(self.images)
+        return {**shape, "partial": True} if self.partial else shape
+
+    @property
+    def words(self) -> str:
+        """What it says in a line of `lastMessage`."""
+        return f"ask {self.kind}: {self.text}" if self.type == "ask" else self.text
+
+
+def of(transcript: Iterable[Message], asked: Iterable[Ask]) -> list[Record]:
+    """All records of a task; `asked` are its asks, answered ones too."""
+    by_call: dict[str, list[Ask]] = {}
+    for ask in asked:
+        by_call.setdefault(ask.call_id, []).append(ask)
+    said = [record for message in transcript for record in _of_message(message, by_call)]
+    return list(_one_after_the_other(sorted(said, key=lambda record: record.ts)))
+
+
+def conversation(transcript: Iterable[Message]) -> list[dict[str, Any]]:
+    """What went to the model and came back: `[{role, content, ts}]`, content a text or blocks."""
+    return [one for message in transcript for one in _told(message)]
+
+
+def _of_message(message: Message, by_call: dict[str, list[Ask]]) -> Iterator[Record]:
+    if message.role == "user":
+        yield from _prompt(message)
+        return
+    yield Record(message.created, "say", "api_req_started", _request(message))
+    parts = [part for part in message.parts if not was_retried(part)]
+    ending = _ending(message, parts)
+    for part in parts:
+        if part.type == "tool":
+            yield from _call(part, message, by_call.get(part.data["callID"], []))
+        elif part.type in ("text", "reasoning") and part.data.get("text"):
+            kind = "completion_result" if part is ending else part.type
+            is_open = "end" not in part.data.get("time", {"end": 0})
+            yield Record(_begun(part, message), "say", kind, part.data["text"], partial=is_open)
+        elif part.type == "retry":
+            yield Record(_begun(part, message), "say", "api_req_retry_delayed", part.data["error"]["data"]["message"])
+    over = message.completed or message.created
+    if error := message.data.get("error"):
+        yield Record(over, "say", "error", str(error.get("data", {}).get("message") or error.get("name", "")))
+    elif _is_end(message):
+        yield Record(over, "ask", "completion_result")
+
+
+def _prompt(message: Message) -> Iterator[Record]:
+    own = [part for part in message.parts if not part.data.get("synthetic")]
+    text = "\n".join(part.data["text"] for part in own if part.type == "text" and part.data.get("text"))
+    images = tuple(part.data["url"] for part in own if part.type == "file" and _is_image(part))
+    if text or images:
+        yield Record(message.created, "say", "user_feedback", text, images, is_person=True)
+
+
+def _call(part: Part, message: Message, asked: list[Ask]) -> Iterator[Record]:
+    state, at = part.data["state"], _begun(part, message)
+    ended = state.get("time", {}).get("end") or at
+    own = next((ask for ask in asked if ask.tool == part.data["tool"] or ask.kind == "question"), None)
+    kind, text = asks.of_call(part.data["tool"], state, own)
+    yield Record(at, "ask", kind, text, partial=state["status"] == "pending" and own is None)
+    for ask in asked:
+        if ask is not own:
+            kind, text = asks.of_ask(ask)
+            yield Record(ask.created, "ask", kind, text)
+        if words := _answered(ask):
+            yield Record(ask.answered or at, "say", "user_feedback", words, is_person=True)
+    if state["status"] == "completed" and kind in asks.OUTPUTS:
+        yield Record(ended, "say", asks.OUTPUTS[kind], str(state.get("output", "")))
+    elif state["status"] == "error" and not any(ask.reply == "reject" for ask in asked):
+        yield Record(ended, "say", "error", str(state.get("error", "")))
+
+
+def _answered(ask: Ask) -> str:
+    """What a person said with their answer."""
+    if ask.state != "answered":
+        return ""
+    if ask.kind == "question":
+        return "\n".join(", ".join(chosen) for chosen in ask.answers)
+    return "" if ask.word == DENIED else ask.word
+
+
+def _request(message: Message) -> str:
+    """The figures of a request to the model, as JSON in a text, as Roo has it."""
+    tokens = message.data.get("tokens") or {}
+    cache = tokens.get("cache") or {}
+    figures: dict[str, Any] = {
+        "request": "",
+        "tokensIn": tokens.get("input", 0),
+        "tokensOut": tokens.get("output", 0),
+        "cacheWrites": cache.get("write", 0),
+        "cacheReads": cache.get("read", 0),
+        "cost": message.data.get("cost", 0),
+    }
+    error = message.data.get("error")
+    if error:
+        is_stop = error.get("name") == "MessageAbortedError"
+        figures["cancelReason"] = "user_cancelled" if is_stop else "streaming_failed"
+    return orjson.dumps(figures).decode()
+
+
+def _is_end(message: Message) -> bool:
+    """Whether the turn ended with this step, as it should."""
+    return bool(message.completed and message.data.get("finish") not in (None, "tool-calls", "interrupted"))
+
+
+def _ending(message: Message, parts: list[Part]) -> Part | None:
+    """The text that a turn ends with: its result."""
+    texts = [part for part in parts if part.type == "text" and part.data.get("text")]
+    return texts[-1] if texts and _is_end(message) and not message.data.get("error") else None
+
+
+def _begun(part: Part, message: Message) -> int:
+    """When a part began: its id tells, and never changes."""
+    try:
+        return max(int(part.id.partition("_")[2][:12], 16) // _CLOCK + _cut(message.created), message.created)
+    except ValueError:
+        return message.created
+
+
+def _cut(now: int) -> int:
+    """The part of a time that an id has no room for."""
+    return now - now % (1 << 36)
+
+
+def _is_image(part: Part) -> bool:
+    return str(part.data.get("mime", "")).startswith("image/")
+
+
+def _one_after_the_other(records: list[Record]) -> Iterator[Record]:
+    """No two at the same time; the first of all is the task."""
+    last = 0
+    for number, record in enumerate(records):
+        last = max(record.ts, last + 1)
+        kind = "text" if number == 0 and record.kind == "user_feedback" else record.kind
+        yield Record(last, record.type, kind, record.text, record.images, record.partial, record.is_person)
+
+
+def _told(message: Message) -> Iterator[dict[str, Any]]:
+    parts = [part for part in message.parts if not was_retried(part)]
+    blocks = [block for part in parts for block in _block(part)]
+    if blocks:
+        yield {"role": message.role, "content": _plain(blocks), "ts": message.created}
+    results = [_result(part) for part in parts if part.type == "tool" and part.data["state"]["status"] != "pending"]
+    if results:
+        yield {"role": "user", "content": results, "ts": message.completed or message.created}
+
+
+def _plain(blocks: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    is_text = len(blocks) == 1 and blocks[0]["type"] == "text"
+    return str(blocks[0]["text"]) if is_text else blocks
+
+
+def _block(part: Part) -> Iterator[dict[str, Any]]:
+    if part.type == "text" and part.data.get("text") and not part.data.get("ignored"):
+        yield {"type": "text", "text": part.data["text"]}
+    elif part.type == "file" and _is_image(part):
+        yield {"type": "image", "source": {"type": "url", "url": part.data["url"]}}
+    elif part.type == "tool" and part.data["state"]["status"] != "pending":
+        given = part.data["state"].get("input", {})
+        yield {"type": "tool_use", "id": part.data["callID"], "name": part.data["tool"], "input": given}
+
+
+def _result(part: Part) -> dict[str, Any]:
+    state = part.data["state"]
+    is_error = state["status"] == "error"
+    content = str(state.get("error" if is_error else "output", ""))
+    shape = {"type": "tool_result", "tool_use_id": part.data["callID"], "content": content}
+    return {**shape, "is_error": True} if is_error else shape

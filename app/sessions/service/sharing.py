@@ -1,0 +1,166 @@
+"""Sharing: one session on a public page for whoever has its address, until somebody ends that.
+
+An address is as good as the right of whoever gave it: once they are gone, or may share no more, it opens nothing.
+The end of the address is stored as it is, unlike the secrets of accounts: everybody who may read the session is to see
+its address again, and whoever can read the row reads the transcript beside it, which is all that it opens.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from app import config, db, ids, record
+from app.accounts import service as accounts
+from app.accounts.events import PrincipalRevoked
+from app.actor import Actor
+from app.errors import Denied
+from app.events import service as hub
+from app.events.service import Fact, Subscription
+from app.sessions import events
+from app.sessions.service import rows
+from app.sessions.service.rows import SESSIONS
+from app.sessions.things import Session, Share, session_of
+from app.settings import service as settings
+
+PATH = "/s/"
+BYTES = 18  # of chance in an address, 144 bits: nobody finds one by trying
+KEY = "sessions:share"
+# What somebody who comes by a link may do with the one session that it leads to.
+GRANTS = ("sessions:read", "events:read")
+_SLUG = re.compile(r"[A-Za-z0-9_-]{24}")
+_shared = sa.select(SESSIONS.c.share_slug, SESSIONS.c.share).where(SESSIONS.c.share_slug.is_not(None))
+_by_slug = sa.select(SESSIONS).where(SESSIONS.c.share_slug == sa.bindparam("slug"))
+
+
+def share(actor: Actor, session_id: str, *, output: bool | None = None) -> Session:
+    """Give the session a public address, or leave it the one that it has.
+
+    With `output` its page also shows what tools gave back, such as what commands printed; None leaves that as it is,
+    at first off. Raises Denied where the server shares nothing.
+    """
+    with db.transaction() as connection:
+        session = rows.session(connection, session_id, lock=True)
+        accounts.require(actor, KEY, session)
+        if not is_shared_here(session.directory):
+            where = "for this project" if config.current().share else "on this server"
+            raise Denied(f"Sharing is switched off {where}.")
+        was = share_of(session)
+        is_good = was is not None and _is_good(was, session)
+        if is_good and was is not None and output in (None, was.output):
+            return session
+        slug = session.share_slug if is_good else secrets.token_urlsafe(BYTES)
+        new = Share(ids.now(), actor.user, _name(actor), bool(output))
+        record.audit(connection, actor, "session.share", session_id, {"output": new.output})
+        return rows.change(connection, session, touch=False, share_slug=slug, share=asdict(new))
+
+
+def unshare(actor: Actor, session_id: str) -> Session:
+    """End the session's public address for good, and every page that is open there; a second time changes nothing."""
+    with db.transaction() as connection:
+        session = rows.session(connection, session_id, lock=True)
+        accounts.require(actor, KEY, session)
+        if session.share_slug is None:
+            return session
+        record.audit(connection, actor, "session.unshare", session_id)
+        now = rows.change(connection, session, touch=False, share_slug=None, share=None)
+        record.event(connection, events.ShareEnded(session_id, session.share_slug), session)
+    return now
+
+
+def is_shared_here(directory: str = "") -> bool:
+    """Whether the operator lets sessions be shared on this server, and the configuration those of a directory."""
+    if not config.current().share:
+        return False
+    return settings.merged(settings.of_directory(Path(directory) if directory else None)).get("share") != "disabled"
+
+
+def share_of(session: Session) -> Share | None:
+    """How the session is shared, if it is."""
+    return Share(**session.share) if session.share_slug and session.share else None
+
+
+def share_url(session: Session | dict[str, Any]) -> str:
+    """The public address of a session or its row; "" while it has none, or the server opens none."""
+    slug = session.get("share_slug") if isinstance(session, dict) else session.share_slug
+    return f"{config.current().url}{PATH}{slug}" if slug and config.current().share else ""
+
+
+def find_visitor(slug: str) -> tuple[Actor, Session] | None:
+    """Who comes by an address, and to which session: the address is the proof. None for one that ended or never was."""
+    if not config.current().share or not _SLUG.fullmatch(slug):
+        return None
+    with db.read() as connection:
+        row = connection.execute(_by_slug, {"slug": slug}).first()
+    session = session_of(row) if row else None
+    share = share_of(session) if session else None
+    if session is None or share is None or not _is_good(share, session):
+        return None
+    if not is_shared_here(session.directory):
+        return None
+    return Actor(_id(slug), "visitor", _id(slug), "A visitor", GRANTS, session=session.id), session
+
+
+def follow_shared(visitor: Actor, after: str | None) -> Subscription | None:
+    """The facts of the visitor's session from now on or after a cursor; None if its address has ended meanwhile."""
+
+    def keep(fact: Fact) -> bool:
+        return fact.event.kind.startswith("sessions.")
+
+    subscription = hub.subscribe(visitor, after, keep)
+    # Looked up once more: an end that came before this subscription has not closed it.
+    if find_visitor(visitor.id.removeprefix(_id(""))) is None:
+        subscription.close()
+        return None
+    return subscription
+
+
+def shared_below(actor: Actor, session_id: str) -> dict[str, str]:
+    """The public addresses, within this server, of those subagents of a session that are shared themselves, by id."""
+    query = sa.select(SESSIONS.c.id, SESSIONS.c.share_slug).where(
+        SESSIONS.c.parent_id == session_id, SESSIONS.c.share_slug.is_not(None)
+    )
+    with db.read() as connection:
+        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        return {row.id: row.share_slug for row in connection.execute(query)}
+
+
+def start() -> None:
+    """Close the streams of an address in every server process when it ends."""
+    hub.listen(events.ShareEnded, _on_end)
+    hub.listen(PrincipalRevoked, _on_revoked)
+
+
+def _on_end(fact: events.ShareEnded) -> None:
+    hub.close(_id(fact.slug))
+
+
+def _on_revoked(fact: PrincipalRevoked) -> None:
+    """What somebody shared who is gone is open no longer."""
+    if fact.what != "user":
+        return
+    with db.read() as connection:
+        shared = connection.execute(_shared).all()
+    for row in shared:
+        if row.share and row.share["by"] == fact.user_id:
+            hub.close(_id(row.share_slug))
+
+
+def _is_good(share: Share, session: Session) -> bool:
+    person = accounts.acting_for(share.by, "system")
+    return person is not None and accounts.may(person, KEY, session)
+
+
+def _id(slug: str) -> str:
+    return f"share:{slug}"
+
+
+def _name(actor: Actor) -> str:
+    """The name of whoever the actor acts for: a token has one of its own, which is nobody's."""
+    person = accounts.acting_for(actor.user, "system")
+    return person.name if person else actor.name
