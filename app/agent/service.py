@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import dispatch
 from app.accounts import service as accounts
-from app.actor import Actor
+from app.actor import Actor, Scope
 from app.agent import commands, engine, mcp_prompts, modes, network, skills, tools, typed
 from app.agent.commands import Command
 from app.agent.modes import Mode
@@ -27,12 +27,15 @@ from app.agent.tools import mcp
 from app.approvals import service as approvals
 from app.errors import Invalid, NotFound
 from app.events import service as events
+from app.projects.service import Place
 from app.sessions import service as sessions
 from app.sessions.events import AbortAsked, SessionUpdated
 from app.sessions.service import Hold, Message
+from app.settings import service as settings
 
 BEAT = 2.0
 LONGEST_KEY = 8_000
+_SERVER = Scope(owner="", project="")
 _KEY = re.compile(r"[\x21-\x7e]+")
 _held: dict[str, Hold] = {}
 _lock = threading.Lock()
@@ -238,6 +241,22 @@ def get_standing(actor: Actor, provider: str) -> Standing:
 def default_of(actor: Actor, directory: Path | None = None) -> Default:
     """The model of a session that names none, and where that comes from."""
     return standing.default_of(actor, directory)
+
+
+def may_set_default(actor: Actor, place: Place | None) -> bool:
+    """Whether the actor may set the model of sessions that name none."""
+    return accounts.may(actor, "settings:write", place.project if place else _SERVER)
+
+
+def set_default_model(actor: Actor, place: Place | None, name: str) -> None:
+    """Set the model (provider/model) of sessions that name none, for a project or the server; "" takes that back."""
+    accounts.require(actor, "settings:write", place.project if place else _SERVER)
+    provider, slash, model = name.partition("/")
+    if name and not (slash and model):
+        raise Invalid("A model is named provider/model.", "model")
+    if name and not standing.get_standing(actor, provider, place.directory if place else None).is_connected:
+        raise Invalid(f"{provider} is not connected.", "model")
+    settings.set_values(actor, place, settings.Config.model_validate({"model": name or None}))
 
 
 def keep_key(actor: Actor, provider: str, key: str) -> None:

@@ -15,8 +15,10 @@ from app.actor import Actor
 from app.agent import service
 from app.agent.providers import catalog, trial
 from app.agent.providers.known import KNOWN
+from app.agent.providers.standing import Default
 from app.dialects.mount import Cabin
 from app.errors import Denied, Invalid, Limited, NotFound
+from app.projects import service as projects
 from app.secrets import service as secrets
 from tests.conftest import Caller, member
 from tests.model_server import Cut, Fail, Gate, ModelServer, Say
@@ -24,7 +26,11 @@ from tests.visitor import Browser, is_whole
 
 KEY = "sk-rack-4kQA99887766"
 PAGES = ["/settings/providers", "/settings/models"]
-FORMS = ["/settings/providers", *(f"/settings/providers/lab/{act}" for act in ("key", "remove", "test"))]
+FORMS = [
+    "/settings/providers",
+    "/settings/models/default",
+    *(f"/settings/providers/lab/{act}" for act in ("key", "remove", "test")),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -277,6 +283,46 @@ def test_a_password_in_an_address_is_not_shown(browser: Browser, alice: Actor) -
     assert "127.0.0.1:1/v1" in page
     assert "hunter22" not in page
     assert "key=abc" not in page
+
+
+def test_the_default_is_set_for_the_server_and_for_a_project_and_taken_back(
+    browser: Browser, alice: Actor, lab: ModelServer
+) -> None:
+    place = projects.resolve(alice, None)
+    assert browser.post("/settings/models/default", {"model": "lab/scripted", "directory": ""}).status_code == 303
+    assert service.default_of(alice) == Default("lab", "scripted", "server")
+    page = browser.get("/settings/models").text
+    assert "set for this server" in page
+    assert '<option value="lab/scripted" selected>' in page
+    form = {"model": "demo/walkthrough", "directory": str(place.directory)}
+    answer = browser.post("/settings/models/default", form)
+    assert "set for this project" in browser.get(answer.headers["Location"]).text
+    assert service.default_model(alice, place.directory) == ("demo", "walkthrough")
+    assert service.default_model(alice) == ("lab", "scripted")
+    browser.post("/settings/models/default", {**form, "model": ""})
+    browser.post("/settings/models/default", {"model": "", "directory": ""})
+    assert service.default_of(alice, place.directory).source == "first"
+    assert [one for one in audited() if one.startswith("settings.set")]
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"model": "lab"}, 400),
+        ({"model": "mistral/large"}, 400),
+        ({"model": "nobody/x"}, 404),
+        ({"model": "demo/walkthrough", "directory": "/etc"}, 403),
+    ],
+    ids=["no provider", "not connected", "unknown", "no project"],
+)
+def test_a_default_that_would_never_hold_is_refused(browser: Browser, form: dict[str, str], status: int) -> None:
+    assert browser.post("/settings/models/default", form).status_code == status
+
+
+def test_bob_sets_no_default(app: Cabin, bob: Actor) -> None:
+    theirs = Browser(app, bob)
+    assert "Set default" not in theirs.get("/settings/models").text
+    assert theirs.post("/settings/models/default", {"model": "demo/walkthrough"}).status_code == 403
 
 
 @pytest.mark.usefixtures("lab")

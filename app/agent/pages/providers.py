@@ -15,6 +15,8 @@ from app.agent.providers.known import ModelInfo
 from app.agent.providers.standing import Standing
 from app.agent.providers.trial import Trial
 from app.errors import Invalid, NotFound
+from app.projects import service as projects
+from app.projects.service import Place
 
 LONGEST_SEARCH = 200
 SHOWN = 300
@@ -106,9 +108,11 @@ def test_provider(provider: str) -> Response:
 
 @bp.get("/settings/models")
 def models() -> Response:
-    """The models of all that is connected, by search, provider and what they can do."""
+    """The models of all that is connected, here or in a project, by search, provider and what they can do."""
     actor = web.actor()
-    connected = [one for one in service.list_standings(actor) if one.is_connected]
+    place = _place(actor, request.args.get("directory", ""))
+    directory = place.directory if place else None
+    connected = [one for one in service.list_standings(actor, directory) if one.is_connected]
     words = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH]
     provider, able = request.args.get("provider", ""), request.args.get("can", "")
     rows = [ModelRow(one, model) for one in connected for model in one.models]
@@ -118,14 +122,36 @@ def models() -> Response:
         "provider": provider,
         "can": able,
         "connected": connected,
-        "rows": sorted(found, key=_place)[:SHOWN],
+        "rows": sorted(found, key=_order)[:SHOWN],
         "more": max(0, len(found) - SHOWN),
         "total": len(rows),
-        "default": service.default_of(actor),
+        "default": service.default_of(actor, directory),
+        "directory": str(directory or ""),
+        "places": _places(actor),
+        "may_set": service.may_set_default(actor, place),
     }
     if web.is_htmx():
         return web.fragment("agent/models.html", "found", **shown)
     return web.page("agent/models.html", **shown)
+
+
+@bp.post("/settings/models/default")
+def set_default() -> Response:
+    """Set the model of sessions that name none, for the server or a project."""
+    actor = web.actor()
+    place = _place(actor, web.form("directory"))
+    service.set_default_model(actor, place, web.form("model"))
+    return web.back(url_for("agent.models", directory=str(place.directory) if place else None))
+
+
+def _place(actor: Actor, directory: str) -> Place | None:
+    return projects.resolve(actor, directory) if directory else None
+
+
+def _places(actor: Actor) -> list[dict[str, str]]:
+    if not accounts.may(actor, "projects:read"):
+        return []
+    return [{"id": one.root, "name": one.name} for one in projects.list_all(actor) if one.state == "ready"]
 
 
 def _page(
@@ -174,6 +200,6 @@ def _fits(row: ModelRow, words: str, provider: str, able: str) -> bool:
     return all(word in text for word in words.lower().split())
 
 
-def _place(row: ModelRow) -> tuple[Any, ...]:
+def _order(row: ModelRow) -> tuple[Any, ...]:
     """By provider, what to begin with there first, then by name."""
     return row.provider.id == "demo", row.provider.name.lower(), row.one.id != row.provider.first, row.one.id

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -50,6 +50,7 @@ __all__ = [
     "list_integrations",
     "list_providers",
     "models_of",
+    "named_default",
     "resolve",
     "small_model",
     "test_key",
@@ -62,6 +63,7 @@ PROBE = outbound.Bounds(connect=0.3, first_byte=1.0, between_bytes=1.0, total=No
 TEST = outbound.Bounds(connect=5, first_byte=10, between_bytes=10, total=None, size=None)
 DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0, images=False)
 WIRES: dict[WireName, type[Wire]] = {"openai": OpenAICompatible, "anthropic": Anthropic, "google": Google}
+DefaultFrom = Literal["project", "files", "server", "setting", "data", "home", "first"]
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _fetched: dict[tuple[str, str | None], tuple[float, tuple[ModelInfo, ...]]] = {}
 
@@ -104,7 +106,7 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
     entry = _find(provider, directory)
     if entry is None:
         if is_disabled(provider, directory):
-            raise ProviderFailed(f"{provider} is switched off in opencode.json.")
+            raise ProviderFailed(f"{provider} is switched off in the configuration.")
         known = KNOWN.get(provider)
         hint = f"Set {known.keys[0]} or connect a key." if known else "Connect it, or name it in opencode.json."
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
@@ -136,7 +138,9 @@ def list_providers(actor: Actor | None, directory: Path | None = None) -> list[P
     most.
     """
     accounts.require(actor, "settings:read")
-    found = [ProviderInfo(entry.id, entry.name, entry.source, _models(entry)) for entry in _all(directory).values()]
+    found = [
+        ProviderInfo(entry.id, entry.name, entry.source, models_of(entry)) for entry in entries(directory).values()
+    ]
     return [*found, ProviderInfo(DEMO, "Demo", "builtin", (DEMO_MODEL,))]
 
 
@@ -153,20 +157,28 @@ def list_integrations(actor: Actor | None) -> list[Integration]:
 
 def default_model(directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a new session starts with."""
-    written = configs(directory)
-    names = {layer.origin: opencode_config.default_model(layer.data) for layer in written}
+    return named_default(directory)[:2]
+
+
+def named_default(directory: Path | None = None) -> tuple[str, str, DefaultFrom]:
+    """The same, and where it is said: in a place of the configuration, in our own setting, or nowhere (`first`)."""
+    names = {layer.origin: opencode_config.default_model(layer.data) for layer in configs(directory)}
     if is_of_repository(names.get("files", "").partition("/")[0], directory):
         names["files"] = ""
-    named = [names.get(origin, "") for origin in ("project", "files", "server")]
-    named += [config.current().model or "", names["data"], names["home"]]
-    for name in named:
+    said: tuple[tuple[DefaultFrom, str], ...] = (
+        *((origin, names.get(origin, "")) for origin in ("project", "files", "server")),
+        ("setting", config.current().model or ""),
+        ("data", names["data"]),
+        ("home", names["home"]),
+    )
+    for source, name in said:
         provider, slash, model = name.partition("/")
         if slash and (provider == DEMO or _find(provider, directory)):
-            return provider, model
-    for entry in _all(directory).values():
-        if entry.trusted and (model := _first(entry)):
-            return entry.id, model
-    return DEMO, WALKTHROUGH
+            return provider, model, source
+    for entry in entries(directory).values():
+        if entry.trusted and (model := first_model(entry)):
+            return entry.id, model, "first"
+    return DEMO, WALKTHROUGH, "first"
 
 
 def cost(provider: str, model: str, usage: Usage, directory: Path | None = None) -> float | None:
@@ -315,7 +327,8 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
     return _keyed(entry) or loose.get(provider)
 
 
-def _all(directory: Path | None) -> dict[str, Entry]:
+def entries(directory: Path | None = None) -> dict[str, Entry]:
+    """All providers that are configured, and an Ollama on this machine."""
     trusted, loose, _addressed, whole = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
     names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
@@ -392,22 +405,8 @@ def is_disabled(provider: str, directory: Path | None = None) -> bool:
     return opencode_config.is_off(merged(directory), provider)
 
 
-def entries(directory: Path | None = None) -> dict[str, Entry]:
-    """All providers that are configured, and an Ollama on this machine."""
-    return _all(directory)
-
-
 def models_of(entry: Entry) -> tuple[ModelInfo, ...]:
     """The models of a provider: those written for it, those of the price list, or those that it names itself."""
-    return _models(entry)
-
-
-def first_model(entry: Entry) -> str:
-    """The model to begin with at a provider; nothing where none is known."""
-    return _first(entry)
-
-
-def _models(entry: Entry) -> tuple[ModelInfo, ...]:
     if entry.models:
         return entry.models
     if entry.known:
@@ -415,10 +414,11 @@ def _models(entry: Entry) -> tuple[ModelInfo, ...]:
     return _asked(entry) if entry.trusted else ()
 
 
-def _first(entry: Entry) -> str:
+def first_model(entry: Entry) -> str:
+    """The model to begin with at a provider; nothing where none is known."""
     if entry.known and entry.known.defaults:
         return entry.known.defaults[0]
-    models = _models(entry)
+    models = models_of(entry)
     return models[0].id if models else ""
 
 

@@ -42,9 +42,9 @@ def entries(config: Mapping[str, Any], trusted: bool) -> dict[str, Entry]:
 
 
 def is_off(config: Mapping[str, Any], provider: str) -> bool:
-    """Whether a configuration switches a provider off, by name or by naming only others."""
-    off, on = config.get("disabled_providers"), config.get("enabled_providers")
-    return (isinstance(off, list) and provider in off) or (isinstance(on, list) and provider not in on)
+    """Whether a configuration leaves a provider out: by naming it, or by naming all others that there are."""
+    named, only = config.get("disabled_providers"), config.get("enabled_providers")
+    return (isinstance(named, list) and provider in named) or (isinstance(only, list) and provider not in only)
 
 
 def default_model(config: Mapping[str, Any]) -> str:

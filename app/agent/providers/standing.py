@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from app import config
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
-from app.agent.providers import catalog, opencode_config
+from app.agent.providers import catalog
+from app.agent.providers.catalog import DefaultFrom
 from app.agent.providers.demo import ID as DEMO
 from app.agent.providers.known import KNOWN, Entry, ModelInfo
 from app.errors import NotFound
@@ -51,7 +51,7 @@ class Default:
 
     provider: str
     model: str
-    source: Literal["setting", "file", "first"]
+    source: DefaultFrom
 
 
 def list_standings(actor: Actor | None, directory: Path | None = None) -> list[Standing]:
@@ -73,14 +73,9 @@ def get_standing(actor: Actor | None, provider: str, directory: Path | None = No
 
 
 def default_of(actor: Actor | None, directory: Path | None = None) -> Default:
-    """The model of a session that names none, and which of setting, opencode.json and first provider says so."""
+    """The model of a session that names none, and where that is said."""
     accounts.require(actor, "settings:read")
-    provider, model = catalog.default_model(directory)
-    name = f"{provider}/{model}"
-    if config.current().model == name:
-        return Default(provider, model, "setting")
-    is_written = any(opencode_config.default_model(one.data) == name for one in catalog.configs(directory))
-    return Default(provider, model, "file" if is_written else "first")
+    return Default(*catalog.named_default(directory))
 
 
 def _standing(name: str, entry: Entry | None, kept: Secret | None, directory: Path | None) -> Standing:
