@@ -23,6 +23,7 @@ from app.approvals.service import Limits, Rule
 from app.checkpoints import service as checkpoints
 from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
+from app.processes import service as processes
 from app.projects import service as projects
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message, Part
@@ -352,4 +353,5 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         keep=beside.keep,
         more=mcp.of(hold.actor, session.directory),
         polish=polishing.of(hold),
+        check_walls=processes.check_walls,
     )

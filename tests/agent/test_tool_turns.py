@@ -15,8 +15,11 @@ from app.approvals import service as approvals
 from app.checkpoints import service as checkpoints
 from app.config import Config
 from app.dialects.mount import Cabin
+from app.processes import service as processes
+from app.processes.sandbox import SandboxState
 from app.sessions import service as sessions
 from tests.agent.talk import Talk
+from tests.conftest import member
 from tests.model_server import Call, ModelServer, Say
 from tests.test_outbound import Peer, reply
 
@@ -165,6 +168,17 @@ def test_a_patch_that_leads_out_asks_nobody_and_is_told(talk: Talk, model_server
     talk.ask("go")
     assert "outside the workspace" in talk.tools()[0]["state"]["error"]
     assert approvals.of_session(talk.actor, talk.id) == []
+
+
+def test_without_walls_a_team_s_agents_run_no_command(
+    talk: Talk, model_server: ModelServer, alice: Actor, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "sandbox_state", lambda: SandboxState(False, "it is missing.", ""))
+    member(alice, "Bob")
+    talk.ask("[[bash touch made]] [[say Then not]]")
+    assert not (workspace / "made").exists()
+    assert "a team's server runs no commands: it is missing." in results(model_server.requests[-1])[-1]
+    assert approvals.waiting(alice) == []
 
 
 def test_plan_mode_has_neither(talk: Talk, model_server: ModelServer) -> None:

@@ -42,7 +42,8 @@ class Input(Given):
 
 
 def prepare(ctx: ToolContext, given: Input) -> Prepared:
-    """Show the command as it is."""
+    """Show the command as it is; refused where nothing keeps it from other people's things."""
+    ctx.check_walls()
     ctx.relative(given.workdir or ".")
     return Prepared(_title(given), {"description": given.description, "output": ""})
 

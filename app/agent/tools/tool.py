@@ -70,7 +70,8 @@ class ToolContext:
     `also` are directories outside that commands may write, `keep` what in those they may not;
     `answers` are those to the tool's questions, a list of chosen labels for each; `permit` is asked about each host
     that a command wants to reach, None for no network; `more` are tools beside the built-in ones, by name; `polish`
-    gives the text that is to be written to a file, by its absolute path, as its formatter has it.
+    gives the text that is to be written to a file, by its absolute path, as its formatter has it; `check_walls` raises
+    Unavailable where no command may run, because nothing keeps it from other people's things.
     """
 
     root: Root
@@ -89,6 +90,7 @@ class ToolContext:
     sandbox: bool | None = None
     more: Mapping[str, Tool[Any]] = field(default_factory=dict)
     polish: Callable[[str, str], Polished] = lambda _path, text: Polished(text)
+    check_walls: Callable[[], None] = lambda: None
 
     @property
     def scratch(self) -> Root:
