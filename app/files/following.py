@@ -7,6 +7,7 @@ moment, so that many to one file are one; when very many come, only the folders 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -34,6 +35,7 @@ MOST = 64  # directories that are followed in this process
 MOST_ROAMED = 8  # directories that one listener follows who named none, those named last
 HEAD = pathlist.HEAD
 Told = tuple[str, str]
+Rights = tuple[str, str | None, tuple[str, ...]]
 _logger = logging.getLogger(__name__)
 
 
@@ -164,10 +166,13 @@ class Following:
 
 
 class Roamer:
-    """A listener who named no directory: it follows those that its user's requests name, the latest of them."""
+    """Listeners with the same rights who named no directory: they follow those that their user's requests name, the
+    latest of them.
+    """
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
+        self.listeners = 0
         self._lock = threading.Lock()
         self._ends: OrderedDict[str, Callable[[], None]] | None = OrderedDict()
 
@@ -185,12 +190,6 @@ class Roamer:
 
     def end(self) -> None:
         """Follow nothing any more."""
-        with _lock:
-            theirs = _roamers.get(self.actor.user, [])
-            if self in theirs:
-                theirs.remove(self)
-            if not theirs:
-                _roamers.pop(self.actor.user, None)
         with self._lock:
             ends, self._ends = list((self._ends or {}).values()), None
         for end in ends:
@@ -200,22 +199,14 @@ class Roamer:
 def follow(actor: Actor, directory: str) -> Callable[[], None]:
     """Have changes in a directory told to its listeners from now on, "" in those that the actor's requests name.
 
-    What it gives back ends that. Who may not read files there has nothing watched. It neither waits nor fails.
+    What it gives back ends that. Who may not read files there has nothing watched. It does not wait for the watch.
     """
+    if not directory:
+        return _roam(actor)
     try:
-        place = projects.resolve(actor, directory or None)
+        return _join(actor, projects.resolve(actor, directory))
     except Problem:
-        if directory:
-            return nothing
-        place = None
-    if directory and place is not None:
-        return _join(actor, place)
-    roamer = Roamer(actor)
-    with _lock:
-        _roamers.setdefault(actor.user, []).append(roamer)
-    if place is not None:
-        roamer.go(place)
-    return roamer.end
+        return nothing
 
 
 def named(actor: Actor, place: Place) -> None:
@@ -223,7 +214,7 @@ def named(actor: Actor, place: Place) -> None:
     if not _roamers:
         return
     with _lock:
-        theirs = list(_roamers.get(actor.user, ()))
+        theirs = list(_roamers.get(actor.user, {}).values())
     for roamer in theirs:
         roamer.go(place)
 
@@ -251,6 +242,33 @@ def stop() -> None:
     _tellers.submit(nothing).result()
 
 
+def _roam(actor: Actor) -> Callable[[], None]:
+    """Listen to what the actor's requests name, first what they mean when they name nothing; returns what ends it."""
+    rights = (actor.kind, actor.project, actor.grants)
+    with _lock:
+        theirs = _roamers.setdefault(actor.user, {})
+        roamer = theirs.setdefault(rights, Roamer(actor))
+        roamer.listeners += 1
+        is_first = roamer.listeners == 1
+    if is_first:
+        with contextlib.suppress(Problem):  # there may be no project yet
+            roamer.go(projects.resolve(actor, None))
+    return _Once(lambda: _leave(roamer, rights)).end
+
+
+def _leave(roamer: Roamer, rights: Rights) -> None:
+    with _lock:
+        roamer.listeners -= 1
+        theirs = _roamers.get(roamer.actor.user, {})
+        is_over = roamer.listeners == 0 and theirs.get(rights) is roamer
+        if is_over:
+            del theirs[rights]
+            if not theirs:
+                del _roamers[roamer.actor.user]
+    if is_over:
+        roamer.end()
+
+
 def _join(actor: Actor, place: Place) -> Callable[[], None]:
     """Listen to a place; returns what ends it."""
     try:
@@ -267,27 +285,33 @@ def _join(actor: Actor, place: Place) -> Callable[[], None]:
             found = _followed[path] = Following(place)
             found.begin()
         found.listeners += 1
-    return _Once(found).end
+    return _Once(lambda: _part(found)).end
+
+
+def _part(found: Following) -> None:
+    """One listener less; the last one ends the watch."""
+    with _lock:
+        found.listeners -= 1
+        is_over = found.listeners == 0 and _followed.get(found.path) is found
+        if is_over:
+            del _followed[found.path]
+    if is_over:
+        _submit(found.end)
 
 
 class _Once:
-    """One listener's part in a directory, which ends once."""
+    """What is done once, however often it is asked for."""
 
-    def __init__(self, following: Following) -> None:
-        self._following: Following | None = following
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._works = [work]
 
     def end(self) -> None:
-        """Listen no more; the last one ends the watch."""
-        with _lock:
-            left, self._following = self._following, None
-            if left is None:
-                return
-            left.listeners -= 1
-            is_over = left.listeners == 0 and _followed.get(left.path) is left
-            if is_over:
-                del _followed[left.path]
-        if is_over:
-            _submit(left.end)
+        """Do it, or nothing the second time."""
+        try:
+            work = self._works.pop()
+        except IndexError:
+            return
+        work()
 
 
 def _submit(work: Callable[[], None]) -> None:
@@ -317,5 +341,5 @@ def _order(one: Told) -> tuple[int, str]:
 
 _lock = threading.Lock()
 _followed: dict[str, Following] = {}
-_roamers: dict[str, list[Roamer]] = {}
+_roamers: dict[str, dict[Rights, Roamer]] = {}
 _tellers = ThreadPoolExecutor(1, thread_name_prefix="file-news")

@@ -360,9 +360,13 @@ def test_who_roams_follows_the_directories_named_last(
         projects.add(alice, str(tmp_path / name))
         projects.resolve(alice, str(tmp_path / name))
     assert sorted(following._followed) == [str(tmp_path / "one"), str(tmp_path / "two")]
+    also = following.follow(alice, "")
+    assert len(following._roamers[alice.user]) == 1
     end()
     end()
-    assert following.count() == 0
+    assert following.count() == 2
+    also()
+    assert (following.count(), following._roamers) == (0, {})
 
 
 def test_an_open_page_of_the_files_is_told_too(listen: Listen, browser: Browser, shop: Path) -> None:
