@@ -255,6 +255,19 @@ def test_models_are_found_by_words_provider_and_what_they_can(browser: Browser) 
     assert named(part) == ["rack/big"]
 
 
+def test_a_project_s_own_provider_is_shown_in_that_project_only(browser: Browser, alice: Actor) -> None:
+    place = projects.resolve(alice, None)
+    given = {"options": {"baseURL": "https://models.example/v1"}, "models": {"theirs": {}}}
+    (place.directory / "opencode.json").write_bytes(orjson.dumps({"provider": {"rack": given}}))
+    assert named(browser.get("/settings/models?q=theirs").text) == []
+    page = browser.get(f"/settings/models?q=theirs&directory={place.directory}").text
+    assert named(page) == ["rack/theirs"]
+    assert "/settings/providers?provider=rack" not in page
+    assert browser.get("/settings/providers?provider=rack").status_code == 404
+    assert browser.post("/settings/providers/rack/test").status_code == 404
+    assert browser.get("/settings/models?directory=/etc").status_code == 403
+
+
 def test_known_models_have_their_prices_and_windows(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     page = browser.get("/settings/models?q=openai/gpt-5").text

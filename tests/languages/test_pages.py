@@ -311,7 +311,7 @@ def test_one_that_is_stopped_while_it_begins_runs_on_nowhere(
     entry.drop()
     next(watching.facts(heartbeat=None))
     watching.close()
-    assert client.child.exited()
+    until(client.child.exited)
     assert entry.ready(0) is None
 
 

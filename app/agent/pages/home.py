@@ -13,7 +13,7 @@ from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import bp, events, instructions, network, service
-from app.agent.providers import catalog
+from app.agent.providers import catalog, trial
 from app.agent.providers.catalog import ProviderInfo
 from app.agent.providers.known import KNOWN
 from app.errors import Invalid
@@ -96,6 +96,7 @@ def save_key() -> Response:
         if not key and not door.base_url:
             raise Invalid("Type the key first.", "key")
         catalog.connect(actor, provider, key, door.base_url)
+        trial.forget(provider)
         _pending.pop(actor.user, None)
     return web.back(url_for("system.home", model=f"{provider}/{model}" if model else None))
 
