@@ -66,7 +66,7 @@ export async function controlled(next, append) {
 async function newer(client, query, one) {
   const seen = {}
   seen.published = await one(client.tui.publish({ body: { type: "tui.prompt.append", properties: { text: "Hello" } }, query }))
-  seen.lsp = await one(client.lsp.status({ query }))
+  seen.lsp = [await one(client.lsp.status({ query })), await one(client.formatter.status({ query }))]
   seen.branch = (await one(client.vcs.get({ query }))).branch
   seen.connected = (await one(client.provider.list({ query }))).connected
   seen.methods = Object.keys(await one(client.provider.auth({ query })))

@@ -29,7 +29,7 @@ export async function round(client) {
   seen.listed = (await one(client.file.list({ path: "shop" }))).map((node) => node.name)
   seen.read = (await one(client.file.read({ path: "README.md" }))).content
   seen.status = (await one(client.file.status())).map((file) => [file.path, file.status])
-  seen.lsp = await one(client.lsp.status())
+  seen.lsp = await each([client.lsp.status(), client.formatter.status()])
 
   const config = { type: "local", command: ["python3", "peer.py"], enabled: false, timeout: 60000 }
   seen.mcp = [(await one(client.mcp.add({ name: "peer", config }))).peer.status, await one(client.mcp.connect({ name: "peer" }))]

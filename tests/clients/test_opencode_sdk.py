@@ -139,7 +139,7 @@ def check_round(seen: dict[str, Any], package: str) -> None:
     assert seen["steered"] == [True] * 9
     assert (seen["theme"], seen["ran"], seen["shared"]) == ("dark", ["completed", "my own"], [200, None, 404])
     if package == "@opencode-ai/sdk":
-        assert (seen["published"], seen["lsp"], seen["branch"], seen["status"]) == (True, [], "main", {})
+        assert (seen["published"], seen["lsp"], seen["branch"], seen["status"]) == (True, [[], []], "main", {})
         assert {"mistral", "openai"} <= set(seen["connected"])
         assert {"mistral", "openai"} <= set(seen["methods"])
         assert (seen["added"], seen["joined"], seen["left"]) == ("disabled", True, True)
@@ -160,7 +160,7 @@ def check_round_v2(seen: dict[str, Any], root: Path) -> None:
     assert (seen["path"]["directory"], seen["found"]) == (str(root), "shop/basket.py")
     assert seen["files"] == [["shop/basket.py", "test_basket.py"], []]
     assert ("basket.py" in seen["listed"], "wrongly" in seen["read"]) == (True, True)
-    assert (["peer.py", "added"] in seen["status"], seen["lsp"], seen["logged"]) == (True, [], True)
+    assert (["peer.py", "added"] in seen["status"], seen["lsp"], seen["logged"]) == (True, [[], []], True)
     assert seen["mcp"] == ["disabled", True, "connected", True]
     assert seen["pty"] == [1, "Shell", "Renamed", "string", True, True]
     assert (seen["resources"], seen["experimental"]) == ([["peer", "peer://notes"]], ["object", "object", [], []])
