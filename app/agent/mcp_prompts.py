@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from app.mcp import service as mcp
 from app.mcp.service import Prompt
 from app.projects import service as projects
 from app.projects.service import Place
+
+_CALL = re.compile(r"/(?P<name>[\w-]+:[\w-]+)(?:\s+(?P<arguments>.*))?$", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,13 @@ def of(actor: Actor, directory: Path) -> list[Command]:
     """The prompts that the connected servers of a directory's project keep, as commands."""
     place = _place(actor, directory)
     return [_command(prompt) for prompt in mcp.prompts(actor, place)] if place else []
+
+
+def called(actor: Actor, directory: Path, text: str) -> tuple[Command | None, str]:
+    """The prompt that a text calls as `/SERVER:PROMPT` and its arguments; None where it is no call of one there is."""
+    call = _CALL.match(text)
+    found = [one for one in of(actor, directory) if one.name == call["name"]] if call else []
+    return (found[0], call["arguments"] or "") if call and found else (None, "")
 
 
 def find(actor: Actor, directory: Path, name: str, arguments: str) -> Command | None:

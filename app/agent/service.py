@@ -150,7 +150,8 @@ def list_commands(actor: Actor, directory: Path | None = None) -> list[Command]:
 def find_command(actor: Actor, directory: Path, text: str) -> tuple[Command | None, str]:
     """The command that a text names at its start, as `/name`, and what it is given; None if there is no such one."""
     accounts.require(actor, "settings:read")
-    return commands.called(text, directory)
+    command, arguments = commands.called(text, directory)
+    return (command, arguments) if command is not None else mcp_prompts.called(actor, directory, text)
 
 
 def run_command(

@@ -60,7 +60,7 @@ class Link:
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
         self._failures = 0
-        self._not_before = 0.0
+        self._not_before = self._began = 0.0
         self._refused = False
         self._broken = ""
         self._listing: set[asyncio.Task[None]] = set()
@@ -68,6 +68,10 @@ class Link:
     def status(self) -> Status:
         """How it stands now."""
         return Status(self._state, "" if self._state == "connected" else self._error, tuple(self._log))
+
+    def since(self) -> float:
+        """For how many seconds it has been connecting."""
+        return time.monotonic() - self._began if self._began and self._state == "connecting" else 0.0
 
     async def open(self, *, at_once: bool = False) -> None:
         """Connect, unless it is connected or broke a moment ago; returns when that is settled, whatever came of it."""
@@ -80,6 +84,7 @@ class Link:
             self._ready, self._over, self._refused, self._broken = asyncio.Event(), asyncio.Event(), False, ""
             self._state, self._error = "connecting", "It is being connected."
             self._log.clear()
+            self._began = time.monotonic()
             self._task = asyncio.create_task(self._live())
         await self._ready.wait()
 

@@ -40,7 +40,10 @@ class Links:
 
         The second of a pair says how.
         """
-        wait([self._submit(self._link(server, how).open(at_once=at_once)) for server, how in wanted], seconds)
+        links = [self._link(server, how) for server, how in wanted]
+        # One that takes longer is waited for once, not by everybody who asks meanwhile.
+        links = [link for link in links if seconds is None or link.since() < seconds]
+        wait([self._submit(link.open(at_once=at_once)) for link in links], seconds)
 
     def test(self, server: Server, how: How, *, keep: bool) -> tuple[Status, Offer]:
         """Connect a server, unless it is connected, and list what it offers; how it stands then, and the list.

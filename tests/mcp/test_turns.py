@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,15 @@ from app.approvals import service as approvals
 from app.approvals.service import Rule
 from app.dialects.mount import Cabin
 from app.mcp import service as mcp
+from app.mcp.service import Status, Wanted
 from app.projects.service import Place
 from app.sessions import service as sessions
 from tests.agent.talk import Talk
 from tests.conftest import Caller
+from tests.mcp.conftest import COMMAND
 from tests.model_server import Call, ModelServer, Say
+from tests.patience import PATIENCE
+from tests.visitor import Browser, until
 
 
 @pytest.fixture
@@ -176,3 +181,28 @@ def test_a_prompt_without_what_it_needs_is_refused(call: Caller, talk: Talk, ali
         assert words in answer.text
     mcp.disconnect(alice, place, "peer")
     assert not [one for one in call.get("/command").json if one["source"] == "mcp"]
+
+
+def test_a_prompt_is_called_from_the_composer(
+    browser: Browser, call: Caller, talk: Talk, model_server: ModelServer
+) -> None:
+    listed = browser.get(f"/commands?at={talk.id}").text
+    assert "/peer:greet" in listed
+    assert "of an MCP server" in listed
+    assert "/peer:greet" in browser.get(f"/search?q=greet&at={talk.id}").text
+    assert "peer:greet" not in call.get("/config").json["command"]
+    model_server.script = [[Say("Hello.")]]
+    browser.post(f"/sessions/{talk.id}/send", {"text": "/peer:greet Mei warmly and long", "mode": "build"})
+    talk.until_idle()
+    assert "Greet Mei warmly and long." in str(model_server.requests[0]["messages"][-1])
+
+
+def test_one_that_takes_long_keeps_nobody_waiting(call: Caller, alice: Actor, place: Place) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(mcp.add, alice, place, "silent", Wanted("local", (*COMMAND, "--silent"), timeout=120_000))
+        until(lambda: mcp.statuses(alice, place).get("silent", Status("failed")).state == "connecting")
+        told = call.get("/mcp").json["silent"]
+        assert told == {"status": "failed", "error": "It is being connected."}
+        assert not adding.done()
+        mcp.remove(alice, place, "silent")
+        assert adding.result(timeout=PATIENCE).state == "disabled"

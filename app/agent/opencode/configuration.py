@@ -38,7 +38,7 @@ def _config(actor: Actor, place: Place | None) -> dict[str, Any]:
     provider, model = service.default_model(actor, directory)
     small = service.small_model(actor, directory)
     modes = service.list_modes(actor, directory)
-    commands = [one for one in service.list_commands(actor, directory) if one.source != "builtin"]
+    commands = [one for one in service.list_commands(actor, directory) if one.source in ("user", "project")]
     return {
         "$schema": "https://opencode.ai/config.json",
         "username": getpass.getuser(),
