@@ -69,6 +69,14 @@ def test_a_mode_brings_its_profile_along(call: Caller, browser: Browser) -> None
     assert call.get("/api/profiles/current").json["name"] == "default"
 
 
+def test_the_current_one_is_chosen_on_the_page_too(call: Caller, browser: Browser) -> None:
+    made = make(browser, "quick", "openai/quick").headers["Location"].partition("profile=")[2]
+    assert browser.post("/settings/profiles/use", {"profile": made}).status_code == 303
+    assert call.get("/api/profiles/current").json["name"] == "quick"
+    assert f'<option value="{made}" selected>' in browser.get("/settings/profiles").text
+    assert browser.post("/settings/profiles/use", {"profile": "prf_none"}).status_code == 404
+
+
 def test_profiles_are_their_person_s_alone(app: Cabin, call: Caller, browser: Browser, alice: Actor) -> None:
     make(browser, "mine", "openai/quick")
     bob = Caller(app, member(alice, "Bob"))

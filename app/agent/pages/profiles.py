@@ -38,13 +38,13 @@ def remove_profile(profile_id: str) -> Response:
     return web.back(url_for("agent.profiles_page"))
 
 
-@bp.post("/settings/profiles/<profile_id>/use")
-def use_profile(profile_id: str) -> Response:
+@bp.post("/settings/profiles/use")
+def use_profile() -> Response:
     """Make a profile the current one of the usual workspace."""
     actor = web.actor()
     place = projects.resolve(actor, None)
-    profiles.switch(actor, place, profiles.get(actor, place, profile_id).name)
-    return web.back(url_for("agent.profiles_page", profile=profile_id))
+    profiles.switch(actor, place, profiles.get(actor, place, web.form("profile")).name)
+    return web.back(url_for("agent.profiles_page"))
 
 
 def _page(
