@@ -75,6 +75,11 @@ async function newer(client, query, one) {
   seen.added = (await one(client.mcp.add({ body: { name: "peer", config }, query }))).peer.status
   seen.joined = await one(client.mcp.connect({ path: { name: "peer" }, query }))
   seen.left = await one(client.mcp.disconnect({ path: { name: "peer" }, query }))
+  // Nobody signs in to a local one: what it answers is told by its status.
+  const peer = { path: { name: "peer" }, query }
+  const signing = [client.mcp.auth.start(peer), client.mcp.auth.authenticate(peer), client.mcp.auth.remove(peer)]
+  signing.push(client.mcp.auth.callback({ ...peer, body: { code: "none" } }))
+  seen.signing = await Promise.all(signing.map((call) => call.then((answer) => answer.response.status, (error) => error.cause.status)))
 
   const pty = await one(client.pty.create({ body: { command: "sh", title: "Shell" }, query }))
   const path = { id: pty.id }

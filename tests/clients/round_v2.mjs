@@ -35,6 +35,10 @@ export async function round(client) {
   seen.mcp = [(await one(client.mcp.add({ name: "peer", config }))).peer.status, await one(client.mcp.connect({ name: "peer" }))]
   seen.resources = Object.values(await one(client.experimental.resource.list())).map((resource) => [resource.client, resource.uri])
   seen.mcp.push((await one(client.mcp.status())).peer.status, await one(client.mcp.disconnect({ name: "peer" })))
+  const { auth } = client.mcp
+  const signing = [auth.start, auth.authenticate, auth.remove].map((call) => call.call(auth, { name: "peer" }))
+  signing.push(auth.callback({ name: "peer", code: "none" }))
+  seen.signing = await Promise.all(signing.map((call) => call.then((answer) => answer.response.status, (error) => error.cause.status)))
 
   const pty = await one(client.pty.create({ command: "sh", title: "Shell" }))
   const ptyID = pty.id

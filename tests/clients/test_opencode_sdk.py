@@ -35,6 +35,9 @@ SOCKETS = {"GET /pty/{id}/connect", "GET /pty/{ptyID}/connect"}
 
 pytestmark = pytest.mark.clients
 
+# Nobody signs in to a local MCP server: to begin, to wait for it, to forget it, to come back with a code.
+SIGNING = [400, 400, 200, 400]
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
@@ -143,6 +146,7 @@ def check_round(seen: dict[str, Any], package: str) -> None:
         assert {"mistral", "openai"} <= set(seen["connected"])
         assert {"mistral", "openai"} <= set(seen["methods"])
         assert (seen["added"], seen["joined"], seen["left"]) == ("disabled", True, True)
+        assert seen["signing"] == SIGNING
         assert seen["disposed"] is True
         assert (seen["pty"], seen["later"]) == ([1, "Shell", "Renamed", True], "Later.")
 
@@ -162,6 +166,7 @@ def check_round_v2(seen: dict[str, Any], root: Path) -> None:
     assert ("basket.py" in seen["listed"], "wrongly" in seen["read"]) == (True, True)
     assert (["peer.py", "added"] in seen["status"], seen["lsp"], seen["logged"]) == (True, [[], []], True)
     assert seen["mcp"] == ["disabled", True, "connected", True]
+    assert seen["signing"] == SIGNING
     assert seen["pty"] == [1, "Shell", "Renamed", "string", True, True]
     assert (seen["resources"], seen["experimental"]) == ([["peer", "peer://notes"]], ["object", "object", [], []])
     same, integrations, place, models, providers, *others = seen["preview"]
