@@ -325,8 +325,8 @@
     const news = one("#files-news [data-news]");
     if (!news || !one("#listing")) return;
     news.remove();
-    clearTimeout(later);
-    later = setTimeout(refresh, 300);
+    // Not put off by what comes meanwhile: changes that never stop would never be shown.
+    later ||= setTimeout(() => { later = 0; refresh(); }, 300);
   });
   async function walk(entry, below) {
     if (entry.isFile) {

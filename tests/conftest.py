@@ -180,9 +180,9 @@ def charlie() -> Actor:
 
 @pytest.fixture
 def database_in_use(request: pytest.FixtureRequest) -> None:
-    """Whichever of `app` and `database` the test uses; the database alone if neither."""
-    name = "app" if "app" in request.fixturenames else "database"
-    request.getfixturevalue(name)
+    """Whichever of `app`, `database` and `either_database` the test uses; the database alone if none."""
+    names = [name for name in ("app", "database", "either_database") if name in request.fixturenames]
+    request.getfixturevalue((names or ["database"])[0])
 
 
 def member(owner: Actor, name: str, role: str = "member") -> Actor:

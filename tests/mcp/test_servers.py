@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from app import db
+from app import config, db
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, NotFound, Unavailable
@@ -202,6 +202,7 @@ def test_a_real_server_tells_the_time(alice: Actor, place: Place, monkeypatch: p
 
 
 def test_servers_are_kept_in_either_database(either_database: db.Database, alice: Actor, tmp_path: Path) -> None:
+    config.use(replace(config.current(), data_dir=tmp_path / "data"))
     root = tmp_path / "kept"
     root.mkdir()
     projects.add(alice, str(root))
