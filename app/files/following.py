@@ -8,6 +8,7 @@ moment, so that many to one file are one; when very many come, only the folders 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import threading
@@ -50,6 +51,7 @@ class Following:
         self.place = place
         self.path = str(place.directory)
         self.listeners = 0
+        self.part = functools.partial(_part, self)
         self.listing = pathlist.of(place.directory)
         self._lock = threading.Lock()
         self._gathered: set[str] = set()
@@ -170,9 +172,11 @@ class Roamer:
     latest of them.
     """
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Actor, rights: Rights) -> None:
         self.actor = actor
         self.listeners = 0
+        # One for all its listeners: there may be ten thousand.
+        self.leave = functools.partial(_leave, self, rights)
         self._lock = threading.Lock()
         self._ends: OrderedDict[str, Callable[[], None]] | None = OrderedDict()
 
@@ -199,7 +203,8 @@ class Roamer:
 def follow(actor: Actor, directory: str) -> Callable[[], None]:
     """Have changes in a directory told to its listeners from now on, "" in those that the actor's requests name.
 
-    What it gives back ends that. Who may not read files there has nothing watched. It does not wait for the watch.
+    What it gives back ends that, and is called once. Who may not read files there has nothing watched. It does not wait
+    for the watch.
     """
     if not directory:
         return _roam(actor)
@@ -247,13 +252,13 @@ def _roam(actor: Actor) -> Callable[[], None]:
     rights = (actor.kind, actor.project, actor.grants)
     with _lock:
         theirs = _roamers.setdefault(actor.user, {})
-        roamer = theirs.setdefault(rights, Roamer(actor))
+        roamer = theirs.setdefault(rights, Roamer(actor, rights))
         roamer.listeners += 1
         is_first = roamer.listeners == 1
     if is_first:
         with contextlib.suppress(Problem):  # there may be no project yet
             roamer.go(projects.resolve(actor, None))
-    return _Once(lambda: _leave(roamer, rights)).end
+    return roamer.leave
 
 
 def _leave(roamer: Roamer, rights: Rights) -> None:
@@ -285,7 +290,7 @@ def _join(actor: Actor, place: Place) -> Callable[[], None]:
             found = _followed[path] = Following(place)
             found.begin()
         found.listeners += 1
-    return _Once(lambda: _part(found)).end
+    return found.part
 
 
 def _part(found: Following) -> None:
@@ -297,21 +302,6 @@ def _part(found: Following) -> None:
             del _followed[found.path]
     if is_over:
         _submit(found.end)
-
-
-class _Once:
-    """What is done once, however often it is asked for."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._works = [work]
-
-    def end(self) -> None:
-        """Do it, or nothing the second time."""
-        try:
-            work = self._works.pop()
-        except IndexError:
-            return
-        work()
 
 
 def _submit(work: Callable[[], None]) -> None:

@@ -19,13 +19,13 @@ Positive = Annotated[int, Field(gt=0)]
 class Strict(BaseModel):
     """A part that has these keys and no others; what is not given is None."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Agent(BaseModel):
     """A mode; further keys are options for its model's server, as OpenCode has it."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
     description: Text | None = None
     mode: Literal["primary", "subagent", "all"] | None = None
     model: Word | None = None
@@ -53,7 +53,7 @@ class Command(Strict):
 class Cost(BaseModel):
     """Dollars for a million tokens."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
     input: float | int = Field(ge=0)
     output: float | int = Field(ge=0)
     cache_read: float | int | None = Field(default=None, ge=0)
@@ -71,7 +71,7 @@ class Limit(Strict):
 class Model(BaseModel):
     """A model of a provider; both generations let it have further keys."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
     id: Word | None = None
     name: Word | None = None
     attachment: bool | None = None
@@ -85,7 +85,7 @@ class Model(BaseModel):
 class Options(BaseModel):
     """How a provider is reached."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
     api_key: Text | None = Field(default=None, alias="apiKey")
     base_url: Word | None = Field(default=None, alias="baseURL")
     headers: Texts | None = None
@@ -108,7 +108,7 @@ class Provider(Strict):
 class Tui(BaseModel):
     """How the terminal client scrolls."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
     scroll_speed: float | int | None = Field(default=None, ge=1)
 
 

@@ -363,7 +363,6 @@ def test_who_roams_follows_the_directories_named_last(
     also = following.follow(alice, "")
     assert len(following._roamers[alice.user]) == 1
     end()
-    end()
     assert following.count() == 2
     also()
     assert (following.count(), following._roamers) == (0, {})

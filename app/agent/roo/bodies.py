@@ -14,7 +14,7 @@ Text = Annotated[str, StringConstraints(max_length=1_000_000)]
 class Body(BaseModel):
     """Unknown keys are let through, others are taken at their word: "true" is no boolean."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True, defer_build=True)
 
 
 class Waits(Body):
