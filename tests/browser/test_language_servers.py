@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -9,6 +11,8 @@ from tests.browser.conftest import Open, Shop, stayed, stays
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.browser
+# A session of another test may have had it open a file of its own.
+OPEN = re.compile(r"in \d+ open files?")
 
 
 def test_a_server_is_tested_stopped_and_started_while_the_page_stays(shop: Shop, open_page: Open) -> None:
@@ -17,7 +21,7 @@ def test_a_server_is_tested_stopped_and_started_while_the_page_stays(shop: Shop,
     stays(page)
     page.get_by_role("button", name="Test basedpyright").click()
     expect(page.locator(".trial .result.ok")).to_contain_text("symbols in", timeout=PATIENCE * 1000)
-    expect(page.locator('.server[data-state="running"]')).to_contain_text("in 1 open file")
+    expect(page.locator('.server[data-state="running"]')).to_contain_text(OPEN)
     page.get_by_role("button", name="Stop basedpyright").click()
     expect(page.locator('.server[data-state="idle"]')).to_be_visible()
     page.get_by_role("button", name="Start basedpyright").click()
