@@ -218,11 +218,12 @@ def check_talk(running: Running, session_id: str, shown: list[dict[str, str]], t
     answers = [m for m in messages if m["info"]["role"] == "assistant"]
     whole = [m for m in answers if m["info"].get("finish") != "interrupted"]
     said = [part["text"] for m in whole for part in m["parts"] if part["type"] == "text"]
-    assert said == [*(words(step) for step in range(len(WORDS))), "That is all."]
+    script = [*(words(step) for step in range(len(WORDS))), "That is all."]
+    assert said == script
     for message in answers:
         if message["info"].get("finish") == "interrupted":
             for part in message["parts"]:
-                assert part["type"] != "text" or any(words(step).startswith(part["text"]) for step in range(len(WORDS)))
+                assert part["type"] != "text" or any(text.startswith(part["text"]) for text in script)
     assert all("completed" in m["info"]["time"] for m in answers)
     tools = [part["state"] for m in whole for part in m["parts"] if part["type"] == "tool"]
     assert len(tools) == len(WORDS)
