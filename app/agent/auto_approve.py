@@ -7,7 +7,7 @@ only what would be asked about.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from app.accounts import service as accounts
@@ -25,9 +25,10 @@ MOST_COMMANDS, LONGEST_COMMAND = 200, 400
 class Switches:
     """The switches, as Roo names them; nothing counts without the first of them.
 
-    Reading inside the workspace never asks here, and a model that failed is asked again in any case: the switches for
-    these are kept for those who read them back. A command runs unasked only if it begins with an allowed one, word by
-    word; a tool of an MCP server only if it is allowed itself, too.
+    A command runs unasked only if it begins with an allowed one, word by word. Five switches are kept for those who
+    read them back, and change nothing: reading inside the workspace never asks here, nor does a subagent; a model that
+    failed is asked again in any case; a tool of an MCP server runs unasked by a rule of its own; no agent switches its
+    mode.
     """
 
     auto_approval_enabled: bool = False
@@ -49,6 +50,7 @@ class Switches:
 
 NAMES = tuple(one.name for one in fields(Switches))
 BOOLEANS = tuple(one.name for one in fields(Switches) if isinstance(one.default, bool))
+COMMANDS = tuple(name for name in NAMES if name not in BOOLEANS)
 
 
 def get(actor: Actor | None, place: Place) -> Switches:
@@ -59,11 +61,9 @@ def get(actor: Actor | None, place: Place) -> Switches:
 def change(actor: Actor | None, place: Place, changes: Mapping[str, bool | list[str]]) -> Switches:
     """Set some of them, all or nothing, by whoever may answer approvals. Raises Invalid for a command that is none."""
     accounts.require(actor, "approvals:answer")
-    for name in ("allowed_commands", "denied_commands"):
+    for name in COMMANDS:
         _check(name, changes.get(name, ()))
-    now = replace(get(actor, place), **{name: _frozen(value) for name, value in changes.items() if name in NAMES})
-    chosen.choose(actor, place, approve=now.plain())
-    return now
+    return _of(chosen.choose(actor, place, approve=changes).approve)
 
 
 def rules_of(owner: str, directory: str) -> tuple[Rule, ...]:

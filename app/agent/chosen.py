@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +22,7 @@ from app.sessions.service import Session
 
 FIRST = "code"
 LONGEST = 100_000
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def of(owner: str, directory: str) -> Choice:
         return _read(connection, owner, directory)
 
 
-def choose(actor: Actor | None, place: Place, **changes: Any) -> Choice:
+def choose(actor: Actor | None, place: Place, *, approve: Mapping[str, Any] = NOTHING, **changes: Any) -> Choice:
     """Change what holds for this actor's own tasks in this workspace; agents change nothing.
 
     Raises NotFound for a mode, Invalid for too many words.
@@ -57,31 +60,42 @@ def choose(actor: Actor | None, place: Place, **changes: Any) -> Choice:
     actor = accounts.require(actor, "sessions:write")
     if actor.kind == "agent":
         raise Denied("An agent never changes what it is told or may do.")
-    if "mode" in changes and modes.find(changes["mode"], place.directory) is None:
-        raise NotFound("mode", changes["mode"])
+    if "mode" in changes:
+        check_mode(place, changes["mode"])
     if len(changes.get("instructions", "")) > LONGEST:
         raise Invalid(f"Instructions have at most {LONGEST} characters.", "instructions")
     owner, directory = actor.user, str(place.directory)
     with db.transaction() as connection:
-        before = _read(connection, owner, directory)
-        now = _followed(before, replace(before, **changes))
+        _make(connection, owner, directory)
+        before = _read(connection, owner, directory, lock=True)
+        now = _followed(before, replace(before, **changes, approve={**before.approve, **approve}), changes)
         if now != before:
-            _write(connection, owner, directory, now)
-        audited = {name: value for name, value in changes.items() if name in ("instructions", "approve")}
-        if audited:
-            record.audit(connection, actor, "agent.choose", directory, audited)
+            connection.execute(choice.update().where(*_where(owner, directory)).values(**_values(now)))
+        if approve or "instructions" in changes:
+            said = {name: changes[name] for name in changes if name == "instructions"}
+            record.audit(connection, actor, "agent.choose", directory, {**said, **approve})
     return now
 
 
-def _followed(before: Choice, now: Choice) -> Choice:
-    """A mode brings its profile along, or takes the current one; a profile that is chosen stays with its mode."""
+def profile_of(choice: Choice, mode: str) -> str:
+    """The profile that a mode brings along: the one that was chosen in it, else the current one."""
+    return choice.profile if mode == (choice.mode or FIRST) else choice.linked.get(mode, choice.profile)
+
+
+def _followed(before: Choice, now: Choice, changed: Collection[str]) -> Choice:
+    """A mode brings its profile along; the profile that is current then stays with it."""
+    if "profile" not in changed and "mode" not in changed:
+        return now
     mode = now.mode or FIRST
-    if now.profile != before.profile:
-        return replace(now, linked={**now.linked, mode: now.profile})
-    if now.mode != before.mode:
-        profile = now.linked.get(mode, now.profile)
-        return replace(now, profile=profile, linked={**now.linked, mode: profile})
-    return now
+    profile = now.profile if "profile" in changed else profile_of(before, mode)
+    return replace(now, profile=profile, linked={**now.linked, mode: profile})
+
+
+def check_mode(place: Place, name: str) -> None:
+    """Raise NotFound unless people may choose this mode."""
+    found = modes.find(name, place.directory)
+    if found is None or not found.is_primary:
+        raise NotFound("mode", name)
 
 
 def mode(actor: Actor | None, place: Place) -> str:
@@ -105,23 +119,21 @@ def task(actor: Actor | None, place: Place) -> Session | None:
     return newest[0] if newest else None
 
 
-def _read(connection: sa.Connection, owner: str, directory: str) -> Choice:
-    columns = (choice.c[one.name] for one in fields(Choice))
-    row = connection.execute(sa.select(*columns).where(*_where(owner, directory))).first()
+def _read(connection: sa.Connection, owner: str, directory: str, *, lock: bool = False) -> Choice:
+    query = sa.select(*(choice.c[one.name] for one in fields(Choice))).where(*_where(owner, directory))
+    row = connection.execute(query.with_for_update() if lock else query).first()
     return Choice(*row) if row else Choice()
 
 
-def _write(connection: sa.Connection, owner: str, directory: str, now: Choice) -> None:
-    """Update the row, or make it; of two who make it at once, one updates after all."""
-    values = {**asdict(now), "linked": dict(now.linked), "approve": dict(now.approve)}
-    update = choice.update().where(*_where(owner, directory)).values(**values)
-    if connection.execute(update).rowcount:
-        return
-    try:
-        with connection.begin_nested():
-            connection.execute(choice.insert().values(owner=owner, directory=directory, **values))
-    except sa.exc.IntegrityError:
-        connection.execute(update)
+def _make(connection: sa.Connection, owner: str, directory: str) -> None:
+    """Have a row there to lock, whoever makes it."""
+    if connection.scalar(sa.select(choice.c.owner).where(*_where(owner, directory))) is None:
+        with contextlib.suppress(sa.exc.IntegrityError), connection.begin_nested():
+            connection.execute(choice.insert().values(owner=owner, directory=directory, **_values(Choice())))
+
+
+def _values(now: Choice) -> dict[str, Any]:
+    return {**asdict(now), "linked": dict(now.linked), "approve": dict(now.approve)}
 
 
 def _where(owner: str, directory: str) -> tuple[sa.ColumnElement[bool], ...]:

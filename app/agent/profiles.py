@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,12 +14,13 @@ from app.actor import Actor
 from app.agent import chosen
 from app.agent.models import profile as table
 from app.agent.providers import catalog
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Denied, Invalid, NotFound
 from app.projects.service import Place
 
 DEFAULT = "default"
 MOST = 100
 LONGEST = 100
+TAKEN = "There is a profile {0!r} already."
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ def get(actor: Actor | None, place: Place, id: str) -> Profile:
     return _one(list_all(actor, place), lambda one: one.id == id, id)
 
 
-def current(actor: Actor | None, place: Place) -> Profile:
-    """The one that the next task begins with; the first if the chosen one is gone."""
-    every, wanted = list_all(actor, place), chosen.get(actor, place).profile
+def current(actor: Actor | None, place: Place, mode: str = "") -> Profile:
+    """The one that the next task begins with, in the current mode or this one; the first if the chosen one is gone."""
+    every, choice = list_all(actor, place), chosen.get(actor, place)
+    wanted = chosen.profile_of(choice, mode) if mode else choice.profile
     return next((one for one in every if one.id == wanted), every[0])
 
 
@@ -72,8 +75,11 @@ def switch(actor: Actor | None, place: Place, name: str) -> Profile:
 
 
 def save(actor: Actor | None, place: Place, name: str, provider: str, model: str, id: str = "") -> Profile:
-    """Make a profile, or change the one with this id. Raises Invalid, NotFound, Conflict for a name that is taken."""
-    actor = accounts.require(actor, "sessions:write")
+    """Make a profile, or change the one with this id; agents change none.
+
+    Raises Invalid, NotFound, Denied, or Conflict for a name that is taken.
+    """
+    actor = _person(actor)
     name = " ".join(name.split())
     if not 0 < len(name) <= LONGEST:
         raise Invalid(f"A profile's name has 1 to {LONGEST} characters.", "name")
@@ -82,27 +88,37 @@ def save(actor: Actor | None, place: Place, name: str, provider: str, model: str
     if not 0 < len(model.strip()) <= 128:
         raise Invalid("Name a model of the provider.", "model")
     every = list_all(actor, place)
-    if id:
-        _one(every, lambda one: one.id == id and not one.is_built_in, id)
-    elif len(every) > MOST:
+    old = _one(every, lambda one: one.id == id and not one.is_built_in, id) if id else None
+    if old is None and len(every) > MOST:
         raise Invalid(f"There are at most {MOST} profiles.", "name")
-    if any(one.name == name and one.id != id for one in every):
-        raise Conflict(f"There is a profile {name!r} already.")
-    new = Profile(id or ids.random("prf"), actor.user, name, provider, model.strip(), ids.now())
+    if name == DEFAULT:
+        raise Conflict(TAKEN.format(name))
+    given: dict[str, Any] = {"name": name, "provider": provider, "model": model.strip()}
+    new = replace(old, **given) if old else Profile(ids.random("prf"), actor.user, **given, created=ids.now())
+    write = table.update().where(table.c.id == new.id, table.c.owner == actor.user) if old else table.insert()
     with db.transaction() as connection:
-        connection.execute(table.delete().where(table.c.id == new.id, table.c.owner == actor.user))
-        connection.execute(table.insert().values(**asdict(new)))
+        try:
+            connection.execute(write.values(**asdict(new)))
+        except sa.exc.IntegrityError:
+            raise Conflict(TAKEN.format(name)) from None
         record.audit(connection, actor, "agent.profile", new.id, {"name": name, "model": f"{provider}/{new.model}"})
     return new
 
 
 def remove(actor: Actor | None, place: Place, id: str) -> None:
     """Delete a profile; tasks that began with it keep their model. Raises NotFound."""
-    actor = accounts.require(actor, "sessions:write")
+    actor = _person(actor)
     gone = _one(list_all(actor, place), lambda one: one.id == id and not one.is_built_in, id)
     with db.transaction() as connection:
         connection.execute(table.delete().where(table.c.id == id, table.c.owner == actor.user))
         record.audit(connection, actor, "agent.profile_remove", id, {"name": gone.name})
+
+
+def _person(actor: Actor | None) -> Actor:
+    actor = accounts.require(actor, "sessions:write")
+    if actor.kind == "agent":
+        raise Denied("An agent never changes what others are asked.")
+    return actor
 
 
 def _one(every: list[Profile], fits: Callable[[Profile], bool], wanted: str) -> Profile:

@@ -20,6 +20,7 @@ from app import web
 from app.dialects import Dialect
 from app.errors import Invalid, UnsupportedMedia
 
+INVALID_JSON = "INVALID_JSON"
 View = Callable[..., Any]
 # No database column takes a NUL: an odd backslash before it makes it one.
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -150,7 +151,8 @@ def read_json() -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Invalid(f"The body is not valid JSON: {error.msg} at character {error.pos}.") from None
+        where = f"{error.msg} at character {error.pos}"
+        raise Invalid(f"The body is not valid JSON: {where}.", code=INVALID_JSON) from None
 
 
 def _read_query() -> dict[str, str]:

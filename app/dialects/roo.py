@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Request, Response, request
@@ -12,7 +11,7 @@ from flask_cors import CORS
 from app import config, web
 from app.actor import Credentials
 from app.dialects import register
-from app.dialects.door import Door
+from app.dialects.door import INVALID_JSON, Door
 from app.errors import Denied, NotFound, Problem
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -34,7 +33,6 @@ _MISSING = {
 }
 # Host and port alone: nobody before the host, nothing behind the port.
 _ORIGIN = re.compile(r"https?://(\[::1\]|[a-z0-9.]+)(?::\d{1,5})?")
-_NOT_JSON = "The body is not valid JSON"
 
 
 class Roo:
@@ -88,10 +86,9 @@ def door(bp: Blueprint) -> Door:
     return made
 
 
-def is_legacy(given: Mapping[str, str] | None = None) -> bool:
+def is_legacy() -> bool:
     """Whether the client asks for the words of the first edition, by query or by header."""
-    query = request.args if given is None else given
-    return query.get("status_format") == "legacy" or request.headers.get("X-Roo-Api-Version") == "1"
+    return request.args.get("status_format") == "legacy" or request.headers.get("X-Roo-Api-Version") == "1"
 
 
 def _check_origin() -> None:
@@ -122,7 +119,7 @@ def _words(problem: Problem) -> str:
         return f"Profile '{problem.id}' not found"
     if isinstance(problem, NotFound):
         return _MISSING.get(problem.kind, problem.message)
-    if problem.status == 400 and problem.message.startswith(_NOT_JSON):
+    if problem.code == INVALID_JSON:
         return "Invalid JSON body"
     if problem.status == 404:
         return "Not found"

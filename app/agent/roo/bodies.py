@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 MOST, SHOWN = 1000, 10
 Word = Annotated[str, StringConstraints(max_length=128)]
@@ -15,6 +15,32 @@ class Body(BaseModel):
     """Unknown keys are let through, others are taken at their word: "true" is no boolean."""
 
     model_config = ConfigDict(extra="ignore", strict=True, defer_build=True)
+
+
+class Words(Body):
+    """A message with its pictures: data URLs, addresses, or paths in the workspace."""
+
+    message: Text
+    images: Annotated[list[Text], Field(max_length=20)] | None = None
+
+    @field_validator("images")
+    @classmethod
+    def _no_blank(cls, images: list[str] | None) -> list[str] | None:
+        if images and not all(image.strip() for image in images):
+            raise ValueError("an image is empty")
+        return images
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said and nothing shown."""
+        return not self.message.strip() and not self.images
+
+
+class Wanted(Words):
+    """In which mode and with which profile a task begins."""
+
+    mode: Word | None = None
+    profile: Word | None = None
 
 
 class Waits(Body):
@@ -35,47 +61,25 @@ class Waits(Body):
         return (self.timeout or (300_000 if self.wait_for_completion else 120_000)) / 1000
 
 
-class Said(Waits):
-    """A message with its pictures: data URLs, addresses, or paths in the workspace."""
-
-    message: Text
-    images: Annotated[list[Text], Field(max_length=20)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _in_order(cls, given: Any) -> Any:
-        """What both editions check first is told first."""
-        if not isinstance(given, dict):
-            return given
-        first = {name: given[name] for name in ("message", "images", "mode", "profile") if name in given}
-        return {**first, **given}
-
-    @field_validator("images")
-    @classmethod
-    def _no_blank(cls, images: list[str] | None) -> list[str] | None:
-        if images and not all(image.strip() for image in images):
-            raise ValueError("an image is empty")
-        return images
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is said and nothing shown."""
-        return not self.message.strip() and not self.images
+class Said(Waits, Words):
+    """POST /api/messages; what the last base has is checked first."""
 
 
-class NewTask(Said):
+class NewTask(Waits, Wanted):
     """POST /api/tasks."""
 
-    mode: Word | None = None
-    profile: Word | None = None
     auto_approve: bool = False
 
 
-class Answer(Waits):
-    """POST /api/tasks/respond; `ask` names the one that was seen, of several."""
+class Verdict(Body):
+    """What is answered; `ask` names the one that was seen, of several."""
 
     response: Literal["approve", "reject"]
     ask: Word | None = None
+
+
+class Answer(Waits, Verdict):
+    """POST /api/tasks/respond."""
 
 
 class Listing(BaseModel):

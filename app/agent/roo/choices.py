@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from flask import request
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
 from app.actor import Actor
@@ -25,21 +25,18 @@ class Words(Body):
     instructions: Text
 
 
-class Switches(Body):
-    """POST /api/auto-approve: any of them."""
+class Camel(Body):
+    """Names as they are on the wire."""
 
     model_config = ConfigDict(alias_generator=to_camel)
-    auto_approval_enabled: bool = False
-    always_allow_read_only: bool = False
-    always_allow_write: bool = False
-    always_allow_execute: bool = False
-    always_allow_browser: bool = False
-    always_allow_mcp: bool = False
-    always_approve_resubmit: bool = False
-    always_allow_mode_switch: bool = False
-    always_allow_subtasks: bool = False
-    allowed_commands: Commands = Field(default_factory=list)
-    denied_commands: Commands = Field(default_factory=list)
+
+
+_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(auto_approve.BOOLEANS, (bool, False)),
+    **dict.fromkeys(auto_approve.COMMANDS, (Commands, ())),
+}
+# POST /api/auto-approve: any of the switches.
+Switches = create_model("Switches", __base__=Camel, **_FIELDS)
 
 
 class Master(Body):
@@ -70,7 +67,7 @@ def get_switches(actor: Actor) -> dict[str, Any]:
 
 
 @door.post("/api/auto-approve", body=Switches)
-def set_switches(actor: Actor, body: Switches) -> dict[str, bool]:
+def set_switches(actor: Actor, body: Body) -> dict[str, bool]:
     """Set those that are named, all of them or none."""
     auto_approve.change(actor, place(actor), body.model_dump(exclude_unset=True))
     return {"success": True}

@@ -7,12 +7,11 @@ from typing import Any
 from pydantic import Field
 
 from app.actor import Actor
-from app.agent import chosen, modes, tools
+from app.agent import chosen, modes, service, tools
 from app.agent.modes import Mode
 from app.agent.roo.bodies import Body, Word
 from app.agent.roo.places import place
 from app.agent.roo.routes import door
-from app.errors import NotFound
 
 # By which of its tools a mode that was written for another client is in one of Roo's groups.
 _GROUPS = {"read": "read", "edit": "edit", "browser": "webfetch", "command": "bash"}
@@ -27,7 +26,7 @@ class Switch(Body):
 @door.get("/api/modes")
 def list_modes(actor: Actor) -> dict[str, Any]:
     """The modes of the workspace: those that are built in, and those that somebody wrote."""
-    found = [mode for mode in modes.of(place(actor).directory) if mode.is_primary]
+    found = [mode for mode in service.list_modes(actor, place(actor).directory) if mode.is_primary]
     return {
         "builtIn": [_shape(mode) for mode in found if not mode.source],
         "custom": [_shape(mode) for mode in found if mode.source],
@@ -44,11 +43,7 @@ def current_mode(actor: Actor) -> dict[str, Any]:
 @door.post("/api/modes/switch", body=Switch)
 def switch_mode(actor: Actor, body: Switch) -> dict[str, str]:
     """Make a mode the current one."""
-    here = place(actor)
-    mode = modes.find(body.mode, here.directory)
-    if mode is None or not mode.is_primary:
-        raise NotFound("mode", body.mode)
-    chosen.choose(actor, here, mode=mode.name)
+    chosen.choose(actor, place(actor), mode=body.mode)
     return {"message": "Mode switched successfully"}
 
 

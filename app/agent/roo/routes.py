@@ -7,12 +7,13 @@ from typing import Any
 
 from flask import Response
 
-from app import streams, web
+from app import ids, streams, web
 from app.actor import Actor
 from app.agent import bp
 from app.agent.roo import records, standing, tasks
 from app.agent.roo.bodies import Answer, Listing, NewTask, Said, Waits
 from app.agent.roo.places import place
+from app.approvals import service as approvals
 from app.approvals.events import Asked
 from app.dialects import roo
 from app.events import service as events
@@ -27,8 +28,9 @@ door = roo.door(bp)
 @door.post("/api/tasks", body=NewTask)
 def create(actor: Actor, body: NewTask) -> dict[str, Any] | Response:
     """Begin a task; with a wait, answer once it ends or needs somebody."""
-    session = tasks.create(actor, place(actor), body)
-    return _done(actor, session, body, lambda: tasks.say(actor, session, body), begun=True)
+    here = place(actor)
+    session = tasks.create(actor, here, body)
+    return _done(actor, session, body, lambda: tasks.begin(actor, here, session, body), begun=True)
 
 
 @door.get("/api/tasks", query=Listing)
@@ -123,11 +125,11 @@ def _done(
     if not body.waits:
         act()
         return {"success": True, **({"id": session.id, "task_id": session.id} if begun else {})}
-    since = 0 if begun else _read_to(actor, session)
+    since = ids.now()
     source = events.subscribe(actor, keep=_stops(session.id))
     try:
         act()
-        is_asking = standing.of(actor, sessions.get(actor, session.id)).pending is not None
+        is_asking = bool(approvals.waiting(actor, session.id))
     except BaseException:
         source.close()
         raise
@@ -153,16 +155,10 @@ def _stops(task_id: str) -> Callable[[Fact], bool]:
 
 def _waited(actor: Actor, task_id: str, since: int, *, legacy: bool) -> dict[str, Any]:
     stands = standing.of(actor, sessions.get(actor, task_id))
-    fresh = [record.shown(legacy=legacy) for record in stands.records if record.ts > since]
+    fresh = [record.shown(legacy=legacy) for record in stands.records if record.ts >= since]
     shape = {"success": True, **stands.shown(legacy=legacy), "task_id": task_id, "messages": fresh}
     is_over = stands.status in standing.STOPS or not stands.session.is_busy
     return shape if is_over else {**shape, "timeout": True}
-
-
-def _read_to(actor: Actor, session: Session) -> int:
-    """The time of the last record there is."""
-    there = standing.of(actor, session).records
-    return there[-1].ts if there else 0
 
 
 def _find(actor: Actor, task_id: str | None) -> Session:

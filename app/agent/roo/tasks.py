@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 from app import config
 from app.actor import Actor
 from app.agent import chosen, profiles
-from app.agent.roo import standing
-from app.agent.roo.bodies import Answer, NewTask, Said
+from app.agent.roo.bodies import Answer, NewTask, Words
 from app.agent.roo.records import DENIED
 from app.approvals import service as approvals
 from app.approvals.service import Ask
-from app.errors import Conflict, Denied, Invalid, NotFound
+from app.errors import Conflict, Denied, Invalid, NotFound, Problem
 from app.projects import service as projects
 from app.projects.service import Place
 from app.sessions import service as sessions
@@ -26,28 +25,37 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
 def create(actor: Actor, place: Place, body: NewTask) -> Session:
-    """Begin a task's session, current from now on; nothing is said in it yet.
+    """Begin a task's session; nothing is said in it yet, and nothing else has changed.
 
     Raises NotFound for a mode or a profile, Denied if approving by itself is over what the server's admin allows.
     """
-    _refuse_empty(body)
-    mode = body.mode if body.mode is not None else chosen.mode(actor, place)
+    _parts(body, place.directory)
+    if body.mode is not None:
+        chosen.check_mode(place, body.mode)
+    mode = body.mode or chosen.mode(actor, place)
+    profile = profiles.find(actor, place, body.profile) if body.profile else profiles.current(actor, place, mode)
     preset = "auto" if body.auto_approve else ""
     if preset and preset not in sessions.allowed_presets():
         ceiling = config.current().preset_ceiling
         raise Denied(f"auto_approve is not allowed here: this server's limit is '{ceiling}'")
-    if body.profile is not None:
-        profiles.find(actor, place, body.profile)
-    if body.mode is not None:
-        chosen.choose(actor, place, mode=mode)
-    profile = (
-        profiles.switch(actor, place, body.profile) if body.profile is not None else profiles.current(actor, place)
-    )
-    _parts(body, place.directory)
     provider, model = ("", "") if profile.is_built_in else (profile.provider, profile.model)
-    session = sessions.create(actor, place, mode=mode, preset=preset, provider=provider, model=model)
-    chosen.choose(actor, place, task=session.id)
-    return session
+    return sessions.create(actor, place, mode=mode, preset=preset, provider=provider, model=model)
+
+
+def begin(actor: Actor, place: Place, session: Session, body: NewTask) -> None:
+    """Say the first words: from now on it is the current task, in the current mode and profile that it names.
+
+    What cannot be said leaves no task behind.
+    """
+    try:
+        say(actor, session, body)
+    except Problem:
+        sessions.delete(actor, session.id)
+        raise
+    wanted: dict[str, Any] = {} if body.mode is None else {"mode": body.mode}
+    if body.profile:
+        wanted["profile"] = profiles.find(actor, place, body.profile).id
+    chosen.choose(actor, place, task=session.id, **wanted)
 
 
 def current(actor: Actor, place: Place) -> Session:
@@ -63,11 +71,10 @@ def make_current(actor: Actor, session: Session) -> None:
     chosen.choose(actor, projects.resolve(actor, session.directory), task=session.id)
 
 
-def say(actor: Actor, session: Session, body: Said) -> None:
+def say(actor: Actor, session: Session, body: Words) -> None:
     """Say something in a task: it answers a question, turns down what waits for approval, or is the next prompt."""
-    _refuse_empty(body)
     parts = _parts(body, session.directory)
-    pending = standing.of(actor, session).pending
+    pending = next(iter(approvals.waiting(actor, session.id)), None)
     if pending is not None and body.message.strip():
         if _answer_by_words(actor, pending, body.message) and body.images:
             parts = [part for part in parts if part["type"] == "file"]
@@ -127,12 +134,9 @@ def _answer_by_words(actor: Actor, pending: Ask, words: str) -> bool:
     return True
 
 
-def _refuse_empty(body: Said) -> None:
+def _parts(body: Words, directory: str | Path) -> list[dict[str, Any]]:
     if body.is_empty:
         raise Invalid("Invalid message format", "message")
-
-
-def _parts(body: Said, directory: str | Path) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = [{"type": "text", "text": body.message}] if body.message.strip() else []
     return [*said, *(_picture(image, Path(directory)) for image in body.images or [])]
 

@@ -20,13 +20,6 @@ SEVEN = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def model(scripted: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
-    """Tasks ask the scripted model."""
-    monkeypatch.setattr("app.agent.providers.catalog.default_model", lambda *_a, **_k: ("openai", "scripted"))
-    return scripted
-
-
 def run(call: Caller, message: str) -> dict[str, Any]:
     found: dict[str, Any] = call.post("/api/tasks", {"message": message, **WAIT}).json
     return found

@@ -7,19 +7,15 @@ from typing import Any
 import pytest
 
 from app.actor import Actor
+from app.agent import chosen, profiles
 from app.dialects.mount import Cabin
+from app.errors import Denied
+from app.projects import service as projects
 from tests.conftest import Caller, member
 from tests.model_server import ModelServer
 from tests.visitor import Browser
 
 WAIT = {"wait_for_response": True}
-
-
-@pytest.fixture(autouse=True)
-def model(scripted: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
-    """Tasks ask the scripted model."""
-    monkeypatch.setattr("app.agent.providers.catalog.default_model", lambda *_a, **_k: ("openai", "scripted"))
-    return scripted
 
 
 def make(browser: Browser, name: str, model: str, id: str = "") -> Any:
@@ -75,6 +71,30 @@ def test_the_current_one_is_chosen_on_the_page_too(call: Caller, browser: Browse
     assert call.get("/api/profiles/current").json["name"] == "quick"
     assert f'<option value="{made}" selected>' in browser.get("/settings/profiles").text
     assert browser.post("/settings/profiles/use", {"profile": "prf_none"}).status_code == 404
+
+
+def test_a_task_may_name_both_and_its_profile_goes_first(call: Caller, browser: Browser, model: ModelServer) -> None:
+    make(browser, "quick", "openai/quick")
+    call.post("/api/modes/switch", {"mode": "ask"})
+    call.post("/api/modes/switch", {"mode": "code"})
+    call.post("/api/profiles/switch", {"name": "quick"})
+    call.post("/api/tasks", {"message": "[[say Hi]]", "mode": "ask", **WAIT})
+    assert model.requests[-1]["model"] == "scripted"
+    call.post("/api/tasks", {"message": "[[say Hi]]", "mode": "ask", "profile": "quick", **WAIT})
+    assert model.requests[-1]["model"] == "quick"
+    assert call.get("/api/profiles/current").json["name"] == "quick"
+    call.post("/api/modes/switch", {"mode": "code"})
+    call.post("/api/modes/switch", {"mode": "ask"})
+    assert call.get("/api/profiles/current").json["name"] == "quick"
+
+
+def test_an_agent_makes_none(app: Cabin, alice: Actor) -> None:
+    agent = Actor(id="agent:x", kind="agent", user=alice.user, name="Agent", grants=("sessions:*", "settings:read"))
+    place = projects.resolve(alice, None)
+    with pytest.raises(Denied):
+        profiles.save(agent, place, "mine", "openai", "quick")
+    with pytest.raises(Denied):
+        chosen.choose(agent, place, instructions="Do as I say.")
 
 
 def test_profiles_are_their_person_s_alone(app: Cabin, call: Caller, browser: Browser, alice: Actor) -> None:

@@ -16,13 +16,6 @@ from tests.model_server import ModelServer
 WAIT = {"wait_for_response": True}
 
 
-@pytest.fixture(autouse=True)
-def model(scripted: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
-    """Tasks ask the scripted model."""
-    monkeypatch.setattr("app.agent.providers.catalog.default_model", lambda *_a, **_k: ("openai", "scripted"))
-    return scripted
-
-
 @pytest.fixture
 def root(app: Cabin) -> Path:
     """The directory of the workspace."""

@@ -27,13 +27,6 @@ QUESTION = {
 }
 
 
-@pytest.fixture(autouse=True)
-def model(scripted: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
-    """Tasks ask the scripted model."""
-    monkeypatch.setattr("app.agent.providers.catalog.default_model", lambda *_a, **_k: ("openai", "scripted"))
-    return scripted
-
-
 def begin(call: Caller, message: str, **more: Any) -> dict[str, Any]:
     answer = call.post("/api/tasks", {"message": message, **more})
     assert answer.status_code == 200, answer.text
@@ -218,6 +211,8 @@ def test_the_current_task_is_the_one_begun_or_addressed_last(app: Cabin, call: C
         ({}, "Invalid message format"),
         ({"message": 7}, "Invalid message format"),
         ({"message": "  "}, "Invalid message format"),
+        ({"wait_for_response": "yes", "timeout": 0}, "Invalid message format"),
+        ({"message": "x", "mode": 1, "images": "a.png", "wait_for_response": 1}, "Invalid images format"),
         ({"message": "x", "images": "a.png"}, "Invalid images format"),
         ({"message": "x", "images": [1]}, "Invalid images format"),
         ({"message": "x", "images": ["notes.txt"]}, "Invalid images format"),
@@ -235,6 +230,16 @@ def test_a_task_of_the_wrong_form_is_refused_in_the_known_words(call: Caller, bo
     answer = call.post("/api/tasks", body)
     assert (answer.status_code, answer.json) == (400, {"error": words})
     assert call.get("/api/tasks").json == []
+
+
+def test_a_task_that_cannot_begin_leaves_nothing_behind(call: Caller, alice: Actor) -> None:
+    first = begin(call, "[[say One]]", **WAIT)["id"]
+    for wrong in ({"images": ["nowhere.png"]}, {"images": ["../outside.png"]}, {"profile": "gone"}):
+        answer = call.post("/api/tasks", {"message": "x", "mode": "ask", **wrong, **WAIT})
+        assert answer.status_code in (400, 403, 404), answer.text
+    assert [one["id"] for one in call.get("/api/tasks").json] == [first]
+    assert call.get("/api/tasks/status").json["id"] == first
+    assert call.get("/api/modes/current").json["slug"] == "code"
 
 
 def test_what_is_missing_is_told_in_the_known_words(call: Caller) -> None:

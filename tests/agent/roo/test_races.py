@@ -1,0 +1,60 @@
+"""What is set at the same time: nothing is lost, and one name is given once, on either database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app import config
+from app.actor import Actor
+from app.agent import auto_approve, profiles
+from app.db import Database
+from app.errors import Conflict
+from app.projects import service as projects
+from app.projects.service import Place
+
+
+@pytest.fixture
+def shop(either_database: Database, alice: Actor, tmp_path: Path) -> Place:
+    """Alice's project."""
+    config.use(replace(config.current(), data_dir=tmp_path / "data"))
+    root = tmp_path / "shop"
+    root.mkdir()
+    projects.add(alice, str(root))
+    return projects.resolve(alice, str(root))
+
+
+def at_once(*works: Callable[[], object]) -> list[str]:
+    """Do all of it at the same time; what came of each: done, or the name of its problem."""
+    start, came = threading.Barrier(len(works)), list[str]()
+
+    def run(work: Callable[[], object]) -> None:
+        start.wait()
+        try:
+            work()
+            came.append("done")
+        except Conflict as problem:
+            came.append(type(problem).__name__)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(came)
+
+
+def test_switches_that_are_set_at_once_all_stay(shop: Place, alice: Actor) -> None:
+    names = auto_approve.BOOLEANS
+    at_once(*(lambda name=name: auto_approve.change(alice, shop, {name: True}) for name in names))  # type: ignore[misc]
+    assert [name for name in names if not getattr(auto_approve.get(alice, shop), name)] == []
+
+
+def test_a_name_is_given_once(shop: Place, alice: Actor) -> None:
+    came = at_once(*[lambda: profiles.save(alice, shop, "quick", "demo", "walkthrough")] * 5)
+    assert came == ["Conflict"] * 4 + ["done"]
+    assert [one.name for one in profiles.list_all(alice, shop)] == ["default", "quick"]
