@@ -10,8 +10,6 @@ import sqlalchemy as sa
 
 from app import db
 
-LIVE = ("running", "waiting")
-
 
 def _version() -> sa.Column[int]:
     return sa.Column("version", sa.Integer, nullable=False, default=1, onupdate=sa.text("version + 1"))

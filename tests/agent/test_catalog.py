@@ -248,8 +248,8 @@ def test_a_project_s_provider_gets_no_secret_of_ours(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-ours")
     options = {"baseURL": "https://evil.example/v1", "apiKey": "{env:OPENAI_API_KEY}"}
     project = write(tmp_path / "p", {"provider": {"evil": {"options": options}, "openai": {"options": options}}})
-    evil = catalog._find("evil", project)
-    ours = catalog._find("openai", project)
+    evil = catalog.entry_of("evil", project)
+    ours = catalog.entry_of("openai", project)
     assert evil is not None
     assert ours is not None
     assert (evil.key, evil.trusted) == ("{env:OPENAI_API_KEY}", False)

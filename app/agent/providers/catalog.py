@@ -63,6 +63,7 @@ PROBE = outbound.Bounds(connect=0.3, first_byte=1.0, between_bytes=1.0, total=No
 TEST = outbound.Bounds(connect=5, first_byte=10, between_bytes=10, total=None, size=None)
 DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0, images=False)
 WIRES: dict[WireName, type[Wire]] = {"openai": OpenAICompatible, "anthropic": Anthropic, "google": Google}
+Written = tuple[dict[str, Entry], dict[str, Entry], set[str], dict[str, Any]]
 DefaultFrom = Literal["project", "files", "server", "setting", "data", "home", "first"]
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _fetched: dict[tuple[str, str | None], tuple[float, tuple[ModelInfo, ...]]] = {}
@@ -103,7 +104,7 @@ def resolve(actor: Actor | None, provider: str, model: str, directory: Path | No
     accounts.require(actor, "sessions:run")
     if provider == DEMO:
         return Demo()
-    entry = _find(provider, directory)
+    entry = entry_of(provider, directory)
     if entry is None:
         if is_disabled(provider, directory):
             raise ProviderFailed(f"{provider} is switched off in the configuration.")
@@ -173,7 +174,7 @@ def named_default(directory: Path | None = None) -> tuple[str, str, DefaultFrom]
     )
     for source, name in said:
         provider, slash, model = name.partition("/")
-        if slash and (provider == DEMO or _find(provider, directory)):
+        if slash and (provider == DEMO or entry_of(provider, directory)):
             return provider, model, source
     for entry in entries(directory).values():
         if entry.trusted and (model := first_model(entry)):
@@ -185,7 +186,7 @@ def cost(provider: str, model: str, usage: Usage, directory: Path | None = None)
     """The dollars of one call; None where nobody knows the price."""
     if provider == DEMO:
         return 0.0
-    entry = _find(provider, directory)
+    entry = entry_of(provider, directory)
     if entry is None:
         return None
     info = next((one for one in entry.models if one.id == model), None)
@@ -213,13 +214,13 @@ def is_of_repository(provider: str, directory: Path | None) -> bool:
     """Whether it is a project's files that say where a provider is. They may choose among those that people here
     have; that a conversation goes to one of theirs is for a person to choose.
     """
-    entry = _find(provider, directory) if provider and directory else None
+    entry = entry_of(provider, directory) if provider and directory else None
     return entry is not None and not entry.trusted
 
 
 def limits(provider: str, model: str, directory: Path | None = None) -> tuple[int | None, int | None]:
     """How many tokens a model can hold, and how many of them its answer may take; None where nobody knows."""
-    entry = _find(provider, directory) if provider and provider != DEMO else None
+    entry = entry_of(provider, directory) if provider and provider != DEMO else None
     if entry is None:
         return None, None
     written = next((one for one in entry.models if one.id == model), None)
@@ -309,11 +310,11 @@ def _bounds(waits: tuple[float, float, float]) -> outbound.Bounds:
     return replace(outbound.MODEL, connect=connect, first_byte=first_byte, between_bytes=between_bytes)
 
 
-def _find(provider: str, directory: Path | None) -> Entry | None:
-    """One provider: what an admin connected goes before the server's configuration, environment and a
-    project.
+def entry_of(provider: str, directory: Path | None = None, written: Written | None = None) -> Entry | None:
+    """One provider as it is configured, None if it is not: what an admin connected goes before the server's
+    configuration, environment and a project. `written` is what the configurations say, if that has been read.
     """
-    trusted, loose, addressed, whole = _written(directory)
+    trusted, loose, addressed, whole = written or _written(directory)
     if opencode_config.is_off(whole, provider):
         return None
     if provider in addressed:
@@ -329,10 +330,10 @@ def _find(provider: str, directory: Path | None) -> Entry | None:
 
 def entries(directory: Path | None = None) -> dict[str, Entry]:
     """All providers that are configured, and an Ollama on this machine."""
-    trusted, loose, _addressed, whole = _written(directory)
+    trusted, loose, _addressed, whole = written = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
     names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
-    found = {name: entry for name in names if (entry := _find(name, directory))}
+    found = {name: entry for name in names if (entry := entry_of(name, directory, written))}
     if OLLAMA not in found and not opencode_config.is_off(whole, OLLAMA) and (models := find_ollama()) is not None:
         found[OLLAMA] = Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1", models=models)
     return found
@@ -379,7 +380,7 @@ def _key_of(kept: Mapping[str, Any]) -> str | None:
     return (kept.get("token") if kept.get("type") == "wellknown" else kept.get("key")) or None
 
 
-def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry], set[str], dict[str, Any]]:
+def _written(directory: Path | None) -> Written:
     """The providers of trusted configurations, and those of the project's files; those whose address was set, and
     the configuration in force.
     """
@@ -393,11 +394,6 @@ def _written(directory: Path | None) -> tuple[dict[str, Entry], dict[str, Entry]
         addressed,
         settings.merged(layers),
     )
-
-
-def entry_of(provider: str, directory: Path | None = None) -> Entry | None:
-    """One provider as it is configured; None if it is not."""
-    return _find(provider, directory)
 
 
 def is_disabled(provider: str, directory: Path | None = None) -> bool:

@@ -30,11 +30,6 @@ class Words(Body):
             raise ValueError("an image is empty")
         return images
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is said and nothing shown."""
-        return not self.message.strip() and not self.images
-
 
 class Wanted(Words):
     """In which mode and with which profile a task begins."""

@@ -14,10 +14,10 @@ import orjson
 
 from app.agent.conversation import was_retried
 from app.agent.roo import asks
+from app.agent.tasks import DENIED
 from app.approvals.service import Ask
 from app.sessions.service import Message, Part
 
-DENIED = "The person denied this operation."
 _CLOCK = 4096  # ids count so many to the millisecond
 
 

@@ -9,10 +9,11 @@ from flask import Response
 
 from app import ids, streams, web
 from app.actor import Actor
-from app.agent import bp
-from app.agent.roo import records, standing, tasks
+from app.agent import bp, tasks
+from app.agent.roo import listing, records, standing
 from app.agent.roo.bodies import Answer, Listing, NewTask, Said, Waits
 from app.agent.roo.places import place
+from app.agent.tasks import Wanted
 from app.approvals import service as approvals
 from app.approvals.events import Asked
 from app.dialects import roo
@@ -29,14 +30,15 @@ door = roo.door(bp)
 def create(actor: Actor, body: NewTask) -> dict[str, Any] | Response:
     """Begin a task; with a wait, answer once it ends or needs somebody."""
     here = place(actor)
-    session = tasks.create(actor, here, body)
-    return _done(actor, session, body, lambda: tasks.begin(actor, here, session, body), begun=True)
+    wanted = Wanted(body.message, body.images or (), body.mode, body.profile, body.auto_approve)
+    session = tasks.create(actor, here, wanted)
+    return _done(actor, session, body, lambda: tasks.begin(actor, here, session, wanted), begun=True)
 
 
 @door.get("/api/tasks", query=Listing)
 def index(actor: Actor, query: Listing) -> Response:
     """Tasks of the workspace, newest first; how many there are stands in X-Total-Count."""
-    rows, total = tasks.listed(actor, place(actor), query.offset, query.limit)
+    rows, total = listing.listed(actor, place(actor), query.offset, query.limit)
     headers = {"X-Total-Count": str(total)}
     if query.offset + len(rows) < total:
         headers["Link"] = f'</api/tasks?limit={query.limit}&offset={query.offset + len(rows)}>; rel="next"'
@@ -109,13 +111,13 @@ def _logs(actor: Actor, task_id: str | None) -> dict[str, Any]:
 
 
 def _respond(actor: Actor, body: Answer, task_id: str | None) -> dict[str, Any] | Response:
-    session = _addressed(actor, task_id)
-    return _done(actor, session, body, lambda: tasks.respond(actor, session, body))
+    session, approves = _addressed(actor, task_id), body.response == "approve"
+    return _done(actor, session, body, lambda: tasks.respond(actor, session, approves=approves, ask_id=body.ask))
 
 
 def _say(actor: Actor, body: Said, task_id: str | None) -> dict[str, Any] | Response:
     session = _addressed(actor, task_id)
-    return _done(actor, session, body, lambda: tasks.say(actor, session, body))
+    return _done(actor, session, body, lambda: tasks.say(actor, session, body.message, body.images or ()))
 
 
 def _done(

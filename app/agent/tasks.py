@@ -1,17 +1,20 @@
-"""What Roo's clients do with a task, in terms of sessions and approvals."""
+"""A task as other clients than OpenCode's have it: begun at once with its first words, spoken to whatever it waits for,
+and approved or rejected without saying what.
+"""
 
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from app import config
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import chosen, profiles
-from app.agent.roo.bodies import Answer, NewTask, Words
-from app.agent.roo.records import DENIED
 from app.approvals import service as approvals
 from app.approvals.service import Ask
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem
@@ -21,20 +24,35 @@ from app.sessions import service as sessions
 from app.sessions.service import Session
 
 NOTHING_TO_ANSWER = "Task is not in a state that needs approval"
+# What an agent is told of a call that somebody rejected without a word, so that it goes on.
+DENIED = "The person denied this operation."
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
-def create(actor: Actor, place: Place, body: NewTask) -> Session:
+@dataclass(frozen=True)
+class Wanted:
+    """A task to begin: its words and pictures, the mode and the profile that it names (None: the current ones)."""
+
+    message: str
+    images: Sequence[str] = ()
+    mode: str | None = None
+    profile: str | None = None
+    auto_approve: bool = False
+
+
+def create(actor: Actor, place: Place, wanted: Wanted) -> Session:
     """Begin a task's session; nothing is said in it yet, and nothing else has changed.
 
     Raises NotFound for a mode or a profile, Denied if approving by itself is over what the server's admin allows.
     """
-    _parts(body, place.directory)
-    if body.mode is not None:
-        chosen.check_mode(place, body.mode)
-    mode = body.mode or chosen.mode(actor, place)
-    profile = profiles.find(actor, place, body.profile) if body.profile else profiles.current(actor, place, mode)
-    preset = "auto" if body.auto_approve else ""
+    accounts.require(actor, "sessions:write")
+    _parts(wanted.message, wanted.images, place.directory)
+    if wanted.mode is not None:
+        chosen.check_mode(place, wanted.mode)
+    mode = wanted.mode or chosen.mode(actor, place)
+    named = wanted.profile
+    profile = profiles.find(actor, place, named) if named is not None else profiles.current(actor, place, mode)
+    preset = "auto" if wanted.auto_approve else ""
     if preset and preset not in sessions.allowed_presets():
         ceiling = config.current().preset_ceiling
         raise Denied(f"auto_approve is not allowed here: this server's limit is '{ceiling}'")
@@ -42,20 +60,20 @@ def create(actor: Actor, place: Place, body: NewTask) -> Session:
     return sessions.create(actor, place, mode=mode, preset=preset, provider=provider, model=model)
 
 
-def begin(actor: Actor, place: Place, session: Session, body: NewTask) -> None:
+def begin(actor: Actor, place: Place, session: Session, wanted: Wanted) -> None:
     """Say the first words: from now on it is the current task, in the current mode and profile that it names.
 
     What cannot be said leaves no task behind.
     """
     try:
-        say(actor, session, body)
+        say(actor, session, wanted.message, wanted.images)
     except Problem:
         sessions.delete(actor, session.id)
         raise
-    wanted: dict[str, Any] = {} if body.mode is None else {"mode": body.mode}
-    if body.profile:
-        wanted["profile"] = profiles.find(actor, place, body.profile).id
-    chosen.choose(actor, place, task=session.id, **wanted)
+    changes: dict[str, Any] = {} if wanted.mode is None else {"mode": wanted.mode}
+    if wanted.profile is not None:
+        changes["profile"] = profiles.find(actor, place, wanted.profile).id
+    chosen.choose(actor, place, task=session.id, **changes)
 
 
 def current(actor: Actor, place: Place) -> Session:
@@ -71,55 +89,30 @@ def make_current(actor: Actor, session: Session) -> None:
     chosen.choose(actor, projects.resolve(actor, session.directory), task=session.id)
 
 
-def say(actor: Actor, session: Session, body: Words) -> None:
+def say(actor: Actor, session: Session, message: str, images: Sequence[str] = ()) -> None:
     """Say something in a task: it answers a question, turns down what waits for approval, or is the next prompt."""
-    parts = _parts(body, session.directory)
+    accounts.require(actor, "sessions:run", session)
+    parts = _parts(message, images, session.directory)
     pending = next(iter(approvals.waiting(actor, session.id)), None)
-    if pending is not None and body.message.strip():
-        if _answer_by_words(actor, pending, body.message) and body.images:
-            parts = [part for part in parts if part["type"] == "file"]
-        elif not body.images:
-            return
-    sessions.send(actor, session.id, parts, mode=session.mode)
+    if pending is not None and message.strip() and _answer_by_words(actor, pending, message):
+        parts = [part for part in parts if part["type"] == "file"]
+    if parts:
+        sessions.send(actor, session.id, parts, mode=session.mode)
 
 
-def respond(actor: Actor, session: Session, body: Answer) -> None:
-    """Approve or reject what a task asks, once for all. Raises Invalid if nothing waits, or somebody was faster."""
+def respond(actor: Actor, session: Session, *, approves: bool, ask_id: str | None = None) -> None:
+    """Approve or reject what a task asks, once for all: the oldest of it, or the one that is named.
+
+    Raises Invalid if nothing waits, or somebody was faster.
+    """
     waiting = [ask for ask in approvals.waiting(actor, session.id) if ask.kind == "approval"]
-    wanted = [ask for ask in waiting if body.ask in (None, ask.id)]
-    if not wanted:
+    found = next((ask for ask in waiting if ask_id in (None, ask.id)), None)
+    if found is None:
         raise Invalid(NOTHING_TO_ANSWER, "response")
     try:
-        if body.response == "approve":
-            approvals.answer(actor, wanted[0].id, "once")
-        else:
-            approvals.answer(actor, wanted[0].id, "reject", DENIED)
+        approvals.answer(actor, found.id, "once" if approves else "reject", "" if approves else DENIED)
     except Conflict:
         raise Invalid(NOTHING_TO_ANSWER, "response") from None
-
-
-def listed(actor: Actor, place: Place, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """Tasks of the workspace, the newest created first, and how many there are in all."""
-    found, total = sessions.by_creation(actor, project=place.project.id, offset=offset, limit=limit)
-    said = sessions.first_prompts(actor, [session.id for session in found])
-    return [_row(session, said.get(session.id, session.title)) for session in found], total
-
-
-def _row(session: Session, message: str) -> dict[str, Any]:
-    tokens = session.tokens
-    cache = tokens.get("cache") or {}
-    return {
-        "id": session.id,
-        "message": message,
-        "timestamp": session.created,
-        "updated": session.updated,
-        "tokensIn": tokens.get("input", 0),
-        "tokensOut": tokens.get("output", 0),
-        "cacheWrites": cache.get("write", 0),
-        "cacheReads": cache.get("read", 0),
-        "cost": session.cost,
-        "mode": session.mode,
-    }
 
 
 def _answer_by_words(actor: Actor, pending: Ask, words: str) -> bool:
@@ -134,11 +127,12 @@ def _answer_by_words(actor: Actor, pending: Ask, words: str) -> bool:
     return True
 
 
-def _parts(body: Words, directory: str | Path) -> list[dict[str, Any]]:
-    if body.is_empty:
+def _parts(message: str, images: Sequence[str], directory: str | Path) -> list[dict[str, Any]]:
+    """A prompt's parts; Invalid where nothing is said and nothing shown."""
+    if not message.strip() and not images:
         raise Invalid("Invalid message format", "message")
-    said: list[dict[str, Any]] = [{"type": "text", "text": body.message}] if body.message.strip() else []
-    return [*said, *(_picture(image, Path(directory)) for image in body.images or [])]
+    said: list[dict[str, Any]] = [{"type": "text", "text": message}] if message.strip() else []
+    return [*said, *(_picture(image, Path(directory)) for image in images)]
 
 
 def _picture(image: str, directory: Path) -> dict[str, Any]:
