@@ -116,13 +116,12 @@ def _rows(actor: Actor, place: Place) -> list[Row]:
 def _places(actor: Actor, shown: Place) -> list[dict[str, str]]:
     """The directories to choose from: each project and its worktrees."""
     found = [{"id": str(shown.directory), "name": shown.project.name}]
-    for project in projects.list_all(actor):
-        if project.state == "ready":
-            found.append({"id": project.root, "name": project.name})
-            trees = projects.list_worktrees(actor, project)
-            found += [
-                {"id": one.directory, "name": f"{project.name} · {one.name}"}
-                for one, standing in trees
-                if not one.missing and not standing.problem
-            ]
+    for project in projects.list_ready(actor):
+        found.append({"id": project.root, "name": project.name})
+        trees = projects.list_worktrees(actor, project)
+        found += [
+            {"id": one.directory, "name": f"{project.name} · {one.name}"}
+            for one, standing in trees
+            if not one.missing and not standing.problem
+        ]
     return list({Path(one["id"]): one for one in found}.values())

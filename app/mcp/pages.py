@@ -99,8 +99,7 @@ def index() -> Response:
 @bp.post("/mcp-servers/<project_id>")
 def add(project_id: str) -> Response:
     """Add a server and connect it; what does not fit is told beside what was typed."""
-    actor = web.actor()
-    place = _place(actor, projects.get(actor, project_id))
+    actor, place = _asked(project_id)
     names = ("kind", "name", "command", "cwd", "url", "timeout")
     form = Form(**{name: request.form.get(name, "").replace("\r\n", "\n")[:8_000] for name in names})
     try:
@@ -116,8 +115,7 @@ def add(project_id: str) -> Response:
 @bp.post("/mcp-servers/<project_id>/<name>/connect")
 def connect(project_id: str, name: str) -> Response:
     """Connect one, however often it failed."""
-    actor = web.actor()
-    place = _place(actor, projects.get(actor, project_id))
+    actor, place = _asked(project_id)
     service.connect(actor, place, name)
     return _back(place, name)
 
@@ -125,8 +123,7 @@ def connect(project_id: str, name: str) -> Response:
 @bp.post("/mcp-servers/<project_id>/<name>/disconnect")
 def disconnect(project_id: str, name: str) -> Response:
     """Disconnect one until somebody connects it again."""
-    actor = web.actor()
-    place = _place(actor, projects.get(actor, project_id))
+    actor, place = _asked(project_id)
     service.disconnect(actor, place, name)
     return _back(place, name)
 
@@ -134,8 +131,7 @@ def disconnect(project_id: str, name: str) -> Response:
 @bp.post("/mcp-servers/<project_id>/<name>/remove")
 def remove(project_id: str, name: str) -> Response:
     """Forget one, with what the vault holds for it."""
-    actor = web.actor()
-    place = _place(actor, projects.get(actor, project_id))
+    actor, place = _asked(project_id)
     service.remove(actor, place, name)
     return _back(place)
 
@@ -143,8 +139,7 @@ def remove(project_id: str, name: str) -> Response:
 @bp.post("/mcp-servers/<project_id>/<name>/signin")
 def sign_in(project_id: str, name: str) -> Response:
     """Begin to sign in: the page then shows the link that leads there, so that people see where they go."""
-    actor = web.actor()
-    place = _place(actor, projects.get(actor, project_id))
+    actor, place = _asked(project_id)
     try:
         begun = service.begin_sign_in(actor, place, name)
     except (Conflict, Invalid, Unavailable) as problem:
@@ -167,8 +162,7 @@ def come_back() -> Response:
 @bp.post("/mcp-servers/<project_id>/<name>/signout")
 def sign_out(project_id: str, name: str) -> Response:
     """Forget what a sign-in got."""
-    actor = web.actor()
-    place = _place(actor, projects.get(actor, project_id))
+    actor, place = _asked(project_id)
     service.sign_out(actor, place, name)
     return _back(place, name)
 
@@ -176,8 +170,7 @@ def sign_out(project_id: str, name: str) -> Response:
 @bp.post("/mcp-servers/<project_id>/<name>/test")
 def test(project_id: str, name: str) -> Response:
     """Connect one and list what it offers: one line says what came of it."""
-    actor = web.actor()
-    place = _place(actor, projects.get(actor, project_id))
+    actor, place = _asked(project_id)
     tested = service.test(actor, place, name)
     if web.is_htmx():
         return web.page("mcp/_tested.html", tested=tested)
@@ -239,7 +232,7 @@ def _page(
         there=urlsplit(going).netloc,
         problem=problem,
         open=form is not None or bool(name and shown["chosen"]),
-        offered=_ready(actor),
+        offered=projects.list_ready(actor),
         watch={"mcp": place.project.id, "server": shown["chosen"].name if shown["chosen"] else ""},
     )
 
@@ -260,14 +253,15 @@ def _project(actor: Actor, wanted: str) -> Project | None:
     """The project that is asked for, else the usual one; None when there is none yet."""
     if wanted:
         return projects.get(actor, wanted)
-    ready = _ready(actor)
+    ready = projects.list_ready(actor)
     usual = projects.resolve(actor, None).project.id if ready else ""
     return next((one for one in ready if one.id == usual), None)
 
 
-def _ready(actor: Actor) -> list[Project]:
-    known = projects.list_all(actor)
-    return [one for one in known if one.state == "ready" and actor.project in (None, one.id)]
+def _asked(project_id: str) -> tuple[Actor, Place]:
+    """Who asks, and about which project."""
+    actor = web.actor()
+    return actor, _place(actor, projects.get(actor, project_id))
 
 
 def _place(actor: Actor, project: Project) -> Place:

@@ -76,6 +76,7 @@ class Signing:
 
     def come_back(self, actor: Actor, state: str, code: str, issuer: str | None) -> tuple[Place, Server]:
         """Finish the sign-in of this state with the code that came with it; once, and only by who began it."""
+        accounts.require(actor, "mcp:write")
         return self._finish(actor, self._waiting.take(actor.user, state[:CODE]), state, code, issuer)
 
     def come_back_to(self, actor: Actor, place: Place, name: str, code: str) -> tuple[Place, Server]:
@@ -90,6 +91,7 @@ class Signing:
 
     def give_up(self, actor: Actor, state: str) -> tuple[Place, Server]:
         """The other side refused, or the person did."""
+        accounts.require(actor, "mcp:write")
         pending = self._waiting.take(actor.user, state[:CODE])
         self._links.run(pending.flow.drop())
         return pending.place, pending.server

@@ -55,6 +55,7 @@ __all__ = [
     "get_worktree",
     "is_scratch",
     "list_all",
+    "list_ready",
     "list_refusals",
     "list_worktrees",
     "open_scratch",
@@ -148,6 +149,11 @@ def list_refusals(actor: Actor) -> list[Refusal]:
     """Return the directories asked for and refused in the last day, newest first."""
     accounts.require(actor, "projects:write")
     return refusals.list_recent()
+
+
+def list_ready(actor: Actor) -> list[Project]:
+    """Return the projects that the actor can work in now, bound to one or not."""
+    return [one for one in list_all(actor) if one.state == "ready" and actor.project in (None, one.id)]
 
 
 def resolve(actor: Actor, directory: str | None) -> Place:

@@ -45,7 +45,6 @@ def _page(
     actor: Actor, place: Place | None, status: int = 200, *, typed: str = "", problem: Invalid | Conflict | None = None
 ) -> Response:
     written = service.written(actor, place)
-    known = [one for one in projects.list_all(actor) if one.state == "ready" and actor.project in (None, one.id)]
     return web.page(
         "settings/configuration.html",
         status,
@@ -58,7 +57,7 @@ def _page(
         is_overtaken=isinstance(problem, Conflict),
         may_write=service.may_set(actor, place),
         saved=bool(request.args.get("saved")) and not problem,
-        offered=known,
+        offered=projects.list_ready(actor),
     )
 
 

@@ -151,7 +151,7 @@ def _place(actor: Actor, directory: str) -> Place | None:
 def _places(actor: Actor) -> list[dict[str, str]]:
     if not accounts.may(actor, "projects:read"):
         return []
-    return [{"id": one.root, "name": one.name} for one in projects.list_all(actor) if one.state == "ready"]
+    return [{"id": one.root, "name": one.name} for one in projects.list_ready(actor)]
 
 
 def _page(
