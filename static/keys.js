@@ -100,15 +100,19 @@
   function press(key, root = doc) {
     const button = all(`[data-key="${key}"]`, root).find((el) => el.offsetParent && !el.disabled);
     if (!button) return false;
+    if (button.matches("summary")) { // it answers nothing yet
+      const details = button.parentElement;
+      details.open = true;
+      details.dataset.touched = "";
+      details.scrollIntoView({ block: "nearest" });
+      one("input, textarea, .btn:not(summary)", details)?.focus();
+      return true;
+    }
     // An answer is never given to what is out of sight: neither the button nor the rule that it would add.
     const hidden = [button, one(button.dataset.shows || "none")].find((el) => el && !isSeen(el));
     if (hidden) {
       hidden.scrollIntoView({ block: "center" });
       button.focus({ preventScroll: true });
-    } else if (button.matches("summary")) {
-      button.parentElement.open = true;
-      button.parentElement.dataset.touched = "";
-      one("input, textarea, .btn:not(summary)", button.parentElement)?.focus();
     } else button.click();
     return true;
   }

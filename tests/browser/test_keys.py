@@ -187,8 +187,12 @@ def rejects(page: Page) -> None:
 
 def shows_the_rule_first(page: Page) -> None:
     begin(page, WAITS, "[data-ask]")
+    page.set_viewport_size({"width": 1440, "height": 320})
+    page.locator(".log").evaluate("(el) => { el.scrollTop = 0; }")
+    expect(page.locator("[data-key='shift+A']")).not_to_be_in_viewport()
     page.keyboard.press("Shift+A")
     expect(page.locator(".more-answer.always[open]")).to_contain_text("allow bash make paint")
+    expect(page.locator(".more-answer.always[open] p")).to_be_in_viewport()
     expect(page.locator(".answered")).to_have_count(0)
 
 
