@@ -8,6 +8,8 @@ from collections.abc import Iterable
 EVERYTHING = "*"
 OTHERS = "others:"
 
+# RootCX's keys, which may end in something that only looks like a wildcard: `app:crm:contacts.*` means itself alone.
+_ROOTCX = re.compile(r"[a-z0-9_:.*]{1,200}")
 _FORM = re.compile(r"\*|[a-z][a-z0-9_.-]*(?::[A-Za-z0-9_.-]+)*(?::\*)?")
 
 _BASE = ("system:read", "events:read")
@@ -48,6 +50,11 @@ _NEVER_FOR_AGENTS = ("approvals:answer", "tokens:write", "settings:write", "user
 def is_grant(text: str) -> bool:
     """Whether the text has the form of a grant: `*`, `noun:verb`, or a prefix that ends in `:*`."""
     return len(text) <= 200 and _FORM.fullmatch(text) is not None
+
+
+def is_permission(text: str) -> bool:
+    """Whether a role can hold the text: a grant, or a key as RootCX's apps name them."""
+    return is_grant(text) or _ROOTCX.fullmatch(text) is not None
 
 
 def covers(grants: Iterable[str], key: str) -> bool:

@@ -1,4 +1,4 @@
-"""The tables of accounts: users, API tokens, browser sessions, one-time codes and failed sign-ins."""
+"""The tables of accounts: users, their roles, API tokens, browser sessions, one-time codes and failed sign-ins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ user = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("email", sa.String),
-    sa.Column("role", sa.String, nullable=False),
     # "first" for the person the installation belongs to, so that two starts at once cannot make two.
     sa.Column("seat", sa.String, unique=True),
     sa.Column("created", sa.BigInteger, nullable=False),
@@ -26,6 +25,27 @@ sa.Index(
     unique=True,
     sqlite_where=user.c.revoked.is_(None),
     postgresql_where=user.c.revoked.is_(None),
+)
+
+# Roles that were made here; the built-in ones stand in grants.ROLES.
+role = sa.Table(
+    "role",
+    db.metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("description", sa.String(500), nullable=False),
+    sa.Column("inherits", db.Json, nullable=False),
+    sa.Column("permissions", db.Json, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+# Who holds which role: nobody has rights by anything else.
+role_assignment = sa.Table(
+    "role_assignment",
+    db.metadata,
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), primary_key=True),
+    sa.Column("role", sa.String(64), primary_key=True),
+    sa.Column("assigned", sa.BigInteger, nullable=False),
+    sa.Index("ix_role_assignment_role", "role"),
 )
 
 token = sa.Table(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from app import config, db, ids, record
-from app.accounts import digests, failures, grants, people
+from app.accounts import digests, failures, people
 from app.accounts.authority import require
 from app.accounts.events import PrincipalRevoked, SignedIn
 from app.accounts.models import browser_session, code, user
@@ -140,8 +140,7 @@ def _open(conn: sa.Connection, person: people.User, address: str) -> tuple[Actor
     row = {"id": device_id, "user_id": person.id, "hash": digests.digest(sid), "address": address}
     conn.execute(browser_session.insert(), {**row, "created": now, "seen": now, "idle": idle, "expires": now + life})
     conn.execute(user.update().where(user.c.id == person.id).values(signed_in=now))
-    held = grants.ROLES[person.role]
-    actor = Actor(id=person.id, kind="user", user=person.id, name=person.name, grants=held, address=address)
+    actor = Actor(id=person.id, kind="user", user=person.id, name=person.name, grants=person.grants, address=address)
     record.audit(conn, actor, "signin", device_id)
     record.event(conn, SignedIn(person.id, device_id, address), Scope(person.id, "", "private"))
     return actor, sid

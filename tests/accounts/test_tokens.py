@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app import config, db, record
-from app.accounts import grants, models, service
+from app.accounts import grants, service
 from app.actor import Actor, Credentials
 from app.errors import Conflict, Denied, Invalid, NotFound
 from tests.accounts.conftest import Clock
@@ -82,8 +82,7 @@ def test_scopes_narrow_and_never_widen(bob: Actor) -> None:
 
 def test_a_token_follows_its_users_role(alice: Actor, bob: Actor) -> None:
     _, secret = service.mint_token(bob, "laptop", ("sessions:*", "files:read"))
-    with db.transaction() as conn:
-        conn.execute(models.user.update().where(models.user.c.id == bob.id).values(role="viewer"))
+    service.set_roles(alice, bob.id, ["viewer"])
     found = bearer(secret)
     assert found is not None
     assert found.grants == ("files:read", "sessions:read")
