@@ -22,7 +22,7 @@ OUTWARD_MODULES = ("app.dial", "app.gate", "app.outbound", "app.agent.providers"
 OWN = frozenset(
     f"app.accounts.{name}"
     for name in (
-        *("signin.list_devices", "signin.revoke_device", "signin.sign_out"),
+        *("people.me", "signin.list_devices", "signin.revoke_device", "signin.sign_out"),
         *("reasons.list_roles", "reasons.my_permissions", "reasons.available_permissions"),
     )
 )

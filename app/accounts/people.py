@@ -94,6 +94,12 @@ def list_users(actor: Actor) -> list[User]:
         return _read(conn, conn.execute(query).mappings().all())
 
 
+def me(actor: Actor) -> User:
+    """The person that the actor is or acts for; raises NotFound once they are gone."""
+    with db.read() as conn:
+        return get(conn, actor.user)
+
+
 def get(conn: sa.Connection, user_id: str, *, lock: bool = False) -> User:
     """One living person; raises NotFound."""
     found = find(conn, user_id, lock=lock)
@@ -149,6 +155,11 @@ def find_owner(conn: sa.Connection) -> User | None:
     holds = sa.exists().where(role_assignment.c.user_id == user.c.id, role_assignment.c.role == "owner")
     query = _living(sa.select(*_columns), holds).order_by(user.c.created, user.c.id)
     return _first(conn, query.limit(1))
+
+
+def is_settled(conn: sa.Connection) -> bool:
+    """Whether somebody has ever signed in, so that the installation is theirs."""
+    return conn.execute(sa.select(user.c.id).where(user.c.signed_in.is_not(None)).limit(1)).first() is not None
 
 
 def is_team(conn: sa.Connection) -> bool:

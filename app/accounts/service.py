@@ -15,7 +15,7 @@ from app.accounts.giving import (
 )
 from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
 from app.accounts.keys import Key
-from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, revoke_user
+from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, me, revoke_user
 from app.accounts.reasons import (
     Effective,
     Reason,
@@ -37,6 +37,7 @@ from app.accounts.signin import (
     sign_out,
 )
 from app.accounts.tokens import Token, is_good, lend_token, list_tokens, mint_token, revoke_token, take_back
+from app.accounts.ways import Provider, Ways, sign_in_ways
 from app.csrf import csrf_token
 
 __all__ = [
@@ -45,11 +46,13 @@ __all__ = [
     "Effective",
     "Identity",
     "Key",
+    "Provider",
     "Reason",
     "Role",
     "Source",
     "Token",
     "User",
+    "Ways",
     "acting_for",
     "assign_role",
     "authenticate",
@@ -71,6 +74,7 @@ __all__ = [
     "list_users",
     "local_owner",
     "may",
+    "me",
     "mint_token",
     "my_permissions",
     "permissions_of",
@@ -83,6 +87,7 @@ __all__ = [
     "revoke_user",
     "set_roles",
     "sign_in_code",
+    "sign_in_ways",
     "sign_out",
     "take_back",
     "update_role",
