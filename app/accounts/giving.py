@@ -56,7 +56,7 @@ def create_role(
             raise Invalid(f"There are {MOST_ROLES} roles, and no more can be made.", "name")
         _check(actor, new, {**among, new.name: new})
         row = {**_row(new), "created": ids.now()}
-        if not conn.execute(_insert(conn, table).values(row).on_conflict_do_nothing()).rowcount:
+        if not _is_new(conn, table, row):
             raise Invalid(f"role '{new.name}' already exists", "name")
         record.audit(conn, actor, "role.create", new.name, {"after": _row(new)})
         # A role that named this one before it was there has grown by it.
@@ -130,8 +130,7 @@ def assign_role(actor: Actor, user_id: str, role: str) -> None:
         if person is None:
             raise Conflict("Nobody with this id is here.")
         _check(actor, among[role], among)
-        values = {"user_id": user_id, "role": role, "assigned": ids.now()}
-        if conn.execute(_insert(conn, role_assignment).values(values).on_conflict_do_nothing()).rowcount:
+        if _is_new(conn, role_assignment, {"user_id": user_id, "role": role, "assigned": ids.now()}):
             _changed(conn, actor, "role.assign", person)
 
 
@@ -148,7 +147,7 @@ def revoke_role(actor: Actor, user_id: str, role: str) -> None:
             raise NotFound("assignment")
         people.outranks(actor, person)
         if role == "owner":
-            people.keep_an_owner(conn)
+            people.keep_an_owner(conn, code="LAST_OWNER_ROLE")
         if not conn.execute(role_assignment.delete().where(*held)).rowcount:
             raise NotFound("assignment")
         _changed(conn, actor, "role.revoke", person)
@@ -214,8 +213,11 @@ def _made_here(among: roles.Known, name: str) -> Role:
     return among[name]
 
 
-def _insert(conn: sa.Connection, into: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    return postgresql.insert(into) if conn.dialect.name == "postgresql" else sqlite.insert(into)
+def _is_new(conn: sa.Connection, into: sa.Table, row: dict[str, Any]) -> bool:
+    """Store the row, unless somebody was faster."""
+    insert = postgresql.insert(into) if conn.dialect.name == "postgresql" else sqlite.insert(into)
+    key = next(iter(into.primary_key))
+    return conn.execute(insert.values(row).on_conflict_do_nothing().returning(key)).first() is not None
 
 
 def _row(role: Role) -> dict[str, Any]:

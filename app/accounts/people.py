@@ -121,12 +121,12 @@ def insert(conn: sa.Connection, new: User, *, seat: str | None = None) -> None:
         conn.execute(role_assignment.insert(), {"user_id": new.id, "role": role, "assigned": new.created})
 
 
-def keep_an_owner(conn: sa.Connection) -> None:
+def keep_an_owner(conn: sa.Connection, *, code: str = LAST_OWNER) -> None:
     """Before one owner goes: raise Conflict if nobody else is one. Two who remove each other wait for one another."""
     held = sa.select(role_assignment.c.user_id).where(role_assignment.c.role == "owner")
     conn.execute(held.order_by(role_assignment.c.user_id).with_for_update()).all()
     if len(conn.execute(held).all()) <= 1:
-        raise Conflict("The last owner cannot be removed.", code=LAST_OWNER)
+        raise Conflict("The last owner cannot be removed.", code=code)
 
 
 def outranks(actor: Actor, person: User) -> None:

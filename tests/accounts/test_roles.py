@@ -39,7 +39,7 @@ def told() -> list[str]:
         return [row.data["user_id"] for row in rows]
 
 
-def each_raises(problem: type[Exception], *attempts: Callable[[], Any], match: str = "") -> None:
+def each_raises(problem: type[Exception], *attempts: Callable[[], Any], match: str | None = None) -> None:
     for attempt in attempts:
         with pytest.raises(problem, match=match):
             attempt()

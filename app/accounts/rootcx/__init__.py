@@ -1,3 +1,4 @@
 """RootCX's routes of accounts, one module per subject."""
 
 from app.accounts.rootcx import auth as auth
+from app.accounts.rootcx import roles as roles
