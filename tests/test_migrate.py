@@ -70,7 +70,9 @@ def roles_after_the_move(url: str) -> list[tuple[object, ...]]:
             connection.execute(user.insert(), row)
     migrate.upgrade(url)
     with database.engine.connect() as connection:
-        found = [tuple(one) for one in connection.execute(sa.text("SELECT user_id, role, assigned FROM role_assignment"))]
+        found = [
+            tuple(one) for one in connection.execute(sa.text("SELECT user_id, role, assigned FROM role_assignment"))
+        ]
     database.close()
     return found
 

@@ -155,7 +155,7 @@ def _token(where: sa.ColumnElement[bool]) -> Actor | None:
         _touch(token.update().where(token.c.id == row.id).values(last_used=now))
     return Actor(
         id=row.id,
-        kind="token",
+        kind="agent" if row.is_agent else "token",
         user=row.user_id,
         name=row.name,
         grants=grants.meet(held, row.scopes),

@@ -61,6 +61,8 @@ token = sa.Table(
     # Of a lent one: the only dialect that takes it, and the token it was lent by, with which it ends.
     sa.Column("only_in", sa.String(16), nullable=False),
     sa.Column("parent", sa.String(40), nullable=False, index=True),
+    # Whether an agent holds it, which never changes what it is told or may do, whoever it works for.
+    sa.Column("is_agent", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("expires", sa.BigInteger),
     sa.Column("last_used", sa.BigInteger),

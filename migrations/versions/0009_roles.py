@@ -1,4 +1,4 @@
-"""Roles that are made here, and who holds which: a person may hold several."""
+"""Roles that are made here, and who holds which: a person may hold several. Tokens that agents hold."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ def upgrade() -> None:
         'SELECT id, role, created FROM "user" WHERE revoked IS NULL'
     )
     op.drop_column('user', 'role')
+    op.add_column('token', sa.Column('is_agent', sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
     """Take back: of several roles the strongest built-in one is kept."""
+    op.drop_column('token', 'is_agent')
     op.add_column('user', sa.Column('role', sa.String(), nullable=False, server_default='base'))
     for role in ('viewer', 'member', 'admin', 'owner'):
         op.execute(

@@ -88,6 +88,21 @@ def test_a_token_follows_its_users_role(alice: Actor, bob: Actor) -> None:
     assert found.grants == ("files:read", "sessions:read")
 
 
+def test_a_token_that_an_agent_holds_never_configures_whoever_it_works_for(alice: Actor, bob: Actor) -> None:
+    _, secret = service.mint_token(alice, "ci agent", is_agent=True)
+    agent = bearer(secret)
+    assert agent is not None
+    assert (agent.kind, agent.user) == ("agent", alice.id)
+    assert service.may(agent, "sessions:run")
+    for key in ("approvals:answer", "settings:write", "tokens:write", "users:write", "mcp:write", "secrets:read"):
+        assert not service.may(agent, key)
+    with pytest.raises(Denied):
+        service.mint_token(agent, "mine")
+    with pytest.raises(Denied):
+        service.assign_role(agent, bob.id, "owner")
+    assert service.lend_token(agent, "sandbox", "sce_x", ("files:*",), "prj", "e2b").is_agent
+
+
 @pytest.mark.parametrize("scopes", [(), ("",), ("sessions:**",), ("x y",)])
 def test_it_refuses_scopes_without_form(bob: Actor, scopes: tuple[str, ...]) -> None:
     with pytest.raises(Invalid):
