@@ -24,6 +24,7 @@ KEY = "signalcabin.dialect"
 PORT_TOKEN = "signalcabin.port_token"  # noqa: S105 - a key of the environ
 STATIC = Path(__file__).parent.parent / "static"
 FIELDS = 4 * MIB  # what the fields of a form may take of the memory; files beside them go to disk
+SIGN_IN_AGAIN = "SIGN_IN_AGAIN"  # what asks for a fresh sign-in (accounts)
 SECURE_COOKIE, PLAIN_COOKIE = "__Host-sid", "sid"
 _logger = logging.getLogger(__name__)
 
@@ -304,6 +305,8 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
         return json({"error": problem.message, "code": problem.code}, problem.status, problem_headers(problem))
     if problem.status == 401 and request.method in ("GET", "HEAD"):
         return back(url_for("accounts.signin", next=request.full_path.rstrip("?")))
+    if problem.code == SIGN_IN_AGAIN and not is_htmx():
+        return back(url_for("accounts.confirm", next=_page_above()))
     context = {"problem": problem, "request_id": g.get("request_id", "")}
     if is_htmx():
         response = fragment("error.html", "notice", problem.status, **context)
@@ -311,6 +314,17 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
         response = page("error.html", problem.status, **context)
     response.headers.update(problem_headers(problem))
     return response
+
+
+def _page_above() -> str:
+    """The page to come back to: the one that was asked for, or the nearest one above an act that was."""
+    if request.method in ("GET", "HEAD"):
+        return request.full_path.rstrip("?")
+    path = request.path
+    adapter = current_app.create_url_adapter(request)
+    while adapter is not None and path and not adapter.test(path, "GET"):
+        path = path.rpartition("/")[0]
+    return request.script_root + (path or "/")
 
 
 def _problem(error: Exception) -> Problem:

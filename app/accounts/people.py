@@ -31,6 +31,8 @@ TEAM_IDLE = 12 * 3600 * 1000
 TEAM_LIFE = 7 * 24 * 3600 * 1000
 LOCAL_LIFE = 30 * 24 * 3600 * 1000
 
+# Who comes in by themselves holds nothing but that they are here, until somebody gives them a role.
+BASE = "base"
 IN_USE = "Somebody with this email is here already."
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")

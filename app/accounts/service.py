@@ -16,6 +16,7 @@ from app.accounts.passwords import (
     sign_in,
 )
 from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, me, revoke_user
+from app.accounts.profile import change_profile
 from app.accounts.registration import Newcomer, claim, register
 from app.accounts.signin import first_start, redeem, sign_in_code
 from app.accounts.tokens import Token, is_good, lend_token, list_tokens, mint_token, revoke_token, take_back
@@ -36,6 +37,7 @@ __all__ = [
     "acting_for",
     "authenticate",
     "change_password",
+    "change_profile",
     "claim",
     "create_user",
     "csrf_token",
