@@ -22,7 +22,8 @@ OUTWARD_MODULES = ("app.dial", "app.gate", "app.outbound", "app.agent.providers"
 OWN = frozenset(
     f"app.accounts.{name}"
     for name in (
-        *("people.me", "signin.list_devices", "signin.revoke_device", "signin.sign_out"),
+        *("people.me", "devices.sign_out", "devices.revoke_other_devices", "passwords.password_changed"),
+        *("passwords.prove", "fresh.is_fresh", "fresh.require_fresh", "fresh.prove_by_code"),
         *("reasons.list_roles", "reasons.my_permissions", "reasons.available_permissions"),
     )
 )

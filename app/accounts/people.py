@@ -14,14 +14,28 @@ from app import db, ids, record
 from app.accounts import grants, identity, roles
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked
-from app.accounts.models import browser_session, code, role_assignment, token, user
+from app.accounts.models import (
+    access_token,
+    browser_session,
+    client_session,
+    code,
+    password,
+    refresh_token,
+    role_assignment,
+    token,
+    user,
+)
 from app.actor import Actor, Scope
-from app.errors import Conflict, Denied, Invalid, NotFound
+from app.errors import Conflict, Denied, Invalid, NotFound, Taken
 
 TEAM_IDLE = 12 * 3600 * 1000
 TEAM_LIFE = 7 * 24 * 3600 * 1000
 LOCAL_LIFE = 30 * 24 * 3600 * 1000
 LAST_OWNER = "LAST_OWNER"
+
+# Who comes in by themselves holds nothing but that they are here, until somebody gives them a role.
+BASE = "base"
+IN_USE = "Somebody with this email is here already."
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 
@@ -52,18 +66,34 @@ _columns = [user.c[name] for name in _names]
 
 def create_user(actor: Actor, name: str, email: str | None, role: str) -> User:
     """Add a person with a role whose grants the actor holds; the second one begins team mode."""
-    global _known_alone
     require(actor, "users:write")
     with db.transaction() as conn:
-        new = _new(_name(name), _email(email), role, _may_give(conn, actor, role))
-        if new.email and conn.execute(_living(sa.select(user.c.id), user.c.email == new.email)).first():
-            raise Conflict("Somebody with this email is here already.")
-        insert(conn, new)
-        record.audit(conn, actor, "user.create", new.id, {"name": new.name, "role": role})
-        if _count(conn, sa.true()) == 2:
-            _begin_team(conn, actor)
-    _known_alone = None, 0.0
+        new = fresh_user(name, email, role, _may_give(conn, actor, role))
+        add(conn, actor, new)
     return new
+
+
+def fresh_user(name: str, email: str | None, role: str, held: tuple[str, ...] = ()) -> User:
+    """A person who is not here yet, with a role and what it grants; raises Invalid for a bad name or email."""
+    return _new(_name(name), _email(email), role, held or grants.ROLES.get(role, ()))
+
+
+def add(conn: sa.Connection, actor: Actor, new: User) -> None:
+    """Take a person in within an open transaction; the second one begins team mode. Raises Conflict."""
+    try:
+        with conn.begin_nested():
+            insert(conn, new)
+    except sa.exc.IntegrityError:
+        raise Taken(IN_USE, new.email or "", field="email", code="EMAIL_TAKEN") from None
+    record.audit(conn, actor, "user.create", new.id, {"name": new.name, "role": new.role})
+    if _count(conn, sa.true()) == 2:
+        _begin_team(conn, actor)
+    db.after_commit(_forget_alone)
+
+
+def _forget_alone() -> None:
+    global _known_alone
+    _known_alone = None, 0.0
 
 
 def revoke_user(actor: Actor, user_id: str) -> None:
@@ -77,11 +107,19 @@ def revoke_user(actor: Actor, user_id: str) -> None:
         now = ids.now()
         conn.execute(user.update().where(user.c.id == user_id).values(revoked=now))
         conn.execute(token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now))
-        conn.execute(browser_session.delete().where(browser_session.c.user_id == user_id))
-        conn.execute(code.delete().where(code.c.user_id == user_id))
+        _erase_sign_ins(conn, user_id)
         conn.execute(role_assignment.delete().where(role_assignment.c.user_id == user_id))
         record.audit(conn, actor, "user.revoke", user_id, {"roles": list(person.roles)})
         announce_end(conn, PrincipalRevoked(user_id, "user", user_id))
+
+
+def _erase_sign_ins(conn: sa.Connection, user_id: str) -> None:
+    """Take away all that a person could sign in with, or is signed in with."""
+    clients = sa.select(client_session.c.id).where(client_session.c.user_id == user_id)
+    for table in (access_token, refresh_token):
+        conn.execute(table.delete().where(table.c.session_id.in_(clients)))
+    for table in (browser_session, client_session, code, password):
+        conn.execute(table.delete().where(table.c.user_id == user_id))
 
 
 def list_users(actor: Actor) -> list[User]:
@@ -129,6 +167,16 @@ def keep_an_owner(conn: sa.Connection, *, code: str = LAST_OWNER) -> None:
         raise Conflict("The last owner cannot be removed.", code=code)
 
 
+def find_by_email(conn: sa.Connection, email: str) -> User | None:
+    """The living person with this email in lower case, or None."""
+    return _first(conn, _living(sa.select(*_columns), user.c.email == email))
+
+
+def stranger(address: str) -> Actor:
+    """Somebody unknown at an address, as who is written down for what they tried."""
+    return Actor(id="", kind="user", user="", name="", grants=(), address=address)
+
+
 def outranks(actor: Actor, person: User) -> None:
     """Raise Denied unless the actor holds every grant of the person."""
     if person.id != actor.user and not grants.covers_all(actor.grants, person.grants):
@@ -158,8 +206,11 @@ def find_owner(conn: sa.Connection) -> User | None:
 
 
 def is_settled(conn: sa.Connection) -> bool:
-    """Whether somebody has ever signed in, so that the installation is theirs."""
-    return conn.execute(sa.select(user.c.id).where(user.c.signed_in.is_not(None)).limit(1)).first() is not None
+    """Whether somebody has ever signed in or set a password, so that the installation is theirs."""
+    has_signed_in = sa.exists().where(user.c.signed_in.is_not(None))
+    return bool(
+        conn.execute(sa.select(sa.or_(has_signed_in, sa.exists().where(password.c.user_id.is_not(None))))).scalar()
+    )
 
 
 def is_team(conn: sa.Connection) -> bool:

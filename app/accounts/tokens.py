@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from app import db, ids, record
-from app.accounts import digests, grants, people
+from app.accounts import digests, fresh, grants, people
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked, TokenMinted
 from app.accounts.models import token
@@ -65,10 +65,11 @@ def mint_token(
     """Make a token for the actor's user and give its secret, which is shown this once.
 
     The default scope means all that the user may do at the time of use. What an agent is to hold never answers an ask,
-    configures, mints or shares, whatever its scopes. Raises Invalid, Conflict for a
-    name in use, Denied for a scope, project or life beyond the actor's own.
+    configures, mints or shares, whatever its scopes. Raises Invalid, Conflict for a name in use, Denied for a scope,
+    project or life beyond the actor's own, Stale for a sign-in that is not fresh.
     """
     require(actor, "tokens:write")
+    fresh.require_fresh(actor)
     new = Token(
         id=ids.random("tok"),
         user_id=actor.user,
