@@ -393,6 +393,6 @@ def test_only_who_outranks_somebody_resets_their_password(dora: Actor, alice: Ac
 
 
 def test_a_token_changes_no_password(dora: Actor) -> None:
-    token = Actor("tok_1", "token", dora.id, "script", ("*",), token="tok_1")  # noqa: S106 - an id
+    token = Actor("tok_1", "token", dora.id, "script", ("*",), token="tok_1")
     with pytest.raises(NotFound):
         service.change_password(token, RIGHT, OTHER)
