@@ -190,6 +190,11 @@ RAW = {
 }
 _KEY = {"provider": "openai", "key": "sk-matrix-0123456789", "base_url": "ftp://nowhere"}
 FORMS: dict[str, dict[str, Any]] = {
+    "accounts.change_role": {"save": "yes", "description": _new},
+    "accounts.create_role": {"name": _new},
+    "accounts.mint": {"name": _new, "may": "read", "ends": "7"},
+    "accounts.remove_member": {"typed": _named("user_name")},
+    "accounts.set_roles": {"role": "viewer"},
     "agent.add_provider": {"name": _new, "base_url": "https://models.example.com/v1"},
     "agent.keep_key": {"key": "sk-matrix-0123456789"},
     "agent.save_key": {"provider": "openai", "key": "sk-matrix-0123456789"},

@@ -37,7 +37,7 @@ OPEN_TO_VIEWERS = {
     "pages POST /signout": "ends one's own session",
 }
 # What only its owner has, by the parameter that names it.
-PRIVATE = re.compile(r"<(session|task|message|permission|question|ask|checkpoint|sandbox|profile)_id>")
+PRIVATE = re.compile(r"<(session|task|message|permission|question|ask|checkpoint|sandbox|profile|token|device)_id>")
 # How agents are told what they may do, and who else may: their own tokens reach none of it.
 CONTROL = re.compile(
     r"/(config|global/config|auth|mcp|mcps|mcp-servers|permission|permissions|question|inbox|auto-approve|instructions|"

@@ -160,6 +160,12 @@ class World:
             terminals.end(self.alice, one.id)
         return terminals.create(self.mia, self.place, command=("cat",)).id
 
+    def device(self) -> str:
+        """The id of a further browser that Mia is signed in with."""
+        known = {one.id for one in accounts.list_devices(self.mia)}
+        Browser(self.app, self.mia)
+        return next(one.id for one in accounts.list_devices(self.mia) if one.id not in known)
+
     def make_sandbox(self) -> str:
         """The id of a sandbox of Mia's, in place of the one before."""
         for one in sandboxes.list_all(self.mia):
@@ -171,6 +177,9 @@ class World:
         """A thing for each parameter of a path; those that belong together do."""
         wanted = re.findall(r"<(?:\w+:)?(\w+)>", path)
         found = {"user": self.people["other"].id}
+        if "user_id" in wanted:
+            guest = member(self.alice, f"Guest{next(_numbers)}")
+            found |= {"user_id": guest.id, "user_name": guest.name}
         if {"project_id", "name"} <= set(wanted):
             found["project_id"] = self.place.project.id
         if path.startswith("/tui/"):
@@ -213,7 +222,6 @@ class World:
             return agent.add_provider(self.alice, f"rack{number}", "https://models.example.com/v1")
 
         return {
-            "user_id": lambda: member(self.alice, f"Guest{number}").id,
             "role_name": role,
             "slug": slug,
             "name": server,
@@ -222,6 +230,8 @@ class World:
             "profile_id": lambda: profiles.save(self.mia, self.place, f"hers{number}", "demo", "demo").id,
             "terminal_id": self.terminal,
             "checkpoint_id": self.checkpoint,
+            "token_id": lambda: accounts.mint_token(self.mia, f"token{number}")[0].id,
+            "device_id": self.device,
             "sandbox_id": self.make_sandbox,
             "project_id": self.project,
             "key": lambda: self.place.project.id,
