@@ -62,7 +62,10 @@ def signin() -> None:
 @click.option("--days", type=int, help="Expires after so many days; never without.")
 @click.option("--project", help="The path of the only project it may touch.")
 @click.option("--dialect", type=click.Choice(DIALECTS), help="Of the form that this dialect's clients want.")
-def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | None, dialect: str | None) -> None:
+@click.option("--agent", is_flag=True, help="For an agent: it never answers, configures, mints or shares.")
+def token(
+    name: str, scopes: tuple[str, ...], days: int | None, project: str | None, dialect: str | None, agent: bool
+) -> None:
     """Mint an API token of the owner and print it, once."""
     from app import ids
     from app.accounts import service as accounts
@@ -71,7 +74,8 @@ def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | N
     _open()
     bound = projects.resolve(accounts.local_owner(), project).project.id if project else None
     expires = ids.now() + days * 86_400_000 if days else None
-    _token, secret = accounts.mint_token(accounts.local_owner(), name, scopes or ("*",), expires, bound, dialect or "")
+    owner, held = accounts.local_owner(), scopes or ("*",)
+    _token, secret = accounts.mint_token(owner, name, held, expires, bound, dialect or "", is_agent=agent)
     click.echo(secret)
 
 

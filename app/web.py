@@ -24,7 +24,10 @@ KEY = "signalcabin.dialect"
 PORT_TOKEN = "signalcabin.port_token"  # noqa: S105 - a key of the environ
 STATIC = Path(__file__).parent.parent / "static"
 FIELDS = 4 * MIB  # what the fields of a form may take of the memory; files beside them go to disk
+SIGN_IN_AGAIN = "SIGN_IN_AGAIN"  # what asks for a fresh sign-in (accounts)
 SECURE_COOKIE, PLAIN_COOKIE = "__Host-sid", "sid"
+# The longest that a browser session lives; the server ends it earlier where it must.
+COOKIE_LIFE = 30 * 24 * 3600
 _logger = logging.getLogger(__name__)
 
 
@@ -36,21 +39,30 @@ def actor() -> Actor:
     return found
 
 
+def find_actor() -> Actor | None:
+    """Who asks, or None for a stranger."""
+    found: Actor | None = g.get("actor")
+    return found
+
+
 def require_actor() -> None:
-    """A door's guard: nobody passes without credentials; a preflight has none and learns nothing."""
-    if request.method != "OPTIONS":
+    """A door's guard: nobody passes without credentials but to a public view; a preflight has none, learns nothing."""
+    if request.method != "OPTIONS" and not _is_public():
         actor()
 
 
 def guard_pages() -> None:
     """The guard of all pages: a stranger sees only those marked `public`; dialect doors have their own."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    if dialect() == "" and view is not None and not getattr(view, "is_public", False):
+    if dialect() == "" and request.endpoint in current_app.view_functions and not _is_public():
         actor()
 
 
+def _is_public() -> bool:
+    return getattr(current_app.view_functions.get(request.endpoint or ""), "is_public", False)
+
+
 def public(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a page that answers strangers; it must stand in tests/public_routes.txt with its reason."""
+    """Mark a page or a door's view that answers strangers; it must stand in tests/public_routes.txt with its reason."""
     view.is_public = True  # type: ignore[attr-defined]
     return view
 
@@ -64,6 +76,37 @@ def dialect() -> str:
 def cookie_name() -> str:
     """The session cookie's name: host-locked and Secure over https."""
     return SECURE_COOKIE if request.is_secure else PLAIN_COOKIE
+
+
+def keep_signed_in(response: Response, sid: str) -> Response:
+    """Give the browser the cookie of its new session."""
+    response.set_cookie(
+        cookie_name(), sid, max_age=COOKIE_LIFE, secure=request.is_secure, httponly=True, samesite="Lax", path="/"
+    )
+    return response
+
+
+def keep_for_return(response: Response, name: str, value: str) -> Response:
+    """Give the browser a cookie of ten minutes by which it is known when it comes back from elsewhere."""
+    response.set_cookie(
+        _locked(name), value, max_age=600, secure=request.is_secure, httponly=True, samesite="Lax", path="/"
+    )
+    return response
+
+
+def kept_for_return(name: str) -> str:
+    """What the browser brought back of it, or nothing."""
+    return request.cookies.get(_locked(name), "")
+
+
+def forget_after_return(response: Response, name: str) -> Response:
+    """Take that cookie back."""
+    response.delete_cookie(_locked(name), secure=request.is_secure, httponly=True, samesite="Lax", path="/")
+    return response
+
+
+def _locked(name: str) -> str:
+    return f"__Host-{name}" if request.is_secure else name
 
 
 def credentials(given: Request) -> Credentials:
@@ -120,6 +163,11 @@ def own_path(text: str, otherwise: str) -> str:
     """A path to go on to that a form named, if it is one of ours; else the other."""
     is_ours = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
     return text if is_ours else otherwise
+
+
+def page_path(endpoint: str, **values: Any) -> str:
+    """The path of a page for who is answered by a dialect's door, where `url_for` would name a host as well."""
+    return current_app.url_map.bind("localhost", script_name=request.script_root, subdomain="").build(endpoint, values)
 
 
 def is_htmx() -> bool:
@@ -221,6 +269,7 @@ def install(
         csrf_token=lambda: csrf.csrf_token(request.cookies.get(cookie_name(), "")),
         actor=lambda: g.get("actor"),
         static=find_static,
+        page_path=page_path,
         may=lambda key, thing=None: may(g.get("actor"), key, thing),
     )
 
@@ -295,6 +344,8 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
         return json({"error": problem.message, "code": problem.code}, problem.status, problem_headers(problem))
     if problem.status == 401 and request.method in ("GET", "HEAD"):
         return back(url_for("accounts.signin", next=request.full_path.rstrip("?")))
+    if problem.code == SIGN_IN_AGAIN and not is_htmx():
+        return back(url_for("accounts.confirm", next=_page_above()))
     context = {"problem": problem, "request_id": g.get("request_id", "")}
     if is_htmx():
         response = fragment("error.html", "notice", problem.status, **context)
@@ -302,6 +353,17 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
         response = page("error.html", problem.status, **context)
     response.headers.update(problem_headers(problem))
     return response
+
+
+def _page_above() -> str:
+    """The page to come back to: the one that was asked for, or the nearest one above an act that was."""
+    if request.method in ("GET", "HEAD"):
+        return request.full_path.rstrip("?")
+    path = request.path
+    adapter = current_app.create_url_adapter(request)
+    while adapter is not None and path and not adapter.test(path, "GET"):
+        path = path.rpartition("/")[0]
+    return request.script_root + (path or "/")
 
 
 def _problem(error: Exception) -> Problem:

@@ -2,77 +2,124 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from app import db, ids, record
-from app.accounts import grants, identity
+from app.accounts import grants, identity, roles
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked
-from app.accounts.models import browser_session, code, token, user
+from app.accounts.models import (
+    access_token,
+    browser_session,
+    client_session,
+    code,
+    password,
+    refresh_token,
+    role_assignment,
+    token,
+    user,
+)
 from app.actor import Actor, Scope
-from app.errors import Conflict, Denied, Invalid, NotFound
+from app.errors import Conflict, Denied, Invalid, NotFound, Taken
 
 TEAM_IDLE = 12 * 3600 * 1000
 TEAM_LIFE = 7 * 24 * 3600 * 1000
 LOCAL_LIFE = 30 * 24 * 3600 * 1000
+LAST_OWNER = "LAST_OWNER"
+
+# Who comes in by themselves holds nothing but that they are here, until somebody gives them a role.
+BASE = "base"
+IN_USE = "Somebody with this email is here already."
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 
 
 @dataclass(frozen=True)
 class User:
-    """A person: role is a key of `grants.ROLES`; created, signed_in and revoked in unix ms."""
+    """A person: the names of their roles, and what these grant together; created, signed_in and revoked in unix ms."""
 
     id: str
     name: str
     email: str | None
-    role: str
     created: int
     signed_in: int | None
     revoked: int | None
+    roles: tuple[str, ...] = ()
+    grants: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def role(self) -> str:
+        """The role that they have had longest, "" for none."""
+        return self.roles[0] if self.roles else ""
 
 
 _known_alone: tuple[db.Database | None, float] = None, 0.0
-_columns = [user.c[field.name] for field in dataclasses.fields(User)]
+_names = ("id", "name", "email", "created", "signed_in", "revoked")
+_columns = [user.c[name] for name in _names]
 
 
 def create_user(actor: Actor, name: str, email: str | None, role: str) -> User:
     """Add a person with a role whose grants the actor holds; the second one begins team mode."""
-    global _known_alone
     require(actor, "users:write")
-    new = User(ids.random("usr"), _name(name), _email(email), _role(actor, role), ids.now(), None, None)
     with db.transaction() as conn:
-        if new.email and conn.execute(_living(sa.select(user.c.id), user.c.email == new.email)).first():
-            raise Conflict("Somebody with this email is here already.")
-        conn.execute(user.insert(), dataclasses.asdict(new))
-        record.audit(conn, actor, "user.create", new.id, {"name": new.name, "role": role})
-        if _count(conn, sa.true()) == 2:
-            _begin_team(conn, actor)
-    _known_alone = None, 0.0
+        new = fresh_user(name, email, role, _may_give(conn, actor, role))
+        add(conn, actor, new)
     return new
+
+
+def fresh_user(name: str, email: str | None, role: str, held: tuple[str, ...] = ()) -> User:
+    """A person who is not here yet, with a role and what it grants; raises Invalid for a bad name or email."""
+    return _new(_name(name), _email(email), role, held or grants.ROLES.get(role, ()))
+
+
+def add(conn: sa.Connection, actor: Actor, new: User) -> None:
+    """Take a person in within an open transaction; the second one begins team mode. Raises Conflict."""
+    try:
+        with conn.begin_nested():
+            insert(conn, new)
+    except sa.exc.IntegrityError:
+        raise Taken(IN_USE, new.email or "", field="email", code="EMAIL_TAKEN") from None
+    record.audit(conn, actor, "user.create", new.id, {"name": new.name, "role": new.role})
+    if _count(conn, sa.true()) == 2:
+        _begin_team(conn, actor)
+    db.after_commit(_forget_alone)
+
+
+def _forget_alone() -> None:
+    global _known_alone
+    _known_alone = None, 0.0
 
 
 def revoke_user(actor: Actor, user_id: str) -> None:
     """End a person's rights, tokens and browser sessions at once; the last owner stays."""
     require(actor, "users:write")
     with db.transaction() as conn:
-        person = get(conn, user_id)
+        person = get(conn, user_id, lock=True)
         outranks(actor, person)
-        if person.role == "owner" and _count(conn, user.c.role == "owner", user.c.revoked.is_(None)) == 1:
-            raise Conflict("The last owner cannot be removed.")
+        if "owner" in person.roles:
+            keep_an_owner(conn)
         now = ids.now()
         conn.execute(user.update().where(user.c.id == user_id).values(revoked=now))
         conn.execute(token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now))
-        conn.execute(browser_session.delete().where(browser_session.c.user_id == user_id))
-        conn.execute(code.delete().where(code.c.user_id == user_id))
-        record.audit(conn, actor, "user.revoke", user_id)
+        _erase_sign_ins(conn, user_id)
+        conn.execute(role_assignment.delete().where(role_assignment.c.user_id == user_id))
+        record.audit(conn, actor, "user.revoke", user_id, {"roles": list(person.roles)})
         announce_end(conn, PrincipalRevoked(user_id, "user", user_id))
+
+
+def _erase_sign_ins(conn: sa.Connection, user_id: str) -> None:
+    """Take away all that a person could sign in with, or is signed in with."""
+    clients = sa.select(client_session.c.id).where(client_session.c.user_id == user_id)
+    for table in (access_token, refresh_token):
+        conn.execute(table.delete().where(table.c.session_id.in_(clients)))
+    for table in (browser_session, client_session, code, password):
+        conn.execute(table.delete().where(table.c.user_id == user_id))
 
 
 def list_users(actor: Actor) -> list[User]:
@@ -82,20 +129,57 @@ def list_users(actor: Actor) -> list[User]:
     if not may(actor, "users:write"):
         query = query.where(user.c.revoked.is_(None))
     with db.read() as conn:
-        return [User(**row) for row in conn.execute(query).mappings()]
+        return _read(conn, conn.execute(query).mappings().all())
 
 
-def get(conn: sa.Connection, user_id: str) -> User:
+def me(actor: Actor) -> User:
+    """The person that the actor is or acts for; raises NotFound once they are gone."""
+    with db.read() as conn:
+        return get(conn, actor.user)
+
+
+def get(conn: sa.Connection, user_id: str, *, lock: bool = False) -> User:
     """One living person; raises NotFound."""
-    row = conn.execute(_living(sa.select(*_columns), user.c.id == user_id)).mappings().first()
-    if row is None:
+    found = find(conn, user_id, lock=lock)
+    if found is None:
         raise NotFound("user", user_id)
-    return User(**row)
+    return found
+
+
+def find(conn: sa.Connection, user_id: str, *, lock: bool = False) -> User | None:
+    """One living person, or None; with `lock` nobody else changes or ends them until the transaction does."""
+    query = _living(sa.select(*_columns), user.c.id == user_id)
+    return _first(conn, query.with_for_update() if lock else query)
+
+
+def insert(conn: sa.Connection, new: User, *, seat: str | None = None) -> None:
+    """Store a person with their roles."""
+    conn.execute(user.insert(), {name: getattr(new, name) for name in _names} | {"seat": seat})
+    for role in new.roles:
+        conn.execute(role_assignment.insert(), {"user_id": new.id, "role": role, "assigned": new.created})
+
+
+def keep_an_owner(conn: sa.Connection, *, code: str = LAST_OWNER) -> None:
+    """Before one owner goes: raise Conflict if nobody else is one. Two who remove each other wait for one another."""
+    held = sa.select(role_assignment.c.user_id).where(role_assignment.c.role == "owner")
+    conn.execute(held.order_by(role_assignment.c.user_id).with_for_update()).all()
+    if len(conn.execute(held).all()) <= 1:
+        raise Conflict("The last owner cannot be removed.", code=code)
+
+
+def find_by_email(conn: sa.Connection, email: str) -> User | None:
+    """The living person with this email in lower case, or None."""
+    return _first(conn, _living(sa.select(*_columns), user.c.email == email))
+
+
+def stranger(address: str) -> Actor:
+    """Somebody unknown at an address, as who is written down for what they tried."""
+    return Actor(id="", kind="user", user="", name="", grants=(), address=address)
 
 
 def outranks(actor: Actor, person: User) -> None:
-    """Raise Denied unless the actor holds every grant of the person's role."""
-    if person.id != actor.user and not grants.covers_all(actor.grants, grants.ROLES[person.role]):
+    """Raise Denied unless the actor holds every grant of the person."""
+    if person.id != actor.user and not grants.covers_all(actor.grants, person.grants):
         raise Denied(f"{person.name} has rights that you do not hold.")
 
 
@@ -104,10 +188,10 @@ def owner(conn: sa.Connection) -> User:
     found = find_owner(conn)
     if found is not None:
         return found
-    new = User(ids.random("usr"), "Owner", None, "owner", ids.now(), None, None)
+    new = _new("Owner", None, "owner", grants.ROLES["owner"])
     try:
         with conn.begin_nested():
-            conn.execute(user.insert(), {**dataclasses.asdict(new), "seat": "first"})
+            insert(conn, new, seat="first")
     except sa.exc.IntegrityError:
         # Another process took the seat between our look and our insert.
         return _seated(conn)
@@ -116,9 +200,17 @@ def owner(conn: sa.Connection) -> User:
 
 def find_owner(conn: sa.Connection) -> User | None:
     """The owner who was here first, or None before the first start."""
-    query = _living(sa.select(*_columns), user.c.role == "owner").order_by(user.c.created, user.c.id)
-    row = conn.execute(query.limit(1)).mappings().first()
-    return User(**row) if row else None
+    holds = sa.exists().where(role_assignment.c.user_id == user.c.id, role_assignment.c.role == "owner")
+    query = _living(sa.select(*_columns), holds).order_by(user.c.created, user.c.id)
+    return _first(conn, query.limit(1))
+
+
+def is_settled(conn: sa.Connection) -> bool:
+    """Whether somebody has ever signed in or set a password, so that the installation is theirs."""
+    has_signed_in = sa.exists().where(user.c.signed_in.is_not(None))
+    return bool(
+        conn.execute(sa.select(sa.or_(has_signed_in, sa.exists().where(password.c.user_id.is_not(None))))).scalar()
+    )
 
 
 def is_team(conn: sa.Connection) -> bool:
@@ -158,16 +250,15 @@ def acting_for(
 ) -> Actor | None:
     """An actor with a person's present rights, for a run or a schedule; None once the person is gone."""
     with db.read() as conn:
-        row = conn.execute(_living(sa.select(*_columns), user.c.id == user_id)).first()
-    if row is None:
+        person = find(conn, user_id)
+    if person is None:
         return None
-    held = grants.ROLES[row.role]
     return Actor(
         id=f"{kind}:{user_id}",
         kind=kind,
         user=user_id,
-        name=name or row.name,
-        grants=held,
+        name=name or person.name,
+        grants=person.grants,
         project=project,
         via=via,
     )
@@ -197,8 +288,28 @@ def _count(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
     return conn.execute(sa.select(sa.func.count()).select_from(user).where(*where)).scalar_one()
 
 
+def _first(conn: sa.Connection, query: sa.Select[Any]) -> User | None:
+    return next(iter(_read(conn, conn.execute(query).mappings().all())), None)
+
+
+def _read(conn: sa.Connection, rows: Sequence[sa.RowMapping]) -> list[User]:
+    held = roles.of_users(conn, [row["id"] for row in rows])
+    among = roles.known(conn) if any(name not in roles.BUILT_IN for names in held.values() for name in names) else {}
+    return [
+        User(**row, roles=names, grants=roles.granted(names, among or roles.BUILT_IN))
+        for row in rows
+        for names in [held.get(row["id"], ())]
+    ]
+
+
+def _new(name: str, email: str | None, role: str, held: tuple[str, ...]) -> User:
+    return User(ids.random("usr"), name, email, ids.now(), None, None, (role,), held)
+
+
 def _seated(conn: sa.Connection) -> User:
-    return User(**conn.execute(sa.select(*_columns).where(user.c.seat == "first")).mappings().one())
+    found = _first(conn, sa.select(*_columns).where(user.c.seat == "first"))
+    assert found is not None
+    return found
 
 
 def _name(name: str) -> str:
@@ -216,12 +327,15 @@ def _email(email: str | None) -> str | None:
     return email.strip().lower()
 
 
-def _role(actor: Actor, role: str) -> str:
-    if role not in grants.ROLES:
-        raise Invalid(f"A role is one of {', '.join(grants.ROLES)}.", "role")
-    if not grants.covers_all(actor.grants, grants.ROLES[role]):
+def _may_give(conn: sa.Connection, actor: Actor, role: str) -> tuple[str, ...]:
+    """What the role grants. Raises Invalid for an unknown one, Denied for one with more than the actor holds."""
+    among = roles.known(conn, lock=True)
+    if role not in among:
+        raise Invalid(f"A role is one of {', '.join(among)}.", "role")
+    held = roles.granted([role], among)
+    if not grants.covers_all(actor.grants, held):
         raise Denied(f"You can give only rights that you hold; {role} has more.")
-    return role
+    return held
 
 
 def local_owner() -> Actor:

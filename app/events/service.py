@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app import config, db
 from app.accounts import service as accounts
-from app.accounts.events import PrincipalRevoked
+from app.accounts.events import PrincipalRevoked, RightsChanged
 from app.actor import Actor, Thing
 from app.errors import Unavailable
 from app.events import log
@@ -137,6 +137,7 @@ def start(data_dir: Path) -> None:
     settings = config.current()
     hub = Hub(_may, _text_of, settings.streams_per_user, settings.streams_per_server)
     hub.listen(PrincipalRevoked, _end_streams)
+    hub.listen(RightsChanged, _judge_anew)
     for kind, heard in _listeners:
         hub.listen(kind, heard)
     hub.start(data_dir)
@@ -152,7 +153,15 @@ def stop() -> None:
 
 
 def _end_streams(fact: PrincipalRevoked) -> None:
+    # Another process may have written it: what this one remembers of their rights is void too.
+    accounts.forget()
     close(fact.principal)
+
+
+def _judge_anew(fact: RightsChanged) -> None:
+    """Whoever still may comes back at once, with the rights of now, and misses nothing."""
+    accounts.forget()
+    close(fact.user_id)
 
 
 def _may(actor: Actor, fact: Fact) -> bool:
