@@ -8,7 +8,7 @@ import importlib.util
 from flask import Flask
 
 ROOMS: dict[str, tuple[str, ...]] = {
-    "accounts": ("pages",),
+    "accounts": ("pages", "rootcx"),
     "audit": (),
     "events": ("pages", "opencode"),
     "secrets": (),
@@ -24,7 +24,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "approvals": ("pages", "opencode"),
     "checkpoints": ("pages", "opencode"),
     "agent": ("pages", "opencode", "roo"),
-    "system": ("pages", "opencode", "roo", "codebuddy", "e2b"),
+    "system": ("pages", "opencode", "roo", "codebuddy", "rootcx", "e2b"),
 }
 
 

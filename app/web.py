@@ -36,21 +36,30 @@ def actor() -> Actor:
     return found
 
 
+def find_actor() -> Actor | None:
+    """Who asks, or None for a stranger."""
+    found: Actor | None = g.get("actor")
+    return found
+
+
 def require_actor() -> None:
-    """A door's guard: nobody passes without credentials; a preflight has none and learns nothing."""
-    if request.method != "OPTIONS":
+    """A door's guard: nobody passes without credentials but to a public view; a preflight has none, learns nothing."""
+    if request.method != "OPTIONS" and not _is_public():
         actor()
 
 
 def guard_pages() -> None:
     """The guard of all pages: a stranger sees only those marked `public`; dialect doors have their own."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    if dialect() == "" and view is not None and not getattr(view, "is_public", False):
+    if dialect() == "" and request.endpoint in current_app.view_functions and not _is_public():
         actor()
 
 
+def _is_public() -> bool:
+    return getattr(current_app.view_functions.get(request.endpoint or ""), "is_public", False)
+
+
 def public(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a page that answers strangers; it must stand in tests/public_routes.txt with its reason."""
+    """Mark a page or a door's view that answers strangers; it must stand in tests/public_routes.txt with its reason."""
     view.is_public = True  # type: ignore[attr-defined]
     return view
 

@@ -18,7 +18,9 @@ OUTWARD_STANDARD = ("http.client", "urllib.request")
 # The outbound client, its connections and its proxy; and the clients of the model APIs.
 OUTWARD_MODULES = ("app.dial", "app.gate", "app.outbound", "app.agent.providers")
 # Verbs on what is the actor's own: they look for nothing else, and nobody needs a grant to sign out.
-OWN = frozenset(f"app.accounts.signin.{name}" for name in ("list_devices", "revoke_device", "sign_out"))
+OWN = frozenset(
+    f"app.accounts.{name}" for name in ("people.me", "signin.list_devices", "signin.revoke_device", "signin.sign_out")
+)
 SHELLS = frozenset({"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"})
 
 

@@ -85,6 +85,12 @@ def list_users(actor: Actor) -> list[User]:
         return [User(**row) for row in conn.execute(query).mappings()]
 
 
+def me(actor: Actor) -> User:
+    """The person that the actor is or acts for; raises NotFound once they are gone."""
+    with db.read() as conn:
+        return get(conn, actor.user)
+
+
 def get(conn: sa.Connection, user_id: str) -> User:
     """One living person; raises NotFound."""
     row = conn.execute(_living(sa.select(*_columns), user.c.id == user_id)).mappings().first()
@@ -119,6 +125,11 @@ def find_owner(conn: sa.Connection) -> User | None:
     query = _living(sa.select(*_columns), user.c.role == "owner").order_by(user.c.created, user.c.id)
     row = conn.execute(query.limit(1)).mappings().first()
     return User(**row) if row else None
+
+
+def is_settled(conn: sa.Connection) -> bool:
+    """Whether somebody has ever signed in, so that the installation is theirs."""
+    return conn.execute(sa.select(user.c.id).where(user.c.signed_in.is_not(None)).limit(1)).first() is not None
 
 
 def is_team(conn: sa.Connection) -> bool:

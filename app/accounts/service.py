@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.accounts.authority import may, require
 from app.accounts.identity import Identity, authenticate, identify, register_signatures
-from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, revoke_user
+from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, me, revoke_user
 from app.accounts.signin import (
     Device,
     first_start,
@@ -15,13 +15,16 @@ from app.accounts.signin import (
     sign_out,
 )
 from app.accounts.tokens import Token, is_good, lend_token, list_tokens, mint_token, revoke_token, take_back
+from app.accounts.ways import Provider, Ways, sign_in_ways
 from app.csrf import csrf_token
 
 __all__ = [
     "Device",
     "Identity",
+    "Provider",
     "Token",
     "User",
+    "Ways",
     "acting_for",
     "authenticate",
     "create_user",
@@ -36,6 +39,7 @@ __all__ = [
     "list_users",
     "local_owner",
     "may",
+    "me",
     "mint_token",
     "redeem",
     "register_signatures",
@@ -44,6 +48,7 @@ __all__ = [
     "revoke_token",
     "revoke_user",
     "sign_in_code",
+    "sign_in_ways",
     "sign_out",
     "take_back",
 ]

@@ -36,8 +36,7 @@ def first_start() -> str | None:
     """
     with db.transaction() as conn:
         person = people.owner(conn)
-        signed_in = conn.execute(sa.select(user.c.id).where(user.c.signed_in.is_not(None)).limit(1)).first()
-        if signed_in or config.current().auth == "none":
+        if people.is_settled(conn) or config.current().auth == "none":
             return None
         return _new_code(conn, SYSTEM, person.id)
 

@@ -1,7 +1,8 @@
 """A door: one dialect's routes for one room, on a nested child of the room's blueprint.
 
 A view takes the actor, then its typed body and query if it has them, then the path's parameters, and returns
-plain data. The door reads, calls and answers; nothing else happens between.
+plain data; for one that is marked `web.public` a stranger is None. The door reads, calls and answers; nothing else
+happens between.
 """
 
 from __future__ import annotations
@@ -113,9 +114,11 @@ class Door:
         read: Callable[[], Any] | None = None,
     ) -> Callable[[View], View]:
         def register(view: View) -> View:
+            is_public = getattr(view, "is_public", False)
+
             @functools.wraps(view)
             def endpoint(**parameters: str) -> Response:
-                given: list[Any] = [web.actor()]
+                given: list[Any] = [web.find_actor() if is_public else web.actor()]
                 try:
                     if body is not None:
                         kind = "Payload"

@@ -3,7 +3,8 @@
 What no path owns is a page's for a browser, and OpenCode's for a program.
 
 Only the environ's `signalcabin.dialect` is set ("" for pages); a prefix moves to SCRIPT_NAME, nothing else is
-rewritten, and the Host header never has a say.
+rewritten, and the Host header never has a say. For the few paths that two dialects share at the root, what the request
+brings decides: an email in its body, or a bearer of RootCX's form.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from flask import Flask
 from flask.wrappers import Request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, MapAdapter, Rule
 
 from app.config import DialectPort
+from app.dialects import peek
 from app.web import KEY, PORT_TOKEN
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ AT_ROOT = "opencode"
 CODEBUDDYS = "/api/v1/"
 SHARED = "/api/"
 OTHERS = ("/static/",)
+# CodeBuddy and RootCX both have these.
+LOGIN, CHANNELS = "/api/v1/auth/login", "/api/v1/channels"
+# What RootCX's clients sign in with: access tokens, and tokens that were minted for them.
+ROOTCX_BEARERS = ("sca_", "sc_rootcx_")
 # What a dialect has at its port and prefix only: at the root these paths are others'.
 NOT_AT_ROOT = {"e2b": ("/health", "/metrics", "/envs", "/init", "/openapi.json")}
 
@@ -51,6 +58,8 @@ class Owners:
     def find(self, environ: dict[str, Any]) -> str:
         """The owner of a request's path, or who says that nobody has it."""
         path = environ["PATH_INFO"]
+        if path.rstrip("/") in (LOGIN, CHANNELS):
+            return _who_shares(environ, path.rstrip("/"))
         owners = self._first.get(path.split("/", 2)[1] if "/" in path else "", set())
         if len(owners) == 1 and not path.startswith(SHARED):
             return next(iter(owners))
@@ -58,7 +67,7 @@ class Owners:
             endpoint, _ = self._map.bind("").match(path)
         except HTTPException:
             if path.startswith(CODEBUDDYS):
-                return "codebuddy"
+                return "rootcx" if _has_rootcx_bearer(environ) else "codebuddy"
             if path.startswith(SHARED):
                 return "roo"
             return "" if _is_page(environ) or path.startswith(OTHERS) else AT_ROOT
@@ -115,6 +124,29 @@ class Mount:
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + "/" + first
         environ["PATH_INFO"] = "/" + (rest[0] if rest else "")
         return first
+
+
+def _who_shares(environ: dict[str, Any], path: str) -> str:
+    """Whose a request for a shared path is."""
+    if path == CHANNELS:
+        return "rootcx" if _has_rootcx_bearer(environ) else "codebuddy"
+    return "rootcx" if environ["REQUEST_METHOD"] != "POST" or _has_email(environ) else "codebuddy"
+
+
+def _has_rootcx_bearer(environ: dict[str, Any]) -> bool:
+    given: str = environ.get("HTTP_AUTHORIZATION", "")
+    scheme, _, bearer = given.partition(" ")
+    return scheme.lower() == "bearer" and bearer.strip().startswith(ROOTCX_BEARERS)
+
+
+def _has_email(environ: dict[str, Any]) -> bool:
+    """Whether the body is an object with an `email`; of one too long to be a sign-in, whether it begins like that."""
+    begun = peek.beginning(environ)
+    try:
+        body = orjson.loads(begun)
+    except orjson.JSONDecodeError:
+        return len(begun) == peek.MOST and b'"email"' in begun
+    return isinstance(body, dict) and "email" in body
 
 
 def _is_page(environ: dict[str, Any]) -> bool:
