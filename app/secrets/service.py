@@ -96,12 +96,12 @@ def put_platform(actor: Actor | None, name: str, value: str) -> Secret:
 
 def put_app(actor: Actor | None, app: str, name: str, value: str) -> Secret:
     """Keep a value for an app, whether or not there is one of this id yet."""
-    accounts.require(actor, "secrets:write")
-    return put(actor, scope_of_app(app), name, value)
+    return put(actor, scope_of_app(actor, app), name, value)
 
 
-def scope_of_app(app: str) -> str:
-    """The scope of an app's secrets; Invalid for what is no app's id."""
+def scope_of_app(actor: Actor | None, app: str) -> str:
+    """The scope of an app's secrets; Invalid for what is no app's id, said to those who may read secrets alone."""
+    accounts.require(actor, "secrets:read")
     if not _APP.fullmatch(app) or _SYSTEM_APPS.fullmatch(app.lower()):
         raise Invalid("An app's id has 1 to 64 letters, digits, _ and -, and is no system schema's.", "app_id")
     return f"app:{app}"
