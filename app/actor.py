@@ -11,6 +11,7 @@ class Actor:
     """Somebody or something that acts: a person, a token, an agent inside a run, the server itself, or a visitor.
 
     A visitor came by a public link: `session` is the one session that it may read, and nothing else is there for it.
+    `device` is the browser or client that a person signed in with, "" if they act without one.
     """
 
     id: str
@@ -23,6 +24,7 @@ class Actor:
     via: str = ""
     address: str = ""
     session: str | None = None
+    device: str = ""
 
 
 class Thing(Protocol):

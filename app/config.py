@@ -65,6 +65,7 @@ class Config:
     admin_token: str | None = None
     model: str | None = None
     public_url: str | None = None
+    registration: str = "invite"
     ports: tuple[DialectPort, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
@@ -126,6 +127,7 @@ class Config:
             admin_token=get("ADMIN_TOKEN") or None,
             model=get("MODEL") or None,
             public_url=get("PUBLIC_URL").rstrip("/") or None,
+            registration=_one_of("REGISTRATION", get("REGISTRATION") or "invite", ("invite", "open", "closed")),
             ports=_ports(get("PORTS")),
             trusted_proxies=_words(get("TRUSTED_PROXIES")),
             allowed_hosts=_words(get("ALLOWED_HOSTS")),

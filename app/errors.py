@@ -71,6 +71,16 @@ class Conflict(Problem):
     status, code = 409, "CONFLICT"
 
 
+class Taken(Conflict):
+    """Somebody has this name or address already; `about` is what was wanted."""
+
+    code = "TAKEN"
+
+    def __init__(self, message: str, about: str, *, field: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, field=field, code=code)
+        self.about = about
+
+
 class Busy(Conflict):
     """Something goes on in the session, and this must wait for its end; `id` is the session's."""
 

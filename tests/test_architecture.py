@@ -19,7 +19,11 @@ OUTWARD_STANDARD = ("http.client", "urllib.request")
 OUTWARD_MODULES = ("app.dial", "app.gate", "app.outbound", "app.agent.providers")
 # Verbs on what is the actor's own: they look for nothing else, and nobody needs a grant to sign out.
 OWN = frozenset(
-    f"app.accounts.{name}" for name in ("people.me", "signin.list_devices", "signin.revoke_device", "signin.sign_out")
+    f"app.accounts.{name}"
+    for name in (
+        *("people.me", "devices.sign_out", "devices.revoke_other_devices", "passwords.password_changed"),
+        *("passwords.prove", "fresh.is_fresh", "fresh.require_fresh", "fresh.prove_by_code"),
+    )
 )
 SHELLS = frozenset({"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"})
 

@@ -1,6 +1,8 @@
 """Failed sign-ins are counted in the database: every process sees them, and a restart forgets none.
 
-Beyond a limit nothing is tried and nothing stored any more, so that no flood can fill the disk.
+Beyond a limit nothing is tried and nothing stored any more, so that no flood can fill the disk. Whoever fails for
+somebody else's email delays sign-ins from new addresses alone: one that this person has come from before has its own
+count.
 """
 
 from __future__ import annotations
@@ -10,12 +12,17 @@ import ipaddress
 import sqlalchemy as sa
 
 from app import ids
+from app.accounts import digests
+from app.accounts.models import browser_session, client_session
 from app.accounts.models import signin_failure as table
 from app.errors import Limited
 
+PER_ACCOUNT = 10
 PER_ADDRESS = 30
 PER_SERVER = 300
 WITHIN = 10 * 60 * 1000
+# How long after the tenth failure of an account the next try has to wait, in ms; each further one doubles it.
+FIRST_DELAY = 5_000
 
 
 def check(conn: sa.Connection, address: str) -> None:
@@ -25,18 +32,58 @@ def check(conn: sa.Connection, address: str) -> None:
     _refuse_beyond(conn, PER_SERVER, table.c.at > since)
 
 
-def add(conn: sa.Connection, address: str) -> None:
-    """Count one failure; forget those that count no more."""
+def add(conn: sa.Connection, address: str, account: str = "") -> int:
+    """Count one failure and give its number; forget those that count no more."""
     now = ids.now()
     conn.execute(table.delete().where(table.c.at <= now - WITHIN))
-    conn.execute(table.insert().inline(), {"client": _client(address), "at": now})
+    row = {"client": _client(address), "account": account, "at": now}
+    number: int = conn.execute(table.insert().returning(table.c.id), row).scalar_one()
+    return number
+
+
+def charge(conn: sa.Connection, address: str, name: str, user_id: str) -> int:
+    """Count a try as a failure before it is made, so that many at once are not one; `forgive` takes it back.
+
+    The name is what somebody signs in by, the user who has it or "". Raises Limited instead, with the wait.
+    """
+    check(conn, address)
+    account = digests.digest(name)
+    own = [table.c.client == _client(address)] if _came_before(conn, user_id, address) else []
+    _refuse_hurry(conn, table.c.account == account, *own)
+    return add(conn, address, account)
+
+
+def forgive(conn: sa.Connection, number: int) -> None:
+    """Take back a charge: the try was right."""
+    conn.execute(table.delete().where(table.c.id == number))
+
+
+def _came_before(conn: sa.Connection, user_id: str, address: str) -> bool:
+    """Whether the person is signed in from this address."""
+    return any(
+        conn.execute(sa.select(one.c.id).where(one.c.user_id == user_id, one.c.address == address).limit(1)).first()
+        for one in (browser_session, client_session)
+    )
+
+
+def _refuse_hurry(conn: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
+    now = ids.now()
+    query = sa.select(sa.func.count(), sa.func.max(table.c.at)).where(*which, table.c.at > now - WITHIN)
+    count, last = conn.execute(query).one()
+    if count >= PER_ACCOUNT:
+        until = last + min(FIRST_DELAY << (count - PER_ACCOUNT), WITHIN)
+        if now < until:
+            raise Limited(_WORDS, (until - now) // 1000 + 1, code="AUTH_RATE_LIMITED")
+
+
+_WORDS = "Too many failed sign-ins; wait a little."
 
 
 def _refuse_beyond(conn: sa.Connection, most: int, *which: sa.ColumnElement[bool]) -> None:
     count, first = conn.execute(sa.select(sa.func.count(), sa.func.min(table.c.at)).where(*which)).one()
     if count >= most:
         seconds = (first + WITHIN - ids.now()) // 1000 + 1
-        raise Limited("Too many failed sign-ins; wait a little.", seconds, code="AUTH_RATE_LIMITED")
+        raise Limited(_WORDS, seconds, code="AUTH_RATE_LIMITED")
 
 
 def _client(address: str) -> str:

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from app import config, db, ids
 from app.accounts import digests, grants
-from app.accounts.models import browser_session, token, user
+from app.accounts.models import access_token, browser_session, client_session, token, user
 from app.actor import Actor, Credentials, Signed
 
 BASIC_USER = "opencode"
+ACCESS = "sca_"
 TOUCH_EVERY = 60_000
 REMEMBER = 1.0
 CAPACITY = 4096
@@ -128,6 +129,8 @@ def _by_secret(secret: str) -> Actor | None:
     fixed = config.current().admin_token
     if fixed and digests.is_same(secret, fixed):
         return _memory.get("admin", _by_admin_token)
+    if secret.startswith(ACCESS):
+        return _memory.get(f"access:{digests.digest(secret)}", _by_access)
     return _memory.get(f"hash:{digests.digest(secret)}", _by_hash)
 
 
@@ -177,7 +180,30 @@ def _by_browser(key: str) -> Actor | None:
         return None
     if now - row.seen >= TOUCH_EVERY:
         _touch(browser_session.update().where(browser_session.c.id == row.id).values(seen=now))
-    return _person(row.user_id, row.name, row.role)
+    return _person(row.user_id, row.name, row.role, row.id)
+
+
+def _by_access(key: str) -> Actor | None:
+    now = ids.now()
+    query = (
+        sa.select(client_session, user.c.role, user.c.name)
+        .join(access_token, access_token.c.session_id == client_session.c.id)
+        .join(user, user.c.id == client_session.c.user_id)
+        .where(
+            access_token.c.hash == key.removeprefix("access:"),
+            access_token.c.expires > now,
+            client_session.c.ended.is_(None),
+            client_session.c.expires > now,
+            user.c.revoked.is_(None),
+        )
+    )
+    with db.read() as conn:
+        row = conn.execute(query).first()
+    if row is None:
+        return None
+    if now - row.seen >= TOUCH_EVERY:
+        _touch(client_session.update().where(client_session.c.id == row.id).values(seen=now))
+    return _person(row.user_id, row.name, row.role, row.id)
 
 
 def _by_admin_token(_key: str) -> Actor | None:
@@ -201,8 +227,8 @@ def _open_door(_key: str) -> Actor | None:
     return _person(row.id, row.name, row.role) if row else None
 
 
-def _person(user_id: str, name: str, role: str) -> Actor:
-    return Actor(id=user_id, kind="user", user=user_id, name=name, grants=grants.ROLES[role])
+def _person(user_id: str, name: str, role: str, device: str = "") -> Actor:
+    return Actor(id=user_id, kind="user", user=user_id, name=name, grants=grants.ROLES[role], device=device)
 
 
 _first_owner = (

@@ -1,4 +1,4 @@
-"""The tables of accounts: users, API tokens, browser sessions, one-time codes and failed sign-ins."""
+"""The tables of accounts: users, passwords, API tokens, signed-in browsers and clients, codes, failed sign-ins."""
 
 from __future__ import annotations
 
@@ -63,9 +63,54 @@ browser_session = sa.Table(
     sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), nullable=False, index=True),
     sa.Column("hash", sa.String, nullable=False, unique=True),
     sa.Column("address", sa.String, nullable=False),
+    sa.Column("agent", sa.String(300), nullable=False, server_default=""),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("seen", sa.BigInteger, nullable=False),
     sa.Column("idle", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False),
+    # When the person last showed who they are.
+    sa.Column("proved", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+password = sa.Table(
+    "password",
+    db.metadata,
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), primary_key=True),
+    sa.Column("hash", sa.String, nullable=False),
+    sa.Column("changed", sa.BigInteger, nullable=False),
+)
+
+# A program that somebody signed in with: the family of all tokens that came of that one sign-in.
+client_session = sa.Table(
+    "client_session",
+    db.metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), nullable=False, index=True),
+    sa.Column("address", sa.String, nullable=False),
+    sa.Column("agent", sa.String(300), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("seen", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False, index=True),
+    sa.Column("proved", sa.BigInteger, nullable=False),
+    sa.Column("ended", sa.BigInteger),
+)
+
+refresh_token = sa.Table(
+    "refresh_token",
+    db.metadata,
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("session_id", sa.String, sa.ForeignKey("client_session.id"), nullable=False, index=True),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("used", sa.BigInteger),
+    # What its successors are made of together with its secret, which only its holder has; "" until it is used.
+    sa.Column("salt", sa.String, nullable=False),
+)
+
+access_token = sa.Table(
+    "access_token",
+    db.metadata,
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("session_id", sa.String, sa.ForeignKey("client_session.id"), nullable=False, index=True),
     sa.Column("expires", sa.BigInteger, nullable=False),
 )
 
@@ -85,5 +130,7 @@ signin_failure = sa.Table(
     db.metadata,
     sa.Column("id", db.BigSerial, primary_key=True, autoincrement=True),
     sa.Column("client", sa.String(64), nullable=False),
+    # The hash of the email that was tried, whether somebody has it or not; "" where none was asked for.
+    sa.Column("account", sa.String(64), nullable=False, server_default="", index=True),
     sa.Column("at", sa.BigInteger, nullable=False, index=True),
 )

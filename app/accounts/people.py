@@ -14,13 +14,24 @@ from app import db, ids, record
 from app.accounts import grants, identity
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked
-from app.accounts.models import browser_session, code, token, user
+from app.accounts.models import (
+    access_token,
+    browser_session,
+    client_session,
+    code,
+    password,
+    refresh_token,
+    token,
+    user,
+)
 from app.actor import Actor, Scope
-from app.errors import Conflict, Denied, Invalid, NotFound
+from app.errors import Conflict, Denied, Invalid, NotFound, Taken
 
 TEAM_IDLE = 12 * 3600 * 1000
 TEAM_LIFE = 7 * 24 * 3600 * 1000
 LOCAL_LIFE = 30 * 24 * 3600 * 1000
+
+IN_USE = "Somebody with this email is here already."
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 
@@ -44,18 +55,34 @@ _columns = [user.c[field.name] for field in dataclasses.fields(User)]
 
 def create_user(actor: Actor, name: str, email: str | None, role: str) -> User:
     """Add a person with a role whose grants the actor holds; the second one begins team mode."""
-    global _known_alone
     require(actor, "users:write")
-    new = User(ids.random("usr"), _name(name), _email(email), _role(actor, role), ids.now(), None, None)
+    new = fresh_user(name, email, _role(actor, role))
     with db.transaction() as conn:
-        if new.email and conn.execute(_living(sa.select(user.c.id), user.c.email == new.email)).first():
-            raise Conflict("Somebody with this email is here already.")
-        conn.execute(user.insert(), dataclasses.asdict(new))
-        record.audit(conn, actor, "user.create", new.id, {"name": new.name, "role": role})
-        if _count(conn, sa.true()) == 2:
-            _begin_team(conn, actor)
-    _known_alone = None, 0.0
+        add(conn, actor, new)
     return new
+
+
+def fresh_user(name: str, email: str | None, role: str) -> User:
+    """A person who is not here yet; raises Invalid for a bad name or email."""
+    return User(ids.random("usr"), _name(name), _email(email), role, ids.now(), None, None)
+
+
+def add(conn: sa.Connection, actor: Actor, new: User) -> None:
+    """Take a person in within an open transaction; the second one begins team mode. Raises Conflict."""
+    try:
+        with conn.begin_nested():
+            conn.execute(user.insert(), dataclasses.asdict(new))
+    except sa.exc.IntegrityError:
+        raise Taken(IN_USE, new.email or "", field="email", code="EMAIL_TAKEN") from None
+    record.audit(conn, actor, "user.create", new.id, {"name": new.name, "role": new.role})
+    if _count(conn, sa.true()) == 2:
+        _begin_team(conn, actor)
+    db.after_commit(_forget_alone)
+
+
+def _forget_alone() -> None:
+    global _known_alone
+    _known_alone = None, 0.0
 
 
 def revoke_user(actor: Actor, user_id: str) -> None:
@@ -65,14 +92,22 @@ def revoke_user(actor: Actor, user_id: str) -> None:
         person = get(conn, user_id)
         outranks(actor, person)
         if person.role == "owner" and _count(conn, user.c.role == "owner", user.c.revoked.is_(None)) == 1:
-            raise Conflict("The last owner cannot be removed.")
+            raise Conflict("The last owner cannot be removed.", code="LAST_OWNER")
         now = ids.now()
         conn.execute(user.update().where(user.c.id == user_id).values(revoked=now))
         conn.execute(token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now))
-        conn.execute(browser_session.delete().where(browser_session.c.user_id == user_id))
-        conn.execute(code.delete().where(code.c.user_id == user_id))
+        _erase_sign_ins(conn, user_id)
         record.audit(conn, actor, "user.revoke", user_id)
         announce_end(conn, PrincipalRevoked(user_id, "user", user_id))
+
+
+def _erase_sign_ins(conn: sa.Connection, user_id: str) -> None:
+    """Take away all that a person could sign in with, or is signed in with."""
+    clients = sa.select(client_session.c.id).where(client_session.c.user_id == user_id)
+    for table in (access_token, refresh_token):
+        conn.execute(table.delete().where(table.c.session_id.in_(clients)))
+    for table in (browser_session, client_session, code, password):
+        conn.execute(table.delete().where(table.c.user_id == user_id))
 
 
 def list_users(actor: Actor) -> list[User]:
@@ -97,6 +132,17 @@ def get(conn: sa.Connection, user_id: str) -> User:
     if row is None:
         raise NotFound("user", user_id)
     return User(**row)
+
+
+def find_by_email(conn: sa.Connection, email: str) -> User | None:
+    """The living person with this email in lower case, or None."""
+    row = conn.execute(_living(sa.select(*_columns), user.c.email == email)).mappings().first()
+    return User(**row) if row else None
+
+
+def stranger(address: str) -> Actor:
+    """Somebody unknown at an address, as who is written down for what they tried."""
+    return Actor(id="", kind="user", user="", name="", grants=(), address=address)
 
 
 def outranks(actor: Actor, person: User) -> None:
@@ -128,8 +174,11 @@ def find_owner(conn: sa.Connection) -> User | None:
 
 
 def is_settled(conn: sa.Connection) -> bool:
-    """Whether somebody has ever signed in, so that the installation is theirs."""
-    return conn.execute(sa.select(user.c.id).where(user.c.signed_in.is_not(None)).limit(1)).first() is not None
+    """Whether somebody has ever signed in or set a password, so that the installation is theirs."""
+    has_signed_in = sa.exists().where(user.c.signed_in.is_not(None))
+    return bool(
+        conn.execute(sa.select(sa.or_(has_signed_in, sa.exists().where(password.c.user_id.is_not(None))))).scalar()
+    )
 
 
 def is_team(conn: sa.Connection) -> bool:

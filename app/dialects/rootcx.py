@@ -11,12 +11,13 @@ from app import web
 from app.actor import Credentials
 from app.dialects import register
 from app.dialects.door import INVALID_JSON, Door
-from app.errors import Problem, Unauthenticated
+from app.errors import Problem, Taken, Unauthenticated
 
 # Its own words for what goes wrong by our code, where they differ from ours: the status, and the text.
 _WORDS: dict[str, tuple[int, str]] = {
     INVALID_JSON: (400, "invalid JSON body"),
     "LAST_OWNER": (400, "cannot delete the last admin"),
+    "INVALID_CREDENTIALS": (401, "invalid credentials"),
 }
 _REFRESH = "scr_"
 
@@ -33,6 +34,8 @@ class RootCX:
     def problem(self, problem: Problem) -> Response:
         """`{"error": …}`, with the real server's statuses and words where it has some."""
         status, text = _WORDS.get(problem.code, (problem.status, problem.message))
+        if isinstance(problem, Taken) and problem.code == "EMAIL_TAKEN":
+            status, text = 400, f"email '{problem.about}' already taken"
         if isinstance(problem, Unauthenticated) and text == Unauthenticated().message:
             text = _unknown(web.credentials(request).bearer)
         return web.json({"error": text}, status, web.problem_headers(problem))

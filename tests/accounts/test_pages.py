@@ -8,7 +8,7 @@ from flask import Blueprint
 from flask.testing import FlaskClient
 
 from app import csrf, db, guard, web, web_filters
-from app.accounts import bp, pages, service
+from app.accounts import bp, pages, rootcx, service
 from app.actor import Actor, Credentials
 from app.dialects.mount import Cabin
 
@@ -19,7 +19,7 @@ ORIGIN = "http://localhost"
 @pytest.fixture
 def client(database: db.Database) -> FlaskClient:
     """A browser before the pages of accounts and one page that needs somebody signed in."""
-    assert pages.bp is bp
+    assert (pages.bp, rootcx.auth.door.room) == (bp, bp.name)  # all doors are open before it is registered
     app = Cabin("app", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     web_filters.register(app)
 

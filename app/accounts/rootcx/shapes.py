@@ -1,10 +1,10 @@
-"""How RootCX spells a person."""
+"""How RootCX spells a person, and what a sign-in gives."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.accounts.service import User
+from app.accounts.service import Tokens, User
 from app.dialects import rootcx
 
 
@@ -16,3 +16,8 @@ def person(user: User) -> dict[str, Any]:
         "displayName": user.name,
         "createdAt": rootcx.time(user.created),
     }
+
+
+def tokens(given: Tokens) -> dict[str, Any]:
+    """What a sign-in gives; `expiresIn` in seconds, of the access token."""
+    return {"accessToken": given.access, "refreshToken": given.refresh, "expiresIn": given.expires_in}

@@ -1,0 +1,167 @@
+"""What people are signed in with: their browsers, and programs that have signed in for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from app import db, ids, record
+from app.accounts import digests, grants, people
+from app.accounts.authority import may
+from app.accounts.events import PrincipalRevoked, SignedIn
+from app.accounts.models import access_token, browser_session, client_session, user
+from app.actor import Actor, Scope
+from app.errors import NotFound
+
+# Of what a browser says it is, so many characters are kept.
+AGENT = 300
+
+
+@dataclass(frozen=True)
+class Device:
+    """A signed-in browser, or a program that signed in with a password; created, seen and expires in unix ms."""
+
+    id: str
+    kind: Literal["browser", "client"]
+    address: str
+    agent: str
+    created: int
+    seen: int
+    expires: int
+    is_current: bool
+
+
+def open_browser(conn: sa.Connection, person: people.User, address: str, agent: str = "") -> tuple[Actor, str]:
+    """Sign a browser in as a person who has shown who they are: the actor, and the secret for the cookie."""
+    sid, device_id, now = ids.secret("sid"), ids.random("dev"), ids.now()
+    idle, life = people.limits(conn)
+    conn.execute(browser_session.delete().where(browser_session.c.expires <= now))
+    row = {"id": device_id, "user_id": person.id, "hash": digests.digest(sid), "address": address}
+    times = {"created": now, "seen": now, "idle": idle, "expires": now + life, "proved": now}
+    conn.execute(browser_session.insert(), {**row, **times, "agent": shortened(agent)})
+    return signed_in(conn, person, device_id, address), sid
+
+
+def signed_in(conn: sa.Connection, person: people.User, device_id: str, address: str) -> Actor:
+    """Write down and announce that a person signed in with a device, and give them as an actor."""
+    conn.execute(user.update().where(user.c.id == person.id).values(signed_in=ids.now()))
+    held = grants.ROLES[person.role]
+    actor = Actor(
+        id=person.id, kind="user", user=person.id, name=person.name, grants=held, address=address, device=device_id
+    )
+    record.audit(conn, actor, "signin", device_id)
+    record.event(conn, SignedIn(person.id, device_id, address), Scope(person.id, "", "private"))
+    return actor
+
+
+def shortened(agent: str) -> str:
+    """What a program says it is, as far as it is kept."""
+    return "".join(letter for letter in agent[:AGENT] if letter.isprintable())
+
+
+def sign_out(actor: Actor, sid: str) -> None:
+    """End the actor's browser session with this secret; a second time changes nothing."""
+    with db.transaction() as conn:
+        query = sa.select(browser_session.c.id).where(
+            browser_session.c.hash == digests.digest(sid), browser_session.c.user_id == actor.user
+        )
+        device_id = conn.execute(query).scalar()
+        if device_id is not None:
+            end_one(conn, actor, device_id, actor.user)
+
+
+def revoke_device(actor: Actor, device_id: str) -> None:
+    """End one of the actor's own devices, or with `users:write` one of somebody they outrank."""
+    _require_person(actor)
+    with db.transaction() as conn:
+        found = next((row for row in _living(conn) if row.id == device_id), None)
+        if found is None or not _may_end(conn, actor, found.user_id):
+            raise NotFound("device", device_id)
+        end_one(conn, actor, device_id, found.user_id)
+
+
+def revoke_other_devices(actor: Actor) -> int:
+    """End all of the actor's devices but the one they act with; how many those were."""
+    _require_person(actor)
+    with db.transaction() as conn:
+        return end_all(conn, actor, actor.user, but=actor.device)
+
+
+def list_devices(actor: Actor, sid: str | None = None, *, user_id: str | None = None) -> list[Device]:
+    """The actor's devices, last seen first, or those of somebody they may sign out; `sid` marks the present browser."""
+    _require_person(actor)
+    whose = user_id or actor.user
+    with db.read() as conn:
+        if not _may_end(conn, actor, whose):
+            raise NotFound("user", whose)
+        rows = _living(conn, whose)
+    current = digests.digest(sid) if sid else ""
+    found = [_device(row, is_current=row.id == actor.device or (row.hash or "") == current != "") for row in rows]
+    return sorted(found, key=lambda one: (-one.seen, one.id))
+
+
+def end_all(conn: sa.Connection, actor: Actor, user_id: str, *, but: str = "") -> int:
+    """End a person's devices within an open transaction, all but one; how many those were."""
+    ending = [row.id for row in _living(conn, user_id) if row.id != but]
+    for device_id in ending:
+        end_one(conn, actor, device_id, user_id)
+    return len(ending)
+
+
+def end_one(conn: sa.Connection, actor: Actor, device_id: str, user_id: str) -> None:
+    """End one device of a person within an open transaction: its secrets are worth nothing, its streams close."""
+    conn.execute(browser_session.delete().where(browser_session.c.id == device_id))
+    conn.execute(client_session.update().where(client_session.c.id == device_id).values(ended=ids.now()))
+    conn.execute(access_token.delete().where(access_token.c.session_id == device_id))
+    record.audit(conn, actor, "signout", device_id)
+    people.announce_end(conn, PrincipalRevoked(user_id, "device", user_id))
+
+
+def renew(conn: sa.Connection, device_id: str) -> str | None:
+    """Give a browser session a new secret, and say which; None for what is no browser session."""
+    sid, now = ids.secret("sid"), ids.now()
+    changed = conn.execute(
+        browser_session.update().where(browser_session.c.id == device_id).values(hash=digests.digest(sid), proved=now)
+    )
+    return sid if changed.rowcount else None
+
+
+def _device(row: Any, *, is_current: bool) -> Device:
+    return Device(row.id, row.kind, row.address, row.agent, row.created, row.seen, row.expires, is_current)
+
+
+def _living(conn: sa.Connection, user_id: str | None = None) -> list[Any]:
+    """The rows of living devices, of one person or of all."""
+    now = ids.now()
+    browsers = _columns(browser_session, "browser", browser_session.c.hash).where(
+        browser_session.c.expires > now, browser_session.c.seen + browser_session.c.idle > now
+    )
+    clients = _columns(client_session, "client", sa.null()).where(
+        client_session.c.expires > now, client_session.c.ended.is_(None)
+    )
+    if user_id is not None:
+        browsers = browsers.where(browser_session.c.user_id == user_id)
+        clients = clients.where(client_session.c.user_id == user_id)
+    return [*conn.execute(browsers).all(), *conn.execute(clients).all()]
+
+
+def _columns(table: sa.Table, kind: str, hashed: Any) -> sa.Select[Any]:
+    names = ("id", "user_id", "address", "agent", "created", "seen", "expires")
+    return sa.select(*(table.c[name] for name in names), sa.literal(kind).label("kind"), sa.label("hash", hashed))
+
+
+def _may_end(conn: sa.Connection, actor: Actor, user_id: str) -> bool:
+    if user_id == actor.user:
+        return True
+    if not may(actor, "users:write"):
+        return False
+    people.outranks(actor, people.get(conn, user_id))
+    return True
+
+
+def _require_person(actor: Actor) -> None:
+    # A token acts for its user but has no business with the user's browsers.
+    if actor.kind != "user":
+        raise NotFound("device")

@@ -1,0 +1,106 @@
+"""Coming in: the first person makes the server theirs by its code; others as the settings let them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from app import config, db, record
+from app.accounts import devices, failures, hashing, passwords, people, signin, strength
+from app.accounts.authority import may
+from app.accounts.models import user
+from app.actor import Actor
+from app.errors import Denied, Invalid, Taken, Unauthenticated
+
+# Who registers holds nothing but that they are here, until somebody gives them a role.
+ROLE = "base"
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """What somebody says who comes in; `code` is that of the first start, "" for all but the first."""
+
+    email: str
+    password: str
+    name: str = ""
+    code: str = ""
+
+
+def register(actor: Actor | None, new: Newcomer, address: str) -> people.User:
+    """Make an account, without signing in: who may write users always can, the first person by the code of the first
+    start, a stranger if registration is open.
+
+    Raises Denied, Invalid, Conflict (EMAIL_TAKEN), Limited, and Unauthenticated for a wrong code.
+    """
+    if may(actor, "users:write") and actor is not None:
+        return _add(actor, _checked(new, ROLE), new.password)
+    with db.read() as conn:
+        is_new = not people.is_settled(conn)
+    if new.code and is_new:
+        return _claimed(new, address, None)[0]
+    if is_new or config.current().registration != "open":
+        raise Denied("Registration is closed: ask for an invitation.", code="REGISTRATION")
+    person = _checked(new, ROLE)
+    with db.transaction() as conn:
+        failures.check(conn, address)
+        failures.add(conn, address)  # whoever makes accounts by the dozen is told to wait, like who guesses
+    return _add(people.stranger(address), person, new.password)
+
+
+def claim(new: Newcomer, address: str, agent: str = "") -> tuple[Actor, str]:
+    """Make the server one's own by the code of its first start, and sign the browser in: the owner, and the secret for
+    the cookie. Raises as `register` does.
+    """
+    with db.read() as conn:
+        if people.is_settled(conn):
+            raise Denied("This server has its owner already.", code="REGISTRATION")
+    _person, opened = _claimed(new, address, agent)
+    if opened is None:
+        raise Unauthenticated(signin.WRONG_CODE)
+    return opened
+
+
+def _claimed(new: Newcomer, address: str, agent: str | None) -> tuple[people.User, tuple[Actor, str] | None]:
+    """The owner with the name, email and password of who has the code; with an agent their browser is signed in."""
+    wanted = _checked(new, "owner")
+    with hashing.place():
+        with db.transaction() as conn:
+            failures.check(conn, address)
+        made = hashing.make(new.password)
+    with db.transaction() as conn:
+        owner = signin.spend(conn, new.code)
+        if owner is not None:
+            person = _own(conn, owner, wanted)
+            passwords.store(conn, person.id, made)
+            record.audit(conn, people.stranger(address), "server.claim", person.id, {"name": person.name})
+            return person, devices.open_browser(conn, person, address, agent) if agent is not None else None
+        signin.refuse(conn, address)
+    raise Unauthenticated(signin.WRONG_CODE)
+
+
+def _own(conn: sa.Connection, owner: people.User, wanted: people.User) -> people.User:
+    values = {"name": wanted.name, "email": wanted.email}
+    try:
+        with conn.begin_nested():
+            conn.execute(user.update().where(user.c.id == owner.id).values(**values))
+    except sa.exc.IntegrityError:
+        raise Taken(people.IN_USE, wanted.email or "", field="email", code="EMAIL_TAKEN") from None
+    return people.get(conn, owner.id)
+
+
+def _add(actor: Actor, person: people.User, password: str) -> people.User:
+    with hashing.place():
+        made = hashing.make(password)
+    with db.transaction() as conn:
+        people.add(conn, actor, person)
+        passwords.store(conn, person.id, made)
+    return person
+
+
+def _checked(new: Newcomer, role: str) -> people.User:
+    if not new.email.strip():
+        raise Invalid("email required", "email")
+    person = people.fresh_user(new.name.strip() or new.email.partition("@")[0], new.email, role)
+    strength.check(new.password, new.email, new.name)
+    return person
