@@ -79,9 +79,7 @@ def lend(project: str, actor: Actor, run: str) -> dict[str, str]:
         return {}
     environment = {}
     for row in found:
-        environment[row.name] = value = rows.opened(row.scope, row.name)
-        rows.watch(row.name, value)
-        rows.note_use(row.scope, row.name)
+        environment[row.name] = rows.taken(row.scope, row.name)
     fresh = [row for row in found if _is_new(run, row)]
     if fresh:
         with db.transaction() as conn:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +17,7 @@ from app.secrets.events import SecretChanged
 TABLE = "secret"
 # What is secret by itself in a value that is a JSON object.
 SECRET_FIELDS = ("key", "token", "access", "refresh")
-USED_EVERY = 60.0  # seconds: the time of the last use is no more exact than this
-_lock = threading.Lock()
-_used: dict[tuple[str, str], float] = {}
+USED_EVERY = 60_000  # ms: the time of the last use is no more exact than this
 
 
 @dataclass(frozen=True)
@@ -61,10 +57,17 @@ def thing(actor: Actor | None, scope: str) -> Scope:
 
 def opened(scope: str, name: str) -> str:
     """The value; raises NotFound, Conflict SECRET_UNREADABLE, Unavailable MASTER_KEY."""
-    try:
-        return _read(scope, name)
-    except (keys.MasterGone, Conflict):  # a rotation may have come between two of our reads
-        return _read(scope, name)
+    return _opened(scope, name)[0]
+
+
+def taken(scope: str, name: str) -> str:
+    """The value, to be used now and masked from now on: the time of its last use is kept, and nobody waits for that."""
+    value, used = _opened(scope, name)
+    watch(name, value)
+    now = ids.now()
+    if used is None or now - used >= USED_EVERY:
+        db.append(lambda conn: conn.execute(models.secrets.update().where(*at(scope, name)).values(used=now)))
+    return value
 
 
 def unsealed(conn: sa.Connection, row: sa.Row[Any]) -> str:
@@ -89,24 +92,21 @@ def watch(name: str, value: str) -> None:
             redact.watch(name, word)
 
 
-def note_use(scope: str, name: str) -> None:
-    """Write down that a value is used now, once a minute at most; nobody waits for it."""
-    with _lock:
-        if time.monotonic() - _used.get((scope, name), -USED_EVERY) < USED_EVERY:
-            return
-        _used[scope, name] = time.monotonic()
-    now = ids.now()
-    db.append(lambda conn: conn.execute(models.secrets.update().where(*at(scope, name)).values(used=now)))
-
-
 def announce(conn: sa.Connection, actor: Actor, scope: str, name: str) -> None:
     """Say that something about a secret has changed, to those who may see that there is one."""
     record.event(conn, SecretChanged(scope, name), thing(actor, scope))
 
 
-def _read(scope: str, name: str) -> str:
+def _opened(scope: str, name: str) -> tuple[str, int | None]:
+    try:
+        return _read(scope, name)
+    except (keys.MasterGone, Conflict):  # a rotation may have come between two of our reads
+        return _read(scope, name)
+
+
+def _read(scope: str, name: str) -> tuple[str, int | None]:
     with db.read() as conn:
         row = conn.execute(row_of(scope, name)).one_or_none()
         if row is None:
             raise NotFound("secret", name)
-        return unsealed(conn, row)
+        return unsealed(conn, row), row.used

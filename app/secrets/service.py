@@ -113,10 +113,7 @@ def reveal(actor: Actor | None, scope: str, name: str) -> str:
     Raises NotFound, Conflict SECRET_UNREADABLE for a tampered row, Unavailable MASTER_KEY for a wrong key.
     """
     accounts.require(actor, "secrets:read", rows.thing(actor, scope))
-    value = rows.opened(scope, name)
-    rows.watch(name, value)
-    rows.note_use(scope, name)
-    return value
+    return rows.taken(scope, name)
 
 
 def environment(actor: Actor | None) -> dict[str, str]:
@@ -125,12 +122,10 @@ def environment(actor: Actor | None) -> dict[str, str]:
     """
     actor = accounts.require(actor, "secrets:export", rows.thing(actor, PLATFORM))
     accounts.require_fresh(actor)
-    found = {name: rows.opened(PLATFORM, name) for name in names(actor, PLATFORM)}
+    stored = _described(models.secrets.c.scope == PLATFORM)
+    found = {one.name: rows.taken(PLATFORM, one.name) for one in stored}
     with db.transaction() as conn:
         record.audit(conn, actor, "secrets.export", PLATFORM, {"names": sorted(found)})
-    for name, value in found.items():
-        rows.watch(name, value)
-        rows.note_use(PLATFORM, name)
     return found
 
 

@@ -14,7 +14,7 @@ from app.audit.service import Condition, Sealer
 from app.errors import Denied, Invalid, NotFound, Unauthenticated
 
 ALICE = Actor("usr_alice", "user", "usr_alice", "Alice", ("*",), address="10.0.0.1")
-TOKEN = Actor("tok_ci", "token", "usr_alice", "ci", ("audit:read",), token="tok_ci", via="opencode")  # noqa: S106
+TOKEN = Actor("tok_ci", "token", "usr_alice", "ci", ("audit:read",), token="tok_ci", via="opencode")
 AGENT = Actor("run_1", "agent", "usr_bob", "Agent", ("tool:*",))
 BOB = Actor("usr_bob", "user", "usr_bob", "Bob", ("sessions:*",), address="10.0.0.2")
 DEEDS = [

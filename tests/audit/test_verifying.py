@@ -23,6 +23,10 @@ from tests.audit.test_looking import ALICE
 from tests.patience import PATIENCE
 
 ROWS = 40
+SWAP = """
+UPDATE audit SET seq = CASE seq WHEN 9 THEN -12 WHEN 12 THEN -9 END WHERE seq IN (9, 12);
+UPDATE audit SET seq = -seq WHERE seq < 0
+"""
 
 
 @pytest.fixture
@@ -208,8 +212,7 @@ class TestTheCommand:
             ),
             ("DELETE FROM audit WHERE seq > 33; DELETE FROM audit_seal WHERE seq > 33", "Entry 34: The end"),
             (
-                "UPDATE audit SET seq = 99 WHERE seq = 9; UPDATE audit SET seq = 9 WHERE seq = 12;"
-                "UPDATE audit SET seq = 12 WHERE seq = 99",
+                SWAP,
                 "Entry 9: This row was changed.",
             ),
         ],
