@@ -9,9 +9,9 @@ from flask import Flask
 
 ROOMS: dict[str, tuple[str, ...]] = {
     "accounts": ("pages", "rootcx"),
-    "audit": ("rootcx",),
+    "audit": ("pages", "rootcx"),
     "events": ("pages", "opencode"),
-    "secrets": ("rootcx",),
+    "secrets": ("pages", "rootcx"),
     "projects": ("pages", "opencode"),
     "sandboxes": ("e2b",),
     "processes": ("codebuddy", "e2b"),

@@ -97,6 +97,11 @@ def hide(project: str, value: Any) -> Any:
     return redact.Redactor({row.name: rows.opened(row.scope, row.name) for row in found}).data(value)
 
 
+def find_project(actor: Actor, project: str) -> None:
+    """Raise NotFound unless there is such a project, and the actor may see it."""
+    _find_project(actor, project)
+
+
 def projects_of(conn: sa.Connection, scopes: Iterable[str]) -> dict[tuple[str, str], tuple[str, ...]]:
     """The projects that may use each secret of these scopes, by (scope, name)."""
     table = models.grants.c

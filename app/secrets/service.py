@@ -29,6 +29,7 @@ __all__ = [
     "describe",
     "end_of_project",
     "environment",
+    "get",
     "grant",
     "held",
     "hide",
@@ -41,6 +42,7 @@ __all__ = [
     "put",
     "put_app",
     "put_platform",
+    "put_project",
     "register_project",
     "reveal",
     "rotate_key",
@@ -97,6 +99,22 @@ def put_platform(actor: Actor | None, name: str, value: str) -> Secret:
 def put_app(actor: Actor | None, app: str, name: str, value: str) -> Secret:
     """Keep a value for an app, whether or not there is one of this id yet."""
     return put(actor, scope_of_app(actor, app), name, value)
+
+
+def put_project(actor: Actor | None, project: str, name: str, value: str) -> Secret:
+    """Keep a value for a project; raises NotFound for one that the actor does not see."""
+    scope = f"project:{project}"
+    actor = accounts.require(actor, "secrets:write", rows.thing(actor, scope))
+    lending.find_project(actor, project)
+    return put(actor, scope, name, value)
+
+
+def get(actor: Actor | None, scope: str, name: str) -> Secret:
+    """What may be shown of one secret; raises NotFound."""
+    found = next((one for one in describe(actor, scope) if one.name == name), None)
+    if found is None:
+        raise NotFound("secret", name)
+    return found
 
 
 def scope_of_app(actor: Actor | None, app: str) -> str:
