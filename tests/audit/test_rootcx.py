@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app import db, record
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from tests.conftest import Caller, member
@@ -17,6 +18,12 @@ KEYS = [
     "id", "table_schema", "table_name", "record_id", "operation", "old_record", "new_record", "actor_uid",
     "delegator_uid", "trigger_ref", "changed_at",
 ]  # fmt: skip
+
+
+@pytest.fixture
+def alice(app: Cabin) -> Actor:
+    """Alice owns the installation that the app runs on."""
+    return accounts.local_owner()
 
 
 @pytest.fixture
