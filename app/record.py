@@ -48,6 +48,9 @@ audit_rows = sa.Table(
     sa.Column("address", sa.String(64), nullable=False),
     sa.Column("via", sa.String(16), nullable=False),
     sa.Column("detail", db.Json, nullable=False),
+    sa.Index("audit_at", "at"),
+    sa.Index("audit_user", "user", "seq"),
+    sa.Index("audit_action", "action", "seq"),
     sqlite_autoincrement=True,
 )
 

@@ -9,9 +9,9 @@ from flask import Flask
 
 ROOMS: dict[str, tuple[str, ...]] = {
     "accounts": ("pages", "rootcx"),
-    "audit": (),
+    "audit": ("pages", "rootcx"),
     "events": ("pages", "opencode"),
-    "secrets": (),
+    "secrets": ("pages", "rootcx"),
     "oidc": ("pages", "rootcx"),
     "projects": ("pages", "opencode"),
     "sandboxes": ("e2b",),

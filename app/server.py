@@ -36,7 +36,7 @@ THREADS = 512  # they start when needed and cost nothing before
 
 def start_background(settings: Config, *, alone: bool = False) -> None:
     """Start what lives beside the web in a serving process, or alone in a worker; the database is in use already."""
-    from app import carrier, dispatch, record
+    from app import carrier, dispatch, record, redact
     from app.agent import service as agent
     from app.approvals import service as approvals
     from app.audit import service as audit
@@ -52,7 +52,8 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.sessions import service as sessions
     from app.terminals import service as terminals
 
-    secrets.watch_all()
+    secrets.start()
+    redact.guard_logs()
     orphans.sweep()
     processes.start_background()
     files.start_background()
@@ -63,6 +64,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     sessions.start()
     events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
     projects.register_busy(sessions.count_busy_in)
+    secrets.register_project(projects.get)
     _ringers.append(Ringer(settings.data_dir))
     record.use(_ringers[-1])
     carrier.start()

@@ -25,6 +25,7 @@ from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
 from app.processes import service as processes
 from app.projects import service as projects
+from app.secrets import service as secrets
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message, Part
 
@@ -229,7 +230,12 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
         "metadata": prepared.metadata,
         "time": {"start": started},
     }
-    part = sessions.save_part(hold, replace(part, data={**part.data, "state": running}), act=f"{name} {prepared.title}")
+    began, act = replace(part, data={**part.data, "state": running}), f"{name} {prepared.title}"
+    with db.transaction() as connection:
+        part = sessions.save_part(hold, began, act=act)
+        if name in CHANGING or name in context.more:
+            told = {"session": hold.session.id, "project": hold.session.project, "call": part.data["callID"]}
+            record.audit(connection, hold.actor, "tool.run", redact.text(act), {"tool": name, **told})
 
     def show(metadata: dict[str, Any]) -> None:
         state = {**running, "metadata": redact.data({**prepared.metadata, **metadata})}
@@ -354,4 +360,5 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         more=mcp.of(hold.actor, session.directory),
         polish=polishing.of(hold),
         check_walls=processes.check_walls,
+        lent=lambda: secrets.lend(session.project, hold.actor, hold.run_id),
     )

@@ -11,7 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import config, db, ids, record
+from app.actor import SYSTEM, Scope
 from app.audit import anchor, chain
+from app.audit.events import RecordGrew
 from app.audit.models import seal
 
 BATCH = 1000
@@ -20,6 +22,7 @@ ANCHOR_ROWS = 1000
 ANCHOR_AGE = 5 * 60 * 1000
 # A transaction that commits late has a seq not further behind than this; the first round looks at all.
 LATE = 10_000
+EVERYBODY = Scope(owner=SYSTEM.user, project="")
 
 _LOCK = 0x5EA1  # PostgreSQL's advisory lock: one process seals at a time
 _logger = logging.getLogger(__name__)
@@ -101,6 +104,7 @@ class Sealer:
             links = _links(conn, rows)
             if links:
                 conn.execute(seal.insert(), links)
+                record.event(conn, RecordGrew(len(links), links[-1]["place"]), EVERYBODY)
         if len(rows) < BATCH:
             self._floor = max(self._floor, (rows[-1]["seq"] if rows else self._floor) - LATE)
         return len(rows)

@@ -71,7 +71,8 @@ class ToolContext:
     `answers` are those to the tool's questions, a list of chosen labels for each; `permit` is asked about each host
     that a command wants to reach, None for no network; `more` are tools beside the built-in ones, by name; `polish`
     gives the text that is to be written to a file, by its absolute path, as its formatter has it; `check_walls` raises
-    Unavailable where no command may run, because nothing keeps it from other people's things.
+    Unavailable where no command may run, because nothing keeps it from other people's things; `lent` gives the secrets
+    that a command finds in its environment, by name.
     """
 
     root: Root
@@ -91,6 +92,7 @@ class ToolContext:
     more: Mapping[str, Tool[Any]] = field(default_factory=dict)
     polish: Callable[[str, str], Polished] = lambda _path, text: Polished(text)
     check_walls: Callable[[], None] = lambda: None
+    lent: Callable[[], Mapping[str, str]] = dict
 
     @property
     def scratch(self) -> Root:
