@@ -7,19 +7,32 @@ completed or error. A call found running by whoever takes the run over has an un
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import auto_approve, diagnosing, endings, loops, modes, network, polishing, space, subagents, tools
+from app.agent import (
+    auto_approve,
+    diagnosing,
+    endings,
+    loops,
+    modes,
+    network,
+    polishing,
+    space,
+    subagents,
+    tools,
+    unasked,
+)
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
 from app.agent.events import FileEdited
 from app.agent.tools import Prepared, Result, ToolContext, ToolError, mcp, task
 from app.approvals import service as approvals
-from app.approvals.service import Limits, Rule
+from app.approvals.service import Call, Limits, Rule
 from app.checkpoints import service as checkpoints
 from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
@@ -49,11 +62,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Frame:
-    """What this turn permits: limits, the rules of its mode and of those above it, the tools its prompt switches."""
+    """What this turn permits: limits, the rules of its mode and of those above it, the tools its prompt switches.
+
+    `over` gives what must be asked before a call that needs no answer, because too much ran unasked already.
+    """
 
     limits: Limits
     rules: tuple[Rule, ...]
     switches: dict[str, bool] | None
+    over: Callable[[Call], Call | None]
 
 
 def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
@@ -63,7 +80,7 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
     if not pending:
         return outcome
     context = _context(hold, [*transcript, message])
-    frame = _frame(hold, transcript, context.more)
+    frame = _frame(hold, transcript, message, context.more)
     looping = loops.found(hold.run.message_id, [*transcript, message])
     space.begin(hold)
     goes_on = False
@@ -110,7 +127,7 @@ def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None
     sessions.save_message(hold, message, completed=True)
 
 
-def _frame(hold: Hold, transcript: list[Message], more: Mapping[str, tools.Tool[Any]]) -> Frame:
+def _frame(hold: Hold, transcript: list[Message], message: Message, more: Mapping[str, tools.Tool[Any]]) -> Frame:
     """What this turn permits at most: a call of a tool that the model was not offered is denied too."""
     mode, above = modes.get(hold.run.mode, hold.session.directory), subagents.modes_above(hold)
     prompt = next(message for message in transcript if message.id == hold.run.message_id)
@@ -119,8 +136,9 @@ def _frame(hold: Hold, transcript: list[Message], more: Mapping[str, tools.Tool[
     limits = approvals.limits_of(mode.base, *(one.base for one in above), tools=[spec.name for spec in offered])
     # What is allowed to a mode is not allowed to the subagents it calls; what it is denied, they are too.
     narrowing = (rule for one in above for rule in one.rules if rule.action != "allow")
-    unasked = auto_approve.rules_of(hold.session.owner, hold.session.directory)
-    return Frame(limits, (*narrowing, *mode.rules, *unasked), switches)
+    given = auto_approve.of(hold.session.owner, hold.session.directory)
+    over = partial(unasked.limit, hold, given, [*transcript, message])
+    return Frame(limits, (*narrowing, *mode.rules, *auto_approve.rules(given)), switches, over)
 
 
 def _decide_and_run(
@@ -197,9 +215,20 @@ def _ask_if_needed(hold: Hold, frame: Frame, part: Part, call: Any, prepared: Pr
             hold, replace(frame, limits=approvals.limits_of("")), part, again, prepared, is_loop=False
         )
     if decision.action == "allow":
-        return None
+        return _ask_if_over(hold, frame, part, call, prepared)
     _show_pending(hold, part, prepared)
     return approvals.ask(hold, call, decision)
+
+
+def _ask_if_over(hold: Hold, frame: Frame, part: Part, call: Call, prepared: Prepared) -> Any:
+    """None unless too much ran unasked; else what was answered to that, or the ask that now waits."""
+    over = frame.over(call)
+    if over is None:
+        return None
+    if asked := approvals.verdict(hold, over):
+        return asked
+    _show_pending(hold, part, prepared)
+    return approvals.ask(hold, over, approvals.decide(hold, over, limits=approvals.limits_of("")))
 
 
 def _show_pending(hold: Hold, part: Part, prepared: Prepared) -> None:
@@ -209,12 +238,13 @@ def _show_pending(hold: Hold, part: Part, prepared: Prepared) -> None:
 
 
 def _refuse(hold: Hold, part: Part, asked: Any) -> bool:
-    """Tell the model what the person said; True if they said nothing, which ends the turn."""
+    """Tell the model what the person said; True if they said nothing, or that it shall not go on: it ends the turn."""
     if asked.kind == "question":
         _fail(hold, part, "The person left the question unanswered.")
         return False
-    _fail(hold, part, f"{REJECTED} They say: {asked.word}" if asked.word else REJECTED)
-    return not asked.word
+    stops = not asked.word or asked.tool == approvals.LIMIT
+    _fail(hold, part, REJECTED if stops else f"{REJECTED} They say: {asked.word}")
+    return stops
 
 
 def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> None:
@@ -354,4 +384,5 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         more=mcp.of(hold.actor, session.directory),
         polish=polishing.of(hold),
         check_walls=processes.check_walls,
+        hides=approvals.hides_in(directory),
     )
