@@ -14,7 +14,7 @@ from app import config, dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import chosen
-from app.approvals.service import Rule
+from app.approvals.service import Rule, literal
 from app.config import PRESETS
 from app.errors import Invalid
 from app.projects.service import Place
@@ -135,7 +135,7 @@ def rules(given: Switches, tools: Iterable[str] = ()) -> tuple[Rule, ...]:
         ("webfetch", ("always_allow_browser",)),
         (f"{outside}:read", ("always_allow_read_only", "always_allow_read_only_outside_workspace")),
         (f"{outside}:edit", ("always_allow_write", "always_allow_write_outside_workspace")),
-        *((tool, ("always_allow_mcp",)) for tool in tools),
+        *((literal(tool), ("always_allow_mcp",)) for tool in tools),
     ]
     allowed = [(tool, ANY) for tool, names in kinds if given.is_on(*names)]
     if given.is_on("always_allow_execute"):

@@ -138,7 +138,8 @@ def _frame(hold: Hold, transcript: list[Message], message: Message, more: Mappin
     narrowing = (rule for one in above for rule in one.rules if rule.action != "allow")
     given = auto_approve.of(hold.session.owner, hold.session.directory)
     over = partial(unasked.limit, hold, given, [*transcript, message])
-    return Frame(limits, (*narrowing, *mode.rules, *auto_approve.rules(given)), switches, over)
+    remote = mcp.always_allowed(hold.actor, hold.session.directory) if given.always_allow_mcp else ()
+    return Frame(limits, (*narrowing, *mode.rules, *auto_approve.rules(given, remote)), switches, over)
 
 
 def _decide_and_run(

@@ -27,6 +27,7 @@ def limit(hold: Hold, given: Switches, transcript: Sequence[Message], call: Call
 
 def _steps(transcript: Sequence[Message], last: approvals.Ask | None) -> list[Message]:
     """The answers of the model since that ask."""
-    found = [message for message in transcript if message.role == "assistant" and message.data.get("finish")]
+    each = {message.id: message for message in transcript}.values()
+    found = [message for message in each if message.role == "assistant" and message.data.get("finish")]
     at = next((at for at, message in enumerate(found) if last and message.id == last.message_id), -1)
     return found[at + 1 :]

@@ -7,6 +7,7 @@ and is answered once; the answer is stored with it and puts the waiting run back
 from app.approvals.kept_away import NAME as ROOIGNORE
 from app.approvals.kept_away import hides_in
 from app.approvals.kept_away import told as told_hidden
+from app.approvals.patterns import literal
 from app.approvals.presets import LIMIT, Limits
 from app.approvals.rules import Decision, Rule
 from app.approvals.service.answers import answer
@@ -65,6 +66,7 @@ __all__ = [
     "likeness",
     "limited",
     "limits_of",
+    "literal",
     "of_session",
     "paths_of",
     "question",
