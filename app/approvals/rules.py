@@ -12,12 +12,12 @@ from typing import Any
 
 from app.approvals import commands, patterns, subjects
 from app.approvals.places import Ground, place
-from app.approvals.presets import LOOP, QUIET, READS, Action, Limits, Stance, base_of
+from app.approvals.presets import LIMIT, LOOP, QUIET, READS, Action, Limits, Stance, base_of
 from app.approvals.weighing import LAYERS, Decision, PartDecision, Rule, conclude, path_parts, weigh
 
 __all__ = ["LAYERS", "Action", "Decision", "Ground", "Limits", "PartDecision", "Rule", "Stance", "decide"]
 
-_SUBJECTS = {"task": "subagent_type", "skill": "name", LOOP: "tool"}
+_SUBJECTS = {"task": "subagent_type", "skill": "name", LOOP: "tool", LIMIT: "type"}
 
 
 def decide(
@@ -96,4 +96,4 @@ def _plain(
     always = None if tool in QUIET else Rule(patterns.literal(tool), pinned or "*", "allow")
     if tool == LOOP:
         always = Rule(LOOP, patterns.literal(subject), "allow")
-    return weigh(tool, subject if tool == LOOP else tool, base_of(stance, tool), rules, test, suggest=always)
+    return weigh(tool, subject if tool in (LOOP, LIMIT) else tool, base_of(stance, tool), rules, test, suggest=always)

@@ -26,7 +26,7 @@ from app.approvals.service.lists import (
     waiting_in,
 )
 from app.approvals.service.questions import answer_question, question, reject_question
-from app.approvals.service.replay import Past, Replay, replay
+from app.approvals.service.replay import Foresight, Past, Replay, foresee, replay
 from app.approvals.service.tidying import start, tidy
 from app.approvals.service.together import Outcome, answer_reads
 from app.approvals.subjects import paths_of
@@ -39,6 +39,7 @@ __all__ = [
     "Ask",
     "Call",
     "Decision",
+    "Foresight",
     "Limits",
     "Outcome",
     "Past",
@@ -56,6 +57,7 @@ __all__ = [
     "count_waiting",
     "decide",
     "find_waiting",
+    "foresee",
     "get",
     "get_many",
     "hides_in",
