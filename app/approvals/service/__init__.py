@@ -4,6 +4,7 @@ Agents decide and ask with their hold; only people and their tokens answer. An a
 and is answered once; the answer is stored with it and puts the waiting run back into the queue.
 """
 
+from app.approvals.js_patterns import fault_of as fault_of_pattern
 from app.approvals.presets import Limits
 from app.approvals.rules import Decision, Rule
 from app.approvals.service.answers import answer
@@ -49,6 +50,7 @@ __all__ = [
     "asked_runs",
     "count_waiting",
     "decide",
+    "fault_of_pattern",
     "find_waiting",
     "get",
     "get_many",
