@@ -25,10 +25,9 @@ MOST_COMMANDS, LONGEST_COMMAND = 200, 400
 class Switches:
     """The switches, as Roo names them; nothing counts without the first of them.
 
-    A command runs unasked only if it begins with an allowed one, word by word. Five switches are kept for those who
-    read them back, and change nothing: reading inside the workspace never asks here, nor does a subagent; a model that
-    failed is asked again in any case; a tool of an MCP server runs unasked by a rule of its own; no agent switches its
-    mode.
+    A command runs unasked only if it begins with an allowed one, word by word. Three switches are kept for those who
+    read them back, and change nothing: reading inside the workspace never asks here; a model that failed is asked again
+    in any case; a tool of an MCP server runs unasked by a rule of its own.
     """
 
     auto_approval_enabled: bool = False
@@ -77,7 +76,12 @@ def rules(given: Switches) -> tuple[Rule, ...]:
     if not given.auto_approval_enabled:
         return tuple(denied)
     allowed = [Rule("bash", f"{one} *", "allow", LAYER) for one in given.allowed_commands if given.always_allow_execute]
-    tools = [("edit", given.always_allow_write), ("webfetch", given.always_allow_browser)]
+    tools = [
+        ("edit", given.always_allow_write),
+        ("webfetch", given.always_allow_browser),
+        ("switch_mode", given.always_allow_mode_switch),
+        ("new_task", given.always_allow_subtasks),
+    ]
     return (*(Rule(tool, "*", "allow", LAYER) for tool, is_on in tools if is_on), *allowed, *denied)
 
 

@@ -16,7 +16,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from app.actor import Actor
-from app.agent import chosen
+from app.agent import chosen, modes
 from app.agent.providers import catalog, opencode_config
 from app.errors import Problem
 from app.files.paths import Root
@@ -74,6 +74,8 @@ def of(actor: Actor, session: Session, mode: str) -> list[Instruction]:
     except Problem:
         root = directory
     found = find(directory, root if directory.is_relative_to(root) else directory, mode)
+    if (of_mode := modes.find(mode, directory)) and of_mode.instructions.strip():
+        found = [Instruction(f"the mode {mode}", of_mode.instructions.strip()), *found]
     if told := chosen.of(session.owner, session.directory).instructions.strip():
         return [Instruction("its person, for every task here", told), *found]
     return found

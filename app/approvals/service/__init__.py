@@ -5,11 +5,11 @@ and is answered once; the answer is stored with it and puts the waiting run back
 """
 
 from app.approvals.js_patterns import fault_of as fault_of_pattern
-from app.approvals.presets import Limits
-from app.approvals.rules import Decision, Rule
+from app.approvals.presets import Limits, Only, limits_of
+from app.approvals.rules import Decision, Doubt, Rule
 from app.approvals.service.answers import answer
 from app.approvals.service.asking import ask, asked_runs, is_unanswered, is_waiting, verdict, withdraw
-from app.approvals.service.deciding import decide, limits_of
+from app.approvals.service.deciding import decide
 from app.approvals.service.keeping import add_rule, remove_rule, rules_of, said_of
 from app.approvals.service.lists import (
     answered_today,
@@ -34,7 +34,9 @@ __all__ = [
     "Ask",
     "Call",
     "Decision",
+    "Doubt",
     "Limits",
+    "Only",
     "Outcome",
     "Past",
     "Replay",
