@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from app.agent import (
     subagents,
     switching,
     tools,
+    unasked,
 )
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
@@ -33,7 +35,7 @@ from app.agent.events import FileEdited
 from app.agent.switching import Frame
 from app.agent.tools import Prepared, Result, ToolContext, ToolError, mcp, switch_mode
 from app.approvals import service as approvals
-from app.approvals.service import Doubt
+from app.approvals.service import Call, Doubt
 from app.checkpoints import service as checkpoints
 from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
@@ -71,7 +73,7 @@ def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
     # A step's calls are judged by the mode that it was asked in, whatever they change it to.
     mode = str(message.data.get("mode") or hold.run.mode)
     context = _context(hold, [*transcript, message], mode)
-    frame = _frame(hold, mode, transcript, context.more)
+    frame = _frame(hold, mode, transcript, message, context.more)
     looping = loops.found(hold.run.message_id, [*transcript, message])
     space.begin(hold)
     goes_on = False
@@ -118,7 +120,9 @@ def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None
     sessions.save_message(hold, message, completed=True)
 
 
-def _frame(hold: Hold, name: str, transcript: list[Message], more: Mapping[str, tools.Tool[Any]]) -> Frame:
+def _frame(
+    hold: Hold, name: str, transcript: list[Message], message: Message, more: Mapping[str, tools.Tool[Any]]
+) -> Frame:
     """What this turn permits at most: a call of a tool that the model was not offered is denied too."""
     mode, above = modes.get(name, hold.session.directory), tuple(subagents.modes_above(hold))
     prompt = next(message for message in transcript if message.id == hold.run.message_id)
@@ -128,8 +132,11 @@ def _frame(hold: Hold, name: str, transcript: list[Message], more: Mapping[str, 
     limits = approvals.limits_of(*every, tools=[spec.name for spec in offered])
     # What is allowed to a mode is not allowed to the subagents it calls; what it is denied, they are too.
     narrowing = (rule for one in above for rule in one.rules if rule.action != "allow")
-    unasked = auto_approve.rules_of(hold.session.owner, hold.session.directory)
-    return Frame(mode, above, limits, (*narrowing, *mode.rules, *unasked), switches)
+    given = auto_approve.of(hold.session.owner, hold.session.directory)
+    over = partial(unasked.limit, hold, given, [*transcript, message])
+    remote = mcp.always_allowed(hold.actor, hold.session.directory) if given.always_allow_mcp else ()
+    rules = (*narrowing, *mode.rules, *auto_approve.rules(given, remote))
+    return Frame(mode, above, limits, rules, switches, over)
 
 
 def _decide_and_run(
@@ -207,13 +214,9 @@ def _ask_if_needed(
     hold: Hold, frame: Frame, part: Part, call: Any, prepared: Prepared, doubt: Doubt, *, is_loop: bool
 ) -> Any:
     """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
-    asked_of: dict[str, Any] = {
-        "given": frame.rules,
-        "limits": frame.limits,
-        "roots": tools.roots(call.tool),
-        "doubt": doubt,
-    }
-    decision = approvals.decide(hold, call, **asked_of)
+    decision = approvals.decide(
+        hold, call, given=frame.rules, limits=frame.limits, roots=tools.roots(call.tool), doubt=doubt
+    )
     if decision.action == "deny":
         _fail(hold, part, f"Not allowed here: {decision.why}")
         return "denied"
@@ -228,9 +231,20 @@ def _ask_if_needed(
             hold, replace(frame, limits=approvals.limits_of("")), part, again, prepared, doubt, is_loop=False
         )
     if decision.action == "allow":
-        return None
+        return _ask_if_over(hold, frame, part, call, prepared)
     _show_pending(hold, part, prepared)
     return approvals.ask(hold, call, decision)
+
+
+def _ask_if_over(hold: Hold, frame: Frame, part: Part, call: Call, prepared: Prepared) -> Any:
+    """None unless too much ran unasked; else what was answered to that, or the ask that now waits."""
+    over = frame.over(call)
+    if over is None:
+        return None
+    if asked := approvals.verdict(hold, over):
+        return asked
+    _show_pending(hold, part, prepared)
+    return approvals.ask(hold, over, approvals.decide(hold, over, limits=approvals.limits_of("")))
 
 
 def _show_pending(hold: Hold, part: Part, prepared: Prepared) -> None:
@@ -240,12 +254,13 @@ def _show_pending(hold: Hold, part: Part, prepared: Prepared) -> None:
 
 
 def _refuse(hold: Hold, part: Part, asked: Any) -> bool:
-    """Tell the model what the person said; True if they said nothing, which ends the turn."""
+    """Tell the model what the person said; True if they said nothing, or that it shall not go on: it ends the turn."""
     if asked.kind == "question":
         _fail(hold, part, "The person left the question unanswered.")
         return False
-    _fail(hold, part, f"{REJECTED} They say: {asked.word}" if asked.word else REJECTED)
-    return not asked.word
+    stops = not asked.word or asked.tool == approvals.LIMIT
+    _fail(hold, part, REJECTED if stops else f"{REJECTED} They say: {asked.word}")
+    return stops
 
 
 def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> None:
@@ -386,4 +401,5 @@ def _context(hold: Hold, transcript: list[Message], mode: str) -> ToolContext:
         more=mcp.of(hold.actor, session.directory),
         polish=polishing.of(hold),
         check_walls=processes.check_walls,
+        hides=approvals.hides_in(directory),
     )

@@ -133,7 +133,7 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
             mode,
             directory,
             prompt.data.get("system"),
-            instructions.of(hold.actor, session, mode.name),
+            instructions.of(hold.actor, session, mode.name, mode.instructions),
             modes.of(directory),
         ),
         messages=conversation.turns(transcript, run.provider, run.model),

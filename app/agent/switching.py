@@ -6,7 +6,7 @@ own rule lets it pass; a mode that came with a repository is always asked for th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.agent.builtin_modes import EDITING
 from app.agent.modes import Mode
 from app.agent.tools import Prepared, Tool, ToolContext, switch_mode
 from app.approvals import service as approvals
-from app.approvals.service import Doubt, Limits, Rule
+from app.approvals.service import Call, Doubt, Limits, Rule
 from app.sessions import service as sessions
 from app.sessions.service import Hold, Part
 
@@ -27,6 +27,8 @@ _COMMANDS = ("none", "readers", "all")
 class Frame:
     """What a step permits: its mode and those of the runs that wait for it, limits and rules of them together, and
     the tools that its prompt switches.
+
+    `over` gives what must be asked before a call that needs no answer, because too much ran unasked already.
     """
 
     mode: Mode
@@ -34,6 +36,7 @@ class Frame:
     limits: Limits
     rules: tuple[Rule, ...]
     switches: dict[str, bool] | None
+    over: Callable[[Call], Call | None]
 
 
 def doubt(name: str, frame: Frame, context: ToolContext, prepared: Prepared) -> Doubt:

@@ -21,6 +21,7 @@ QUIET = frozenset(("todowrite", "todoread", "todo", "question", "task", "skill",
 # Those that put somebody else to work: no preset lets them pass where that one has more rights.
 HANDING = frozenset(("switch_mode", "new_task"))
 LOOP = "doom_loop"  # not a tool: the wish to make the same call once more, and once more
+LIMIT = "auto_approval_max_req_reached"  # nor this: the wish to go on after so much that nobody was asked about
 EDITS = frozenset(("edit", "write", "multiedit", "patch", "apply_patch"))
 
 
@@ -111,6 +112,8 @@ def base_of(stance: Stance, tool: str, *, subject: str = "", only_reads: bool = 
     preset = stance.effective
     if tool == LOOP:
         return Base("ask", "the same call several times in a row")
+    if tool == LIMIT:
+        return Base("ask", "so much runs unasked and no more", final=True)
     if tool in QUIET or tool in READS:
         return Base("allow", "reading is always allowed" if tool in READS else "changes nothing")
     if preset == "read-only":

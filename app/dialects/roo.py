@@ -23,6 +23,9 @@ _FIELDS = {
     "profile": "Profile must be a string",
     "name": "Profile name is required",
     "timeout": "timeout must be a positive number",
+    "followupAutoApproveTimeoutMs": "followupAutoApproveTimeoutMs must be a positive number",
+    "allowedMaxRequests": "allowedMaxRequests must be a positive number",
+    "allowedMaxCost": "allowedMaxCost must be a positive number",
     "response": "response must be either 'approve' or 'reject'",
 }
 _MISSING = {

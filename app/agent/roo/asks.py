@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from app.approvals.service import Ask, paths_of
+from app.approvals.service import LIMIT, Ask, paths_of
 
 # What stands after an ask of this kind once its call has run.
 OUTPUTS = {"command": "command_output", "use_mcp_server": "mcp_server_response"}
@@ -25,6 +25,8 @@ def of_ask(ask: Ask) -> tuple[str, str]:
         return "followup", _question(ask.questions)
     if ask.tool == "network":
         return "browser_action_launch", f"{ask.input.get('host', '')}:{ask.input.get('port', '')}"
+    if ask.tool == LIMIT:
+        return LIMIT, _json(count=ask.input["count"], type=ask.input["type"])
     if ask.tool == "doom_loop":
         return "mistake_limit_reached", ask.title
     return of_call(ask.tool, {"input": ask.input, "metadata": ask.metadata}, None)

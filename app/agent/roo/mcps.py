@@ -65,7 +65,7 @@ def _shape(actor: Actor, here: Place, one: Shown) -> dict[str, Any]:
         "id": one.server.name,
         "name": one.server.name,
         "status": "active" if one.status.state == "connected" else "inactive",
-        "connection": "disconnected" if one.status.state == "failed" else one.status.state,
+        "connection": "disconnected" if one.status.state in ("failed", "needs_consent") else one.status.state,
         "disabled": not one.server.enabled,
         "tools": _tools(actor, here, one),
     }
@@ -77,11 +77,13 @@ def _tools(actor: Actor, here: Place, one: Shown) -> list[dict[str, Any]]:
     told = {name: tool.definition for name, tool in tools.items()}
     may_see = accounts.may(actor, "approvals:read", here.project)
     said = approvals.said_of(actor, here.project, told) if told and may_see else {}
+    kept = one.server.terms.always
+    always = {tool.name for tool in tools.values()} if "*" in kept else set(kept)
     return [
         {
             "name": tool.name,
             "description": tool.description,
-            "alwaysAllow": name in said and said[name].state == "allowed",
+            "alwaysAllow": tool.name in always or (name in said and said[name].state == "allowed"),
             "inputSchema": tool.schema,
         }
         for name, tool in tools.items()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app import config, db
-from app.approvals import rulebook, rules
+from app.approvals import kept_away, rulebook, rules
 from app.approvals.presets import MODES, UNLIMITED, Limits
 from app.approvals.rules import NONE, Decision, Doubt, Ground, Rule, Stance
 from app.approvals.things import Call
@@ -43,4 +43,5 @@ def _stance(session: Session, mode: str, ceiling: str, limits: Limits | None) ->
 
 def _ground(session: Session, roots: tuple[str, ...]) -> Ground:
     data_dir = os.path.realpath(config.current().data_dir)
-    return Ground(session.directory, roots, data_dir, str(Path.home()), os.path.realpath)
+    hides = kept_away.hides_in(session.directory)
+    return Ground(session.directory, roots, data_dir, str(Path.home()), os.path.realpath, hides)
