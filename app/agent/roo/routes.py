@@ -156,7 +156,7 @@ def _stops(task_id: str) -> Callable[[Fact], bool]:
 
 
 def _waited(actor: Actor, task_id: str, since: int, *, legacy: bool) -> dict[str, Any]:
-    stands = standing.of(actor, sessions.get(actor, task_id))
+    stands = standing.of(actor, sessions.get(actor, task_id), since=since)
     fresh = [record.shown(legacy=legacy) for record in stands.records if record.ts >= since]
     shape = {"success": True, **stands.shown(legacy=legacy), "task_id": task_id, "messages": fresh}
     is_over = stands.status in standing.STOPS or not stands.session.is_busy

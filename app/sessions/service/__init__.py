@@ -46,6 +46,7 @@ from app.sessions.service.public import Veil
 from app.sessions.service.public import message as public_message
 from app.sessions.service.public import session as public_session
 from app.sessions.service.public import window as public_window
+from app.sessions.service.resuming import give_up, resume, stopped_run
 from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
@@ -171,6 +172,7 @@ __all__ = [
     "fork",
     "get",
     "get_many",
+    "give_up",
     "give_up_summary",
     "go_on",
     "is_end_of",
@@ -200,6 +202,7 @@ __all__ = [
     "remove_part",
     "requeue",
     "requeue_left",
+    "resume",
     "retitle",
     "retries",
     "rules_of",
@@ -219,6 +222,7 @@ __all__ = [
     "spell_page",
     "spell_transcript",
     "start",
+    "stopped_run",
     "subagents",
     "summarize",
     "take",
