@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Blueprint, Request, Response, request
@@ -13,7 +14,11 @@ from app.actor import Credentials
 from app.dialects import register
 from app.dialects.door import INVALID_JSON, Door
 from app.errors import Denied, NotFound, Problem
+from app.record import Event
 
+# What an event says on the stream of a task: names of Roo's, and what goes with each; asked with whoever tells it.
+Encode = Callable[[Any, Any], Iterable[tuple[str, list[Any]]]]
+encoders: dict[type[Event], Encode] = {}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _FIELDS = {
     "message": "Invalid message format",
@@ -84,6 +89,16 @@ def door(bp: Blueprint) -> Door:
         max_age=600,
     )
     return made
+
+
+def encodes(*kinds: type[Event]) -> Callable[[Encode], Encode]:
+    """Register how events go out on the stream of a task."""
+
+    def register_encoder(encode: Encode) -> Encode:
+        encoders.update(dict.fromkeys(kinds, encode))
+        return encode
+
+    return register_encoder
 
 
 def is_legacy() -> bool:

@@ -70,9 +70,11 @@ def of(
     for ask in asked:
         by_part.setdefault(ask.part_id, []).append(ask)
     said = [record for message in transcript for record in _of_message(message, by_part)]
+    said.sort(key=lambda record: record.ts)
     if stopped is not None:
-        said.append(Record(stopped.ended or stopped.created, "ask", RESUME, source=stopped.id))
-    said = list(_one_after_the_other(sorted(said, key=lambda record: record.ts)))
+        at = max(stopped.ended or stopped.created, said[-1].ts if said else 0)
+        said.append(Record(at, "ask", RESUME, source=stopped.id))
+    said = list(_one_after_the_other(said))
     if is_whole and said and said[0].kind == "user_feedback":
         said[0] = replace(said[0], kind="text")
     return said

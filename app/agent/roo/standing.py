@@ -27,7 +27,7 @@ END = 24
 
 @dataclass(frozen=True)
 class Standing:
-    """A task as it is now, with its last records: `pending` is the oldest of its asks that waits, its subagents' too."""
+    """A task as it is now, with its last records; `pending` is the oldest ask that waits, its subagents' too."""
 
     session: Session
     records: list[Record]
@@ -99,7 +99,9 @@ class Standing:
         return next(told, None)
 
 
-def of(actor: Actor, session: Session, transcript: list[Message] | None = None, *, since: int | None = None) -> Standing:
+def of(
+    actor: Actor, session: Session, transcript: list[Message] | None = None, *, since: int | None = None
+) -> Standing:
     """How a task stands, with its last records: at least those that are as new as `since` (unix ms), if it is given.
 
     With the whole transcript, all of them.
