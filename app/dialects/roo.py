@@ -36,6 +36,34 @@ _MISSING = {
     "mode": "Mode not found",
     "mcp": "MCP not found",
 }
+# What the document says where something broke; the log has what it was, under the X-Request-Id of the answer.
+_BROKEN = {
+    "POST /api/tasks": "Failed to start task",
+    "GET /api/tasks": "Failed to list tasks",
+    "GET /api/tasks/status": "Failed to get task status",
+    "GET /api/tasks/{}/status": "Failed to get task status",
+    "GET /api/tasks/logs": "Failed to get task logs",
+    "GET /api/tasks/{}/logs": "Failed to get task logs",
+    "POST /api/tasks/respond": "Failed to respond to task",
+    "POST /api/tasks/{}/respond": "Failed to respond to task",
+    "POST /api/messages": "Failed to send message",
+    "POST /api/messages/{}": "Failed to send message",
+    "GET /api/modes": "Failed to get modes",
+    "GET /api/modes/current": "Failed to get current mode",
+    "POST /api/modes/switch": "Failed to switch mode",
+    "GET /api/profiles": "Failed to list configs",
+    "GET /api/profiles/current": "Failed to get state",
+    "POST /api/profiles/switch": "Failed to switch profile",
+    "GET /api/auto-approve": "Failed to get auto-approve settings",
+    "POST /api/auto-approve": "Failed to update auto-approve settings",
+    "POST /api/auto-approve/enabled": "Failed to update auto-approve enabled setting",
+    "GET /api/mcps": "Failed to get MCPs",
+    "GET /api/mcps/{}": "Failed to get MCP details",
+    "POST /api/mcps/{}/status": "Failed to update MCP status",
+    "GET /api/instructions": "Failed to get instructions",
+    "POST /api/instructions": "Failed to set instructions",
+}
+_PARAMETER = re.compile(r"<[^>]*>")
 # Host and port alone: nobody before the host, nothing behind the port.
 _ORIGIN = re.compile(r"https?://(\[::1\]|[a-z0-9.]+)(?::\d{1,5})?")
 
@@ -46,7 +74,8 @@ class Roo:
     name = "roo"
 
     def credentials(self, given: Request) -> Credentials:
-        """A bearer, a cookie, or what the port stands for."""
+        """A bearer, a cookie, or what the port stands for; of a page of another origin nothing is looked at."""
+        _check_origin(given)
         return web.credentials(given)
 
     def problem(self, problem: Problem) -> Response:
@@ -75,10 +104,8 @@ register(accent)
 
 
 def door(bp: Blueprint) -> Door:
-    """The Roo door of a room. Pages of other origins are refused before anything is looked at; of those that pass, all
-    are let read what is answered, never with a cookie.
-    """
-    made = Door(accent, bp, first=_check_origin)
+    """The Roo door of a room. Pages of those origins that pass are let read what is answered, never with a cookie."""
+    made = Door(accent, bp)
     made.child.after_request(_tell_no_other)  # of what is done afterwards the first comes last
     CORS(
         made.child,
@@ -106,8 +133,8 @@ def is_legacy() -> bool:
     return request.args.get("status_format") == "legacy" or request.headers.get("X-Roo-Api-Version") == "1"
 
 
-def _check_origin() -> None:
-    origin = request.headers.get("Origin")
+def _check_origin(given: Request) -> None:
+    origin = given.headers.get("Origin")
     if origin is not None and not _is_allowed(origin):
         raise Denied("Origin not allowed", code="ORIGIN")
 
@@ -138,4 +165,6 @@ def _words(problem: Problem) -> str:
         return "Invalid JSON body"
     if problem.status == 404:
         return "Not found"
+    if problem.status == 500 and request.url_rule is not None:
+        return _BROKEN.get(f"{request.method} {_PARAMETER.sub('{}', request.url_rule.rule)}", problem.message)
     return problem.message

@@ -174,15 +174,20 @@ def _request(message: Message) -> str:
     return orjson.dumps(figures).decode()
 
 
+def is_done(message: Message) -> bool:
+    """Whether a turn came to its end with this message, as it should."""
+    return message.role == "assistant" and _is_end(message) and not message.data.get("error")
+
+
 def _is_end(message: Message) -> bool:
-    """Whether the turn ended with this step, as it should."""
+    """Whether the turn ended with this step."""
     return bool(message.completed and message.data.get("finish") not in (None, "tool-calls", "interrupted"))
 
 
 def _ending(message: Message, parts: list[Part]) -> Part | None:
     """The text that a turn ends with: its result."""
     texts = [part for part in parts if part.type == "text" and part.data.get("text")]
-    return texts[-1] if texts and _is_end(message) and not message.data.get("error") else None
+    return texts[-1] if texts and is_done(message) else None
 
 
 def _begun(part: Part, message: Message) -> int:
@@ -209,7 +214,7 @@ def _one_after_the_other(records: list[Record]) -> Iterator[Record]:
     last = 0
     for record in records:
         last = max(record.ts, last + 1)
-        yield replace(record, ts=last)
+        yield record if record.ts == last else replace(record, ts=last)
 
 
 def _told(message: Message) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ INPUT, APPROVAL = "needs_input", "needs_approval"
 STOPS = frozenset({DONE, FAILED, INPUT, APPROVAL})
 _LEGACY = {APPROVAL: "waiting_for_approval", INPUT: "waiting_for_approval", WORKING: WAITING}
 # So many messages tell how a task stands, and so many in front of one keep the times of its records as they are.
-END = 24
+END = 16
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def of(
     """
     found, more = (transcript, False) if transcript is not None else _end(actor, session, since)
     names = None if transcript is not None else [message.id for message in found]
-    stopped = None if session.is_busy else sessions.stopped_run(actor, session.id)
+    is_settled = session.is_busy or (bool(found) and records.is_done(found[-1]))
+    stopped = None if is_settled else sessions.stopped_run(actor, session.id)
     asked = approvals.of_session(actor, session.id, names)
     pending = next(iter(approvals.waiting(actor, session.id)), None)
     return Standing(session, records.of(found, asked, stopped, is_whole=not more), pending)
