@@ -17,6 +17,30 @@ _READS = {"read": "readFile", "list": "listFilesTopLevel", "glob": "listFilesRec
 _EDITS = {"edit": "editedExistingFile", "multiedit": "editedExistingFile", "write": "newFileCreated"}
 _PATCHES = ("patch", "apply_patch")
 _OTHERS = {"task": "newTask", "todowrite": "updateTodoList", "todoread": "updateTodoList", "skill": "skill"}
+_TOOLS = {
+    "read": "read_file",
+    "list": "list_files",
+    "glob": "list_files",
+    "grep": "search_files",
+    "write": "write_to_file",
+    "edit": "edit",
+    "multiedit": "edit",
+    "patch": "apply_patch",
+    "apply_patch": "apply_patch",
+    "bash": "execute_command",
+    "shell": "execute_command",
+    "webfetch": "browser_action",
+    "question": "ask_followup_question",
+    "task": "new_task",
+    "todowrite": "update_todo_list",
+    "todoread": "update_todo_list",
+    "skill": "skill",
+}
+
+
+def tool_of(name: str) -> str:
+    """The name that Roo has for a tool; what it does not know is of an MCP server."""
+    return _TOOLS.get(name, "use_mcp_tool")
 
 
 def of_ask(ask: Ask) -> tuple[str, str]:
