@@ -76,6 +76,8 @@ _NEEDS = {
     "always_allow_write": "accept-edits",
     "always_allow_execute": "ask",
     "always_allow_mcp": "ask",
+    "always_allow_mode_switch": "ask",
+    "always_allow_subtasks": "ask",
     "always_allow_browser": "auto",
     "always_allow_read_only_outside_workspace": "auto",
     "always_allow_write_outside_workspace": "auto",
@@ -133,6 +135,8 @@ def rules(given: Switches, tools: Iterable[str] = ()) -> tuple[Rule, ...]:
     kinds = [
         ("edit", ("always_allow_write",)),
         ("webfetch", ("always_allow_browser",)),
+        ("switch_mode", ("always_allow_mode_switch",)),
+        ("new_task", ("always_allow_subtasks",)),
         (f"{outside}:read", ("always_allow_read_only", "always_allow_read_only_outside_workspace")),
         (f"{outside}:edit", ("always_allow_write", "always_allow_write_outside_workspace")),
         *((literal(tool), ("always_allow_mcp",)) for tool in tools),

@@ -41,16 +41,16 @@ def _page(
 ) -> Response:
     known = [one for one in modes.of(place.directory) if not one.hidden]
     current = chosen.mode(actor, place)
-    named = next((one.name for one in known if one.name == (mode or current)), current)
-    found = instructions.of_place(actor, place, named)
+    named = next((one for one in known if one.name == (mode or current)), modes.get(current, place.directory))
+    found = instructions.of_place(actor, place, named.name, named.instructions)
     return web.page(
         "agent/instructions.html",
         status,
         place=place,
-        mode=named,
+        mode=named.name,
         modes=known,
         text=text,
-        found=found,
+        in_force=found,
         told=sum(len(one.told) for one in found if one.text),
         longest=chosen.LONGEST,
         saved=saved,

@@ -31,7 +31,7 @@ def list_mcps(actor: Actor) -> list[dict[str, Any]]:
     return [_shape(actor, here, one) for one in mcp.list_servers(actor, here)]
 
 
-@door.get("/api/mcps/<mcp_id>")
+@door.get("/api/mcps/<path:mcp_id>")
 def get_mcp(actor: Actor, mcp_id: str) -> dict[str, Any]:
     """One server, with how it is reached."""
     here = place(actor)
@@ -41,7 +41,7 @@ def get_mcp(actor: Actor, mcp_id: str) -> dict[str, Any]:
     return {**shape, "config": config}
 
 
-@door.post("/api/mcps/<mcp_id>/status", body=Switch)
+@door.post("/api/mcps/<path:mcp_id>/status", body=Switch)
 def switch_mcp(actor: Actor, body: Switch, mcp_id: str) -> dict[str, Any]:
     """Enable a server and connect it, or disable it; it stays in the list."""
     here = place(actor)

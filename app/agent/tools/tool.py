@@ -70,11 +70,11 @@ class ToolContext:
     `directory` is the session's, in `root`; `private` holds HOME and the scratch directory of commands;
     `stamps` say which content of a file was last seen, by path relative to the root (see `stamps_of`);
     `also` are directories outside that commands may write, `keep` what in those they may not;
-    `answers` are those to the tool's questions, a list of chosen labels for each; `permit` is asked about each host
-    that a command wants to reach, None for no network; `more` are tools beside the built-in ones, by name; `polish`
-    gives the text that is to be written to a file, by its absolute path, as its formatter has it; `check_walls` raises
-    Unavailable where no command may run, because nothing keeps it from other people's things; `hides` tells of paths
-    relative to the directory that no search may show.
+    `mode` is the name of the mode it runs in; `answers` are those to the tool's questions, a list of chosen labels for
+    each; `permit` is asked about each host that a command wants to reach, None for no network; `more` are tools beside
+    the built-in ones, by name; `polish` gives the text that is to be written to a file, by its absolute path, as its
+    formatter has it; `check_walls` raises Unavailable where no command may run, because nothing keeps it from other
+    people's things; `hides` tells of paths relative to the directory that no search may show.
     """
 
     root: Root
@@ -86,6 +86,7 @@ class ToolContext:
     todos: list[dict[str, Any]] = field(default_factory=list)
     set_todos: Callable[[list[dict[str, Any]]], None] = lambda _todos: None
     answers: list[list[str]] | None = None
+    mode: str = ""
     also: tuple[Path, ...] = ()
     keep: tuple[Path, ...] = ()
     network: bool = False

@@ -4,15 +4,16 @@ Agents decide and ask with their hold; only people and their tokens answer. An a
 and is answered once; the answer is stored with it and puts the waiting run back into the queue.
 """
 
+from app.approvals.js_patterns import fault_of as fault_of_pattern
 from app.approvals.kept_away import NAME as ROOIGNORE
 from app.approvals.kept_away import hides_in
 from app.approvals.kept_away import told as told_hidden
 from app.approvals.patterns import literal
-from app.approvals.presets import LIMIT, Limits
-from app.approvals.rules import Decision, Rule
+from app.approvals.presets import LIMIT, Limits, Only, limits_of
+from app.approvals.rules import Decision, Doubt, Rule
 from app.approvals.service.answers import answer
 from app.approvals.service.asking import ask, asked_runs, is_unanswered, is_waiting, last_allowed, verdict, withdraw
-from app.approvals.service.deciding import decide, limits_of
+from app.approvals.service.deciding import decide
 from app.approvals.service.keeping import add_rule, remove_rule, rules_of, said_of
 from app.approvals.service.lists import (
     answered_today,
@@ -39,8 +40,10 @@ __all__ = [
     "Ask",
     "Call",
     "Decision",
+    "Doubt",
     "Foresight",
     "Limits",
+    "Only",
     "Outcome",
     "Past",
     "Replay",
@@ -56,6 +59,7 @@ __all__ = [
     "asked_runs",
     "count_waiting",
     "decide",
+    "fault_of_pattern",
     "find_waiting",
     "foresee",
     "get",

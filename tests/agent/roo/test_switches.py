@@ -191,10 +191,19 @@ def test_a_longer_allowed_command_asks_while_its_switch_is_off() -> None:
     [
         (
             "auto",
-            ["edit *", "webfetch *", "external_directory:read *", "external_directory:edit *", "x_y *", "bash ls *"],
+            [
+                "edit *",
+                "webfetch *",
+                "switch_mode *",
+                "new_task *",
+                "external_directory:read *",
+                "external_directory:edit *",
+                "x_y *",
+                "bash ls *",
+            ],
         ),
-        ("accept-edits", ["edit *", "x_y *", "bash ls *"]),
-        ("ask", ["x_y *", "bash ls *"]),
+        ("accept-edits", ["edit *", "switch_mode *", "new_task *", "x_y *", "bash ls *"]),
+        ("ask", ["switch_mode *", "new_task *", "x_y *", "bash ls *"]),
         ("read-only", []),
     ],
 )
