@@ -45,7 +45,7 @@ def place(app: Cabin, alice: Actor, home: Path) -> Place:
 
 def listed(page: str) -> list[tuple[str, str]]:
     """What is in force: path and whose."""
-    rows = re.findall(r'<p class="name"><code>([^<]*)</code>.*?<span class="tag">([^<]*)</span>', page, re.DOTALL)
+    rows = re.findall(r'<p class="name">(?:<code>)?([^<]*)<.*?<span class="tag">([^<]*)</span>', page, re.DOTALL)
     return [(path, whose) for path, whose in rows]
 
 
@@ -54,7 +54,7 @@ def test_all_that_is_in_force_is_listed_in_its_order(browser: Browser, alice: Ac
     page = browser.get(f"{PAGE}?mode=code")
     assert is_whole(page)
     assert listed(page.text) == [
-        ("its person, for every task here", "You"),
+        ("Your instructions", "You"),
         (".roo/rules-code/c.md", "Repository"),
         ("AGENTS.md", "Repository"),
         (f"{home}/.roo/rules/mine.md", "Server"),
