@@ -44,6 +44,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.events import service as events
     from app.files import service as files
     from app.languages import service as languages
+    from app.mcp import service as mcp
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
@@ -71,6 +72,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     events.start(settings.data_dir)
     dispatch.start(settings.worker_threads)
     approvals.start()
+    mcp.start()
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()

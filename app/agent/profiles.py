@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -65,6 +66,18 @@ def current(actor: Actor | None, place: Place, mode: str = "") -> Profile:
     every, choice = list_all(actor, place), chosen.get(actor, place)
     wanted = chosen.profile_of(choice, mode) if mode else choice.profile
     return next((one for one in every if one.id == wanted), every[0])
+
+
+def of_mode(owner: str, directory: str, mode: str) -> tuple[str, str] | None:
+    """The provider and model of the profile that a session's owner uses in a mode; None if none goes with it."""
+    choice = chosen.of(owner, directory)
+    wanted = choice.profile if mode == (choice.mode or chosen.FIRST) else choice.linked.get(mode, "")
+    if wanted == DEFAULT:
+        return catalog.default_model(Path(directory))
+    query = sa.select(table.c.provider, table.c.model).where(table.c.id == wanted, table.c.owner == owner)
+    with db.read() as connection:
+        row = connection.execute(query).first()
+    return (row.provider, row.model) if row else None
 
 
 def switch(actor: Actor | None, place: Place, name: str) -> Profile:

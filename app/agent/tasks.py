@@ -103,16 +103,27 @@ def say(actor: Actor, session: Session, message: str, images: Sequence[str] = ()
 def respond(actor: Actor, session: Session, *, approves: bool, ask_id: str | None = None) -> None:
     """Approve or reject what a task asks, once for all: the oldest of it, or the one that is named.
 
-    Raises Invalid if nothing waits, or somebody was faster.
+    A task that was stopped asks whether to go on. Raises Invalid if nothing waits, or somebody was faster.
     """
     waiting = [ask for ask in approvals.waiting(actor, session.id) if ask.kind == "approval"]
     found = next((ask for ask in waiting if ask_id in (None, ask.id)), None)
-    if found is None:
-        raise Invalid(NOTHING_TO_ANSWER, "response")
     try:
-        approvals.answer(actor, found.id, "once" if approves else "reject", "" if approves else DENIED)
+        if found is not None:
+            approvals.answer(actor, found.id, "once" if approves else "reject", "" if approves else DENIED)
+        else:
+            _settle_stopped(actor, session, approves=approves, ask_id=ask_id)
     except Conflict:
         raise Invalid(NOTHING_TO_ANSWER, "response") from None
+
+
+def _settle_stopped(actor: Actor, session: Session, *, approves: bool, ask_id: str | None) -> None:
+    stopped = sessions.stopped_run(actor, session.id)
+    if stopped is None or ask_id not in (None, stopped.id):
+        raise Invalid(NOTHING_TO_ANSWER, "response")
+    if approves:
+        sessions.resume(actor, session.id)
+    else:
+        sessions.give_up(actor, session.id)
 
 
 def _answer_by_words(actor: Actor, pending: Ask, words: str) -> bool:

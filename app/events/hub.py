@@ -35,10 +35,16 @@ _logger = logging.getLogger(__name__)
 
 
 class Subscription:
-    """What one subscriber gets: facts in order, None as a heartbeat, until it ends."""
+    """What one subscriber gets: facts in order, None as a heartbeat, until it ends.
 
-    def __init__(self, hub: Hub, actor: Actor, keep: Keep, since: Position | None, floor: Position) -> None:
+    One that follows a session ends with it, and once its actor may not see that session any more.
+    """
+
+    def __init__(
+        self, hub: Hub, actor: Actor, keep: Keep, since: Position | None, floor: Position, session: str = ""
+    ) -> None:
         self.actor = actor
+        self._session = session
         self.resync = False
         self._hub = hub
         self._keep = keep
@@ -81,8 +87,19 @@ class Subscription:
         """
         if self._since is not None and not fact.is_passing and fact.position <= self._since:
             return
-        if not self._hub.sees(self.actor, fact) or not self._keep(fact):
-            return
+        sees = self._hub.sees(self.actor, fact)
+        if sees and self._keep(fact):
+            self._take(fact)
+        if self._session and self._is_over(fact, sees=sees):
+            self.end()
+
+    def _is_over(self, fact: Fact, *, sees: bool) -> bool:
+        """Whether nothing more can come about the session that this follows."""
+        if getattr(fact.event, "session_id", "") != self._session:
+            return False
+        return fact.event.is_last or not (sees or fact.event.is_personal)
+
+    def _take(self, fact: Fact) -> None:
         with self._ready:
             if self._sink is not None and not self._ended:
                 self._sink(fact)
@@ -150,6 +167,12 @@ class Subscription:
                 return
             place = batch.end
 
+    def earlier(self, kind: type[Event]) -> Event | None:
+        """The last fact of a kind about the session that this follows, before all that it gives; None without one."""
+        place = self._floor if self._since is None else self._since
+        with db.read() as connection:
+            return log.last(connection, place, kind, self._session)
+
     def _next(self, heartbeat: float | None, deadline: float | None) -> Fact | None:
         with self._ready:
             if not self._queue and not self._ended:
@@ -209,7 +232,7 @@ class Hub:
         """Call `heard` in the hub's thread with each event of this kind that commits from now on."""
         self._listeners[kind].append(heard)
 
-    def subscribe(self, actor: Actor, keep: Keep, after: str | None) -> Subscription:
+    def subscribe(self, actor: Actor, keep: Keep, after: str | None, session: str = "") -> Subscription:
         """Join; with a cursor, first whatever was committed behind it. Raises Limited at the caps."""
         since = log.position_of(after) if after is not None else None
         with self._lock:
@@ -217,7 +240,7 @@ class Hub:
                 raise Unavailable("The server is shutting down.", retry_after=5)
             if self._per_user[actor.user] >= self._per_user_most or len(self._subscriptions) >= self._most:
                 raise Limited("Too many open streams.", retry_after=5)
-            subscription = Subscription(self, actor, keep, since, self._place)
+            subscription = Subscription(self, actor, keep, since, self._place, session)
             self._subscriptions.add(subscription)
             self._per_user[actor.user] += 1
         if after is not None and self._is_lost(since):

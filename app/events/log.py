@@ -105,6 +105,20 @@ def after(connection: sa.Connection, place: Position, limit: int = 1000, *, sess
     return Batch([_fact(row) for row in rows if row.kind in record.kinds], end, len(rows) < limit)
 
 
+def last(connection: sa.Connection, place: Position, kind: type[Event], session: str) -> Event | None:
+    """The last fact of a kind about a session up to a place.
+
+    By `seq` on both engines: what is told of one session's row is written by whoever holds that row.
+    """
+    where = [_rows.c.session_id == session, _rows.c.kind == kind.kind]
+    if connection.dialect.name == "postgresql":
+        where.append(sa.tuple_(_rows.c.xid, _rows.c.seq) <= sa.tuple_(*place))
+    else:
+        where.append(_rows.c.seq <= place[1])
+    row = connection.execute(sa.select(_rows).where(*where).order_by(_rows.c.seq.desc()).limit(1)).first()
+    return _fact(row).event if row else None
+
+
 def has_hidden(connection: sa.Connection) -> bool:
     """Whether committed facts wait beyond the horizon (PostgreSQL only): look again soon."""
     if connection.dialect.name != "postgresql":

@@ -7,6 +7,7 @@ from app.sessions.service.counts import (
     count_busy_in,
     count_by_project,
     count_by_state,
+    count_calls,
     count_running,
     labels,
     live_runs,
@@ -19,6 +20,7 @@ from app.sessions.service.journal import (
     add_part,
     add_usage,
     append_text,
+    change_mode,
     close_message,
     drop_message,
     refresh,
@@ -46,6 +48,7 @@ from app.sessions.service.public import Veil
 from app.sessions.service.public import message as public_message
 from app.sessions.service.public import session as public_session
 from app.sessions.service.public import window as public_window
+from app.sessions.service.resuming import give_up, resume, stopped_run
 from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
@@ -143,6 +146,7 @@ __all__ = [
     "begin_summary",
     "busy_ids",
     "by_creation",
+    "change_mode",
     "change_part",
     "children",
     "close_message",
@@ -150,6 +154,7 @@ __all__ = [
     "count_busy_in",
     "count_by_project",
     "count_by_state",
+    "count_calls",
     "count_running",
     "create",
     "delete",
@@ -171,6 +176,7 @@ __all__ = [
     "fork",
     "get",
     "get_many",
+    "give_up",
     "give_up_summary",
     "go_on",
     "is_end_of",
@@ -200,6 +206,7 @@ __all__ = [
     "remove_part",
     "requeue",
     "requeue_left",
+    "resume",
     "retitle",
     "retries",
     "rules_of",
@@ -219,6 +226,7 @@ __all__ = [
     "spell_page",
     "spell_transcript",
     "start",
+    "stopped_run",
     "subagents",
     "summarize",
     "take",
