@@ -1,5 +1,5 @@
 """Pages of the agent: what Home and the composer offer, and the settings of providers, models and profiles."""
 
-from app.agent.pages import home, profiles, providers
+from app.agent.pages import home, importing, profiles, providers
 
-__all__ = ["home", "profiles", "providers"]
+__all__ = ["home", "importing", "profiles", "providers"]
