@@ -145,7 +145,7 @@ def allow_named(project_id: str, name: str) -> Response:
     try:
         service.allow_named(actor, place, name, web.form("mark"), typed)
     except (Conflict, Invalid) as problem:
-        return _page(actor, place, "", problem.status, problem=problem.message)
+        return _page(actor, place, "", problem.status, refused=problem.message)
     return _back(place, name)
 
 
@@ -233,6 +233,7 @@ def _page(
     tested: Tested | None = None,
     going: str = "",
     problem: str = "",
+    refused: str = "",
 ) -> Response:
     shown = _shown(actor, place, name, is_open=form is None)
     return web.page(
@@ -245,6 +246,7 @@ def _page(
         there=urlsplit(going).netloc,
         problem=problem,
         named=service.named(actor, place),
+        refused=refused,
         open=form is not None or bool(name and shown["chosen"]),
         offered=projects.list_ready(actor),
         watch={"mcp": place.project.id, "server": shown["chosen"].name if shown["chosen"] else ""},
