@@ -44,6 +44,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.events import service as events
     from app.files import service as files
     from app.languages import service as languages
+    from app.notifications import service as notifications
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
@@ -69,6 +70,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     events.start(settings.data_dir)
     dispatch.start(settings.worker_threads)
     approvals.start()
+    notifications.start()
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()
@@ -85,9 +87,11 @@ def stop_background() -> None:
     from app.agent.providers import line
     from app.audit import service as audit
     from app.mcp import service as mcp
+    from app.notifications import service as notifications
 
     drain()
     carrier.stop()
+    notifications.stop()
     dispatch.stop()
     mcp.stop()
     line.close_all()

@@ -10,7 +10,7 @@ OTHERS = "others:"
 
 _FORM = re.compile(r"\*|[a-z][a-z0-9_.-]*(?::[A-Za-z0-9_.-]+)*(?::\*)?")
 
-_BASE = ("system:read", "events:read")
+_BASE = ("system:read", "events:read", "notifications:*")
 _VIEWER = (
     *_BASE,
     *(
@@ -42,7 +42,15 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 # What an agent could use to widen its own rights, whatever its owner holds.
-_NEVER_FOR_AGENTS = ("approvals:answer", "tokens:write", "settings:write", "users:write", "mcp:write", "sessions:share")
+_NEVER_FOR_AGENTS = (
+    "approvals:answer",
+    "notifications:write",
+    "tokens:write",
+    "settings:write",
+    "users:write",
+    "mcp:write",
+    "sessions:share",
+)
 
 
 def is_grant(text: str) -> bool:

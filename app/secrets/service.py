@@ -15,7 +15,7 @@ from app.accounts import service as accounts
 from app.actor import Actor, Scope
 from app.errors import Conflict, Invalid, NotFound
 from app.secrets import holding, keys, master, models, sealing
-from app.secrets.holding import derive, derive_all, held, hold, let_go
+from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go
 
 __all__ = [
     "Secret",
@@ -26,6 +26,7 @@ __all__ = [
     "describe",
     "held",
     "hold",
+    "hold_once",
     "let_go",
     "names",
     "put",
