@@ -23,6 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mcp": ("pages", "opencode"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
+    "notifications": ("pages",),
     "checkpoints": ("pages", "opencode"),
     "agent": ("pages", "opencode", "roo"),
     "system": ("pages", "opencode", "roo", "codebuddy", "rootcx", "e2b"),

@@ -45,6 +45,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.files import service as files
     from app.languages import service as languages
     from app.mcp import service as mcp
+    from app.notifications import service as notifications
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
@@ -73,6 +74,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     dispatch.start(settings.worker_threads)
     approvals.start()
     mcp.start()
+    notifications.start()
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()
@@ -89,9 +91,11 @@ def stop_background() -> None:
     from app.agent.providers import line
     from app.audit import service as audit
     from app.mcp import service as mcp
+    from app.notifications import service as notifications
 
     drain()
     carrier.stop()
+    notifications.stop()
     dispatch.stop()
     mcp.stop()
     line.close_all()

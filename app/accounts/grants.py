@@ -12,7 +12,7 @@ OTHERS = "others:"
 _ROOTCX = re.compile(r"[a-z0-9_:.*]{1,200}")
 _FORM = re.compile(r"\*|[a-z][a-z0-9_.-]*(?::[A-Za-z0-9_.-]+)*(?::\*)?")
 
-_BASE = ("system:read", "events:read")
+_BASE = ("system:read", "events:read", "notifications:*")
 _VIEWER = (
     *_BASE,
     *(
@@ -48,6 +48,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 _NEVER_FOR_AGENTS = frozenset(
     (
         *("approvals:answer", "tokens:write", "settings:write", "users:write", "mcp:write", "plugins:write"),
+        "notifications:write",
         *("sessions:share", "projects:write", "terminals:write", "processes:write", "system:write"),
         *("workers:write", "webhooks:write", "channels:write", "integrations:write", "audit:read"),
     )

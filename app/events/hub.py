@@ -53,7 +53,7 @@ class Subscription:
         self._queue: deque[Fact] = deque()
         self._sink: Callable[[Fact], None] | None = None
         self._when_over: Callable[[], None] | None = None
-        self._release: Callable[[], None] | None = None
+        self._releases: list[Callable[[], None]] = []
         self._ready = threading.Condition()
         self._ended = False
         self._closed = False
@@ -130,7 +130,7 @@ class Subscription:
         """Let go of something when this is closed, whoever closes it; at once if it is closed by now."""
         with self._ready:
             if not self._closed:
-                self._release = release
+                self._releases.append(release)
                 return
         release()
 
@@ -140,8 +140,8 @@ class Subscription:
         self._hub.leave(self)
         with self._ready:
             self._closed = True
-            release, self._release = self._release, None
-        if release is not None:
+            releases, self._releases = self._releases, []
+        for release in releases:
             release()
 
     def __enter__(self) -> Self:
