@@ -61,12 +61,8 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     files.start_background()
     languages.start_background()
     terminals.start()
-    events.register_text(sessions.text_of)
-    events.register_directory(sessions.directory_of)
+    _acquaint()
     sessions.start()
-    events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
-    projects.register_busy(sessions.count_busy_in)
-    secrets.register_project(projects.get)
     _ringers.append(Ringer(settings.data_dir))
     record.use(_ringers[-1])
     carrier.start()
@@ -83,6 +79,20 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
         sandboxes.register_ender(processes.end_within)
         sandboxes.start()
     agent.start(hears_of_work=alone)
+
+
+def _acquaint() -> None:
+    """Tell rooms what they want to know of those further down, which they do not know."""
+    from app.events import service as events
+    from app.projects import service as projects
+    from app.secrets import service as secrets
+    from app.sessions import service as sessions
+
+    events.register_text(sessions.text_of)
+    events.register_directory(sessions.directory_of)
+    events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
+    projects.register_busy(sessions.count_busy_in)
+    secrets.register_project(projects.get)
 
 
 def stop_background() -> None:
