@@ -12,7 +12,7 @@ OTHERS = "others:"
 _ROOTCX = re.compile(r"[a-z0-9_:.*]{1,200}")
 _FORM = re.compile(r"\*|[a-z][a-z0-9_.-]*(?::[A-Za-z0-9_.-]+)*(?::\*)?")
 
-_BASE = ("system:read", "events:read", "notifications:*")
+_BASE = ("system:read", "events:read")
 _VIEWER = (
     *_BASE,
     *(
@@ -26,7 +26,7 @@ _VIEWER = (
 _MEMBER = (
     *_VIEWER,
     *("sessions:*", "approvals:*", "files:*", "checkpoints:*", "processes:*", "terminals:*"),
-    *("jobs:*", "tokens:*", "tool:*", "sandboxes:*", f"{OTHERS}files:*"),
+    *("jobs:*", "notifications:*", "tokens:*", "tool:*", "sandboxes:*", f"{OTHERS}files:*"),
 )
 _ADMIN = (
     *_MEMBER,

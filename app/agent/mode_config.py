@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from app import db
-from app.agent import plain_yaml
 from app.approvals import service as approvals
 
 MOST, MOST_FAULTS = 100, 20
@@ -190,26 +188,15 @@ def faults(error: ValidationError) -> list[str]:
 
 def written(modes: Iterable[ModeConfig]) -> str:
     """Modes as the text of a .roomodes file, in YAML."""
+    from app.agent import plain_yaml
+
     data = {"customModes": [mode.shown() for mode in modes]}
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, and nothing by a reference."""
-
-    def ignore_aliases(self, _data: Any) -> bool:
-        """Write everything out."""
-        return True
-
-
-def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _block)
+    return plain_yaml.dump(data)
 
 
 def _data(text: str) -> Any:
+    from app.agent import plain_yaml  # its library is loaded with the first file, not with the server
+
     try:
         return plain_yaml.load(text)
     except ValueError as error:

@@ -36,7 +36,8 @@ def let_in(how: str) -> None:
 
 def roles() -> list[str]:
     with db.read() as conn:
-        return list(conn.scalars(sa.select(models.user.c.role).order_by(models.user.c.created)))
+        given = sa.select(models.role_assignment.c.role).order_by(models.role_assignment.c.assigned)
+        return list(conn.scalars(given))
 
 
 def with_password() -> int:

@@ -78,10 +78,11 @@ def test_a_test_is_told_and_seen(browser: Browser, alice: Actor, listener: Liste
 
 def test_nobody_reaches_those_of_others(app: Cabin, browser: Browser, alice: Actor) -> None:
     channel, _key = service.add_webhook(alice, "Lamp", "https://example.com")
-    vera = Browser(app, member(alice, "Vera", "viewer"))
+    bob = Browser(app, member(alice, "Bob"))
     for act in ("test", "remove"):
-        assert vera.post(f"{PAGE}/{channel.id}/{act}").status_code == 404
-    assert "Lamp" not in vera.get(PAGE).text
+        assert bob.post(f"{PAGE}/{channel.id}/{act}").status_code == 404
+    assert "Lamp" not in bob.get(PAGE).text
+    assert Browser(app, member(alice, "Vera", "viewer")).get(PAGE).status_code == 403
 
 
 def test_strangers_get_the_worker_s_script_alone(stranger: Caller) -> None:

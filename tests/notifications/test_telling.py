@@ -158,7 +158,7 @@ def test_others_are_told_of_what_they_may_answer_if_they_want(
     alice: Actor, app: Cabin, project: Path, listener: Listener
 ) -> None:
     people = {
-        name: member(alice, name, role) for name, role in (("Bob", "admin"), ("Vera", "viewer"), ("Max", "admin"))
+        name: member(alice, name, role) for name, role in (("Bob", "admin"), ("Mia", "member"), ("Max", "admin"))
     }
     for name, actor in people.items():
         service.add_webhook(actor, name, f"{listener.url}/{name}")
@@ -166,7 +166,7 @@ def test_others_are_told_of_what_they_may_answer_if_they_want(
     session = begin(alice, project, WAITS)
     assert listener.next().path == "/Bob"
     approvals.answer(alice, asked(alice, session), "reject")
-    assert service.list_notices(people["Vera"]) == service.list_notices(people["Max"]) == []
+    assert service.list_notices(people["Mia"]) == service.list_notices(people["Max"]) == []
 
 
 def test_a_server_that_fails_is_asked_again(alice: Actor, project: Path, listener: Listener, hook: Channel) -> None:
