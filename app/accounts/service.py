@@ -15,7 +15,17 @@ from app.accounts.passwords import (
     reset_password,
     sign_in,
 )
-from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, me, revoke_user
+from app.accounts.people import (
+    User,
+    acting_for,
+    create_user,
+    has_team,
+    list_users,
+    local_owner,
+    me,
+    revoke_user,
+    user_of,
+)
 from app.accounts.profile import change_profile
 from app.accounts.registration import Newcomer, claim, register
 from app.accounts.signin import first_start, redeem, sign_in_code
@@ -75,4 +85,5 @@ __all__ = [
     "sign_in_ways",
     "sign_out",
     "take_back",
+    "user_of",
 ]
