@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, g, make_response, redirect, request, url_for
 
-from app import __version__, config, csrf, web
+from app import __version__, config, csrf, slots, web
 from app.accounts import bp, service
 from app.errors import Invalid, Problem, Taken, Unauthenticated
 
@@ -147,6 +147,7 @@ def _form(
         next=going,
         data_dir=str(settings.data_dir),
         is_loopback=settings.is_loopback,
+        **(slots.gather("first_run") if ways.is_new and settings.is_loopback else {}),
     )
 
 
