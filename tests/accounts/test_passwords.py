@@ -320,6 +320,15 @@ def test_tries_at_once_are_counted_before_they_are_made(either_database: db.Data
     assert len(counted.verified) == told.count("wrong")
 
 
+@pytest.mark.parametrize("email", ["a\0b@example.org", "x" * 10_000, "' OR 1=1 --", "%"])
+def test_an_email_that_is_none_is_wrong_on_either_database(
+    either_database: db.Database, counted: Counted, email: str
+) -> None:
+    with pytest.raises(service.WrongPassword):
+        service.sign_in(email, RIGHT, HERE)
+    assert len(counted.verified) == 1
+
+
 def test_changing_it_wants_the_old_one_and_ends_all_other_devices(dora: Actor) -> None:
     actor, sid = sign_in()
     _, elsewhere = sign_in(address=THERE)
