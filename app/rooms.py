@@ -12,6 +12,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "audit": (),
     "events": ("pages", "opencode"),
     "secrets": (),
+    "oidc": ("pages", "rootcx"),
     "projects": ("pages", "opencode"),
     "sandboxes": ("e2b",),
     "processes": ("codebuddy", "e2b"),

@@ -49,7 +49,8 @@ def routes(app: Cabin) -> Iterator[Route]:
 
 
 def rule_of(route: Route, app: Cabin) -> Rule:
-    return next(r for r in app.url_map.iter_rules() if r.rule == route.path and is_of(r, route.dialect))
+    found = (r for r in app.url_map.iter_rules() if r.rule == route.path and is_of(r, route.dialect))
+    return next(r for r in found if route.method in (r.methods or ()))
 
 
 def address(route: Route) -> str:
