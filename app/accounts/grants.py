@@ -44,7 +44,15 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 # What an agent could use to widen its own rights, whatever its owner holds.
-_NEVER_FOR_AGENTS = ("approvals:answer", "tokens:write", "settings:write", "users:write", "mcp:write", "sessions:share")
+_NEVER_FOR_AGENTS = (
+    "approvals:answer",
+    "tokens:write",
+    "settings:write",
+    "users:write",
+    "auth.invite",
+    "mcp:write",
+    "sessions:share",
+)
 
 
 def is_grant(text: str) -> bool:
