@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,14 @@ def update_role(
         record.audit(conn, actor, "role.update", name, {"before": _row(old), "after": _row(new)})
         _tell(conn, name, among)
     return new
+
+
+def set_permissions(actor: Actor, wanted: Mapping[str, Iterable[str]]) -> None:
+    """Give several roles new permissions, all or none; raises what changing each of them would."""
+    require(actor, "users:write")
+    with db.transaction():
+        for name in sorted(wanted):
+            update_role(actor, name, permissions=wanted[name])
 
 
 def delete_role(actor: Actor, name: str) -> None:

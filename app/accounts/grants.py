@@ -43,15 +43,14 @@ ROLES: dict[str, tuple[str, ...]] = {
     "base": _BASE,
 }
 
-# What an agent could use to widen its own rights, whatever its owner holds.
-_NEVER_FOR_AGENTS = (
-    "approvals:answer",
-    "tokens:write",
-    "settings:write",
-    "users:write",
-    "auth.invite",
-    "mcp:write",
-    "sessions:share",
+# What an agent could use to widen its own rights, whatever its owner holds: to answer, to configure, to let others in,
+# and to run commands but by its tools, which ask.
+_NEVER_FOR_AGENTS = frozenset(
+    (
+        *("approvals:answer", "tokens:write", "settings:write", "users:write", "mcp:write", "plugins:write"),
+        *("sessions:share", "projects:write", "terminals:write", "processes:write", "system:write"),
+        *("workers:write", "webhooks:write", "channels:write", "integrations:write", "audit:read", "auth.invite"),
+    )
 )
 
 
@@ -86,7 +85,7 @@ def meet(held: Iterable[str], scopes: Iterable[str]) -> tuple[str, ...]:
 
 def closed_to_agents(key: str) -> bool:
     """Whether no agent may ever use the key, not even for an owner."""
-    return key in _NEVER_FOR_AGENTS or key.startswith("secrets:")
+    return key.removeprefix(OTHERS) in _NEVER_FOR_AGENTS or key.startswith("secrets:")
 
 
 def reading(key: str) -> str:

@@ -17,7 +17,7 @@ _DESCRIPTIONS = {
     "approvals:answer": "Answer what agents ask in one's own sessions.",
     "approvals:read": "See what agents ask, and how it was answered.",
     "audit:read": "Read who did what.",
-    "auth.invite": "Invite people with roles that one holds.",
+    "auth.invite": "Invite people, with roles that one holds.",
     "checkpoints:read": "See checkpoints and what changed between them.",
     "checkpoints:write": "Restore a workspace to a checkpoint.",
     "events:read": "Follow what happens, live.",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from app import db
 from app.accounts import authority, grants, keys, people, roles
 from app.accounts.authority import require
 from app.actor import Actor, Thing
 from app.errors import Denied
+
+# How a role grants a key: itself, by a wildcard or what it inherits, or not at all.
+Cell = Literal["itself", "by more", ""]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ def list_roles(actor: Actor) -> list[roles.Role]:
         raise Denied("Who comes by a public link has no business with roles.")
     with db.read() as conn:
         return list(roles.known(conn).values())
+
+
+def role_matrix(actor: Actor) -> dict[str, dict[str, Cell]]:
+    """For each role, how it grants each key that the server knows."""
+    require(actor, "users:read")
+    with db.read() as conn:
+        among = roles.known(conn)
+    return {name: {one.key: _cell(role, one.key, among) for one in keys.KEYS} for name, role in among.items()}
 
 
 def my_permissions(actor: Actor) -> Effective:
@@ -87,6 +99,12 @@ def why(actor: Actor, user_id: str, key: str, thing: Thing | None = None) -> Rea
     )
     as_they = Actor(id=person.id, kind="user", user=person.id, name=person.name, grants=person.grants)
     return Reason(person, key, authority.may(as_they, key, thing), sources, _of(thing, person, key) if thing else "")
+
+
+def _cell(role: roles.Role, key: str, among: roles.Known) -> Cell:
+    if grants.covers((one for one in roles.granted([role.name], among) if one != key), key):
+        return "by more"
+    return "itself" if key in role.permissions else "by more" if key in roles.granted([role.name], among) else ""
 
 
 def _of(thing: Thing, person: people.User, key: str) -> str:

@@ -30,16 +30,19 @@ from app.accounts.giving import (
     delete_role,
     list_assignments,
     revoke_role,
+    set_permissions,
     set_roles,
     update_role,
 )
 from app.accounts.handover import hand_over, take_over
 from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
-from app.accounts.keys import Key
+from app.accounts.keys import KEYS, Key
+from app.accounts.members import Member, list_members
 from app.accounts.passwords import WrongPassword, change_password, password_changed, prove, reset_password, sign_in
 from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, me, revoke_user
 from app.accounts.profile import change_profile
 from app.accounts.reasons import (
+    Cell,
     Effective,
     Reason,
     Source,
@@ -47,6 +50,7 @@ from app.accounts.reasons import (
     list_roles,
     my_permissions,
     permissions_of,
+    role_matrix,
     why,
 )
 from app.accounts.registration import Newcomer, claim, register
@@ -57,12 +61,15 @@ from app.accounts.ways import Provider, Ways, register_providers, sign_in_ways
 from app.csrf import csrf_token
 
 __all__ = [
+    "KEYS",
     "OWNER",
     "Assignment",
+    "Cell",
     "Device",
     "Effective",
     "Identity",
     "Key",
+    "Member",
     "Newcomer",
     "Provider",
     "Reason",
@@ -106,6 +113,7 @@ __all__ = [
     "let_in",
     "list_assignments",
     "list_devices",
+    "list_members",
     "list_roles",
     "list_tokens",
     "list_users",
@@ -135,6 +143,8 @@ __all__ = [
     "revoke_role",
     "revoke_token",
     "revoke_user",
+    "role_matrix",
+    "set_permissions",
     "set_roles",
     "sign_in",
     "sign_in_code",
