@@ -43,6 +43,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.checkpoints import service as checkpoints
     from app.events import service as events
     from app.files import service as files
+    from app.invites import service as invites
     from app.languages import service as languages
     from app.mcp import service as mcp
     from app.notifications import service as notifications
@@ -71,6 +72,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     approvals.start()
     mcp.start()
     notifications.start()
+    invites.start()
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()
