@@ -1,7 +1,7 @@
 """Every act that the record holds: its name, the group it belongs to, and what people call it.
 
-tests/audit/test_acts.py holds this to the code: what writes an act that is missing here, or an act here that nothing
-writes any more, fails. docs/audit.md is the same table for operators.
+tests/audit/test_acts.py holds this to the code: whoever writes an act that is missing here fails it. docs/audit.md is the
+same table for operators.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ _GROUPS: dict[str, dict[str, str]] = {
     "Sign-in": {
         "signin": "signed in",
         "signin.code": "sign-in link made, or a wrong one refused",
+        "signin.password": "wrong password refused",
+        "signin.oidc": "sign-in through a provider refused",
+        "signin.link": "sign-in by a link",
+        "signin.again": "showed again who they are",
         "signin.token": "token or password refused",
         "signin.limited": "too many tries refused",
         "signout": "signed out",
@@ -29,11 +33,29 @@ _GROUPS: dict[str, dict[str, str]] = {
         "port.change": "change through a port that needs no sign-in",
     },
     "People and tokens": {
+        "server.claim": "server made one's own",
         "team.begin": "team begun",
         "user.create": "person added",
+        "user.profile": "name or email changed",
         "user.revoke": "person removed",
+        "password.change": "password changed",
+        "password.reset": "password reset by somebody else",
+        "role.create": "role made",
+        "role.update": "role changed",
+        "role.delete": "role deleted",
+        "role.assign": "role given",
+        "role.revoke": "role taken away",
+        "invite.create": "invitation made",
+        "invite.mail": "invitation mailed",
+        "invite.resend": "invitation sent again",
+        "invite.revoke": "invitation revoked",
+        "invite.decline": "invitation declined",
+        "oidc.provider_save": "sign-in provider saved",
+        "oidc.provider_delete": "sign-in provider deleted",
+        "oidc.connect": "identity of a provider connected",
         "token.mint": "token made",
         "token.revoke": "token revoked",
+        "token.reuse": "spent refresh token shown again",
     },
     "Secrets": {
         "secrets.put": "secret set",
@@ -54,6 +76,9 @@ _GROUPS: dict[str, dict[str, str]] = {
         "agent.choose": "mode, profile or auto-approval chosen",
         "agent.profile": "profile saved",
         "agent.profile_remove": "profile removed",
+        "agent.custom_mode": "mode saved",
+        "agent.custom_mode_remove": "mode removed",
+        "agent.import": "settings imported",
         "languages.start": "language server started",
         "languages.restart": "language server restarted",
         "languages.stop": "language server stopped",
@@ -90,6 +115,8 @@ _GROUPS: dict[str, dict[str, str]] = {
         "session.delete": "session deleted",
         "session.share": "session shared",
         "session.unshare": "sharing ended",
+        "session.resume": "broken-off task gone on with",
+        "session.give_up": "broken-off task given up",
         "message.delete": "message deleted",
         "part.change": "part of a message changed",
         "part.delete": "part of a message deleted",

@@ -142,10 +142,10 @@ def environment(actor: Actor | None) -> dict[str, str]:
     actor = accounts.require(actor, "secrets:export", rows.thing(actor, PLATFORM))
     accounts.require_fresh(actor)
     stored = _described(models.secrets.c.scope == PLATFORM)
-    found = {one.name: rows.taken(PLATFORM, one.name) for one in stored}
+    found = {one.name: rows.opened(PLATFORM, one.name) for one in stored}
     with db.transaction() as conn:
         record.audit(conn, actor, "secrets.export", PLATFORM, {"names": sorted(found)})
-    return found
+    return {name: rows.taken(PLATFORM, name) for name in found}
 
 
 def names(actor: Actor | None, scope: str) -> list[str]:
