@@ -16,7 +16,7 @@ from app.actor import Actor, Scope
 from app.agent import mode_config
 from app.agent.mode_config import ModeConfig
 from app.agent.models import custom_mode as table
-from app.errors import Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.settings import service as settings
 
 _logger = logging.getLogger(__name__)
@@ -41,10 +41,10 @@ def may_write(actor: Actor | None) -> bool:
     return accounts.may(actor, "settings:write", _SERVER)
 
 
-def save(actor: Actor | None, given: Mapping[str, Any] | ModeConfig) -> ModeConfig:
+def save(actor: Actor | None, given: Mapping[str, Any] | ModeConfig, *, is_new: bool = False) -> ModeConfig:
     """Keep a mode in Roo's spelling in place of the one with its slug, if there is one; agents keep none.
 
-    Raises Invalid, which names the mode, the field and what is wrong with it.
+    Raises Invalid, which names the field and what is wrong with it, and Conflict for a new one whose slug is taken.
     """
     actor = accounts.require(actor, "settings:write", _SERVER)
     mode = given if isinstance(given, ModeConfig) else _validated(given)
@@ -53,7 +53,12 @@ def save(actor: Actor | None, given: Mapping[str, Any] | ModeConfig) -> ModeConf
         _check_room(connection, mode.slug)
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         put = insert(table).values(slug=mode.slug, **row)
-        connection.execute(put.on_conflict_do_update(index_elements=["slug"], set_=row))
+        if is_new:
+            put = put.on_conflict_do_nothing()
+        else:
+            put = put.on_conflict_do_update(index_elements=["slug"], set_=row)
+        if not connection.execute(put).rowcount:
+            raise Conflict(f"There is a custom mode {mode.slug!r} already.")
         groups = [group.shown for group in mode.groups]
         record.audit(connection, actor, "agent.custom_mode", mode.slug, {"name": mode.name, "groups": groups})
         settings.dispose(actor, None)

@@ -140,8 +140,8 @@ def _call(part: Part, message: Message, asked: list[Ask]) -> Iterator[Record]:
         if words := _answered(ask):
             source = words_of(ask.id)
             yield Record(ask.answered or at, "say", "user_feedback", words, is_person=True, source=source)
-    if state["status"] == "completed" and kind in asks.OUTPUTS:
-        yield Record(ended, "say", asks.OUTPUTS[kind], str(state.get("output", "")), source=end_of(part.id))
+    if state["status"] == "completed" and (output := asks.output_of(part.data["tool"], kind)):
+        yield Record(ended, "say", output, str(state.get("output", "")), source=end_of(part.id))
     elif state["status"] == "error" and not any(ask.reply == "reject" for ask in asked):
         yield Record(ended, "say", "error", str(state.get("error", "")), source=end_of(part.id))
 

@@ -4,7 +4,9 @@ Agents decide and ask with their hold; only people and their tokens answer. An a
 and is answered once; the answer is stored with it and puts the waiting run back into the queue.
 """
 
+from app.approvals.js_patterns import BadPattern, TooSlow
 from app.approvals.js_patterns import fault_of as fault_of_pattern
+from app.approvals.js_patterns import finds as finds_pattern
 from app.approvals.kept_away import NAME as ROOIGNORE
 from app.approvals.kept_away import hides_in
 from app.approvals.kept_away import told as told_hidden
@@ -38,6 +40,7 @@ __all__ = [
     "LIMIT",
     "ROOIGNORE",
     "Ask",
+    "BadPattern",
     "Call",
     "Decision",
     "Doubt",
@@ -49,6 +52,7 @@ __all__ = [
     "Rule",
     "Said",
     "StoredRule",
+    "TooSlow",
     "add_rule",
     "answer",
     "answer_question",
@@ -60,6 +64,7 @@ __all__ = [
     "decide",
     "fault_of_pattern",
     "find_waiting",
+    "finds_pattern",
     "get",
     "get_many",
     "hides_in",
