@@ -12,16 +12,19 @@ import pytest
 
 from app import db, record
 from app.actor import Actor
+from app.agent import auto_approve
 from app.approvals import service as approvals
 from app.dialects.mount import Cabin
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.mcp import service as mcp
 from app.mcp.service import Status, Terms, Wanted, Written
 from app.projects.service import Place
+from tests.agent.talk import Talk
 from tests.conftest import Caller
 from tests.mcp.conftest import COMMAND
 from tests.mcp.test_servers import call as call_tool
 from tests.mcp.test_servers import running
+from tests.model_server import Call, ModelServer, Say
 from tests.visitor import Browser, is_whole, until
 
 ENTRY = {"command": COMMAND[0], "args": list(COMMAND[1:]), "env": {"PEER_KEY": "not-for-anyone"}, "timeout": 60}
@@ -285,3 +288,23 @@ def test_what_another_process_removes_ends_here(alice: Actor, place: Place, work
         conn.execute(table.delete())
         record.event(conn, ServerChanged(str(place.project.path), peer), place.project)
     assert until(lambda: not running(workspace))
+
+
+def test_a_turn_calls_it_unasked_only_while_the_switch_is_on(
+    app: Cabin, alice: Actor, place: Place, model_server: ModelServer
+) -> None:
+    mcp.add(alice, place, "peer", Wanted("local", COMMAND, timeout=60_000, terms=Terms(("echo",))))
+    talk = Talk(alice)
+    echo = [Call("peer_echo", {"text": "a"})]
+    model_server.script = [echo, [Say("Done.")], [*echo, Call("peer_image", {})], [Say("Done.")]]
+    talk.say("go")
+    ask = talk.until_asked()
+    assert ask["tool"] == "peer_echo"
+    approvals.answer(alice, ask["id"], "once")
+    talk.until_idle()
+    auto_approve.change(alice, place, {"auto_approval_enabled": True, "always_allow_mcp": True})
+    talk.say("again")
+    ask = talk.until_asked()
+    assert ask["tool"] == "peer_image"
+    approvals.answer(alice, ask["id"], "once")
+    talk.until_idle()

@@ -241,6 +241,16 @@ def test_custom_modes_come_along_for_the_whole_server(alice: Actor, here: Place)
     assert (again["mode:docs"], again["mode:ask"]) == ("same", "same")
 
 
+def test_a_custom_mode_of_the_file_can_be_the_current_one(alice: Actor, here: Place) -> None:
+    data = export()
+    data["globalSettings"] |= {"customModes": MODES[:1], "mode": "docs"}
+    data["providerProfiles"]["modeApiConfigs"] = {"docs": "gem0000001"}
+    done = importing.apply(alice, here, raw(data))
+    assert items(done.plan)["current:mode"].what == "Docs writer"
+    assert chosen.mode(alice, here) == "docs"
+    assert importing.apply(alice, here, raw(data)).items == ()
+
+
 def test_what_is_not_ticked_is_left_alone(alice: Actor, here: Place) -> None:
     done = importing.apply(alice, here, raw(export(mcpServers=SERVERS)), ["profile:Router", "profile:Cloud", "nothing"])
     assert [one.key for one in done.items] == ["profile:Router"]
