@@ -157,9 +157,7 @@ def test_what_nobody_answers_is_told_even_to_whoever_looks(
 def test_others_are_told_of_what_they_may_answer_if_they_want(
     alice: Actor, app: Cabin, project: Path, listener: Listener
 ) -> None:
-    people = {
-        name: member(alice, name, role) for name, role in (("Bob", "admin"), ("Mia", "member"), ("Max", "admin"))
-    }
+    people = {name: member(alice, name, role) for name, role in (("Bob", "admin"), ("Mia", "member"), ("Max", "admin"))}
     for name, actor in people.items():
         service.add_webhook(actor, name, f"{listener.url}/{name}")
         service.change_rules(actor, Rules(away_only=False, others=name != "Max", delay=0))
