@@ -279,6 +279,15 @@ def test_an_address_that_fails_for_many_accounts_is_limited(dora: Actor, clock: 
     sign_in(address=THERE)
 
 
+def test_failures_from_everywhere_leave_alone_who_is_signed_in(dora: Actor, clock: Clock) -> None:
+    sign_in()
+    for number in range(failures.PER_SERVER):
+        fail(email=f"u{number}@example.org", address=f"10.{number}.0.1")
+    with pytest.raises(Limited):
+        sign_in(address=THERE)
+    sign_in()
+
+
 def test_a_right_password_counts_nothing(dora: Actor) -> None:
     for _ in range(3):
         sign_in()

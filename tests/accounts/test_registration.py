@@ -35,9 +35,7 @@ def let_in(how: str) -> None:
 
 
 def roles() -> list[str]:
-    with db.read() as conn:
-        given = sa.select(models.role_assignment.c.role).order_by(models.role_assignment.c.assigned)
-        return list(conn.scalars(given))
+    return [one.role for one in service.list_users(service.local_owner())]
 
 
 def with_password() -> int:
