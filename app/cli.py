@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve | worker | migrate | token | signin | export | rooms | project`."""
+"""The command line: `python -m app serve | worker | migrate | token | signin | export | import | rooms | project`."""
 
 from __future__ import annotations
 
@@ -103,6 +103,51 @@ def rooms() -> None:
     from app.dialects import seed
 
     click.echo(seed.grid())
+
+
+@main.group("import")
+def take() -> None:
+    """Settings of other programs."""
+
+
+@take.command("roo")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--apply/--dry-run", "does", default=True, help="Take over, or only say what that would be.")
+@click.option("--project", help="The path of the workspace that it is for; the usual one without.")
+@click.option("--skip", "skipped", multiple=True, metavar="KEY", help="Leave out what has this key in the plan.")
+@click.option("--replace", "replaced", multiple=True, metavar="KEY", help="Replace what the plan says stays otherwise.")
+@click.option("--env", "variables", multiple=True, metavar="NAME", help="Give MCP servers this variable of yours.")
+def import_roo(
+    file: Path, *, does: bool, project: str | None, skipped: tuple[str, ...], replaced: tuple[str, ...],
+    variables: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Take over an export of Roo's settings, or its mcp_settings.json.
+
+    Prints the plan, item by item. Exits with 1 where the file cannot be read or nothing is there to do it on.
+    """
+    from app import record, rooms
+    from app.accounts import service as accounts
+    from app.agent import importing
+    from app.projects import service as projects
+    from app.wake import Ringer
+
+    settings = _open()
+    rooms.import_models()
+    values = {name: os.environ[name] for name in variables if os.environ.get(name)}
+    try:
+        with file.open("rb") as given:
+            data = given.read(importing.LARGEST + 1)
+        owner = accounts.local_owner()
+        place = projects.resolve(owner, project)
+        plan = importing.plan(owner, place, data, values)
+        record.use(Ringer(settings.data_dir))
+        keys = {*plan.usual, *replaced} - set(skipped) if does else set()
+        done = importing.carry_out(owner, place, plan, keys)
+    except OSError as wrong:
+        raise click.ClickException(f"{file}: {wrong.strerror}.") from None
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+    click.echo(importing.told(done, is_dry=not does))
 
 
 @main.group()

@@ -211,9 +211,20 @@ class Server(BaseApplication):  # type: ignore[misc]
 def begin_work(settings: Config) -> None:
     """Start the background, and take what is loaded by now out of the garbage collector's rounds: it stays."""
     start_background(settings)
+    take_over(settings)
     threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
     gc.enable()
+
+
+def take_over(settings: Config) -> None:
+    """Take over the settings of Roo's that who runs the server named for its first start, and say in a line how."""
+    if settings.roo_settings is None:
+        return
+    from app.agent import importing
+
+    if told := importing.at_first_start(settings.roo_settings):
+        print(told, flush=True)
 
 
 def _say_limits() -> None:

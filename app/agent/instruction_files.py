@@ -58,7 +58,7 @@ def read(found: Found) -> Instruction | None:
     try:
         with found.place.open_read(found.name) as file:
             about = os.fstat(file.fileno())
-            if found.own and about.st_uid != os.geteuid():
+            if found.own and about.st_uid != server_user():
                 return None
             mark = (about.st_mtime_ns, about.st_size, about.st_ino)
             with _lock:
@@ -74,6 +74,11 @@ def read(found: Found) -> Instruction | None:
     text = known[1].decode("utf-8", "replace").replace("\0", "\ufffd").removeprefix("\ufeff").strip()
     note = f"only its first {LARGEST // 1024} KiB are told" if about.st_size > LARGEST else ""
     return Instruction(found.name, text, note, about.st_size) if text else None
+
+
+def server_user() -> int:
+    """The user that runs this server."""
+    return os.geteuid()
 
 
 def is_text(found: Found) -> bool:

@@ -45,10 +45,15 @@ def list_all(actor: Actor | None, place: Place) -> list[Profile]:
     """The actor's profiles: first that of the usual model, then their own by name."""
     actor = accounts.require(actor, "settings:read", place.project)
     provider, model = catalog.default_model(place.directory)
+    return [Profile(DEFAULT, actor.user, DEFAULT, provider, model), *own(actor)]
+
+
+def own(actor: Actor | None) -> list[Profile]:
+    """The actor's own alone, by name."""
+    actor = accounts.require(actor, "settings:read")
     query = sa.select(table).where(table.c.owner == actor.user).order_by(table.c.name)
     with db.read() as connection:
-        own = [Profile(*row) for row in connection.execute(query)]
-    return [Profile(DEFAULT, actor.user, DEFAULT, provider, model), *own]
+        return [Profile(*row) for row in connection.execute(query)]
 
 
 def find(actor: Actor | None, place: Place, name: str) -> Profile:
@@ -116,6 +121,26 @@ def save(actor: Actor | None, place: Place, name: str, provider: str, model: str
             raise Conflict(TAKEN.format(name)) from None
         record.audit(connection, actor, "agent.profile", new.id, {"name": name, "model": f"{provider}/{new.model}"})
     return new
+
+
+def put(actor: Actor | None, new: Profile) -> None:
+    """Keep one of the actor's own under the id that it brings, whether its provider is connected or not.
+
+    Raises Denied, or Conflict for a name that is taken.
+    """
+    actor = _person(actor)
+    values = {**asdict(new), "owner": actor.user, "created": new.created or ids.now()}
+    with db.transaction() as connection:
+        changed = connection.execute(
+            table.update().where(table.c.id == new.id, table.c.owner == actor.user).values(**values)
+        )
+        try:
+            if not changed.rowcount:
+                connection.execute(table.insert().values(**values))
+        except sa.exc.IntegrityError:
+            raise Conflict(TAKEN.format(new.name)) from None
+        detail = {"name": new.name, "model": f"{new.provider}/{new.model}"}
+        record.audit(connection, actor, "agent.profile", new.id, detail)
 
 
 def remove(actor: Actor | None, place: Place, id: str) -> None:

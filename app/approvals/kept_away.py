@@ -1,13 +1,13 @@
 """What `.rooignore` keeps from agents: paths by patterns as in .gitignore, which no rule and no preset opens.
 
-Read with care for whoever wrote it: matching takes time in proportion to pattern and path, a class of characters hides
-as any one character would, and capitals make no difference to what is hidden.
+Read with care for whoever wrote it: matching takes time in proportion to pattern and path, and a pattern of too many
+stars is none. A class of characters hides as any one character would; capitals make no difference to what is hidden.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ NAME = ".rooignore"
 LARGEST = 64 * 1024
 MOST = 1_000
 LONGEST = 500
+STARS = 16
 TOLD = f"""\
 {NAME} keeps these paths from you, as patterns of .gitignore: reading or changing one is refused, so do not try.
 """
@@ -46,10 +47,31 @@ class _Line:
         return any(patterns.fits(glob, text) for glob in self.globs)
 
 
+@dataclass(frozen=True, eq=False)
+class _List:
+    """All patterns of a file, in their order."""
+
+    lines: tuple[_Line, ...]
+
+    def hides(self, path: str) -> bool:
+        """Whether it hides a path; what lies in a hidden folder is, whatever further patterns say of it."""
+        names = "/".join(part for part in path.split("/") if part not in ("", "."))
+        above = names.rpartition("/")[0]
+        if not names or (above and _hides_folder(self, above)):
+            return bool(names)
+        is_folder = path.endswith("/")
+        return next((line.hides for line in reversed(self.lines) if line.fits(names, is_folder=is_folder)), False)
+
+
+@lru_cache(maxsize=4096)
+def _hides_folder(found: _List, folder: str) -> bool:
+    return found.hides(f"{folder}/")
+
+
 def hides_in(directory: str | Path) -> Hides:
     """Tell of paths relative to a workspace whether its file hides them; that of a folder ends in "/"."""
-    lines = _parsed(_text_in(directory))
-    return (lambda path: _hides(lines, path)) if lines else _hides_nothing
+    found = _parsed(_text_in(directory))
+    return found.hides if found.lines else _hides_nothing
 
 
 def told(text: str) -> str:
@@ -63,31 +85,21 @@ def _hides_nothing(_path: str) -> bool:
 
 def _text_in(directory: str | Path) -> str:
     try:
-        return Root(directory).read_text(NAME, LARGEST)
+        with Root(directory).open_read(NAME) as file:
+            return file.read(LARGEST).decode("utf-8", "replace")
     except Problem:
         return ""
 
 
-def _hides(lines: Sequence[_Line], path: str) -> bool:
-    """What lies in a hidden folder is hidden, whatever further patterns say of it."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    for depth in range(1, len(parts) + 1):
-        is_folder = depth < len(parts) or path.endswith("/")
-        said = [line for line in lines if line.fits("/".join(parts[:depth]), is_folder=is_folder)]
-        if said and said[-1].hides:
-            return True
-    return False
-
-
 @lru_cache(maxsize=256)
-def _parsed(text: str) -> tuple[_Line, ...]:
+def _parsed(text: str) -> _List:
     lines = (line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")[:MOST])
-    return tuple(found for line in lines if (found := _line(line)) is not None)
+    return _List(tuple(found for line in lines if (found := _line(line)) is not None))
 
 
 def _line(text: str) -> _Line | None:
     text = re.sub(r"(?<!\\)[ \t]+$", "", text)
-    if not text or text.startswith("#") or len(text) > LONGEST:
+    if not text or text.startswith("#") or len(text) > LONGEST or text.count("*") > STARS:
         return None
     hides = not text.startswith("!")
     text = text if hides else text[1:]

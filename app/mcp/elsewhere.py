@@ -29,4 +29,4 @@ class Hearing:
             alive = {one.id for one in rows.select(conn, table.c.id.in_(connected), table.c.enabled)}
         for server_id in connected:
             if server_id not in alive:
-                self._links.drop(server_id)
+                self._links.end(server_id)

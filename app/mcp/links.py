@@ -105,9 +105,9 @@ class Links:
         if link is not None:
             self._submit(link.close()).result(CLOSING)
 
-    def drop(self, server_id: str) -> None:
-        """The same without waiting, for the thread that hears of events."""
-        link = self._links.pop(server_id, None)
+    def end(self, server_id: str) -> None:
+        """The same without waiting, for the thread that hears of events; who closes it meanwhile waits all the same."""
+        link = self._links.get(server_id)
         if link is not None:
             self._submit(link.close())
 

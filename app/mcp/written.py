@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
@@ -49,7 +50,8 @@ class Entry(BaseModel):
 
 @dataclass(frozen=True)
 class Written:
-    """A server of a file: what it is called here and there, a mark of all that is written of it, and what to add.
+    """A server of a file: what it is called here and there, a mark of all that is written of it, and what to add;
+    `reached` is its exact command line or its address, as people are shown it.
 
     Where it cannot be added, `wanted` is None and `why` says so; `asks` are variables whose values a person has to
     give. `notes` are what is otherwise here.
@@ -58,6 +60,7 @@ class Written:
     name: str
     said: str
     mark: str
+    reached: str = ""
     wanted: Wanted | None = field(default=None, repr=False)
     why: str = ""
     notes: tuple[str, ...] = ()
@@ -112,6 +115,7 @@ def _wanted(one: Written, given: Entry, place: Place, values: Mapping[str, str])
     target = tuple(_filled(word, place, {}) for word in target)
     if any(_asked(target)):
         raise Invalid("It puts a variable into its command or address, which are shown: write it into env or headers.")
+    one = replace(one, reached=shlex.join(target) if kind == "local" else target[0])
     asks = tuple(name for name in dict.fromkeys(_asked(secret.values())) if not values.get(name))
     if asks:
         named = ", ".join(asks)
