@@ -41,6 +41,7 @@ def root(app: Cabin) -> Path:
 
 def rows(page: str) -> dict[str, str]:
     """The text of each mode's row, by its name."""
+    page = re.sub(r'<td class="meta-line.*?</td>', "", page, flags=re.DOTALL)  # the same again, for phones
     found = re.findall(r"<tr data-row.*?</tr>", page, re.DOTALL)
     texts = [html.unescape(" ".join(re.sub(r"<[^>]+>", " ", one).split())) for one in found]
     return {text.split(" ")[0]: text for text in texts}
