@@ -19,7 +19,7 @@ from app.files.paths import Root
 
 NAME = ".rooignore"
 LARGEST = 64 * 1024
-MOST = 500
+MOST = 1_000
 LONGEST = 500
 STARS = 16
 TOLD = f"""\
@@ -85,7 +85,8 @@ def _hides_nothing(_path: str) -> bool:
 
 def _text_in(directory: str | Path) -> str:
     try:
-        return Root(directory).read_text(NAME, LARGEST)
+        with Root(directory).open_read(NAME) as file:
+            return file.read(LARGEST).decode("utf-8", "replace")
     except Problem:
         return ""
 

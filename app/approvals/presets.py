@@ -113,7 +113,7 @@ def base_of(stance: Stance, tool: str, *, subject: str = "", only_reads: bool = 
     if tool == LOOP:
         return Base("ask", "the same call several times in a row")
     if tool == LIMIT:
-        return Base("ask", "so much runs unasked and no more", final=True)
+        return Base("ask", "the limit of what runs unasked is reached", final=True)
     if tool in QUIET or tool in READS:
         return Base("allow", "reading is always allowed" if tool in READS else "changes nothing")
     if preset == "read-only":

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.approvals import commands, patterns, subjects
 from app.approvals.places import Ground, place
-from app.approvals.presets import HANDING, LOOP, QUIET, READS, Action, Base, Limits, Stance, base_of
+from app.approvals.presets import HANDING, LIMIT, LOOP, QUIET, READS, Action, Base, Limits, Stance, base_of
 from app.approvals.weighing import LAYERS, Decision, PartDecision, Rule, conclude, path_parts, weigh
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "decide",
 ]
 
-_SUBJECTS = {"task": "subagent_type", "skill": "name", LOOP: "tool"}
+_SUBJECTS = {"task": "subagent_type", "skill": "name", LOOP: "tool", LIMIT: "type"}
 
 
 @dataclass(frozen=True)
@@ -139,4 +139,4 @@ def _plain(
     always = None if tool in QUIET else Rule(patterns.literal(tool), pinned or "*", "allow")
     if tool == LOOP:
         always = Rule(LOOP, patterns.literal(subject), "allow")
-    return weigh(tool, subject if tool == LOOP else tool, base_of(stance, tool), rules, test, suggest=always)
+    return weigh(tool, subject if tool in (LOOP, LIMIT) else tool, base_of(stance, tool), rules, test, suggest=always)

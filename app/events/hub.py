@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,8 @@ class Subscription:
     ) -> None:
         self.actor = actor
         self._session = session
+        # A visitor may name any place: the log of everybody else is not read for it.
+        self._about: Sequence[str] | None = (actor.session,) if actor.session is not None else None
         self.resync = False
         self._hub = hub
         self._keep = keep
@@ -155,8 +157,7 @@ class Subscription:
         place = self._since
         while place is not None and place < self._floor:
             with db.read() as connection:
-                # A visitor may name any place: the log of everybody else is not read for it.
-                batch = log.after(connection, place, session=self.actor.session)
+                batch = log.after(connection, place, sessions=self._about)
                 self._hub.complete(connection, batch.facts, OrderedDict())
             for fact in batch.facts:
                 if fact.position > self._floor:
@@ -166,6 +167,10 @@ class Subscription:
             if batch.is_last:
                 return
             place = batch.end
+
+    def replay_only(self, sessions: Sequence[str]) -> None:
+        """Read no more for the replay than facts of these sessions, which costs no more than they are."""
+        self._about = sessions
 
     def earlier(self, kind: type[Event]) -> Event | None:
         """The last fact of a kind about the session that this follows, before all that it gives; None without one."""
@@ -295,9 +300,11 @@ class Hub:
             return True
         with db.read() as connection:
             end, first = log.now(connection), log.oldest(connection)
+        if since == log.START:
+            return False  # it asks for all that is still kept
         if since > end or bool(since[0]) != bool(end[0]):
             return True
-        return first != log.START and since < first and since != log.START and since[1] + 1 < first[1]
+        return first != log.START and since < first and since[1] + 1 < first[1]
 
     def _run(self) -> None:
         assert self._bell is not None

@@ -45,7 +45,9 @@ def test_without_a_list_or_with_one_that_leads_out_nothing_is_hidden(tmp_path: P
 
 
 def test_a_hostile_list_takes_no_time(tmp_path: Path) -> None:
-    (tmp_path / ROOIGNORE).write_text("\n".join(["*a" * 200 + "b", "**/" * 100 + "x", "[" * 400, "a**" * 150 + "b", "*a" * 8 + "b"]) + "\n")
+    (tmp_path / ROOIGNORE).write_text(
+        "\n".join(["*a" * 200 + "b", "**/" * 100 + "x", "[" * 400, "a**" * 150 + "b", "*a" * 8 + "b"]) + "\n"
+    )
     began = time.monotonic()
     assert not hides_in(tmp_path)("/".join(["a" * 200] * 15))
     assert time.monotonic() - began < PATIENCE

@@ -54,7 +54,9 @@ def test_an_agent_asks_before_it_goes_on_in_a_mode_that_may_do_more(shop: Shop, 
     page = open_page(shop.running, storage_state=shop.state)
     page.goto("/")
     page.locator("select[name=mode]").select_option("ask")
-    page.locator("textarea").first.fill('[[call switch_mode {"mode_slug": "code", "reason": "To write"}]] [[say Here.]]')
+    page.locator("textarea").first.fill(
+        '[[call switch_mode {"mode_slug": "code", "reason": "To write"}]] [[say Here.]]'
+    )
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("heading", name="Go on in the mode code?")).to_be_visible()
     expect(page.locator(".ask")).to_contain_text("the mode code may do more: edit files, run commands")

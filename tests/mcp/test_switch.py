@@ -13,6 +13,7 @@ from app.projects.service import Place
 from tests.conftest import Caller
 from tests.mcp.conftest import COMMAND
 from tests.model_server import Call, Item, ModelServer, Say
+from tests.visitor import until
 
 ECHO: list[Item] = [Call("peer_echo", {"text": "a"})]
 
@@ -63,8 +64,17 @@ def test_a_star_means_every_tool_of_the_server(
     assert status(ECHO, [Call("peer_image", {})]) == "completed"
 
 
-def test_what_a_tool_becomes_asks(call: Caller, add: Callable[..., None], status: Callable[..., str]) -> None:
+def test_what_a_tool_becomes_asks(
+    call: Caller, alice: Actor, place: Place, add: Callable[..., None], status: Callable[..., str]
+) -> None:
     add("echo", "change")
     switch(call, autoApprovalEnabled=True, alwaysAllowMcp=True)
+
+    def echo() -> str:
+        return next(tool.definition for tool in mcp.tools(alice, place) if tool.name == "echo")
+
+    before = echo()
     assert status(ECHO) == "completed"
-    assert status([Call("peer_change", {})], [Call("peer_echo", {"text": "b"})]) == "needs_approval"
+    assert status([Call("peer_change", {})]) == "completed"
+    until(lambda: echo() != before)
+    assert status(ECHO) == "needs_approval"

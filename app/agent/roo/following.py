@@ -41,6 +41,7 @@ def stream(actor: Actor, task_id: str, *, legacy: bool) -> Response:
     subscription = events.subscribe(actor, live.after(), keep=_keeps(task_id), session=task_id)
     try:
         sessions.get(actor, task_id)
+        subscription.replay_only([task_id, *_below(actor, task_id)])
         before = subscription.earlier(SessionUpdated)
         told = Telling(actor, task_id, before.session if isinstance(before, SessionUpdated) else None, legacy=legacy)
     except BaseException:
@@ -118,6 +119,13 @@ class Telling:
         while len(self._times) > KNOWN:
             self._times.popitem(last=False)
         return found
+
+
+def _below(actor: Actor, task_id: str) -> Iterator[str]:
+    """The subagents of a task, and theirs."""
+    for child in sessions.children(actor, task_id):
+        yield child.id
+        yield from _below(actor, child.id)
 
 
 def _keeps(task_id: str) -> Any:

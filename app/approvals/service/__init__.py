@@ -29,7 +29,7 @@ from app.approvals.service.lists import (
     waiting_in,
 )
 from app.approvals.service.questions import answer_question, question, reject_question
-from app.approvals.service.replay import Past, Replay, replay
+from app.approvals.service.replay import Foresight, Past, Replay, foresee, replay
 from app.approvals.service.tidying import start, tidy
 from app.approvals.service.together import Outcome, answer_reads
 from app.approvals.subjects import paths_of
@@ -44,6 +44,7 @@ __all__ = [
     "Call",
     "Decision",
     "Doubt",
+    "Foresight",
     "Limits",
     "Only",
     "Outcome",
@@ -65,6 +66,7 @@ __all__ = [
     "fault_of_pattern",
     "find_waiting",
     "finds_pattern",
+    "foresee",
     "get",
     "get_many",
     "hides_in",

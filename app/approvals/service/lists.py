@@ -37,11 +37,15 @@ def waiting_in(actor: Actor | None, session_ids: list[str]) -> list[Ask]:
 
 
 def of_session(actor: Actor | None, session_id: str, messages: Sequence[str] | None = None) -> list[Ask]:
-    """The asks of a session, answered ones too, of these of its messages or of all; oldest first."""
+    """The asks of a session, answered ones too, oldest first: of these of its messages, or of all, and then what its
+    subagents wait for too.
+    """
     actor = accounts.require(actor, "approvals:read")
-    this = [ASKS.c.session_id == session_id, *([] if messages is None else [ASKS.c.message_id.in_(messages)])]
+    own = ASKS.c.session_id == session_id
+    below = sa.and_(ASKS.c.above.contains(f"/{session_id}/", autoescape=True), ASKS.c.state == "waiting")
+    this = sa.or_(own, below) if messages is None else sa.and_(own, ASKS.c.message_id.in_(messages))
     with db.read() as connection:
-        return rows.readable(actor, rows.many(connection, *this))
+        return rows.readable(actor, rows.many(connection, this))
 
 
 def waiting_ids(actor: Actor | None) -> tuple[list[str], list[str]]:

@@ -1,5 +1,6 @@
 """The verbs of the room: for people (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
+from app.sessions.service.attachments import expand as attached
 from app.sessions.service.beside import add_usage_beside, retitle
 from app.sessions.service.counts import (
     Label,
@@ -141,6 +142,7 @@ __all__ = [
     "allowed_presets",
     "append_text",
     "ask_summary",
+    "attached",
     "beat",
     "begin_subagent",
     "begin_summary",

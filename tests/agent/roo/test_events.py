@@ -45,11 +45,11 @@ def told(frame: str) -> Told:
 
 
 def follow(call: Caller, task: str, last: str = "", query: str = "") -> Iterator[Told]:
-    """The frames of a task's stream as they come."""
+    """The frames of a task's stream as they come; that it was made may still be told, as it was just now."""
     headers = {"Last-Event-ID": last} if last else {}
     answer = call.get(f"/api/tasks/{task}/events{query}", headers=headers)
     assert (answer.status_code, answer.mimetype) == (200, "text/event-stream"), answer.text
-    return map(told, frames(answer))
+    return (one for one in map(told, frames(answer)) if one.name != "taskCreated")
 
 
 def up_to(stream: Iterator[Told], name: str) -> list[Told]:
@@ -166,6 +166,15 @@ def test_whoever_comes_back_reads_on_without_gap_or_repetition(call: Caller, ali
         if one.id and place < len(seen) - 1:
             again = follow(call, task, last=one.id)
             assert up_to(again, "taskIdle") == seen[place + 1 :]
+
+
+def test_a_task_is_told_from_its_beginning_to_who_asks_for_that(call: Caller, alice: Actor) -> None:
+    other = call.post("/api/tasks", {"message": "[[say Other]]", **WAIT}).json["id"]
+    task = call.post("/api/tasks", {"message": "[[say One]]", **WAIT}).json["id"]
+    seen = up_to(map(told, frames(call.get(f"/api/tasks/{task}/events?lastEventId=0"))), "taskIdle")
+    assert (seen[0].name, seen[0].payload, seen[1].name) == ("taskCreated", [task], "message")
+    assert records_of(seen) == {one["ts"]: one for one in logs(call, task)}
+    assert other not in str(seen)
 
 
 def test_the_first_edition_reads_its_own_words(call: Caller, alice: Actor) -> None:

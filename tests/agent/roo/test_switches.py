@@ -187,30 +187,19 @@ def test_a_longer_allowed_command_asks_while_its_switch_is_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "rules"),
+    ("preset", "tools"),
     [
-        (
-            "auto",
-            [
-                "edit *",
-                "webfetch *",
-                "switch_mode *",
-                "new_task *",
-                "external_directory:read *",
-                "external_directory:edit *",
-                "x_y *",
-                "bash ls *",
-            ],
-        ),
-        ("accept-edits", ["edit *", "switch_mode *", "new_task *", "x_y *", "bash ls *"]),
-        ("ask", ["switch_mode *", "new_task *", "x_y *", "bash ls *"]),
+        ("auto", ["edit", "webfetch", "external_directory:read", "external_directory:edit", "x_y", "bash"]),
+        ("accept-edits", ["edit", "x_y", "bash"]),
+        ("ask", ["x_y", "bash"]),
         ("read-only", []),
     ],
 )
-def test_a_switch_counts_only_under_the_ceiling(ceiling: Any, preset: str, rules: list[str]) -> None:
+def test_a_switch_counts_only_under_the_ceiling(ceiling: Any, preset: str, tools: list[str]) -> None:
     given = Switches(**dict.fromkeys(auto_approve.BOOLEANS, True), allowed_commands=("ls",))  # type: ignore[arg-type]
     ceiling(preset)
-    assert [f"{rule.tool} {rule.pattern}" for rule in auto_approve.rules(given, ["x_y"])] == rules
+    found = [rule.tool for rule in auto_approve.rules(given, ["x_y"])]
+    assert [tool for tool in found if tool not in ("switch_mode", "new_task")] == tools
 
 
 def test_what_the_ceiling_locks_asks_and_is_read_back(call: Caller, ceiling: Any) -> None:
