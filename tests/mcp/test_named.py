@@ -16,7 +16,10 @@ from app.agent import auto_approve
 from app.approvals import service as approvals
 from app.dialects.mount import Cabin
 from app.errors import Conflict, Denied, Invalid, NotFound
+from app.mcp import service
 from app.mcp import service as mcp
+from app.mcp.events import ServerChanged
+from app.mcp.models import server as table
 from app.mcp.service import Status, Terms, Wanted, Written
 from app.projects.service import Place
 from tests.agent.talk import Talk
@@ -25,6 +28,7 @@ from tests.mcp.conftest import COMMAND
 from tests.mcp.test_servers import call as call_tool
 from tests.mcp.test_servers import running
 from tests.model_server import Call, ModelServer, Say
+from tests.patience import PATIENCE
 from tests.visitor import Browser, is_whole, until
 
 ENTRY = {"command": COMMAND[0], "args": list(COMMAND[1:]), "env": {"PEER_KEY": "not-for-anyone"}, "timeout": 60}
@@ -281,13 +285,21 @@ def test_what_is_put_is_put_once_and_starts_when_it_is_used(alice: Actor, place:
 
 def test_what_another_process_removes_ends_here(alice: Actor, place: Place, workspace: Path, peer: str) -> None:
     """As a command beside the server does it: the row goes, and the event tells."""
-    from app.mcp.events import ServerChanged
-    from app.mcp.models import server as table
-
+    [process] = [one for one in running(workspace) if one.name().startswith("python")]
     with db.transaction() as conn:
         conn.execute(table.delete())
         record.event(conn, ServerChanged(str(place.project.path), peer), place.project)
-    assert until(lambda: not running(workspace))
+    process.wait(PATIENCE)
+
+
+def test_one_that_is_closed_by_several_at_once_ends_whole(
+    alice: Actor, place: Place, workspace: Path, peer: str
+) -> None:
+    server = mcp.list_servers(alice, place)[0].server.id
+    for _ in range(3):
+        service._links.end(server)
+    service._links.close(server)
+    assert not running(workspace)
 
 
 def test_a_turn_calls_it_unasked_only_while_the_switch_is_on(

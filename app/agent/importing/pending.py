@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
+from functools import partial
 
 import orjson
 
 from app import db, ids
 from app.accounts import service as accounts
 from app.actor import Actor
+from app.agent.ticks import ticks
 from app.errors import NotFound
 from app.secrets import service as secrets
 
@@ -22,6 +25,7 @@ def hold(actor: Actor | None, data: bytes) -> None:
     kept = orjson.dumps({"at": ids.now(), "data": base64.b64encode(data).decode()}).decode()
     with db.transaction():
         secrets.hold(_scope(actor), NAME, kept)
+    ticks.after(LIFE / 1000 + 1, partial(_forget_old, actor))
 
 
 def held(actor: Actor | None) -> bytes:
@@ -39,6 +43,12 @@ def drop(actor: Actor | None) -> None:
     actor = accounts.require(actor, "sessions:write")
     with db.transaction():
         secrets.let_go(_scope(actor))
+
+
+def _forget_old(actor: Actor) -> None:
+    """Its time is over; a newer one of the same person stays."""
+    with suppress(NotFound):
+        held(actor)
 
 
 def _scope(actor: Actor) -> str:

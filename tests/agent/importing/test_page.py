@@ -20,7 +20,7 @@ from app.projects import service as projects
 from app.projects.service import Place
 from app.secrets import models
 from tests.agent.importing.exports import SERVERS, export, key, raw
-from tests.visitor import ORIGIN, Browser, is_whole
+from tests.visitor import ORIGIN, Browser, is_whole, until
 
 
 def give(browser: Browser, data: bytes, **more: Any) -> Any:
@@ -43,6 +43,12 @@ def form(page: Any) -> dict[str, Any]:
     hidden = dict(re.findall(r'<input type="hidden" name="(project|stamp)" value="([^"]*)"', page.text))
     ticked = re.findall(r'<input type="checkbox" name="key" value="([^"]*)" id="[^"]*" checked>', page.text)
     return {**hidden, "key": ticked}
+
+
+def kept() -> list[str]:
+    """Where the vault keeps files."""
+    with db.read() as conn:
+        return [row.scope for row in conn.execute(models.secrets.select()) if row.scope.startswith("held:import:")]
 
 
 @pytest.fixture(autouse=True)
@@ -74,8 +80,7 @@ def test_a_file_is_looked_at_and_taken_over(browser: Browser, alice: Actor, plac
     assert "14 left out" in told
     assert len(profiles.own(alice)) == 7
     assert catalog.entry_of("openai").key == key("openai")  # type: ignore[union-attr]
-    with db.read() as conn:
-        assert not [row for row in conn.execute(models.secrets.select()) if row.scope.startswith("held:import:")]
+    assert not kept()
     assert browser.get("/settings/import/plan").status_code == 303
     assert browser.post("/settings/import/plan", form(page)).status_code == 404
 
@@ -140,6 +145,18 @@ def test_a_file_is_discarded_or_forgotten_after_half_an_hour(
     assert browser.get("/settings/import/plan").status_code == 303
     monkeypatch.undo()
     assert browser.get("/settings/import/plan").status_code == 303
+
+
+def test_a_file_that_nobody_comes_back_to_is_forgotten_by_itself(
+    browser: Browser, alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "LIFE", -900)
+    assert give(browser, raw(export())).status_code == 303
+    assert until(lambda: not kept())
+    monkeypatch.setattr(pending, "LIFE", 30 * 60 * 1000)
+    shown(browser, raw(export()))
+    pending._forget_old(alice)
+    assert kept()
 
 
 @pytest.mark.parametrize(
