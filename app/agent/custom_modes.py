@@ -57,7 +57,7 @@ def save(actor: Actor | None, given: Mapping[str, Any] | ModeConfig, *, is_new: 
             put = put.on_conflict_do_nothing()
         else:
             put = put.on_conflict_do_update(index_elements=["slug"], set_=row)
-        if not connection.execute(put).rowcount:
+        if connection.scalar(put.returning(table.c.slug)) is None:
             raise Conflict(f"There is a custom mode {mode.slug!r} already.")
         groups = [group.shown for group in mode.groups]
         record.audit(connection, actor, "agent.custom_mode", mode.slug, {"name": mode.name, "groups": groups})

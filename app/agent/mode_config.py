@@ -19,6 +19,7 @@ from app.approvals import service as approvals
 
 MOST, MOST_FAULTS = 100, 20
 LONGEST_TEXT = 50_000
+LONGEST_PATTERNS = 10_000  # all together, since each costs some time to compile
 # What a mode can be given. The last two grant nothing: there is no browser any more, and every mode may switch.
 GROUPS = ("read", "edit", "command", "mcp", "browser", "modes")
 _SLUG = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -167,6 +168,8 @@ def validated(given: Sequence[Any]) -> list[ModeConfig]:
     """Modes of plain data; raises BadModes that names each one with something wrong, its field, and what it is."""
     if len(given) > MOST:
         raise BadModes(f"It has more than {MOST} modes.")
+    if sum(_length_of_patterns(one) for one in given) > LONGEST_PATTERNS:
+        raise BadModes(f"Its patterns have more than {LONGEST_PATTERNS} characters all together.")
     found: list[ModeConfig] = []
     wrong: list[str] = []
     for number, one in enumerate(given, 1):
@@ -217,6 +220,12 @@ def _data(text: str) -> Any:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
             raise BadModes(f"It cannot be read: {' '.join(str(error).split())[:300]}.") from None
+
+
+def _length_of_patterns(given: Any) -> int:
+    groups = given.get("groups") if isinstance(given, Mapping) else None
+    pairs = [one[1] for one in groups if isinstance(one, list) and len(one) == 2] if isinstance(groups, list) else []
+    return sum(len(str(one.get("fileRegex", ""))) for one in pairs if isinstance(one, Mapping))
 
 
 def _named(number: int, given: Any) -> str:

@@ -37,6 +37,8 @@ class Only:
         """Why it refuses a path, relative to the workspace; "" if it does not. What cannot be told is refused."""
         pattern = js_patterns.shortened(self.pattern)
         says = f"the mode {self.mode} edits only paths that match {pattern}{f' ({self.why})' if self.why else ''}"
+        if path.startswith("/"):
+            return f"{says}, and {path} is outside of the workspace"
         try:
             return "" if js_patterns.finds(self.pattern, path) else f"{says}, and {path} does not"
         except TooSlow:

@@ -13,7 +13,7 @@ from app.actor import Actor
 from app.agent import custom_modes, mode_config
 from app.agent.mode_config import BadModes
 from app.db import Database
-from app.errors import Denied, Invalid, NotFound, Problem
+from app.errors import Conflict, Denied, Invalid, NotFound, Problem
 from tests.conftest import member
 
 DOCS: dict[str, Any] = {
@@ -132,6 +132,20 @@ def test_what_nobody_sees_in_a_file_does_not_spoil_it() -> None:
     text = "\ufeffcustomModes:\n\u00a0 - slug: a\u2013b\n\u00a0   name: \u201cA\u200b\u201d\n    roleDefinition: R\n    groups: [read]\n"
     [mode] = mode_config.read(text)
     assert (mode.slug, mode.name) == ("a-b", "A")
+
+
+def test_a_new_mode_takes_no_slug_that_there_is(either_database: Database, alice: Actor) -> None:
+    custom_modes.save(alice, DOCS, is_new=True)
+    with pytest.raises(Conflict, match="'docs-writer' already"):
+        custom_modes.save(alice, given(name="Another"), is_new=True)
+    assert [one.name for one in custom_modes.list_all(alice)] == ["Docs Writer"]
+
+
+def test_the_patterns_of_a_file_are_bounded_all_together() -> None:
+    many = [given(slug=f"m{n}", groups=[["edit", {"fileRegex": f"^{'x' * 900}{n}$"}]]) for n in range(20)]
+    with pytest.raises(BadModes, match="more than 10000 characters all together"):
+        mode_config.validated(many)
+    assert len(mode_config.validated(many[:10])) == 10
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,19 @@ def test_a_shell_writes_no_file_that_the_pattern_does_not_find(
     assert not (workspace / "shop/new.py").exists()
 
 
+@pytest.mark.parametrize("path", ["~/shop/a.md", "/home/user/shop/a.md", "/tmp/a.md", "../a.md", "linked/a.md"])
+def test_no_other_name_of_a_file_gets_by_a_pattern(
+    app: Cabin, alice: Actor, workspace: Path, model_server: ModelServer, path: str
+) -> None:
+    (workspace / "linked").symlink_to("shop")
+    roomodes_of(workspace, mode("docs", ["read", only(r"^(?!shop/)")]))
+    talk = Talk(alice, preset="auto", mode="docs")
+    model_server.script = [[Call("write", {"filePath": path, "content": "x"})], [Say("No.")]]
+    talk.ask("go on")
+    assert errors(talk)[0]
+    assert not (workspace / "shop/a.md").exists()
+
+
 def test_a_pattern_that_never_ends_refuses_and_says_so(
     app: Cabin, alice: Actor, workspace: Path, model_server: ModelServer
 ) -> None:
