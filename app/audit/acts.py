@@ -1,7 +1,7 @@
 """Every act that the record holds: its name, the group it belongs to, and what people call it.
 
-tests/audit/test_acts.py holds this to the code: whoever writes an act that is missing here fails it. docs/audit.md is the
-same table for operators.
+tests/audit/test_acts.py holds this to the code: whoever writes an act that is missing here fails it. docs/audit.md is
+the same table for operators.
 """
 
 from __future__ import annotations
