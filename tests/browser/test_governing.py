@@ -40,7 +40,7 @@ def test_a_secret_is_set_granted_taken_away_and_deleted(own: Shop, open_page: Op
     page.get_by_role("button", name="Add secret").click()
     page.wait_for_url(re.compile(r"name=STRIPE_KEY"))
     expect(page.locator("#secret-rows")).to_contain_text("nobody yet")
-    page.get_by_label("Project").select_option("billing")
+    page.get_by_label("Project", exact=True).select_option("billing")
     page.get_by_role("button", name="Grant to its commands").click()
     expect(page.locator("#secret-rows")).to_contain_text("commands in billing")
     assert VALUE not in page.content()
