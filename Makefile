@@ -10,7 +10,7 @@ ifeq ($(origin PROJECT),command line)
 export SIGNALCABIN_PROJECT := $(PROJECT)
 endif
 
-.PHONY: run worker test test-quick check format bench chaos chaos-full lock
+.PHONY: run worker test test-quick matrix check format bench chaos chaos-full lock
 .DEFAULT_GOAL := run
 
 run: ## Set up, migrate, serve on 127.0.0.1:8000 and print the link
@@ -22,13 +22,19 @@ worker: ## A worker process beside the server, on the same database and machine
 	@./setup.sh run
 	@exec $(PYTHON_IN_VENV) -m app worker
 
+# What fails is tried once more and then named with both results: an unsteady test is mended, but blocks nobody else.
 test: ## Every test, with the published clients, a browser and the fault tests
 	@./setup.sh test
-	$(PYTHON_IN_VENV) -m pytest $(ARGS)
+	$(PYTHON_IN_VENV) -m pytest --reruns 1 -rR $(ARGS)
 
 test-quick: ## The tests that need neither clients nor a browser
 	@./setup.sh test-quick
 	$(PYTHON_IN_VENV) -m pytest -m "not contracts and not clients and not browser and not chaos" $(ARGS)
+
+matrix: ## Write tests/matrix/matrix.tsv anew: what every route answers to everybody
+	@./setup.sh test-quick
+	MATRIX=write $(PYTHON_IN_VENV) -m pytest -n0 tests/matrix -k as_the_table_says
+	$(PYTHON_IN_VENV) -m pytest -n0 tests/matrix
 
 check: ## Format, lint, types, floor plan
 	@./setup.sh check

@@ -57,13 +57,64 @@ def signin() -> None:
     click.echo(f"{settings.url}/signin#{accounts.sign_in_code(accounts.local_owner())}")
 
 
+@main.group()
+def user() -> None:
+    """The people who may sign in."""
+
+
+@user.command("list")
+def user_list() -> None:
+    """Print everybody who is here: email, name and role."""
+    from app.accounts import service as accounts
+
+    _open()
+    for one in accounts.list_users(accounts.local_owner()):
+        if one.revoked is None:
+            click.echo(f"{one.email or '-'}\t{one.name}\t{one.role}")
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--name", help="What they are called; the email's first part without.")
+@click.option("--role", default="member", help="member without.")
+def user_add(email: str, name: str | None, role: str) -> None:
+    """Add a person and print a one-time sign-in link for them (10 minutes)."""
+    from app.accounts import service as accounts
+
+    settings = _open()
+    owner = accounts.local_owner()
+    try:
+        made = accounts.create_user(owner, name or email.partition("@")[0], email, role)
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+    click.echo(f"{settings.url}/signin#{accounts.sign_in_code(owner, made.id)}")
+
+
+@user.command("password")
+@click.argument("email")
+@click.password_option(prompt="New password", help="Asked for without.")
+def user_password(email: str, password: str) -> None:
+    """Set a person's password, and sign all their devices out."""
+    from app.accounts import service as accounts
+
+    _open()
+    owner = accounts.local_owner()
+    try:
+        accounts.reset_password(owner, accounts.user_of(owner, email).id, password)
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+
+
 @main.command()
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, help="A grant such as sessions:*; all of the owner's without.")
 @click.option("--days", type=int, help="Expires after so many days; never without.")
 @click.option("--project", help="The path of the only project it may touch.")
 @click.option("--dialect", type=click.Choice(DIALECTS), help="Of the form that this dialect's clients want.")
-def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | None, dialect: str | None) -> None:
+@click.option("--agent", is_flag=True, help="For an agent: it never answers, configures, mints or shares.")
+def token(
+    name: str, scopes: tuple[str, ...], days: int | None, project: str | None, dialect: str | None, agent: bool
+) -> None:
     """Mint an API token of the owner and print it, once."""
     from app import ids
     from app.accounts import service as accounts
@@ -72,7 +123,8 @@ def token(name: str, scopes: tuple[str, ...], days: int | None, project: str | N
     _open()
     bound = projects.resolve(accounts.local_owner(), project).project.id if project else None
     expires = ids.now() + days * 86_400_000 if days else None
-    _token, secret = accounts.mint_token(accounts.local_owner(), name, scopes or ("*",), expires, bound, dialect or "")
+    owner, held = accounts.local_owner(), scopes or ("*",)
+    _token, secret = accounts.mint_token(owner, name, held, expires, bound, dialect or "", is_agent=agent)
     click.echo(secret)
 
 
@@ -104,6 +156,51 @@ def rooms() -> None:
     from app.dialects import seed
 
     click.echo(seed.grid())
+
+
+@main.group("import")
+def take() -> None:
+    """Settings of other programs."""
+
+
+@take.command("roo")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--apply/--dry-run", "does", default=True, help="Take over, or only say what that would be.")
+@click.option("--project", help="The path of the workspace that it is for; the usual one without.")
+@click.option("--skip", "skipped", multiple=True, metavar="KEY", help="Leave out what has this key in the plan.")
+@click.option("--replace", "replaced", multiple=True, metavar="KEY", help="Replace what the plan says stays otherwise.")
+@click.option("--env", "variables", multiple=True, metavar="NAME", help="Give MCP servers this variable of yours.")
+def import_roo(
+    file: Path, *, does: bool, project: str | None, skipped: tuple[str, ...], replaced: tuple[str, ...],
+    variables: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Take over an export of Roo's settings, or its mcp_settings.json.
+
+    Prints the plan, item by item. Exits with 1 where the file cannot be read or nothing is there to do it on.
+    """
+    from app import record, rooms
+    from app.accounts import service as accounts
+    from app.agent import importing
+    from app.projects import service as projects
+    from app.wake import Ringer
+
+    settings = _open()
+    rooms.import_models()
+    values = {name: os.environ[name] for name in variables if os.environ.get(name)}
+    try:
+        with file.open("rb") as given:
+            data = given.read(importing.LARGEST + 1)
+        owner = accounts.local_owner()
+        place = projects.resolve(owner, project)
+        plan = importing.plan(owner, place, data, values)
+        record.use(Ringer(settings.data_dir))
+        keys = {*plan.usual, *replaced} - set(skipped) if does else set()
+        done = importing.carry_out(owner, place, plan, keys)
+    except OSError as wrong:
+        raise click.ClickException(f"{file}: {wrong.strerror}.") from None
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+    click.echo(importing.told(done, is_dry=not does))
 
 
 @main.group()

@@ -77,6 +77,7 @@ class Config:
     streams_per_server: int = 12_000
     durability: str = "normal"
     upload_limit: int = 1024
+    roo_settings: Path | None = None
     checkpoint_days: int = 30
     checkpoint_keep: int = 20
     terminal_hours: int = 12  # without anybody at it and anything moving in it; 0: never ended for that
@@ -84,6 +85,8 @@ class Config:
     language_servers: bool = True
     formatters: bool = False
     client_waits: tuple[float, float, float] = (10, 20, 30)
+    smtp_url: str = ""
+    mail_from: str = ""
     query_password: bool = False
     codebuddy_auth: str = ""
     preset_ceiling: str = "auto"
@@ -116,7 +119,7 @@ class Config:
             return environ.get(PREFIX + name, default).strip()
 
         data_dir = Path(get("DATA_DIR") or "var").expanduser().absolute()
-        project = get("PROJECT")
+        project, roo_settings = get("PROJECT"), get("ROO_SETTINGS")
         return cls(
             host=get("HOST") or environ.get("HOST", "").strip() or "127.0.0.1",
             port=_number("PORT", get("PORT") or environ.get("PORT", "").strip() or "8000"),
@@ -139,6 +142,7 @@ class Config:
             streams_per_server=_number("STREAMS_PER_SERVER", get("STREAMS_PER_SERVER") or "12000"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
             upload_limit=_number("UPLOAD_LIMIT", get("UPLOAD_LIMIT") or "1024"),
+            roo_settings=Path(roo_settings).expanduser().absolute() if roo_settings else None,
             checkpoint_days=_number("CHECKPOINT_DAYS", get("CHECKPOINT_DAYS") or "30"),
             checkpoint_keep=_number("CHECKPOINT_KEEP", get("CHECKPOINT_KEEP") or "20"),
             terminal_hours=_number("TERMINAL_HOURS", get("TERMINAL_HOURS") or "12"),
@@ -146,6 +150,8 @@ class Config:
             language_servers=_one_of("LANGUAGE_SERVERS", get("LANGUAGE_SERVERS") or "on", ("on", "off")) == "on",
             formatters=_one_of("FORMATTERS", get("FORMATTERS") or "off", ("on", "off")) == "on",
             client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
+            smtp_url=get("SMTP_URL"),
+            mail_from=get("MAIL_FROM"),
             query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),
             codebuddy_auth=environ.get("CODEBUDDY_GATEWAY_AUTH", "").strip().lower(),
             share=_one_of("SHARE", get("SHARE") or "on", ("on", "off")) == "on",

@@ -65,6 +65,8 @@ class Event:
     kind: ClassVar[str] = ""
     # Whether it is for its owner alone, whatever others may read.
     is_personal: ClassVar[bool] = False
+    # Whether nothing comes after it about its session.
+    is_last: ClassVar[bool] = False
 
     def __init_subclass__(cls, kind: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from random import getrandbits
 from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 from flask import Flask, Request, Response, current_app, g, make_response, render_template, request, url_for
@@ -24,7 +25,10 @@ KEY = "signalcabin.dialect"
 PORT_TOKEN = "signalcabin.port_token"  # noqa: S105 - a key of the environ
 STATIC = Path(__file__).parent.parent / "static"
 FIELDS = 4 * MIB  # what the fields of a form may take of the memory; files beside them go to disk
+SIGN_IN_AGAIN = "SIGN_IN_AGAIN"  # what asks for a fresh sign-in (accounts)
 SECURE_COOKIE, PLAIN_COOKIE = "__Host-sid", "sid"
+# The longest that a browser session lives; the server ends it earlier where it must.
+COOKIE_LIFE = 30 * 24 * 3600
 _logger = logging.getLogger(__name__)
 
 
@@ -73,6 +77,37 @@ def dialect() -> str:
 def cookie_name() -> str:
     """The session cookie's name: host-locked and Secure over https."""
     return SECURE_COOKIE if request.is_secure else PLAIN_COOKIE
+
+
+def keep_signed_in(response: Response, sid: str) -> Response:
+    """Give the browser the cookie of its new session."""
+    response.set_cookie(
+        cookie_name(), sid, max_age=COOKIE_LIFE, secure=request.is_secure, httponly=True, samesite="Lax", path="/"
+    )
+    return response
+
+
+def keep_for_return(response: Response, name: str, value: str) -> Response:
+    """Give the browser a cookie of ten minutes by which it is known when it comes back from elsewhere."""
+    response.set_cookie(
+        _locked(name), value, max_age=600, secure=request.is_secure, httponly=True, samesite="Lax", path="/"
+    )
+    return response
+
+
+def kept_for_return(name: str) -> str:
+    """What the browser brought back of it, or nothing."""
+    return request.cookies.get(_locked(name), "")
+
+
+def forget_after_return(response: Response, name: str) -> Response:
+    """Take that cookie back."""
+    response.delete_cookie(_locked(name), secure=request.is_secure, httponly=True, samesite="Lax", path="/")
+    return response
+
+
+def _locked(name: str) -> str:
+    return f"__Host-{name}" if request.is_secure else name
 
 
 def credentials(given: Request) -> Credentials:
@@ -129,6 +164,16 @@ def own_path(text: str, otherwise: str) -> str:
     """A path to go on to that a form named, if it is one of ours; else the other."""
     is_ours = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
     return text if is_ours else otherwise
+
+
+def page_path(endpoint: str, **values: Any) -> str:
+    """The path of a page for who is answered by a dialect's door, where `url_for` would name a host as well."""
+    return current_app.url_map.bind("localhost", script_name=request.script_root, subdomain="").build(endpoint, values)
+
+
+def with_query(url: str, **more: str) -> str:
+    """An address with further words in its query."""
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(more)}"
 
 
 def is_htmx() -> bool:
@@ -230,6 +275,7 @@ def install(
         csrf_token=lambda: csrf.csrf_token(request.cookies.get(cookie_name(), "")),
         actor=lambda: g.get("actor"),
         static=find_static,
+        page_path=page_path,
         may=lambda key, thing=None: may(g.get("actor"), key, thing),
     )
 
@@ -304,6 +350,8 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
         return json({"error": problem.message, "code": problem.code}, problem.status, problem_headers(problem))
     if problem.status == 401 and request.method in ("GET", "HEAD"):
         return back(url_for("accounts.signin", next=request.full_path.rstrip("?")))
+    if problem.code == SIGN_IN_AGAIN and not is_htmx():
+        return back(url_for("accounts.confirm", next=_page_above()))
     context = {"problem": problem, "request_id": g.get("request_id", "")}
     if is_htmx():
         response = fragment("error.html", "notice", problem.status, **context)
@@ -311,6 +359,17 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
         response = page("error.html", problem.status, **context)
     response.headers.update(problem_headers(problem))
     return response
+
+
+def _page_above() -> str:
+    """The page to come back to: the one that was asked for, or the nearest one above an act that was."""
+    if request.method in ("GET", "HEAD"):
+        return request.script_root + request.full_path.rstrip("?")
+    path = request.path
+    adapter = current_app.create_url_adapter(request)
+    while adapter is not None and path and not adapter.test(path, "GET"):
+        path = path.rpartition("/")[0]
+    return request.script_root + (path or "/")
 
 
 def _problem(error: Exception) -> Problem:

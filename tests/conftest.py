@@ -14,7 +14,6 @@ from playwright.sync_api import sync_playwright
 
 from app import assemble, config, db, ids, migrate, put_to_use, server
 from app.accounts import service as accounts
-from app.accounts.grants import ROLES
 from app.actor import Actor
 from app.agent.providers import line
 from app.config import Config
@@ -188,7 +187,7 @@ def database_in_use(request: pytest.FixtureRequest) -> None:
 def member(owner: Actor, name: str, role: str = "member") -> Actor:
     """A further person of the team, as an actor."""
     user = accounts.create_user(owner, name, f"{name.lower()}@example.com", role)
-    return Actor(id=user.id, kind="user", user=user.id, name=name, grants=ROLES[role])
+    return Actor(id=user.id, kind="user", user=user.id, name=name, grants=user.grants)
 
 
 class Caller:

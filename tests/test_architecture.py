@@ -17,12 +17,14 @@ OUTWARD = frozenset({"aiohttp", "ftplib", "httpcore", "httpcore2", "httpx", "htt
 OUTWARD_STANDARD = ("http.client", "urllib.request")
 # The outbound client, its connections and its proxy; and the clients of the model APIs.
 OUTWARD_MODULES = ("app.dial", "app.gate", "app.outbound", "app.agent.providers")
-# Verbs on what is the actor's own: they look for nothing else, and nobody needs a grant to sign out.
+# Verbs on what is the actor's own: they look for nothing else, and nobody needs a grant to sign out, or to be told what
+# they may do and what roles there are.
 OWN = frozenset(
     f"app.accounts.{name}"
     for name in (
         *("people.me", "devices.sign_out", "devices.revoke_other_devices", "passwords.password_changed"),
         *("passwords.prove", "fresh.is_fresh", "fresh.require_fresh", "fresh.prove_by_code"),
+        *("reasons.list_roles", "reasons.my_permissions", "reasons.available_permissions"),
     )
 )
 SHELLS = frozenset({"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"})

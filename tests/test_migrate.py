@@ -57,3 +57,30 @@ def test_what_an_older_version_kept_is_kept_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.postgres
 def test_what_an_older_version_kept_is_kept_on_postgresql(postgres_server: postgres.Server) -> None:
     assert upgraded(postgres_server.create("older")) == [("chk_1", "kept", "", None)]
+
+
+def roles_after_the_move(url: str) -> list[tuple[object, ...]]:
+    """Who holds what after the move, of a person who was an admin and of one who was removed."""
+    migrate.upgrade(url, "0006")
+    database = db.Database(url)
+    user = sa.Table("user", sa.MetaData(), autoload_with=database.engine)
+    with database.engine.begin() as connection:
+        for name, revoked in (("ada", None), ("gone", 7)):
+            row = {"id": f"usr_{name}", "name": name, "role": "admin", "created": 5, "revoked": revoked}
+            connection.execute(user.insert(), row)
+    migrate.upgrade(url)
+    with database.engine.connect() as connection:
+        found = [
+            tuple(one) for one in connection.execute(sa.text("SELECT user_id, role, assigned FROM role_assignment"))
+        ]
+    database.close()
+    return found
+
+
+def test_people_keep_their_role_on_sqlite(tmp_path: Path) -> None:
+    assert roles_after_the_move(f"sqlite:///{tmp_path / 'old.db'}") == [("usr_ada", "admin", 5)]
+
+
+@pytest.mark.postgres
+def test_people_keep_their_role_on_postgresql(postgres_server: postgres.Server) -> None:
+    assert roles_after_the_move(postgres_server.create("before_roles")) == [("usr_ada", "admin", 5)]

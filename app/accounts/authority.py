@@ -44,7 +44,10 @@ def _sees(actor: Actor, thing: Thing) -> bool:
         return actor.session is not None and getattr(thing, "id", None) == actor.session
     if actor.project is not None and thing.project != actor.project:
         return False
-    return thing.owner == actor.user or thing.visibility in ("team", "shared") or grants.EVERYTHING in actor.grants
+    if thing.owner == actor.user or thing.visibility in ("team", "shared"):
+        return True
+    # What others keep to themselves is open to the owner of the place, not to the owner's agents.
+    return grants.EVERYTHING in actor.grants and actor.kind != "agent"
 
 
 def _knows(actor: Actor, key: str, thing: Thing) -> bool:

@@ -30,6 +30,16 @@ class PrincipalRevoked(record.Event, kind="accounts.principal_revoked"):
 
 
 @dataclass(frozen=True)
+class RightsChanged(record.Event, kind="accounts.rights_changed"):
+    """A person holds more or less than before: what they hold open is judged anew, theirs and that of their tokens.
+
+    Streams and sockets simply end: whoever still may connects again.
+    """
+
+    user_id: str
+
+
+@dataclass(frozen=True)
 class TokenMinted(record.Event, kind="accounts.token_minted"):
     """An API token was made."""
 

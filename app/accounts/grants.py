@@ -8,6 +8,8 @@ from collections.abc import Iterable
 EVERYTHING = "*"
 OTHERS = "others:"
 
+# RootCX's keys, which may end in something that only looks like a wildcard: `app:crm:contacts.*` means itself alone.
+_ROOTCX = re.compile(r"[a-z0-9_:.*]{1,200}")
 _FORM = re.compile(r"\*|[a-z][a-z0-9_.-]*(?::[A-Za-z0-9_.-]+)*(?::\*)?")
 
 _BASE = ("system:read", "events:read")
@@ -24,7 +26,7 @@ _VIEWER = (
 _MEMBER = (
     *_VIEWER,
     *("sessions:*", "approvals:*", "files:*", "checkpoints:*", "processes:*", "terminals:*"),
-    *("jobs:*", "tokens:*", "tool:*", "sandboxes:*", f"{OTHERS}files:*"),
+    *("jobs:*", "notifications:*", "tokens:*", "tool:*", "sandboxes:*", f"{OTHERS}files:*"),
 )
 _ADMIN = (
     *_MEMBER,
@@ -41,13 +43,29 @@ ROLES: dict[str, tuple[str, ...]] = {
     "base": _BASE,
 }
 
-# What an agent could use to widen its own rights, whatever its owner holds.
-_NEVER_FOR_AGENTS = ("approvals:answer", "tokens:write", "settings:write", "users:write", "mcp:write", "sessions:share")
+# What RootCX's own keys are here.
+_ROOTCX_GRANTS = {"admin:secrets.manage": "secrets:*", "admin:audit.read": "audit:read"}
+
+# What an agent could use to widen its own rights, whatever its owner holds: to answer, to configure, to let others in,
+# and to run commands but by its tools, which ask.
+_NEVER_FOR_AGENTS = frozenset(
+    (
+        *("approvals:answer", "tokens:write", "settings:write", "users:write", "mcp:write", "plugins:write"),
+        "notifications:write",
+        *("sessions:share", "projects:write", "terminals:write", "processes:write", "system:write"),
+        *("workers:write", "webhooks:write", "channels:write", "integrations:write", "audit:read", "auth.invite"),
+    )
+)
 
 
 def is_grant(text: str) -> bool:
     """Whether the text has the form of a grant: `*`, `noun:verb`, or a prefix that ends in `:*`."""
     return len(text) <= 200 and _FORM.fullmatch(text) is not None
+
+
+def is_permission(text: str) -> bool:
+    """Whether a role can hold the text: a grant, or a key as RootCX's apps name them."""
+    return is_grant(text) or _ROOTCX.fullmatch(text) is not None
 
 
 def covers(grants: Iterable[str], key: str) -> bool:
@@ -71,7 +89,7 @@ def meet(held: Iterable[str], scopes: Iterable[str]) -> tuple[str, ...]:
 
 def closed_to_agents(key: str) -> bool:
     """Whether no agent may ever use the key, not even for an owner."""
-    return key in _NEVER_FOR_AGENTS or key.startswith("secrets:")
+    return key.removeprefix(OTHERS) in _NEVER_FOR_AGENTS or key.startswith("secrets:")
 
 
 def reading(key: str) -> str:
@@ -86,6 +104,7 @@ def is_reading(key: str) -> bool:
 
 
 def _matches(grant: str, key: str) -> bool:
+    grant = _ROOTCX_GRANTS.get(grant, grant)
     if grant == EVERYTHING:
         return True
     if grant.endswith(":*"):

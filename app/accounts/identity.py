@@ -1,4 +1,4 @@
-"""From what a request brought to the actor it stands for, in one indexed query at most."""
+"""From what a request brought to the actor it stands for: one indexed query for who it is, one for their roles."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from app import config, db, ids
-from app.accounts import digests, grants
-from app.accounts.models import access_token, browser_session, client_session, token, user
+from app.accounts import digests, grants, roles
+from app.accounts.models import access_token, browser_session, client_session, role_assignment, token, user
 from app.actor import Actor, Credentials, Signed
 
 BASIC_USER = "opencode"
@@ -145,22 +145,23 @@ def _by_name(key: str) -> Actor | None:
 def _token(where: sa.ColumnElement[bool]) -> Actor | None:
     now = ids.now()
     query = (
-        sa.select(token, user.c.role)
+        sa.select(token)
         .join(user, user.c.id == token.c.user_id)
         .where(where, token.c.revoked.is_(None), user.c.revoked.is_(None))
     )
     with db.read() as conn:
         row = conn.execute(query).first()
+        held = _held(conn, row.user_id) if row is not None else ()
     if row is None or (row.expires is not None and row.expires <= now):
         return None
     if row.last_used is None or now - row.last_used >= TOUCH_EVERY:
         _touch(token.update().where(token.c.id == row.id).values(last_used=now))
     return Actor(
         id=row.id,
-        kind="token",
+        kind="agent" if row.is_agent else "token",
         user=row.user_id,
         name=row.name,
-        grants=grants.meet(grants.ROLES[row.role], row.scopes),
+        grants=grants.meet(held, row.scopes),
         token=row.id,
         project=row.project,
         via=row.only_in,
@@ -170,23 +171,24 @@ def _token(where: sa.ColumnElement[bool]) -> Actor | None:
 def _by_browser(key: str) -> Actor | None:
     now = ids.now()
     query = (
-        sa.select(browser_session, user.c.role, user.c.name)
+        sa.select(browser_session, user.c.name)
         .join(user, user.c.id == browser_session.c.user_id)
         .where(browser_session.c.hash == key.removeprefix("sid:"), user.c.revoked.is_(None))
     )
     with db.read() as conn:
         row = conn.execute(query).first()
+        held = _held(conn, row.user_id) if row is not None else ()
     if row is None or row.expires <= now or row.seen + row.idle <= now:
         return None
     if now - row.seen >= TOUCH_EVERY:
         _touch(browser_session.update().where(browser_session.c.id == row.id).values(seen=now))
-    return _person(row.user_id, row.name, row.role, row.id)
+    return _person(row.user_id, row.name, held, row.id)
 
 
 def _by_access(key: str) -> Actor | None:
     now = ids.now()
     query = (
-        sa.select(client_session, user.c.role, user.c.name)
+        sa.select(client_session, user.c.name)
         .join(access_token, access_token.c.session_id == client_session.c.id)
         .join(user, user.c.id == client_session.c.user_id)
         .where(
@@ -199,11 +201,12 @@ def _by_access(key: str) -> Actor | None:
     )
     with db.read() as conn:
         row = conn.execute(query).first()
+        held = _held(conn, row.user_id) if row is not None else ()
     if row is None:
         return None
     if now - row.seen >= TOUCH_EVERY:
         _touch(client_session.update().where(client_session.c.id == row.id).values(seen=now))
-    return _person(row.user_id, row.name, row.role, row.id)
+    return _person(row.user_id, row.name, held, row.id)
 
 
 def _by_admin_token(_key: str) -> Actor | None:
@@ -224,16 +227,21 @@ def _by_admin_token(_key: str) -> Actor | None:
 def _open_door(_key: str) -> Actor | None:
     with db.read() as conn:
         row = conn.execute(_first_owner).first()
-    return _person(row.id, row.name, row.role) if row else None
+    return _person(row.id, row.name, grants.ROLES["owner"]) if row else None
 
 
-def _person(user_id: str, name: str, role: str, device: str = "") -> Actor:
-    return Actor(id=user_id, kind="user", user=user_id, name=name, grants=grants.ROLES[role], device=device)
+def _held(conn: sa.Connection, user_id: str) -> tuple[str, ...]:
+    return roles.come_to(conn, roles.of(conn, user_id))
+
+
+def _person(user_id: str, name: str, held: tuple[str, ...], device: str = "") -> Actor:
+    return Actor(id=user_id, kind="user", user=user_id, name=name, grants=held, device=device)
 
 
 _first_owner = (
-    sa.select(user.c.id, user.c.name, user.c.role)
-    .where(user.c.role == "owner", user.c.revoked.is_(None))
+    sa.select(user.c.id, user.c.name)
+    .join(role_assignment, role_assignment.c.user_id == user.c.id)
+    .where(role_assignment.c.role == "owner", user.c.revoked.is_(None))
     .order_by(user.c.created, user.c.id)
     .limit(1)
 )

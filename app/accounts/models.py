@@ -1,4 +1,4 @@
-"""The tables of accounts: users, passwords, API tokens, signed-in browsers and clients, codes, failed sign-ins."""
+"""The tables of accounts: users, roles, passwords, API tokens, signed-in browsers and clients, codes, failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ user = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("email", sa.String),
-    sa.Column("role", sa.String, nullable=False),
     # "first" for the person the installation belongs to, so that two starts at once cannot make two.
     sa.Column("seat", sa.String, unique=True),
     sa.Column("created", sa.BigInteger, nullable=False),
@@ -28,6 +27,27 @@ sa.Index(
     postgresql_where=user.c.revoked.is_(None),
 )
 
+# Roles that were made here; the built-in ones stand in grants.ROLES.
+role = sa.Table(
+    "role",
+    db.metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("description", sa.String(500), nullable=False),
+    sa.Column("inherits", db.Json, nullable=False),
+    sa.Column("permissions", db.Json, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+# Who holds which role: nobody has rights by anything else.
+role_assignment = sa.Table(
+    "role_assignment",
+    db.metadata,
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), primary_key=True),
+    sa.Column("role", sa.String(64), primary_key=True),
+    sa.Column("assigned", sa.BigInteger, nullable=False),
+    sa.Index("ix_role_assignment_role", "role"),
+)
+
 token = sa.Table(
     "token",
     db.metadata,
@@ -41,6 +61,8 @@ token = sa.Table(
     # Of a lent one: the only dialect that takes it, and the token it was lent by, with which it ends.
     sa.Column("only_in", sa.String(16), nullable=False),
     sa.Column("parent", sa.String(40), nullable=False, index=True),
+    # Whether an agent holds it, which never changes what it is told or may do, whoever it works for.
+    sa.Column("is_agent", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("expires", sa.BigInteger),
     sa.Column("last_used", sa.BigInteger),
@@ -133,4 +155,13 @@ signin_failure = sa.Table(
     # The hash of the email that was tried, whether somebody has it or not; "" where none was asked for.
     sa.Column("account", sa.String(64), nullable=False, server_default="", index=True),
     sa.Column("at", sa.BigInteger, nullable=False, index=True),
+)
+
+# Of somebody who was sent on to a client: what the client can get their tokens for, once and at once.
+handover = sa.Table(
+    "handover",
+    db.metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False),
 )

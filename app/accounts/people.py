@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from app import db, ids, record
-from app.accounts import grants, identity
+from app.accounts import grants, identity, roles
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked
 from app.accounts.models import (
@@ -21,6 +21,7 @@ from app.accounts.models import (
     code,
     password,
     refresh_token,
+    role_assignment,
     token,
     user,
 )
@@ -30,7 +31,10 @@ from app.errors import Conflict, Denied, Invalid, NotFound, Taken
 TEAM_IDLE = 12 * 3600 * 1000
 TEAM_LIFE = 7 * 24 * 3600 * 1000
 LOCAL_LIFE = 30 * 24 * 3600 * 1000
+LAST_OWNER = "LAST_OWNER"
 
+# Who comes in by themselves holds nothing but that they are here, until somebody gives them a role.
+BASE = "base"
 IN_USE = "Somebody with this email is here already."
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
@@ -38,40 +42,47 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 
 @dataclass(frozen=True)
 class User:
-    """A person: role is a key of `grants.ROLES`; created, signed_in and revoked in unix ms."""
+    """A person: the names of their roles, and what these grant together; created, signed_in and revoked in unix ms."""
 
     id: str
     name: str
     email: str | None
-    role: str
     created: int
     signed_in: int | None
     revoked: int | None
+    roles: tuple[str, ...] = ()
+    grants: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def role(self) -> str:
+        """The role that they have had longest, "" for none."""
+        return self.roles[0] if self.roles else ""
 
 
 _known_alone: tuple[db.Database | None, float] = None, 0.0
-_columns = [user.c[field.name] for field in dataclasses.fields(User)]
+_names = ("id", "name", "email", "created", "signed_in", "revoked")
+_columns = [user.c[name] for name in _names]
 
 
 def create_user(actor: Actor, name: str, email: str | None, role: str) -> User:
     """Add a person with a role whose grants the actor holds; the second one begins team mode."""
     require(actor, "users:write")
-    new = fresh_user(name, email, _role(actor, role))
     with db.transaction() as conn:
+        new = fresh_user(name, email, role, _may_give(conn, actor, role))
         add(conn, actor, new)
     return new
 
 
-def fresh_user(name: str, email: str | None, role: str) -> User:
-    """A person who is not here yet; raises Invalid for a bad name or email."""
-    return User(ids.random("usr"), _name(name), _email(email), role, ids.now(), None, None)
+def fresh_user(name: str, email: str | None, role: str, held: tuple[str, ...] = ()) -> User:
+    """A person who is not here yet, with a role and what it grants; raises Invalid for a bad name or email."""
+    return _new(_name(name), _email(email), role, held or grants.ROLES.get(role, ()))
 
 
 def add(conn: sa.Connection, actor: Actor, new: User) -> None:
     """Take a person in within an open transaction; the second one begins team mode. Raises Conflict."""
     try:
         with conn.begin_nested():
-            conn.execute(user.insert(), dataclasses.asdict(new))
+            insert(conn, new)
     except sa.exc.IntegrityError:
         raise Taken(IN_USE, new.email or "", field="email", code="EMAIL_TAKEN") from None
     record.audit(conn, actor, "user.create", new.id, {"name": new.name, "role": new.role})
@@ -89,15 +100,16 @@ def revoke_user(actor: Actor, user_id: str) -> None:
     """End a person's rights, tokens and browser sessions at once; the last owner stays."""
     require(actor, "users:write")
     with db.transaction() as conn:
-        person = get(conn, user_id)
+        person = get(conn, user_id, lock=True)
         outranks(actor, person)
-        if person.role == "owner" and _count(conn, user.c.role == "owner", user.c.revoked.is_(None)) == 1:
-            raise Conflict("The last owner cannot be removed.", code="LAST_OWNER")
+        if "owner" in person.roles:
+            keep_an_owner(conn)
         now = ids.now()
         conn.execute(user.update().where(user.c.id == user_id).values(revoked=now))
         conn.execute(token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now))
         _erase_sign_ins(conn, user_id)
-        record.audit(conn, actor, "user.revoke", user_id)
+        conn.execute(role_assignment.delete().where(role_assignment.c.user_id == user_id))
+        record.audit(conn, actor, "user.revoke", user_id, {"roles": list(person.roles)})
         announce_end(conn, PrincipalRevoked(user_id, "user", user_id))
 
 
@@ -117,7 +129,17 @@ def list_users(actor: Actor) -> list[User]:
     if not may(actor, "users:write"):
         query = query.where(user.c.revoked.is_(None))
     with db.read() as conn:
-        return [User(**row) for row in conn.execute(query).mappings()]
+        return _read(conn, conn.execute(query).mappings().all())
+
+
+def user_of(actor: Actor, email: str) -> User:
+    """The living person with this email; raises NotFound."""
+    require(actor, "users:read")
+    with db.read() as conn:
+        found = find_by_email(conn, email.strip().lower())
+    if found is None:
+        raise NotFound("user", email)
+    return found
 
 
 def me(actor: Actor) -> User:
@@ -126,18 +148,38 @@ def me(actor: Actor) -> User:
         return get(conn, actor.user)
 
 
-def get(conn: sa.Connection, user_id: str) -> User:
+def get(conn: sa.Connection, user_id: str, *, lock: bool = False) -> User:
     """One living person; raises NotFound."""
-    row = conn.execute(_living(sa.select(*_columns), user.c.id == user_id)).mappings().first()
-    if row is None:
+    found = find(conn, user_id, lock=lock)
+    if found is None:
         raise NotFound("user", user_id)
-    return User(**row)
+    return found
+
+
+def find(conn: sa.Connection, user_id: str, *, lock: bool = False) -> User | None:
+    """One living person, or None; with `lock` nobody else changes or ends them until the transaction does."""
+    query = _living(sa.select(*_columns), user.c.id == user_id)
+    return _first(conn, query.with_for_update() if lock else query)
+
+
+def insert(conn: sa.Connection, new: User, *, seat: str | None = None) -> None:
+    """Store a person with their roles."""
+    conn.execute(user.insert(), {name: getattr(new, name) for name in _names} | {"seat": seat})
+    for role in new.roles:
+        conn.execute(role_assignment.insert(), {"user_id": new.id, "role": role, "assigned": new.created})
+
+
+def keep_an_owner(conn: sa.Connection, *, code: str = LAST_OWNER) -> None:
+    """Before one owner goes: raise Conflict if nobody else is one. Two who remove each other wait for one another."""
+    held = sa.select(role_assignment.c.user_id).where(role_assignment.c.role == "owner")
+    conn.execute(held.order_by(role_assignment.c.user_id).with_for_update()).all()
+    if len(conn.execute(held).all()) <= 1:
+        raise Conflict("The last owner cannot be removed.", code=code)
 
 
 def find_by_email(conn: sa.Connection, email: str) -> User | None:
     """The living person with this email in lower case, or None."""
-    row = conn.execute(_living(sa.select(*_columns), user.c.email == email)).mappings().first()
-    return User(**row) if row else None
+    return _first(conn, _living(sa.select(*_columns), user.c.email == email))
 
 
 def stranger(address: str) -> Actor:
@@ -146,8 +188,8 @@ def stranger(address: str) -> Actor:
 
 
 def outranks(actor: Actor, person: User) -> None:
-    """Raise Denied unless the actor holds every grant of the person's role."""
-    if person.id != actor.user and not grants.covers_all(actor.grants, grants.ROLES[person.role]):
+    """Raise Denied unless the actor holds every grant of the person."""
+    if person.id != actor.user and not grants.covers_all(actor.grants, person.grants):
         raise Denied(f"{person.name} has rights that you do not hold.")
 
 
@@ -156,10 +198,10 @@ def owner(conn: sa.Connection) -> User:
     found = find_owner(conn)
     if found is not None:
         return found
-    new = User(ids.random("usr"), "Owner", None, "owner", ids.now(), None, None)
+    new = _new("Owner", None, "owner", grants.ROLES["owner"])
     try:
         with conn.begin_nested():
-            conn.execute(user.insert(), {**dataclasses.asdict(new), "seat": "first"})
+            insert(conn, new, seat="first")
     except sa.exc.IntegrityError:
         # Another process took the seat between our look and our insert.
         return _seated(conn)
@@ -168,9 +210,9 @@ def owner(conn: sa.Connection) -> User:
 
 def find_owner(conn: sa.Connection) -> User | None:
     """The owner who was here first, or None before the first start."""
-    query = _living(sa.select(*_columns), user.c.role == "owner").order_by(user.c.created, user.c.id)
-    row = conn.execute(query.limit(1)).mappings().first()
-    return User(**row) if row else None
+    holds = sa.exists().where(role_assignment.c.user_id == user.c.id, role_assignment.c.role == "owner")
+    query = _living(sa.select(*_columns), holds).order_by(user.c.created, user.c.id)
+    return _first(conn, query.limit(1))
 
 
 def is_settled(conn: sa.Connection) -> bool:
@@ -218,16 +260,15 @@ def acting_for(
 ) -> Actor | None:
     """An actor with a person's present rights, for a run or a schedule; None once the person is gone."""
     with db.read() as conn:
-        row = conn.execute(_living(sa.select(*_columns), user.c.id == user_id)).first()
-    if row is None:
+        person = find(conn, user_id)
+    if person is None:
         return None
-    held = grants.ROLES[row.role]
     return Actor(
         id=f"{kind}:{user_id}",
         kind=kind,
         user=user_id,
-        name=name or row.name,
-        grants=held,
+        name=name or person.name,
+        grants=person.grants,
         project=project,
         via=via,
     )
@@ -257,8 +298,28 @@ def _count(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
     return conn.execute(sa.select(sa.func.count()).select_from(user).where(*where)).scalar_one()
 
 
+def _first(conn: sa.Connection, query: sa.Select[Any]) -> User | None:
+    return next(iter(_read(conn, conn.execute(query).mappings().all())), None)
+
+
+def _read(conn: sa.Connection, rows: Sequence[sa.RowMapping]) -> list[User]:
+    held = roles.of_users(conn, [row["id"] for row in rows])
+    among = roles.known(conn) if any(name not in roles.BUILT_IN for names in held.values() for name in names) else {}
+    return [
+        User(**row, roles=names, grants=roles.granted(names, among or roles.BUILT_IN))
+        for row in rows
+        for names in [held.get(row["id"], ())]
+    ]
+
+
+def _new(name: str, email: str | None, role: str, held: tuple[str, ...]) -> User:
+    return User(ids.random("usr"), name, email, ids.now(), None, None, (role,), held)
+
+
 def _seated(conn: sa.Connection) -> User:
-    return User(**conn.execute(sa.select(*_columns).where(user.c.seat == "first")).mappings().one())
+    found = _first(conn, sa.select(*_columns).where(user.c.seat == "first"))
+    assert found is not None
+    return found
 
 
 def _name(name: str) -> str:
@@ -276,12 +337,15 @@ def _email(email: str | None) -> str | None:
     return email.strip().lower()
 
 
-def _role(actor: Actor, role: str) -> str:
-    if role not in grants.ROLES:
-        raise Invalid(f"A role is one of {', '.join(grants.ROLES)}.", "role")
-    if not grants.covers_all(actor.grants, grants.ROLES[role]):
+def _may_give(conn: sa.Connection, actor: Actor, role: str) -> tuple[str, ...]:
+    """What the role grants. Raises Invalid for an unknown one, Denied for one with more than the actor holds."""
+    among = roles.known(conn, lock=True)
+    if role not in among:
+        raise Invalid(f"A role is one of {', '.join(among)}.", "role")
+    held = roles.granted([role], among)
+    if not grants.covers_all(actor.grants, held):
         raise Denied(f"You can give only rights that you hold; {role} has more.")
-    return role
+    return held
 
 
 def local_owner() -> Actor:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from app import config, db, record
-from app.accounts import devices, failures, hashing, passwords, people, signin, strength
+from app.accounts import devices, failures, hashing, passwords, people, profile, signin, strength
 from app.accounts.authority import may
-from app.accounts.models import user
 from app.actor import Actor
-from app.errors import Denied, Invalid, Taken, Unauthenticated
-
-# Who registers holds nothing but that they are here, until somebody gives them a role.
-ROLE = "base"
+from app.errors import Denied, Invalid, Unauthenticated
 
 
 @dataclass(frozen=True)
@@ -34,14 +28,14 @@ def register(actor: Actor | None, new: Newcomer, address: str) -> people.User:
     Raises Denied, Invalid, Conflict (EMAIL_TAKEN), Limited, and Unauthenticated for a wrong code.
     """
     if may(actor, "users:write") and actor is not None:
-        return _add(actor, _checked(new, ROLE), new.password)
+        return _add(actor, _checked(new, people.BASE), new.password)
     with db.read() as conn:
         is_new = not people.is_settled(conn)
     if new.code and is_new:
         return _claimed(new, address, None)[0]
     if is_new or config.current().registration != "open":
         raise Denied("Registration is closed: ask for an invitation.", code="REGISTRATION")
-    person = _checked(new, ROLE)
+    person = _checked(new, people.BASE)
     with db.transaction() as conn:
         failures.check(conn, address)
         failures.add(conn, address)  # whoever makes accounts by the dozen is told to wait, like who guesses
@@ -71,22 +65,13 @@ def _claimed(new: Newcomer, address: str, agent: str | None) -> tuple[people.Use
     with db.transaction() as conn:
         owner = signin.spend(conn, new.code)
         if owner is not None:
-            person = _own(conn, owner, wanted)
+            profile.rewrite(conn, owner, wanted)
+            person = people.get(conn, owner.id)
             passwords.store(conn, person.id, made)
             record.audit(conn, people.stranger(address), "server.claim", person.id, {"name": person.name})
             return person, devices.open_browser(conn, person, address, agent) if agent is not None else None
         signin.refuse(conn, address)
     raise Unauthenticated(signin.WRONG_CODE)
-
-
-def _own(conn: sa.Connection, owner: people.User, wanted: people.User) -> people.User:
-    values = {"name": wanted.name, "email": wanted.email}
-    try:
-        with conn.begin_nested():
-            conn.execute(user.update().where(user.c.id == owner.id).values(**values))
-    except sa.exc.IntegrityError:
-        raise Taken(people.IN_USE, wanted.email or "", field="email", code="EMAIL_TAKEN") from None
-    return people.get(conn, owner.id)
 
 
 def _add(actor: Actor, person: people.User, password: str) -> people.User:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from app import db, ids, record
-from app.accounts import digests, grants, people
+from app.accounts import digests, fresh, grants, people
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked, TokenMinted
 from app.accounts.models import token
@@ -36,6 +36,7 @@ class Token:
     expires: int | None
     last_used: int | None
     revoked: int | None
+    is_agent: bool = False
 
     @property
     def owner(self) -> str:
@@ -58,13 +59,17 @@ def mint_token(
     expires: int | None = None,
     project: str | None = None,
     dialect: str = "",
+    *,
+    is_agent: bool = False,
 ) -> tuple[Token, str]:
     """Make a token for the actor's user and give its secret, which is shown this once.
 
-    The default scope means all that the user may do at the time of use. Raises Invalid, Conflict for a
-    name in use, Denied for a scope, project or life beyond the actor's own.
+    The default scope means all that the user may do at the time of use. What an agent is to hold never answers an ask,
+    configures, mints or shares, whatever its scopes. Raises Invalid, Conflict for a name in use, Denied for a scope,
+    project or life beyond the actor's own, Stale for a sign-in that is not fresh.
     """
     require(actor, "tokens:write")
+    fresh.require_fresh(actor)
     new = Token(
         id=ids.random("tok"),
         user_id=actor.user,
@@ -76,6 +81,7 @@ def mint_token(
         expires=_expires(expires),
         last_used=None,
         revoked=None,
+        is_agent=is_agent,
     )
     secret = ids.hex_secret(dialect) if dialect in _HEX else ids.secret(_PREFIX.get(dialect, "sc"))
     with db.transaction() as conn:
@@ -105,6 +111,7 @@ def lend_token(actor: Actor, name: str, secret: str, scopes: tuple[str, ...], pr
             expires=end,
             last_used=None,
             revoked=None,
+            is_agent=actor.kind == "agent",
         )
         _insert(conn, actor, new, secret, only_in=only_in, parent=actor.token or "")
     return new
@@ -167,7 +174,8 @@ def _insert(conn: sa.Connection, actor: Actor, new: Token, secret: str, *, only_
         raise Conflict(f"A token named {new.name} exists; revoke it first or choose another name.")
     row = {**dataclasses.asdict(new), "scopes": list(new.scopes), "hash": digests.digest(secret)}
     conn.execute(token.insert(), {**row, "only_in": only_in, "parent": parent})
-    record.audit(conn, actor, "token.mint", new.id, {"name": new.name, "scopes": list(new.scopes)})
+    detail = {"name": new.name, "scopes": list(new.scopes)} | ({"agent": True} if new.is_agent else {})
+    record.audit(conn, actor, "token.mint", new.id, detail)
     scope = Scope(owner=actor.user, project="", visibility="private")
     record.event(conn, TokenMinted(new.id, actor.user, new.name), scope)
 

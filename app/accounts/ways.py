@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from app import config, db
+from app import config, db, mail
 from app.accounts import people
 
 
@@ -18,13 +19,23 @@ class Provider:
 
 @dataclass(frozen=True)
 class Ways:
-    """How people come in; `is_new` while nobody has made the server theirs."""
+    """How people come in; `is_new` while nobody has made the server theirs, `mails` where it mails sign-in links."""
 
     is_required: bool
     is_new: bool
     password: bool
     magic_link: bool
     providers: tuple[Provider, ...]
+    mails: bool = False
+
+
+_find_providers: Callable[[], Iterable[Provider]] = tuple
+
+
+def register_providers(find: Callable[[], Iterable[Provider]]) -> None:
+    """Say who knows the providers that people can sign in with."""
+    global _find_providers
+    _find_providers = find
 
 
 def sign_in_ways() -> Ways:
@@ -32,4 +43,5 @@ def sign_in_ways() -> Ways:
     is_required = config.current().auth == "required"
     with db.read() as conn:
         is_new = is_required and not people.is_settled(conn)
-    return Ways(is_required=is_required, is_new=is_new, password=True, magic_link=False, providers=())
+    providers, mails = tuple(_find_providers()), mail.is_on()
+    return Ways(is_required, is_new, password=True, magic_link=True, providers=providers, mails=mails)

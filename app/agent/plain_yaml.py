@@ -27,6 +27,26 @@ class _Loader(yaml.SafeLoader):
             self.depth -= 1
 
 
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, and nothing by a reference."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        """Write everything out."""
+        return True
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _block)
+
+
+def dump(data: Any) -> str:
+    """Plain data as a text for people, in the order in which it is given."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+
+
 def load(text: str) -> Any:
     """The data that the text spells; ValueError for what is none, or more than plain."""
     try:

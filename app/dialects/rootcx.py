@@ -17,6 +17,7 @@ from app.errors import Problem, Taken, Unauthenticated
 _WORDS: dict[str, tuple[int, str]] = {
     INVALID_JSON: (400, "invalid JSON body"),
     "LAST_OWNER": (400, "cannot delete the last admin"),
+    "LAST_OWNER_ROLE": (400, "cannot revoke the last admin"),
     "INVALID_CREDENTIALS": (401, "invalid credentials"),
 }
 _REFRESH = "scr_"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app import config, db
 from app.accounts import service as accounts
-from app.accounts.events import PrincipalRevoked
+from app.accounts.events import PrincipalRevoked, RightsChanged
 from app.actor import Actor, Thing
 from app.errors import Unavailable
 from app.events import log
@@ -49,16 +49,23 @@ _follow: Follow | None = None
 
 
 def subscribe(
-    actor: Actor, after: str | None = None, keep: Keep = lambda _fact: True, *, files: str | None = None
+    actor: Actor,
+    after: str | None = None,
+    keep: Keep = lambda _fact: True,
+    *,
+    files: str | None = None,
+    session: str = "",
 ) -> Subscription:
     """Follow the log as this actor: only what they may read, from now on or after a cursor.
 
     `files` names the directory whose files are watched for this subscriber, "" for those in which the actor works.
+    `session` names the one session that this is about: it ends with that, and once the actor may not see it any more.
+    Whoever names one looks whether it is there afterwards, because an end that came before ends nothing here.
     """
     accounts.require(actor, "events:read")
     if _hub is None:
         raise Unavailable("Events are not running in this process.")
-    subscription = _hub.subscribe(actor, keep, after)
+    subscription = _hub.subscribe(actor, keep, after, session)
     if files is not None and _follow is not None:
         try:
             subscription.hold(_follow(actor, files))
@@ -137,6 +144,7 @@ def start(data_dir: Path) -> None:
     settings = config.current()
     hub = Hub(_may, _text_of, settings.streams_per_user, settings.streams_per_server)
     hub.listen(PrincipalRevoked, _end_streams)
+    hub.listen(RightsChanged, _judge_anew)
     for kind, heard in _listeners:
         hub.listen(kind, heard)
     hub.start(data_dir)
@@ -152,7 +160,15 @@ def stop() -> None:
 
 
 def _end_streams(fact: PrincipalRevoked) -> None:
+    # Another process may have written it: what this one remembers of their rights is void too.
+    accounts.forget()
     close(fact.principal)
+
+
+def _judge_anew(fact: RightsChanged) -> None:
+    """Whoever still may comes back at once, with the rights of now, and misses nothing."""
+    accounts.forget()
+    close(fact.user_id)
 
 
 def _may(actor: Actor, fact: Fact) -> bool:

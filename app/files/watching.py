@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app import config, ids
 from app.accounts import service as accounts
-from app.accounts.events import PrincipalRevoked
+from app.accounts.events import PrincipalRevoked, RightsChanged
 from app.actor import Actor
 from app.errors import Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
@@ -88,6 +88,7 @@ def start_background() -> None:
     global _is_stopping
     _is_stopping = False
     events.listen(PrincipalRevoked, _on_revoked)
+    events.listen(RightsChanged, _on_changed)
 
 
 def running() -> Watcher:
@@ -123,9 +124,18 @@ def stop() -> None:
 
 def _on_revoked(fact: PrincipalRevoked) -> None:
     """End what a revoked user or token follows; who signed out one browser only may go on asking."""
+    _end_all(fact.principal, but_kept=fact.what == "device")
+
+
+def _on_changed(fact: RightsChanged) -> None:
+    """End what somebody follows who may read less or more than before; who may still read at all goes on asking."""
+    _end_all(fact.user_id, but_kept=accounts.may(accounts.acting_for(fact.user_id, "system"), READ))
+
+
+def _end_all(principal: str, *, but_kept: bool) -> None:
     with _lock:
-        kept = {id(one.watch) for one in _kept.values()} if fact.what == "device" else set()
-        theirs = [one for one in _open if fact.principal in one.principals and id(one) not in kept]
+        kept = {id(one.watch) for one in _kept.values()} if but_kept else set()
+        theirs = [one for one in _open if principal in one.principals and id(one) not in kept]
     for one in theirs:
         one.close()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app import config, db, ids, record, redact
 from app.accounts import service as accounts
-from app.accounts.events import PrincipalRevoked
+from app.accounts.events import PrincipalRevoked, RightsChanged
 from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
@@ -265,6 +265,7 @@ def start_background() -> None:
     _is_stopping = False
     spare.sweep()
     events.listen(PrincipalRevoked, _on_revoked)
+    events.listen(RightsChanged, _on_changed)
 
 
 def stop() -> None:
@@ -366,6 +367,18 @@ def _on_revoked(fact: PrincipalRevoked) -> None:
     for live in found:
         live.end_taps(fact.principal)
         if fact.what != "device" and fact.principal in live.spec.principals:
+            live.pump.aside(live.end)
+
+
+def _on_changed(fact: RightsChanged) -> None:
+    """Whoever reads a command reads anew; those that its owner may no longer run end."""
+    person = accounts.acting_for(fact.user_id, "system")
+    with _lock:
+        found = [live for owned in _by_owner.values() for live in owned]
+    for live in found:
+        live.end_taps(fact.user_id)
+        is_theirs = live.owner == fact.user_id and live.ended is None
+        if is_theirs and not accounts.may(person, f"{_noun(live.kind)}:write"):
             live.pump.aside(live.end)
 
 

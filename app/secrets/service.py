@@ -14,7 +14,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.events import service as events
 from app.secrets import holding, keys, lending, models, rows, sealing
 from app.secrets.events import SecretChanged
-from app.secrets.holding import derive, derive_all, held, hold, let_go
+from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go
 from app.secrets.lending import end_of_project, grant, hide, lend, register_project, take_away
 from app.secrets.rotating import KeyUse, check, keys_in_use, rotate_key
 from app.secrets.rows import Secret
@@ -34,6 +34,7 @@ __all__ = [
     "held",
     "hide",
     "hold",
+    "hold_once",
     "keys_in_use",
     "lend",
     "let_go",

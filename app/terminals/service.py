@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from app import config, db, dispatch, ids, record
 from app.accounts import service as accounts
-from app.accounts.events import PrincipalRevoked
+from app.accounts.events import PrincipalRevoked, RightsChanged
 from app.actor import SYSTEM, Actor, Scope
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.events import service as events
@@ -291,6 +291,7 @@ def start() -> None:
     global _enders
     _enders = ThreadPoolExecutor(1, thread_name_prefix="terminal-ends")
     events.listen(PrincipalRevoked, _on_revoked)
+    events.listen(RightsChanged, _on_changed)
 
 
 def stop() -> None:
@@ -356,10 +357,20 @@ def _on_end(terminal: Terminal, word: Ended) -> None:
 def _on_revoked(fact: PrincipalRevoked) -> None:
     """A revoked person's terminals end with them; the processes room does the same with what a token has started."""
     tickets.withdraw(fact.principal)
-    if fact.what != "user":
-        return
+    if fact.what == "user":
+        _end_all(fact.principal)
+
+
+def _on_changed(fact: RightsChanged) -> None:
+    """Terminals end with the right to open them; the processes room lets go of who only watches."""
+    tickets.withdraw(fact.user_id)
+    if not accounts.may(accounts.acting_for(fact.user_id, "system"), "terminals:write"):
+        _end_all(fact.user_id)
+
+
+def _end_all(owner: str) -> None:
     with _lock:
-        found = [one for one in _terminals.values() if one.owner == fact.principal]
+        found = [one for one in _terminals.values() if one.owner == owner]
     for terminal in found:
         terminal.live.end()
 

@@ -49,14 +49,15 @@ def database(tmp_path: Path) -> Iterator[db.Database]:
 def person(name: str, role: str) -> Actor:
     """Somebody who is here, as the actor they are in a browser."""
     user_id = f"usr_{name}"
-    row = {"id": user_id, "name": name.capitalize(), "email": f"{name}@example.org", "role": role}
+    row = {"id": user_id, "name": name.capitalize(), "email": f"{name}@example.org"}
     with db.transaction() as conn:
         conn.execute(models.user.insert(), {**row, "created": ids.now()})
+        conn.execute(models.role_assignment.insert(), {"user_id": user_id, "role": role, "assigned": ids.now()})
     return Actor(id=user_id, kind="user", user=user_id, name=row["name"], grants=grants.ROLES[role])
 
 
 @pytest.fixture
-def alice(database: db.Database) -> Actor:
+def alice(database_in_use: None) -> Actor:
     """Alice owns the place."""
     return person("alice", "owner")
 

@@ -19,7 +19,7 @@ ORIGIN = "http://localhost"
 @pytest.fixture
 def client(database: db.Database) -> FlaskClient:
     """A browser before the pages of accounts and one page that needs somebody signed in."""
-    assert (pages.bp, rootcx.auth.door.room) == (bp, bp.name)  # all doors are open before it is registered
+    assert (pages.signin.bp, rootcx.auth.door.room) == (bp, bp.name)  # all doors are open before it is registered
     app = Cabin("app", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     web_filters.register(app)
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app import config, db, record
-from app.accounts import grants, models, service
+from app.accounts import grants, service
 from app.actor import Actor, Credentials
 from app.errors import Conflict, Denied, Invalid, NotFound
 from tests.accounts.conftest import Clock
@@ -82,11 +82,25 @@ def test_scopes_narrow_and_never_widen(bob: Actor) -> None:
 
 def test_a_token_follows_its_users_role(alice: Actor, bob: Actor) -> None:
     _, secret = service.mint_token(bob, "laptop", ("sessions:*", "files:read"))
-    with db.transaction() as conn:
-        conn.execute(models.user.update().where(models.user.c.id == bob.id).values(role="viewer"))
+    service.set_roles(alice, bob.id, ["viewer"])
     found = bearer(secret)
     assert found is not None
     assert found.grants == ("files:read", "sessions:read")
+
+
+def test_a_token_that_an_agent_holds_never_configures_whoever_it_works_for(alice: Actor, bob: Actor) -> None:
+    _, secret = service.mint_token(alice, "ci agent", is_agent=True)
+    agent = bearer(secret)
+    assert agent is not None
+    assert (agent.kind, agent.user) == ("agent", alice.id)
+    assert service.may(agent, "sessions:run")
+    for key in ("approvals:answer", "settings:write", "tokens:write", "users:write", "mcp:write", "secrets:read"):
+        assert not service.may(agent, key)
+    with pytest.raises(Denied):
+        service.mint_token(agent, "mine")
+    with pytest.raises(Denied):
+        service.assign_role(agent, bob.id, "owner")
+    assert service.lend_token(agent, "sandbox", "sce_x", ("files:*",), "prj", "e2b").is_agent
 
 
 @pytest.mark.parametrize("scopes", [(), ("",), ("sessions:**",), ("x y",)])

@@ -96,6 +96,7 @@ def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, schem
         "/settings/providers?add=1",
         "/settings/models",
         "/settings/profiles",
+        "/settings/import",
         "/settings/languages",
         "/search?q=img",
         "/keys",

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from app import config, db, ids, record
 from app.accounts import service as accounts
-from app.accounts.events import PrincipalRevoked
+from app.accounts.events import PrincipalRevoked, RightsChanged
 from app.actor import Actor
 from app.errors import Denied
 from app.events import service as hub
@@ -134,6 +134,7 @@ def start() -> None:
     """Close the streams of an address in every server process when it ends."""
     hub.listen(events.ShareEnded, _on_end)
     hub.listen(PrincipalRevoked, _on_revoked)
+    hub.listen(RightsChanged, _on_changed)
 
 
 def _on_end(fact: events.ShareEnded) -> None:
@@ -142,12 +143,20 @@ def _on_end(fact: events.ShareEnded) -> None:
 
 def _on_revoked(fact: PrincipalRevoked) -> None:
     """What somebody shared who is gone is open no longer."""
-    if fact.what != "user":
-        return
+    if fact.what == "user":
+        _close_all(fact.user_id)
+
+
+def _on_changed(fact: RightsChanged) -> None:
+    """Visitors of what somebody shared come back, if that person still may share it."""
+    _close_all(fact.user_id)
+
+
+def _close_all(user_id: str) -> None:
     with db.read() as connection:
         shared = connection.execute(_shared).all()
     for row in shared:
-        if row.share and row.share["by"] == fact.user_id:
+        if row.share and row.share["by"] == user_id:
             hub.close(_id(row.share_slug))
 
 

@@ -1,0 +1,1 @@
+"""Who may do what: every route of the URL map, asked by everybody. See `test_matrix.py`."""
