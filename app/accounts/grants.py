@@ -43,6 +43,9 @@ ROLES: dict[str, tuple[str, ...]] = {
     "base": _BASE,
 }
 
+# What RootCX's own keys are here.
+_ROOTCX_GRANTS = {"admin:secrets.manage": "secrets:*", "admin:audit.read": "audit:read"}
+
 # What an agent could use to widen its own rights, whatever its owner holds: to answer, to configure, to let others in,
 # and to run commands but by its tools, which ask.
 _NEVER_FOR_AGENTS = frozenset(
@@ -101,6 +104,7 @@ def is_reading(key: str) -> bool:
 
 
 def _matches(grant: str, key: str) -> bool:
+    grant = _ROOTCX_GRANTS.get(grant, grant)
     if grant == EVERYTHING:
         return True
     if grant.endswith(":*"):

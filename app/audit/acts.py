@@ -84,6 +84,12 @@ _GROUPS: dict[str, dict[str, str]] = {
         "languages.stop": "language server stopped",
         "languages.test": "language server tested",
     },
+    "Notifications": {
+        "notifications.add": "way to be told added",
+        "notifications.change": "way to be told changed",
+        "notifications.remove": "way to be told removed",
+        "notifications.rules": "rules of what is told changed",
+    },
     "MCP servers": {
         "mcp.add": "MCP server added",
         "mcp.remove": "MCP server removed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from app.accounts.models import browser_session
 from app.actor import Actor
 from app.audit import service as audit
 from app.dialects.mount import Cabin
+from app.errors import Denied
 from app.secrets import models
 from app.secrets import service as vault
 from tests.conftest import Caller, member
@@ -117,6 +119,20 @@ def test_a_stranger_and_a_member_get_nowhere(
     assert (refused.status_code, list(refused.json)) == (403, ["error"])
     assert call.get(ENV).json == {"KEY": VALUE}
     assert call.get(APP).json == ["KEY"]
+
+
+def test_rootcxs_own_keys_open_the_same_doors(app: Cabin, alice: Actor, call: Caller) -> None:
+    call.post(PLATFORM, {"key": "ONE", "value": VALUE})
+    manager = Actor("usr_m", "user", "usr_m", "M", ("admin:secrets.manage",))
+    reader = Actor("usr_r", "user", "usr_r", "R", ("admin:audit.read",))
+    assert vault.environment(manager) == {"ONE": VALUE}
+    assert [entry.action for entry in audit.entries(reader, limit=1)] == ["secrets.export"]
+    for verb in (lambda: vault.environment(reader), lambda: audit.entries(manager)):
+        with pytest.raises(Denied):
+            verb()
+    agent = replace(manager, kind="agent")
+    with pytest.raises(Denied):
+        vault.environment(agent)
 
 
 def test_a_projects_token_sees_no_platform(app: Cabin, alice: Actor, call: Caller) -> None:
