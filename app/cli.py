@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve | worker | migrate | token | signin | export | rooms | project`."""
+"""The command line: `python -m app serve | worker | migrate | token | signin | user | export | rooms | project`."""
 
 from __future__ import annotations
 
@@ -54,6 +54,54 @@ def signin() -> None:
 
     settings = _open()
     click.echo(f"{settings.url}/signin#{accounts.sign_in_code(accounts.local_owner())}")
+
+
+@main.group()
+def user() -> None:
+    """The people who may sign in."""
+
+
+@user.command("list")
+def user_list() -> None:
+    """Print everybody who is here: email, name and role."""
+    from app.accounts import service as accounts
+
+    _open()
+    for one in accounts.list_users(accounts.local_owner()):
+        if one.revoked is None:
+            click.echo(f"{one.email or '-'}\t{one.name}\t{one.role}")
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--name", help="What they are called; the email's first part without.")
+@click.option("--role", default="member", help="member without.")
+def user_add(email: str, name: str | None, role: str) -> None:
+    """Add a person and print a one-time sign-in link for them (10 minutes)."""
+    from app.accounts import service as accounts
+
+    settings = _open()
+    owner = accounts.local_owner()
+    try:
+        made = accounts.create_user(owner, name or email.partition("@")[0], email, role)
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+    click.echo(f"{settings.url}/signin#{accounts.sign_in_code(owner, made.id)}")
+
+
+@user.command("password")
+@click.argument("email")
+@click.password_option(prompt="New password", help="Asked for without.")
+def user_password(email: str, password: str) -> None:
+    """Set a person's password, and sign all their devices out."""
+    from app.accounts import service as accounts
+
+    _open()
+    owner = accounts.local_owner()
+    try:
+        accounts.reset_password(owner, accounts.user_of(owner, email).id, password)
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
 
 
 @main.command()

@@ -25,8 +25,6 @@ DOCUMENTS = {
     "rootcx": "/api/v1/openapi.json",
     "e2b": "/openapi.json",
 }
-# Paths that the documents give to a dialect, but that pages keep until a door of that dialect has them.
-HELD_BY_PAGES = {"/health"}
 
 
 @dataclass(frozen=True, order=True)
@@ -96,7 +94,7 @@ def test_every_public_route_says_why() -> None:
 def test_no_page_has_a_path_of_a_dialect(app: Cabin) -> None:
     pages = {shape(route.path) for route in routes(app) if route.dialect == "pages"}
     doors = {shape(route.path) for route in routes(app) if route.dialect != "pages"}
-    named = {shape(endpoint.path) for endpoint in seed.endpoints()} - HELD_BY_PAGES
+    named = {shape(endpoint.path) for endpoint in seed.endpoints()}
     assert pages & (doors | named) == set()
 
 

@@ -132,6 +132,16 @@ def list_users(actor: Actor) -> list[User]:
         return _read(conn, conn.execute(query).mappings().all())
 
 
+def user_of(actor: Actor, email: str) -> User:
+    """The living person with this email; raises NotFound."""
+    require(actor, "users:read")
+    with db.read() as conn:
+        found = find_by_email(conn, email.strip().lower())
+    if found is None:
+        raise NotFound("user", email)
+    return found
+
+
 def me(actor: Actor) -> User:
     """The person that the actor is or acts for; raises NotFound once they are gone."""
     with db.read() as conn:

@@ -36,7 +36,17 @@ from app.accounts.identity import Identity, authenticate, forget, identify, regi
 from app.accounts.keys import KEYS, Key
 from app.accounts.members import Member, list_members
 from app.accounts.passwords import WrongPassword, change_password, password_changed, prove, reset_password, sign_in
-from app.accounts.people import User, acting_for, create_user, has_team, list_users, local_owner, me, revoke_user
+from app.accounts.people import (
+    User,
+    acting_for,
+    create_user,
+    has_team,
+    list_users,
+    local_owner,
+    me,
+    revoke_user,
+    user_of,
+)
 from app.accounts.profile import change_profile
 from app.accounts.reasons import (
     Cell,
@@ -148,5 +158,6 @@ __all__ = [
     "take_back",
     "take_over",
     "update_role",
+    "user_of",
     "why",
 ]

@@ -9,13 +9,14 @@ import time
 from dataclasses import dataclass
 
 import psutil
+import sqlalchemy as sa
 
-from app import __version__, config
+from app import __version__, config, db
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.system.relay import answer, dotted, follow, give, select, tell
 
-__all__ = ["About", "Usage", "about", "answer", "dotted", "follow", "give", "select", "tell", "usage"]
+__all__ = ["About", "Usage", "about", "answer", "dotted", "follow", "give", "has_database", "select", "tell", "usage"]
 MIB = 1 << 20
 # How long the very first look at the processors takes, in seconds; each later one tells of the time since the last.
 FIRST_LOOK = 0.05
@@ -61,6 +62,16 @@ def about(actor: Actor) -> About:
         started=started,
         uptime=max(0.0, time.time() - started),
     )
+
+
+def has_database(actor: Actor) -> bool:
+    """Whether the database answers."""
+    accounts.require(actor, "system:read")
+    try:
+        with db.read() as connection:
+            return connection.execute(sa.select(1)).scalar() == 1
+    except sa.exc.SQLAlchemyError:
+        return False
 
 
 def usage(actor: Actor) -> Usage:
