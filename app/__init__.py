@@ -21,12 +21,14 @@ def create_app(config: Config) -> Cabin:
 def put_to_use(app: Cabin, config: Config) -> Cabin:
     """Have an assembled application answer on this configuration, whichever it answered on before."""
     from app import config as configuration
-    from app import db
+    from app import db, mail
     from app.dialects.mount import Mount
     from app.gate import Allowed
     from app.guard import Guard
 
     Allowed.read(config.outbound_allow)
+    if config.smtp_url:
+        mail.Server.read(config.smtp_url)
     configuration.use(config)
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     db.use(db.Database(config.database_url, config.durability))

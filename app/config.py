@@ -84,6 +84,8 @@ class Config:
     language_servers: bool = True
     formatters: bool = False
     client_waits: tuple[float, float, float] = (10, 20, 30)
+    smtp_url: str = ""
+    mail_from: str = ""
     query_password: bool = False
     codebuddy_auth: str = ""
     preset_ceiling: str = "auto"
@@ -146,6 +148,8 @@ class Config:
             language_servers=_one_of("LANGUAGE_SERVERS", get("LANGUAGE_SERVERS") or "on", ("on", "off")) == "on",
             formatters=_one_of("FORMATTERS", get("FORMATTERS") or "off", ("on", "off")) == "on",
             client_waits=_waits("CLIENT_WAITS", get("CLIENT_WAITS") or "10,20,30"),
+            smtp_url=get("SMTP_URL"),
+            mail_from=get("MAIL_FROM"),
             query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),
             codebuddy_auth=environ.get("CODEBUDDY_GATEWAY_AUTH", "").strip().lower(),
             share=_one_of("SHARE", get("SHARE") or "on", ("on", "off")) == "on",

@@ -13,6 +13,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "events": ("pages", "opencode"),
     "secrets": (),
     "oidc": ("pages", "rootcx"),
+    "invites": ("pages", "rootcx"),
     "projects": ("pages", "opencode"),
     "sandboxes": ("e2b",),
     "processes": ("codebuddy", "e2b"),

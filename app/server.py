@@ -43,6 +43,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.checkpoints import service as checkpoints
     from app.events import service as events
     from app.files import service as files
+    from app.invites import service as invites
     from app.languages import service as languages
     from app.processes import orphans
     from app.processes import service as processes
@@ -69,6 +70,7 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     events.start(settings.data_dir)
     dispatch.start(settings.worker_threads)
     approvals.start()
+    invites.start()
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from random import getrandbits
 from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 from flask import Flask, Request, Response, current_app, g, make_response, render_template, request, url_for
@@ -168,6 +169,11 @@ def own_path(text: str, otherwise: str) -> str:
 def page_path(endpoint: str, **values: Any) -> str:
     """The path of a page for who is answered by a dialect's door, where `url_for` would name a host as well."""
     return current_app.url_map.bind("localhost", script_name=request.script_root, subdomain="").build(endpoint, values)
+
+
+def with_query(url: str, **more: str) -> str:
+    """An address with further words in its query."""
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(more)}"
 
 
 def is_htmx() -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app import db
-from app.accounts import clients, devices, failures, giving, grants, people, roles
+from app.accounts import clients, devices, failures, giving, grants, hashing, passwords, people, roles, strength
 from app.accounts.clients import Tokens
 from app.accounts.people import User
 from app.actor import Actor
@@ -44,6 +44,26 @@ def let_client_in(user_id: str, address: str, agent: str = "") -> Tokens:
 def give_roles(by: Actor, user_id: str, names: Iterable[str]) -> None:
     """Have a person hold these roles and no others; raises Denied for what the other one does not hold."""
     giving.set_roles(by, user_id, names)
+
+
+def words_of(names: Iterable[str]) -> tuple[str, ...]:
+    """What these roles let somebody do, in words for people."""
+    with db.read() as conn:
+        known = roles.known(conn)
+    return tuple(known[name].description or name for name in names if name in known)
+
+
+def make_password(password: str, email: str, name: str) -> str:
+    """What is kept of a password, for `keep_password`; takes a while. Raises Invalid for a weak one, Limited."""
+    strength.check(password, email, name)
+    with hashing.place():
+        return hashing.make(password)
+
+
+def keep_password(user_id: str, made: str) -> None:
+    """Give somebody who was added just now their first password."""
+    with db.transaction() as conn:
+        passwords.store(conn, user_id, made)
 
 
 def is_role(name: str) -> bool:

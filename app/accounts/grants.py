@@ -49,7 +49,7 @@ _NEVER_FOR_AGENTS = frozenset(
     (
         *("approvals:answer", "tokens:write", "settings:write", "users:write", "mcp:write", "plugins:write"),
         *("sessions:share", "projects:write", "terminals:write", "processes:write", "system:write"),
-        *("workers:write", "webhooks:write", "channels:write", "integrations:write", "audit:read"),
+        *("workers:write", "webhooks:write", "channels:write", "integrations:write", "audit:read", "auth.invite"),
     )
 )
 

@@ -11,9 +11,12 @@ from app.accounts.admission import (
     give_roles,
     holds,
     is_role,
+    keep_password,
     let_client_in,
     let_in,
+    make_password,
     note_failure,
+    words_of,
 )
 from app.accounts.authority import may, require
 from app.accounts.clients import Tokens, log_in, log_out, refresh
@@ -114,6 +117,7 @@ __all__ = [
     "is_fresh",
     "is_good",
     "is_role",
+    "keep_password",
     "lend_token",
     "let_client_in",
     "let_in",
@@ -126,6 +130,7 @@ __all__ = [
     "local_owner",
     "log_in",
     "log_out",
+    "make_password",
     "may",
     "me",
     "mint_token",
@@ -160,4 +165,5 @@ __all__ = [
     "update_role",
     "user_of",
     "why",
+    "words_of",
 ]

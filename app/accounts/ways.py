@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from app import config, db
+from app import config, db, mail
 from app.accounts import people
 
 
@@ -19,13 +19,14 @@ class Provider:
 
 @dataclass(frozen=True)
 class Ways:
-    """How people come in; `is_new` while nobody has made the server theirs."""
+    """How people come in; `is_new` while nobody has made the server theirs, `mails` where it mails sign-in links."""
 
     is_required: bool
     is_new: bool
     password: bool
     magic_link: bool
     providers: tuple[Provider, ...]
+    mails: bool = False
 
 
 _find_providers: Callable[[], Iterable[Provider]] = tuple
@@ -42,6 +43,5 @@ def sign_in_ways() -> Ways:
     is_required = config.current().auth == "required"
     with db.read() as conn:
         is_new = is_required and not people.is_settled(conn)
-    return Ways(
-        is_required=is_required, is_new=is_new, password=True, magic_link=False, providers=tuple(_find_providers())
-    )
+    providers, mails = tuple(_find_providers()), mail.is_on()
+    return Ways(is_required, is_new, password=True, magic_link=True, providers=providers, mails=mails)

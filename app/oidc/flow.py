@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -128,11 +128,6 @@ def check_target(url: str) -> None:
     is_own = (parts.scheme, parts.netloc.lower()) == (own.scheme, own.netloc.lower())
     if not is_own and not discovery.is_loopback(parts.hostname or ""):
         raise Invalid("redirect_uri has to be of this server's origin, or of this machine.", "redirect_uri")
-
-
-def with_query(url: str, **more: str) -> str:
-    """A URL with further words in its query."""
-    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(more)}"
 
 
 def note(problem: Refused, address: str, pending: Pending | None) -> None:

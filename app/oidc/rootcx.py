@@ -160,7 +160,7 @@ def _answer(ended: Ended) -> Response:
         found = accounts.let_client_in(ended.person.id, request.remote_addr or "", request.user_agent.string)
         return web.json({"accessToken": found.access, "refreshToken": found.refresh, "expiresIn": found.expires_in})
     nonce = accounts.hand_over(ended.person.id)
-    where = service.with_query(ended.pending.going, auth_nonce=nonce)
+    where = web.with_query(ended.pending.going, auth_nonce=nonce)
     return Response(status=307, headers={"Location": where, **NO_REFERRER})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.oidc.flow import Begun, Brought, Ended, begin, check_target, come_back, cookie_of, exchange, with_query
+from app.oidc.flow import Begun, Brought, Ended, begin, check_target, come_back, cookie_of, exchange
 from app.oidc.providers import (
     callback,
     check_provider,
@@ -40,5 +40,4 @@ __all__ = [
     "offered",
     "roles_to_give",
     "save_provider",
-    "with_query",
 ]
