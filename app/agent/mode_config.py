@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from app import db
-from app.agent import plain_yaml
 from app.approvals import service as approvals
 
 MOST, MOST_FAULTS = 100, 20
@@ -156,7 +154,7 @@ class ModeConfig(_Shape):
 
 def read(text: str) -> list[ModeConfig]:
     """The modes of a file in YAML, or JSON; raises BadModes for one that has something wrong anywhere."""
-    given = _data(text.translate(_INVISIBLE))
+    given = _data(text)
     if given is None:
         return []
     if not isinstance(given, dict) or not isinstance(given.get("customModes"), list):
@@ -193,33 +191,23 @@ def faults(error: ValidationError) -> list[str]:
 
 def written(modes: Iterable[ModeConfig]) -> str:
     """Modes as the text of a .roomodes file, in YAML."""
-    data = {"customModes": [mode.shown() for mode in modes]}
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+    from app.agent import plain_yaml  # its library is loaded with the first file, not with the server
 
-
-class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, and nothing by a reference."""
-
-    def ignore_aliases(self, _data: Any) -> bool:
-        """Write everything out."""
-        return True
-
-
-def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _block)
+    return plain_yaml.dump({"customModes": [mode.shown() for mode in modes]})
 
 
 def _data(text: str) -> Any:
-    try:
-        return plain_yaml.load(text)
-    except ValueError as error:
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            raise BadModes(f"It cannot be read: {' '.join(str(error).split())[:300]}.") from None
+    """The data of a file. Quotes that were made pretty are plain ones, unless the file can be read only as it is."""
+    from app.agent import plain_yaml  # as above
+
+    wrong = ""
+    for spelling in dict.fromkeys((text.translate(_INVISIBLE), text.removeprefix("\ufeff"))):
+        for load in (plain_yaml.load, orjson.loads):
+            try:
+                return load(spelling)
+            except ValueError as error:
+                wrong = wrong or " ".join(str(error).split())[:300]
+    raise BadModes(f"It cannot be read: {wrong}.")
 
 
 def _length_of_patterns(given: Any) -> int:
