@@ -38,12 +38,6 @@ QUESTION = {
 OPEN = {"questions": [{"question": "What is its name?", "header": "Name", "options": []}]}
 
 
-@pytest.fixture(autouse=True)
-def in_use(settings: Config) -> None:
-    """Switches are read under the limit of a server, also where none runs."""
-    config.use(settings)
-
-
 @pytest.fixture
 def place(app: Cabin, alice: Actor) -> Place:
     return projects.resolve(alice, None)
