@@ -96,6 +96,8 @@ def test_pages_fit_and_stay_text(scene: Scene, open_page: Open, size: str, schem
         "/settings/providers?add=1",
         "/settings/models",
         "/settings/profiles",
+        "/settings/auto-approve",
+        "/settings/instructions?mode=code",
         "/settings/languages",
         "/search?q=img",
         "/keys",
