@@ -154,7 +154,7 @@ class ModeConfig(_Shape):
 
 def read(text: str) -> list[ModeConfig]:
     """The modes of a file in YAML, or JSON; raises BadModes for one that has something wrong anywhere."""
-    given = _data(text.translate(_INVISIBLE))
+    given = _data(text)
     if given is None:
         return []
     if not isinstance(given, dict) or not isinstance(given.get("customModes"), list):
@@ -191,22 +191,23 @@ def faults(error: ValidationError) -> list[str]:
 
 def written(modes: Iterable[ModeConfig]) -> str:
     """Modes as the text of a .roomodes file, in YAML."""
-    from app.agent import plain_yaml
+    from app.agent import plain_yaml  # its library is loaded with the first file, not with the server
 
-    data = {"customModes": [mode.shown() for mode in modes]}
-    return plain_yaml.dump(data)
+    return plain_yaml.dump({"customModes": [mode.shown() for mode in modes]})
 
 
 def _data(text: str) -> Any:
-    from app.agent import plain_yaml  # its library is loaded with the first file, not with the server
+    """The data of a file. Quotes that were made pretty are plain ones, unless the file can be read only as it is."""
+    from app.agent import plain_yaml  # as above
 
-    try:
-        return plain_yaml.load(text)
-    except ValueError as error:
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            raise BadModes(f"It cannot be read: {' '.join(str(error).split())[:300]}.") from None
+    wrong = ""
+    for spelling in dict.fromkeys((text.translate(_INVISIBLE), text.removeprefix("\ufeff"))):
+        for load in (plain_yaml.load, orjson.loads):
+            try:
+                return load(spelling)
+            except ValueError as error:
+                wrong = wrong or " ".join(str(error).split())[:300]
+    raise BadModes(f"It cannot be read: {wrong}.")
 
 
 def _length_of_patterns(given: Any) -> int:

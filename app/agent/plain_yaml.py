@@ -1,4 +1,4 @@
-"""YAML as plain data: no tags, no aliases, nothing deep."""
+"""YAML as plain data, read and written: no tags, no aliases, nothing deep."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ class _Loader(yaml.SafeLoader):
             self.depth -= 1
 
 
+def load(text: str) -> Any:
+    """The data that the text spells; ValueError for what is none, or more than plain."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that takes less
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
 class _Dumper(yaml.SafeDumper):
     """Texts of several lines as blocks, and nothing by a reference."""
 
@@ -43,13 +51,5 @@ _Dumper.add_representer(str, _block)
 
 
 def dump(data: Any) -> str:
-    """Plain data as a text for people, in the order in which it is given."""
+    """Plain data as text that `load` reads again, keys in their order."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
-
-
-def load(text: str) -> Any:
-    """The data that the text spells; ValueError for what is none, or more than plain."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that takes less
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(str(error)) from error

@@ -7,12 +7,11 @@ anywhere, so what is costly to compile is refused, and what is slow to match is 
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-
-import regex
 
 LONGEST = 1_000
 DEEPEST = 8  # a compiler takes twice as long with each level
@@ -67,6 +66,8 @@ def compiled(pattern: str) -> Any:
         raise BadPattern("it is empty")
     if len(pattern) > LONGEST:
         raise BadPattern(f"it has more than {LONGEST} characters")
+    import regex  # loaded with the first pattern, not with the server
+
     try:
         return regex.compile(_Reader(pattern).read(), regex.ASCII | regex.VERSION0)
     except (regex.error, RecursionError, OverflowError) as error:
@@ -268,7 +269,7 @@ class _Reader:
 
 def _counted(pattern: str, at: int) -> tuple[str, int] | None:
     """A count in braces at a place, and how often it repeats at most; None where the brace is a plain one."""
-    found = regex.match(r"\{([0-9]{1,9})(,([0-9]{0,9}))?\}", pattern[at : at + 30])
+    found = re.match(r"\{([0-9]{1,9})(,([0-9]{0,9}))?\}", pattern[at : at + 30])
     if not found:
         return None
     least = int(found[1])

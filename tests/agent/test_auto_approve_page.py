@@ -167,3 +167,14 @@ def test_everybody_has_switches_of_their_own(app: Cabin, alice: Actor, browser: 
 def test_a_project_that_is_not_there_is_told(browser: Browser) -> None:
     assert browser.get(f"{PAGE}?project=prj_unknown").status_code == 404
     assert browser.post(PAGE, {"project": "prj_unknown"}).status_code == 404
+
+
+def test_a_viewer_sees_the_switches_and_sets_none(app: Cabin, alice: Actor, place: Place) -> None:
+    vera = member(alice, "Vera", "viewer")
+    viewer = Browser(app, vera)
+    page = viewer.get(PAGE).text
+    assert "Setting it needs the grant approvals:answer." in page
+    assert re.search(r'name="always_allow_write" disabled', page)
+    assert ">Save<" not in page
+    assert viewer.post(PAGE, WRITE).status_code == 403
+    assert auto_approve.get(vera, place) == Switches()

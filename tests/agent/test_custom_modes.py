@@ -128,6 +128,15 @@ def test_a_file_is_read_in_yaml_and_in_json() -> None:
     assert mode_config.read(tabs)[0].groups == ()
 
 
+def test_what_was_exported_is_read_again_whatever_quotes_it_holds() -> None:
+    words = 'First\n  “second”: \\"third\n\n- {fourth} # 😀\t'
+    modes = mode_config.validated([given(roleDefinition=words, name="“A” \\ 'b'")])
+    [mode] = mode_config.read(mode_config.written(modes))
+    plain = str.maketrans("“”", '""')
+    assert mode.role_definition.translate(plain) == words.translate(plain)
+    assert mode.groups == modes[0].groups
+
+
 def test_what_nobody_sees_in_a_file_does_not_spoil_it() -> None:
     text = "\ufeffcustomModes:\n\u00a0 - slug: a\u2013b\n\u00a0   name: \u201cA\u200b\u201d\n    roleDefinition: R\n    groups: [read]\n"
     [mode] = mode_config.read(text)

@@ -100,3 +100,13 @@ def test_they_are_ones_own_and_need_the_page_s_token(app: Cabin, alice: Actor, b
 
 def test_a_mode_that_is_not_there_is_the_current_one(browser: Browser, place: Place) -> None:
     assert 'value="code" selected' in browser.get(f"{PAGE}?mode=../../x").text
+
+
+def test_a_viewer_reads_what_is_in_force_and_sets_nothing(app: Cabin, alice: Actor, place: Place) -> None:
+    vera = member(alice, "Vera", "viewer")
+    viewer = Browser(app, vera)
+    page = viewer.get(PAGE).text
+    assert "Setting them needs the grant sessions:write." in page
+    assert ("AGENTS.md", "Repository") in listed(page)
+    assert viewer.post(PAGE, {"text": "x"}).status_code == 403
+    assert chosen.get(vera, place).instructions == ""

@@ -17,7 +17,7 @@ from app.dialects.mount import Cabin
 from app.projects import service as projects
 from app.sessions import service as sessions
 from tests.agent.talk import Talk
-from tests.agent.test_engine import settings, store
+from tests.agent.test_engine import BOTH, settings, store
 from tests.agent.test_modes import home, project, write
 from tests.agent.test_subagents import asked as waiting
 from tests.model_server import Call, ModelServer, Say
@@ -299,6 +299,7 @@ def test_a_mode_binds_the_subagents_that_work_for_it(
 # Switching
 
 
+@BOTH
 def test_an_agent_switches_its_mode_once_a_person_agrees(
     app: Cabin, alice: Actor, workspace: Path, model_server: ModelServer
 ) -> None:
@@ -422,6 +423,7 @@ def test_an_approved_switch_is_asked_again_if_the_mode_became_another(
 # Tasks
 
 
+@BOTH
 def test_a_task_in_another_mode_has_the_rights_of_its_mode_once_a_person_agrees(
     app: Cabin, alice: Actor, workspace: Path, model_server: ModelServer
 ) -> None:

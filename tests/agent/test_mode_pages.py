@@ -12,7 +12,7 @@ import pytest
 
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import custom_modes, mode_config
+from app.agent import chosen, custom_modes, mode_config, profiles
 from app.dialects.mount import Cabin
 from app.projects import service as projects
 from tests.agent.test_custom_modes import DOCS
@@ -145,6 +145,15 @@ def test_the_servers_modes_are_exported_as_a_file_that_can_be_read(browser: Brow
     [one] = mode_config.read(browser.get("/settings/modes/export?mode=docs-writer").text)
     assert one.shown() == DOCS
     assert browser.get("/settings/modes/export?mode=nobody").status_code == 404
+
+
+def test_the_profile_that_goes_with_a_mode_is_shown(browser: Browser, alice: Actor) -> None:
+    place = projects.resolve(alice, None)
+    careful = profiles.save(alice, place, "Careful", "demo", "walkthrough")
+    chosen.choose(alice, place, mode="ask")
+    chosen.choose(alice, place, profile=careful.id)
+    found = rows(browser.get("/settings/modes").text)
+    assert found["ask"].endswith("built in Careful")
 
 
 def test_a_mode_is_shown_and_begins_another(browser: Browser) -> None:

@@ -32,6 +32,7 @@ class Watch:
 
     host: str
     allowed: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()  # hosts that its pages lead to on purpose
     complaints: list[str] = field(default_factory=list)
     is_over: bool = False
 
@@ -45,7 +46,7 @@ class Watch:
         """A page asks nobody but its own server."""
         if request.url.startswith("data:"):
             return
-        if urlsplit(request.url).netloc != self.host:
+        if urlsplit(request.url).netloc not in (self.host, *self.elsewhere):
             self.complaints.append(f"request to another host: {request.url}")
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -71,10 +72,12 @@ def open_page(browser: Browser) -> Iterator[Open]:
     """Open a page on a server; `allowed` and all further words are the context's. No page may complain."""
     opened: list[tuple[BrowserContext, Watch]] = []
 
-    def open_one(running: Running, *, allowed: tuple[str, ...] = (), **given: Any) -> Page:
+    def open_one(
+        running: Running, *, allowed: tuple[str, ...] = (), elsewhere: tuple[str, ...] = (), **given: Any
+    ) -> Page:
         context = browser.new_context(**{"viewport": WIDE, "base_url": running.url, **given})
         context.set_default_timeout(PATIENCE)
-        watch = Watch(urlsplit(running.url).netloc, allowed)
+        watch = Watch(urlsplit(running.url).netloc, allowed, elsewhere)
         context.add_init_script(TELL)
         context.on("request", watch.request)
         context.on("page", watch.over)

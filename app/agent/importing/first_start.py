@@ -15,7 +15,7 @@ from app.errors import NotFound, Problem
 from app.projects import service as projects
 from app.secrets import service as secrets
 
-SCOPE, NAME = "import:first-start", "done"
+SCOPE, NAME, BEGUN = "import:first-start", "done", "begun"
 
 
 def at_first_start(path: Path | None) -> str:
@@ -45,6 +45,8 @@ def _taken(path: Path, data: bytes) -> Done | None:
     found = taking.plan(owner, place, data)
     try:
         with db.transaction():
+            # Who writes to the vault first lets the others wait here, and look when it is done.
+            secrets.hold(SCOPE, BEGUN, str(path))
             if _is_done():
                 return None
             secrets.hold(SCOPE, NAME, orjson.dumps({"at": ids.now(), "file": str(path)}).decode())

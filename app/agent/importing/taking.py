@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app import db, record, redact
+from app import db, record
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import auto_approve, modes
@@ -84,9 +84,6 @@ def _items(given: Given) -> Iterator[Item]:
     """All items in the order in which they are done: what others refer to comes first."""
     entries = catalog.entries(given.place.directory)
     meant = Reader(given.actor.user, given.export.profiles, entries).read()
-    for one in meant:
-        if one.key:
-            redact.watch(one.provider, one.key)
     yield from providing.providers(given, meant, entries)
     yield from providing.rows(given, meant)
     yield from choosing.instructions(given)

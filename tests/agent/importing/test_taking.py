@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app import db, record
+from app import db, record, redact
 from app.actor import Actor
 from app.agent import auto_approve, chosen, custom_modes, importing, profiles
 from app.agent.importing import Item, Plan
@@ -442,6 +442,34 @@ def test_people_take_over_what_they_may_and_are_told_of_the_rest(place: Place, a
     assert profiles.own(alice) == []
     assert auto_approve.get(bob, place).auto_approval_enabled
     assert not auto_approve.get(alice, place).auto_approval_enabled
+
+
+def test_a_look_hides_no_word_from_anybody(place: Place, bob: Actor) -> None:
+    """Only what the vault keeps is hidden: a file could name any word as a key."""
+    data = change(export(), "GPT", openAiNativeApiKey="everybody")
+    importing.apply(bob, place, raw(data))
+    assert redact.text("everybody sees it") == "everybody sees it"
+
+
+def test_the_file_of_the_first_start_is_taken_over_by_one_of_those_that_start(
+    here: Place, alice: Actor, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("file") / "export.json"
+    file.write_bytes(raw(export(mcpServers=SERVERS)))
+    begin, told = threading.Barrier(3), []
+
+    def start() -> None:
+        begin.wait()
+        told.append(importing.at_first_start(file))
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == ["", "", f"Roo's settings in {file}: 20 taken over, 14 left out."]
+    assert len(profiles.own(alice)) == 7
+    assert importing.at_first_start(file) == ""
 
 
 def test_strangers_and_agents_take_over_nothing(place: Place, alice: Actor, charlie: Actor) -> None:

@@ -9,21 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from app import config
+from app import config, dispatch, ids
 from app.actor import Actor
-from app.agent import auto_approve, profiles, tasks
+from app.agent import auto_approve, followups, profiles, tasks
 from app.approvals import service as approvals
+from app.approvals.service import Call
 from app.db import Database
 from app.errors import Conflict, Invalid
 from app.projects import service as projects
 from app.projects.service import Place
 from app.sessions import service as sessions
 from tests.approvals.asking import hold_of, runs
+from tests.visitor import until
 
 
 @pytest.fixture
-def shop(either_database: Database, alice: Actor, tmp_path: Path) -> Place:
-    """Alice's project."""
+def shop(either_database: Database, alice: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Alice's project; no engine runs here."""
+    monkeypatch.setattr(dispatch, "wake", lambda *_: None)
     config.use(replace(config.current(), data_dir=tmp_path / "data"))
     root = tmp_path / "shop"
     root.mkdir()
@@ -55,6 +58,22 @@ def test_switches_that_are_set_at_once_all_stay(shop: Place, alice: Actor) -> No
     names = auto_approve.BOOLEANS
     at_once(*(lambda name=name: auto_approve.change(alice, shop, {name: True}) for name in names))  # type: ignore[misc]
     assert [name for name in names if not getattr(auto_approve.get(alice, shop), name)] == []
+
+
+def test_a_person_and_the_time_answer_a_question_once(shop: Place, alice: Actor) -> None:
+    on = {"auto_approval_enabled": True, "always_allow_followup_questions": True, "followup_auto_approve_timeout_ms": 1}
+    auto_approve.change(alice, shop, on)
+    hold = hold_of(alice, shop.directory, shop.project.id)
+    call = Call("question", {}, "call_1", "msg_1")
+    ask = approvals.question(hold, call, [{"question": "Which?", "options": [{"label": "Red"}, {"label": "Blue"}]}])
+    until(lambda: ids.now() > ask.created)
+    came = at_once(
+        lambda: approvals.answer_question(alice, ask.id, [["Blue"]]), *[lambda: followups.answer(ask.id)] * 3
+    )
+    answered = approvals.get(alice, ask.id)
+    by_person = "Conflict" not in came
+    assert answered.answers == ([["Blue"]] if by_person else [["Red"]])
+    assert answered.answered_name == (alice.name if by_person else "Auto-approve")
 
 
 def test_a_name_is_given_once(shop: Place, alice: Actor) -> None:

@@ -17,9 +17,10 @@ from app.agent.auto_approve import Switches
 from app.approvals import service as approvals
 from app.approvals.rules import Ground, Stance, decide
 from app.approvals.service import LIMIT, Ask, Rule
+from app.audit import service as audit
 from app.config import Config
 from app.dialects.mount import Cabin
-from app.errors import Invalid
+from app.errors import Denied, Invalid
 from app.projects import service as projects
 from app.projects.service import Place
 from app.sessions import service as sessions
@@ -35,12 +36,6 @@ QUESTION = {
     ]
 }
 OPEN = {"questions": [{"question": "What is its name?", "header": "Name", "options": []}]}
-
-
-@pytest.fixture(autouse=True)
-def in_use(settings: Config) -> None:
-    """Switches are read under the limit of a server, also where none runs."""
-    config.use(settings)
 
 
 @pytest.fixture
@@ -301,6 +296,16 @@ def test_what_cannot_be_set_is_refused_to_others_than_clients_too(
 ) -> None:
     with pytest.raises(Invalid):
         auto_approve.change(alice, place, changes)
+
+
+def test_an_agent_changes_none_and_what_people_change_is_audited(place: Place, alice: Actor) -> None:
+    agent = replace(alice, kind="agent", id="agent:ses_x")
+    with pytest.raises(Denied):
+        auto_approve.change(agent, place, {"auto_approval_enabled": True})
+    assert auto_approve.get(alice, place) == Switches()
+    auto_approve.change(alice, place, {"always_allow_write": True, "denied_commands": ["rm"]})
+    entry = next(one for one in audit.entries(alice) if one.action == "agent.choose")
+    assert (entry.actor, entry.detail) == (alice.id, {"always_allow_write": True, "denied_commands": ["rm"]})
 
 
 # Questions
