@@ -23,6 +23,7 @@ from app.mcp import service as mcp
 from app.processes import service as processes
 from app.projects import service as projects
 from app.sandboxes import service as sandboxes
+from app.secrets import service as secrets
 from app.sessions import service as sessions
 from app.terminals import service as terminals
 from tests.conftest import member
@@ -164,6 +165,14 @@ class World:
         """A role that was made here."""
         return accounts.create_role(self.alice, f"role{next(_numbers)}", permissions=["audit:read"]).name
 
+    def secret(self, scope: str = "platform", *, granted: bool = False) -> str:
+        """The name of a secret; its value may go to the commands of the default project if it is granted."""
+        name = f"SECRET_{next(_numbers)}"
+        secrets.put(self.alice, scope, name, "the-value-of-a-secret")
+        if granted:
+            secrets.grant(self.alice, scope, name, self.place.project.id)
+        return name
+
     def device(self) -> str:
         """The id of a further browser that Mia is signed in with."""
         known = {one.id for one in accounts.list_devices(self.mia)}
@@ -199,6 +208,8 @@ class World:
             message, _run = sessions.send(self.mia, session.id, [{"type": "text", "text": "Hm"}], no_reply=True)
             found |= {"session_id": session.id, "task_id": session.id, "message_id": message.id}
             found["part_id"] = message.parts[0].id
+        if "/secrets/<key>" in path:
+            found |= {"app_id": "crm", "key": self.secret("app:crm" if "app_id" in wanted else "platform")}
         if "name" in wanted and "path:name" in path:
             found["name"] = "README.md"
         for name in wanted:
@@ -238,6 +249,7 @@ class World:
             "sandbox_id": self.make_sandbox,
             "project_id": self.project,
             "key": lambda: self.place.project.id,
+            "app_id": lambda: "crm",
             "worktree_id": self.worktree,
             "server": lambda: "pyright",
             "provider_id": lambda: "in-nothing",
