@@ -364,7 +364,7 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
 def _page_above() -> str:
     """The page to come back to: the one that was asked for, or the nearest one above an act that was."""
     if request.method in ("GET", "HEAD"):
-        return request.full_path.rstrip("?")
+        return request.script_root + request.full_path.rstrip("?")
     path = request.path
     adapter = current_app.create_url_adapter(request)
     while adapter is not None and path and not adapter.test(path, "GET"):

@@ -25,6 +25,7 @@
   if (others) {
     others.hidden = true;
     part.open = true;
+    for (const one of doc.querySelectorAll("#by-code > summary, #by-invitation")) one.hidden = true;
     part.querySelector("button").classList.add("primary");
   } else if (part) {
     part.hidden = true;

@@ -81,7 +81,7 @@ def revoke_device(actor: Actor, device_id: str) -> None:
     """End one of the actor's own devices, or with `users:write` one of somebody they outrank."""
     _require_person(actor)
     with db.transaction() as conn:
-        found = next((row for row in _living(conn) if row.id == device_id), None)
+        found = next(iter(_living(conn, id=device_id)), None)
         if found is None or not _may_end(conn, actor, found.user_id):
             raise NotFound("device", device_id)
         end_one(conn, actor, device_id, found.user_id)
@@ -101,7 +101,7 @@ def list_devices(actor: Actor, sid: str | None = None, *, user_id: str | None = 
     with db.read() as conn:
         if not _may_end(conn, actor, whose):
             raise NotFound("user", whose)
-        rows = _living(conn, whose)
+        rows = _living(conn, user_id=whose)
     current = digests.digest(sid) if sid else ""
     found = [_device(row, is_current=row.id == actor.device or (row.hash or "") == current != "") for row in rows]
     return sorted(found, key=lambda one: (-one.seen, one.id))
@@ -109,7 +109,7 @@ def list_devices(actor: Actor, sid: str | None = None, *, user_id: str | None = 
 
 def end_all(conn: sa.Connection, actor: Actor, user_id: str, *, but: str = "") -> int:
     """End a person's devices within an open transaction, all but one; how many those were."""
-    ending = [row.id for row in _living(conn, user_id) if row.id != but]
+    ending = [row.id for row in _living(conn, user_id=user_id) if row.id != but]
     for device_id in ending:
         end_one(conn, actor, device_id, user_id)
     return len(ending)
@@ -137,8 +137,8 @@ def _device(row: Any, *, is_current: bool) -> Device:
     return Device(row.id, row.kind, row.address, row.agent, row.created, row.seen, row.expires, is_current)
 
 
-def _living(conn: sa.Connection, user_id: str | None = None) -> list[Any]:
-    """The rows of living devices, of one person or of all."""
+def _living(conn: sa.Connection, **which: str) -> list[Any]:
+    """The rows of living devices with these values."""
     now = ids.now()
     browsers = _columns(browser_session, "browser", browser_session.c.hash).where(
         browser_session.c.expires > now, browser_session.c.seen + browser_session.c.idle > now
@@ -146,10 +146,7 @@ def _living(conn: sa.Connection, user_id: str | None = None) -> list[Any]:
     clients = _columns(client_session, "client", sa.null()).where(
         client_session.c.expires > now, client_session.c.ended.is_(None)
     )
-    if user_id is not None:
-        browsers = browsers.where(browser_session.c.user_id == user_id)
-        clients = clients.where(client_session.c.user_id == user_id)
-    return [*conn.execute(browsers).all(), *conn.execute(clients).all()]
+    return [*conn.execute(browsers.filter_by(**which)).all(), *conn.execute(clients.filter_by(**which)).all()]
 
 
 def _columns(table: sa.Table, kind: str, hashed: Any) -> sa.Select[Any]:

@@ -1,8 +1,8 @@
 """Failed sign-ins are counted in the database: every process sees them, and a restart forgets none.
 
 Beyond a limit nothing is tried and nothing stored any more, so that no flood can fill the disk. Whoever fails for
-somebody else's email delays sign-ins from new addresses alone: one that this person has come from before has its own
-count.
+somebody else's email, or from everywhere, delays sign-ins from new addresses alone: one that this person is signed in
+from has its own count.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ WITHIN = 10 * 60 * 1000
 FIRST_DELAY = 5_000
 
 
-def check(conn: sa.Connection, address: str) -> None:
-    """Raise Limited if this client, or all together, have failed too often within ten minutes."""
+def check(conn: sa.Connection, address: str, *, is_known: bool = False) -> None:
+    """Raise Limited if this client, or unless it is known all together, have failed too often within ten minutes."""
     since = ids.now() - WITHIN
     _refuse_beyond(conn, PER_ADDRESS, table.c.client == _client(address), table.c.at > since)
-    _refuse_beyond(conn, PER_SERVER, table.c.at > since)
+    if not is_known:
+        _refuse_beyond(conn, PER_SERVER, table.c.at > since)
 
 
 def add(conn: sa.Connection, address: str, account: str = "") -> int:
@@ -46,9 +47,10 @@ def charge(conn: sa.Connection, address: str, name: str, user_id: str) -> int:
 
     The name is what somebody signs in by, the user who has it or "". Raises Limited instead, with the wait.
     """
-    check(conn, address)
+    is_known = _came_before(conn, user_id, address)
+    check(conn, address, is_known=is_known)
     account = digests.digest(name)
-    own = [table.c.client == _client(address)] if _came_before(conn, user_id, address) else []
+    own = [table.c.client == _client(address)] if is_known else []
     _refuse_hurry(conn, table.c.account == account, *own)
     return add(conn, address, account)
 

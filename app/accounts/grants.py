@@ -30,7 +30,7 @@ _MEMBER = (
 )
 _ADMIN = (
     *_MEMBER,
-    *("projects:*", "settings:*", "users:*", "audit:read", "secrets:*", "usage:*", "mcp:*", "plugins:*"),
+    *("auth.invite", "projects:*", "settings:*", "users:*", "audit:read", "secrets:*", "usage:*", "mcp:*", "plugins:*"),
     *("workers:*", "channels:*", "webhooks:*", "app:*", "storage:*", "integrations:*", "deploy:*"),
     *("system:*", "events:*", f"{OTHERS}*"),
 )

@@ -52,7 +52,7 @@ def attempt(email: str, given: str, address: str) -> Tried:
 
     Raises Limited while too many are tried, or this email or address has failed too often.
     """
-    name = email.strip().lower()[:300]
+    name = db.storable(email).strip().lower()[:300]
     with db.read() as conn:
         person = people.find_by_email(conn, name)
     return _try(person, name, given, address)

@@ -46,7 +46,7 @@ def test_everybody_stands_there_with_their_roles(hers: Browser, alice: Actor, bo
     service.assign_role(alice, bob.id, "release")
     said = words(hers.get("/members"))
     assert "Bob bob@example.com member release" in said
-    assert "Alice alice@example.org , you owner" in said
+    assert "Alice alice@example.org, you owner" in said
 
 
 def test_roles_are_given_and_taken_by_ticks(hers: Browser, alice: Actor, bob: Actor) -> None:

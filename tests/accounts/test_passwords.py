@@ -279,6 +279,15 @@ def test_an_address_that_fails_for_many_accounts_is_limited(dora: Actor, clock: 
     sign_in(address=THERE)
 
 
+def test_failures_from_everywhere_leave_alone_who_is_signed_in(dora: Actor, clock: Clock) -> None:
+    sign_in()
+    for number in range(failures.PER_SERVER):
+        fail(email=f"u{number}@example.org", address=f"10.{number}.0.1")
+    with pytest.raises(Limited):
+        sign_in(address=THERE)
+    sign_in()
+
+
 def test_a_right_password_counts_nothing(dora: Actor) -> None:
     for _ in range(3):
         sign_in()
@@ -318,6 +327,15 @@ def test_tries_at_once_are_counted_before_they_are_made(either_database: db.Data
     assert len(told) == 40
     assert told.count("wrong") <= failures.PER_ACCOUNT + hashing.AT_ONCE
     assert len(counted.verified) == told.count("wrong")
+
+
+@pytest.mark.parametrize("email", ["a\0b@example.org", "x" * 10_000, "' OR 1=1 --", "%"])
+def test_an_email_that_is_none_is_wrong_on_either_database(
+    either_database: db.Database, counted: Counted, email: str
+) -> None:
+    with pytest.raises(service.WrongPassword):
+        service.sign_in(email, RIGHT, HERE)
+    assert len(counted.verified) == 1
 
 
 def test_changing_it_wants_the_old_one_and_ends_all_other_devices(dora: Actor) -> None:

@@ -35,8 +35,7 @@ def let_in(how: str) -> None:
 
 
 def roles() -> list[str]:
-    with db.read() as conn:
-        return list(conn.scalars(sa.select(models.user.c.role).order_by(models.user.c.created)))
+    return [one.role for one in service.list_users(service.local_owner())]
 
 
 def with_password() -> int:

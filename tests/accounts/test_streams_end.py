@@ -106,7 +106,8 @@ def log_out(running: Running, _window: Window, tokens: dict[str, str]) -> None:
 
 
 def revoke_device(_running: Running, window: Window, _tokens: dict[str, str]) -> None:
-    (path,) = re.findall(r'action="(/account/devices/dev_\w+/revoke)"', window.devices())
+    (row,) = [row for row in window.devices().split("<li>") if "signed in by its own form" in row]
+    (path,) = re.findall(r'action="(/account/devices/dev_\w+/revoke)"', row)
     assert window.post(path) == 303
 
 

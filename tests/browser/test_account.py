@@ -60,6 +60,7 @@ def test_the_first_person_makes_the_server_theirs(open_page: Open, tmp_path: Any
         page.get_by_role("button", name="Create owner and open Home").click()
         expect(page.get_by_role("alert")).to_have_text("This password is among the first that are tried. Take another.")
         expect(page.get_by_label("Your name")).to_have_value("Ines Calder")
+        expect(page.get_by_label("Password", exact=True)).to_be_focused()
         page.get_by_label("Password", exact=True).fill(PASSWORD)
         page.get_by_role("button", name="Show the password").click()
         expect(page.get_by_label("Password", exact=True)).to_have_attribute("type", "text")

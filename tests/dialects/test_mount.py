@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from app.dialects import mount, seed
 from tests.conftest import Caller
 from tests.dialects.opencode_schemas import check_refusal
+from tests.dialects.test_seed_endpoints import shape
 from tests.visitor import Browser
 
 UNKNOWN = ["/nowhere", "/unheard/of", "/favicon.txt", "/nowhere/at/all"]
@@ -44,3 +46,12 @@ def test_a_file_that_is_none_is_not_opencodes(call: Caller) -> None:
     answer = call.get("/static/nowhere.css", headers={"Accept": "application/json"})
     assert answer.status_code == 404
     assert set(answer.json) == {"error", "code"}
+
+
+def test_two_dialects_share_two_paths_at_the_root_and_no_other() -> None:
+    owners: dict[str, set[str]] = {}
+    for one in seed.endpoints():
+        owners.setdefault(shape(one.path), set()).add(one.dialect)
+    # Both publish their documents there; each answers its own clients below its prefix.
+    shared = {path for path, dialects in owners.items() if len(dialects) > 1} - {"/api/openapi.json", "/api/docs"}
+    assert shared == {mount.LOGIN, mount.CHANNELS}

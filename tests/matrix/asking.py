@@ -190,6 +190,7 @@ RAW = {
 }
 _KEY = {"provider": "openai", "key": "sk-matrix-0123456789", "base_url": "ftp://nowhere"}
 FORMS: dict[str, dict[str, Any]] = {
+    "accounts.change_matrix": {"save": "yes"},
     "accounts.change_role": {"save": "yes", "description": _new},
     "accounts.create_role": {"name": _new},
     "accounts.mint": {"name": _new, "may": "read", "ends": "7"},

@@ -160,6 +160,10 @@ class World:
             terminals.end(self.alice, one.id)
         return terminals.create(self.mia, self.place, command=("cat",)).id
 
+    def role(self) -> str:
+        """A role that was made here."""
+        return accounts.create_role(self.alice, f"role{next(_numbers)}", permissions=["audit:read"]).name
+
     def device(self) -> str:
         """The id of a further browser that Mia is signed in with."""
         known = {one.id for one in accounts.list_devices(self.mia)}
@@ -180,6 +184,8 @@ class World:
         if "user_id" in wanted:
             guest = member(self.alice, f"Guest{next(_numbers)}")
             found |= {"user_id": guest.id, "user_name": guest.name}
+        if path.startswith("/members/roles/<name>"):
+            found["name"] = self.role()
         if {"project_id", "name"} <= set(wanted):
             found["project_id"] = self.place.project.id
         if path.startswith("/tui/"):
@@ -206,9 +212,6 @@ class World:
     def _makers(self) -> dict[str, Callable[[], str]]:
         number = next(_numbers)
 
-        def role() -> str:
-            return accounts.create_role(self.alice, f"role{number}", permissions=["audit:read"]).name
-
         def slug() -> str:
             return sessions.share(self.mia, self.session().id).share_slug or ""
 
@@ -222,7 +225,7 @@ class World:
             return agent.add_provider(self.alice, f"rack{number}", "https://models.example.com/v1")
 
         return {
-            "role_name": role,
+            "role_name": self.role,
             "slug": slug,
             "name": server,
             "mcp_id": server,
@@ -237,6 +240,7 @@ class World:
             "key": lambda: self.place.project.id,
             "worktree_id": self.worktree,
             "server": lambda: "pyright",
+            "provider_id": lambda: "in-nothing",
             "code": lambda: "in_nothing",
             "filename": lambda: "style.css",
         }

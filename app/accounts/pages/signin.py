@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Response, g, make_response, redirect, request, url_for
 
-from app import __version__, config, csrf, web
+from app import __version__, config, csrf, slots, web
 from app.accounts import bp, service
-from app.errors import Denied, Problem, Unauthenticated
+from app.errors import Invalid, Problem, Taken, Unauthenticated
 
 HOME = "/"
 
@@ -46,10 +46,8 @@ def signin_post() -> Any:
             _actor, sid = service.redeem(code, address, agent)
         else:
             _actor, sid = service.sign_in(email, request.form.get("password", ""), address, agent)
-    except Problem as problem:
-        if problem.status not in (401, 429):
-            raise
-        return _form(problem.status, code=code, email=email, problem=problem, going=going)
+    except Unauthenticated as problem:
+        return _form(401, code=code, email=email, problem=problem, going=going)
     return let_in(sid, going)
 
 
@@ -63,9 +61,7 @@ def first_run() -> Any:
     new = service.Newcomer(web.form("email"), password, web.form("name"), code)
     try:
         _actor, sid = service.claim(new, request.remote_addr or "", request.user_agent.string)
-    except Problem as problem:
-        if isinstance(problem, Denied):
-            raise
+    except (Invalid, Taken, Unauthenticated) as problem:
         return _form(problem.status, code=code, email=new.email, name=new.name, problem=problem)
     return let_in(sid, "")
 
@@ -125,7 +121,7 @@ def _form(
 ) -> Response:
     ways = service.sign_in_ways()
     settings = config.current()
-    response = web.page(
+    return web.page(
         "accounts/first_run.html" if ways.is_new else "accounts/signin.html",
         status,
         server="",
@@ -141,10 +137,8 @@ def _form(
         next=going,
         data_dir=str(settings.data_dir),
         is_loopback=settings.is_loopback,
+        **(slots.gather("first_run") if ways.is_new and settings.is_loopback else {}),
     )
-    if problem is not None:
-        response.headers.update(web.problem_headers(problem))
-    return response
 
 
 def _confirm(going: str, problem: Problem | None = None) -> Response:

@@ -79,6 +79,12 @@ def _place(actor: Actor, offered: list[dict[str, str]]) -> tuple[str, str]:
     return place.project.id, str(place.directory)
 
 
+@slots.fill("first_run")
+def tell_sandbox() -> dict[str, Any]:
+    """Whoever makes the server theirs sees what holds agents in."""
+    return {"sandbox": sandbox_state()}
+
+
 def _server() -> dict[str, Any]:
     settings, state = config.current(), sandbox_state()
     return {

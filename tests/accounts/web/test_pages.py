@@ -189,10 +189,15 @@ def test_once_there_is_an_owner_nobody_becomes_it(app: Cabin, known: Browser) ->
 def test_where_the_data_lies_is_told_on_this_machine_alone(app: Cabin, monkeypatch: pytest.MonkeyPatch) -> None:
     accounts.first_start()
     where = str(config.current().data_dir)
-    assert where in app.test_client().get("/signin", headers=HTML).text
+    page = app.test_client().get("/signin", headers=HTML).text
+    assert where in page
+    assert "<dt>Sandbox</dt>" in page
     open_to_all = replace(config.current(), host="0.0.0.0", public_url="http://localhost")
     monkeypatch.setattr(config, "_current", open_to_all)
-    assert where not in app.test_client().get("/signin", headers=HTML).text
+    page = app.test_client().get("/signin", headers=HTML).text
+    assert "Set up the owner" in page
+    assert where not in page
+    assert "<dt>Sandbox</dt>" not in page
 
 
 def test_the_account_shows_what_is_ones_own(known: Browser, alice: Actor, bob: Actor) -> None:
