@@ -46,6 +46,7 @@ from app.sessions.service.public import Veil
 from app.sessions.service.public import message as public_message
 from app.sessions.service.public import session as public_session
 from app.sessions.service.public import window as public_window
+from app.sessions.service.rights import start
 from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
@@ -68,7 +69,6 @@ from app.sessions.service.sharing import (
     share_of,
     share_url,
     shared_below,
-    start,
     unshare,
 )
 from app.sessions.service.subagents import (
