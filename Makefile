@@ -22,9 +22,10 @@ worker: ## A worker process beside the server, on the same database and machine
 	@./setup.sh run
 	@exec $(PYTHON_IN_VENV) -m app worker
 
+# What fails is tried once more and then named with both results: an unsteady test is mended, but blocks nobody else.
 test: ## Every test, with the published clients, a browser and the fault tests
 	@./setup.sh test
-	$(PYTHON_IN_VENV) -m pytest $(ARGS)
+	$(PYTHON_IN_VENV) -m pytest --reruns 1 -rR $(ARGS)
 
 test-quick: ## The tests that need neither clients nor a browser
 	@./setup.sh test-quick

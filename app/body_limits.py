@@ -25,6 +25,8 @@ _BY_PATH: tuple[tuple[str, int], ...] = (
     (r"/files", UPLOAD),
     (r"/api/v1/files/upload", UPLOAD),
     (r"/browse/upload/.*", UPLOAD),
+    # A file of settings of at most 1 MiB, with the form around it.
+    (r"/settings/import", FORM),
     # A file of at most 1 MiB as it is in the editor, its line ends as forms spell them.
     (r"/browse/save/.*", 2 * FORM),
     (r"/api/v1/storage/objects/[^/]+/upload", 64 * MIB + FORM),

@@ -1,9 +1,10 @@
-"""The command line: `python -m app serve | worker | migrate | token | signin | user | export | rooms | project`."""
+"""The command line: `python -m app serve | worker | migrate | token | export | rooms | …`."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -157,6 +158,51 @@ def rooms() -> None:
     click.echo(seed.grid())
 
 
+@main.group("import")
+def take() -> None:
+    """Settings of other programs."""
+
+
+@take.command("roo")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--apply/--dry-run", "does", default=True, help="Take over, or only say what that would be.")
+@click.option("--project", help="The path of the workspace that it is for; the usual one without.")
+@click.option("--skip", "skipped", multiple=True, metavar="KEY", help="Leave out what has this key in the plan.")
+@click.option("--replace", "replaced", multiple=True, metavar="KEY", help="Replace what the plan says stays otherwise.")
+@click.option("--env", "variables", multiple=True, metavar="NAME", help="Give MCP servers this variable of yours.")
+def import_roo(
+    file: Path, *, does: bool, project: str | None, skipped: tuple[str, ...], replaced: tuple[str, ...],
+    variables: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Take over an export of Roo's settings, or its mcp_settings.json.
+
+    Prints the plan, item by item. Exits with 1 where the file cannot be read or nothing is there to do it on.
+    """
+    from app import record, rooms
+    from app.accounts import service as accounts
+    from app.agent import importing
+    from app.projects import service as projects
+    from app.wake import Ringer
+
+    settings = _open()
+    rooms.import_models()
+    values = {name: os.environ[name] for name in variables if os.environ.get(name)}
+    try:
+        with file.open("rb") as given:
+            data = given.read(importing.LARGEST + 1)
+        owner = accounts.local_owner()
+        place = projects.resolve(owner, project)
+        plan = importing.plan(owner, place, data, values)
+        record.use(Ringer(settings.data_dir))
+        keys = {*plan.usual, *replaced} - set(skipped) if does else set()
+        done = importing.carry_out(owner, place, plan, keys)
+    except OSError as wrong:
+        raise click.ClickException(f"{file}: {wrong.strerror}.") from None
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+    click.echo(importing.told(done, is_dry=not does))
+
+
 @main.group()
 def project() -> None:
     """The directories that agents may work in."""
@@ -172,6 +218,105 @@ def project_add(path: str) -> None:
     _open()
     where = str(Path(path).expanduser().absolute()) if "://" not in path else path
     click.echo(projects.add(accounts.local_owner(), where).root)
+
+
+@main.group()
+def secrets() -> None:
+    """The vault's keys."""
+
+
+@secrets.command("rotate-keys")
+def rotate_keys() -> None:
+    """Seal every secret anew under a new master key, also while the server runs; goes on where one was broken off."""
+    from app.accounts import service as accounts
+    from app.secrets import service as vault
+
+    _open()
+    try:
+        newest = vault.rotate_key(
+            accounts.local_owner(), lambda done, of: click.echo(f"{done} of {of} scopes", err=True)
+        )
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+    click.echo(f"All secrets are sealed under the master key {newest}.")
+
+
+@secrets.command("keys")
+def secret_keys() -> None:
+    """Tell which master keys are in use, with how many scopes and values are sealed with each."""
+    from app.accounts import service as accounts
+    from app.secrets import service as vault
+
+    _open()
+    for key in vault.keys_in_use(accounts.local_owner()):
+        words = ["current" if key.is_current else "older", *([] if key.is_here else ["MISSING"])]
+        click.echo(f"{key.id}  {key.scopes} scopes  {key.values} values  {', '.join(words)}")
+
+
+@main.group()
+def audit() -> None:
+    """The record of who did what."""
+
+
+@audit.command("verify")
+@click.option("--copy", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="An SQLite copy to look at.")
+@click.option("--checkpoint", help="PLACE:HASH as an earlier look has printed it.")
+def audit_verify(copy: Path | None, checkpoint: str | None) -> None:
+    """Follow the whole chain; prints its head, or what is wrong and the entry, and then exits with 1.
+
+    The head is compared with the one that this server has signed, also for a copy. Nothing is written.
+    """
+    from app.audit import service as audits
+
+    settings = _open()
+    try:
+        noted = audits.Checkpoint.parse(checkpoint) if checkpoint else None
+        verdict = audits.follow(_reading(copy), settings.data_dir, _say_progress, noted)
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+    if not verdict.ok:
+        where = f"Entry {verdict.first_bad}: " if verdict.first_bad is not None else ""
+        raise click.ClickException(f"{where}{verdict.reason} {verdict.sealed} entries before it hold.")
+    click.echo(f"Whole: {verdict.sealed} entries, {verdict.unsealed} not yet sealed.")
+    click.echo(f"Checkpoint {verdict.sealed}:{verdict.head}")
+
+
+@audit.command("export")
+@click.option("--format", "kind", type=click.Choice(["jsonl", "csv"]), default="jsonl", help="jsonl without.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; standard output without.")
+def audit_export(kind: str, out: Path | None) -> None:
+    """Write the whole record, oldest entry first."""
+    from app.accounts import service as accounts
+    from app.audit import service as audits
+
+    _open()
+    with click.open_file(str(out or "-"), "wb") as file:
+        for piece in audits.export(accounts.local_owner(), kind):
+            file.write(piece)
+
+
+def _say_progress(done: int, of: int) -> None:
+    click.echo(f"{done} of {of}", err=True)
+
+
+def _reading(copy: Path | None) -> Any:
+    """How to read the database in use, or a copy of one that nothing is written to, not even beside it."""
+    import sqlite3
+
+    import orjson
+    import sqlalchemy as sa
+
+    from app import db
+
+    if copy is None:
+        return db.read
+    wal = copy.with_name(copy.name + "-wal")
+    mode = "mode=ro" if wal.exists() and wal.stat().st_size else "immutable=1"
+    address = f"{copy.absolute().as_uri()}?{mode}"
+    engine = sa.create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(address, uri=True), json_deserializer=orjson.loads
+    )
+    return engine.connect
 
 
 def _config(environ: dict[str, str] | None = None) -> Config:

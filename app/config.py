@@ -77,6 +77,7 @@ class Config:
     streams_per_server: int = 12_000
     durability: str = "normal"
     upload_limit: int = 1024
+    roo_settings: Path | None = None
     checkpoint_days: int = 30
     checkpoint_keep: int = 20
     terminal_hours: int = 12  # without anybody at it and anything moving in it; 0: never ended for that
@@ -118,7 +119,7 @@ class Config:
             return environ.get(PREFIX + name, default).strip()
 
         data_dir = Path(get("DATA_DIR") or "var").expanduser().absolute()
-        project = get("PROJECT")
+        project, roo_settings = get("PROJECT"), get("ROO_SETTINGS")
         return cls(
             host=get("HOST") or environ.get("HOST", "").strip() or "127.0.0.1",
             port=_number("PORT", get("PORT") or environ.get("PORT", "").strip() or "8000"),
@@ -141,6 +142,7 @@ class Config:
             streams_per_server=_number("STREAMS_PER_SERVER", get("STREAMS_PER_SERVER") or "12000"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
             upload_limit=_number("UPLOAD_LIMIT", get("UPLOAD_LIMIT") or "1024"),
+            roo_settings=Path(roo_settings).expanduser().absolute() if roo_settings else None,
             checkpoint_days=_number("CHECKPOINT_DAYS", get("CHECKPOINT_DAYS") or "30"),
             checkpoint_keep=_number("CHECKPOINT_KEEP", get("CHECKPOINT_KEEP") or "20"),
             terminal_hours=_number("TERMINAL_HOURS", get("TERMINAL_HOURS") or "12"),

@@ -48,6 +48,9 @@ audit_rows = sa.Table(
     sa.Column("address", sa.String(64), nullable=False),
     sa.Column("via", sa.String(16), nullable=False),
     sa.Column("detail", db.Json, nullable=False),
+    sa.Index("audit_at", "at"),
+    sa.Index("audit_user", "user", "seq"),
+    sa.Index("audit_action", "action", "seq"),
     sqlite_autoincrement=True,
 )
 
@@ -62,6 +65,8 @@ class Event:
     kind: ClassVar[str] = ""
     # Whether it is for its owner alone, whatever others may read.
     is_personal: ClassVar[bool] = False
+    # Whether nothing comes after it about its session.
+    is_last: ClassVar[bool] = False
 
     def __init_subclass__(cls, kind: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

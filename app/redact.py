@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 
 SHORTEST = 8
 SHORTEST_LINE = 20
+PROBE = 4
 
 
 class Redactor:
@@ -69,6 +70,14 @@ class Redactor:
                 return forms.not_inside_a_match(text, start)
         return len(text)
 
+    def inside(self, text: str, *, begins_cut: bool = False, ends_cut: bool = False) -> str:
+        """A piece of a longer text without the secrets, and without parts of them at its cut ends."""
+        if ends_cut:
+            text = text[: self.ready(text)]
+        if begins_cut:
+            text = text[self._forms.ends_within(text) :]
+        return self.text(text)
+
 
 class Stream:
     """One text in chunks; holds back at most what may become a secret, so no more than the longest one."""
@@ -115,6 +124,19 @@ class _Forms:
 
     def may_begin(self, end: str) -> bool:
         return any(len(form) > len(end) and form.startswith(end) for form in self.labels)
+
+    def ends_within(self, text: str) -> int:
+        """How many characters at the beginning of a text are the end of a secret; of three or less nobody can tell."""
+        probe, longest = text[:PROBE], 0
+        if len(probe) < PROBE:
+            return 0
+        for form in self.labels:
+            at = form.find(probe, 1)
+            while at > 0:
+                if text.startswith(form[at:]):
+                    longest = max(longest, len(form) - at)
+                at = form.find(probe, at + 1)
+        return longest
 
     def not_inside_a_match(self, text: str, cut: int) -> int:
         """The cut, or the beginning of the complete secret that it would cut in two."""
@@ -163,6 +185,14 @@ class LogFilter(logging.Filter):
         return True
 
 
+def guard_logs() -> None:
+    """Put the filter on every handler that writes log lines now; one that has it keeps it."""
+    named = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    for handler in {handler for logger in (logging.root, *named) for handler in logger.handlers}:
+        if not any(isinstance(one, LogFilter) for one in handler.filters):
+            handler.addFilter(LogFilter())
+
+
 _live = Redactor()
 
 
@@ -189,3 +219,8 @@ def data(value: Any) -> Any:
 def stream() -> Stream:
     """A redactor of one text in chunks that knows the live secrets."""
     return _live.stream()
+
+
+def inside(text: str, *, begins_cut: bool = False, ends_cut: bool = False) -> str:
+    """A piece of a longer text without live secrets, and without parts of those at its cut ends."""
+    return _live.inside(text, begins_cut=begins_cut, ends_cut=ends_cut)

@@ -9,9 +9,9 @@ from flask import Flask
 
 ROOMS: dict[str, tuple[str, ...]] = {
     "accounts": ("pages", "rootcx"),
-    "audit": (),
+    "audit": ("pages", "rootcx"),
     "events": ("pages", "opencode"),
-    "secrets": (),
+    "secrets": ("pages", "rootcx"),
     "oidc": ("pages", "rootcx"),
     "invites": ("pages", "rootcx"),
     "projects": ("pages", "opencode"),
@@ -24,6 +24,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mcp": ("pages", "opencode"),
     "sessions": ("pages", "opencode"),
     "approvals": ("pages", "opencode"),
+    "notifications": ("pages",),
     "checkpoints": ("pages", "opencode"),
     "agent": ("pages", "opencode", "roo"),
     "system": ("pages", "opencode", "roo", "codebuddy", "rootcx", "e2b"),

@@ -52,6 +52,7 @@ def page_policy(*, trusted_types: str = TRUSTED_TYPES, more_styles: str = "") ->
 def _kinds() -> dict[str, Mapping[str, str]]:
     page = {**_ALWAYS, **_KEEP_NOT, "Content-Security-Policy": page_policy()}
     terminal = page_policy(more_styles=EMPTY_STYLE)
+    push = page_policy(trusted_types=f"{TRUSTED_TYPES} push")
     api = {**_ALWAYS, **_KEEP_NOT, "Content-Security-Policy": _API_CSP}
     return {
         "page": page,
@@ -59,6 +60,8 @@ def _kinds() -> dict[str, Mapping[str, str]]:
         "public_page": {**page, "Referrer-Policy": "same-origin"},
         # Read by whoever has its link, and found by nobody else: not even its address goes out.
         "shared_page": {**page, "X-Robots-Tag": "noindex, nofollow, noarchive"},
+        # It may name the one script that the browser keeps, by a policy of its own.
+        "push_page": {**page, "Content-Security-Policy": push},
         "terminal_page": {**page, "Content-Security-Policy": terminal},
         "guest_page": {**_ALWAYS, **_KEEP_NOT, "Content-Security-Policy": _GUEST_CSP},
         "api": api,

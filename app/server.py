@@ -36,7 +36,7 @@ THREADS = 512  # they start when needed and cost nothing before
 
 def start_background(settings: Config, *, alone: bool = False) -> None:
     """Start what lives beside the web in a serving process, or alone in a worker; the database is in use already."""
-    from app import carrier, dispatch, record
+    from app import carrier, dispatch, record, redact
     from app.agent import service as agent
     from app.approvals import service as approvals
     from app.audit import service as audit
@@ -45,6 +45,8 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.files import service as files
     from app.invites import service as invites
     from app.languages import service as languages
+    from app.mcp import service as mcp
+    from app.notifications import service as notifications
     from app.processes import orphans
     from app.processes import service as processes
     from app.projects import service as projects
@@ -53,23 +55,23 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     from app.sessions import service as sessions
     from app.terminals import service as terminals
 
-    secrets.watch_all()
+    secrets.start()
+    redact.guard_logs()
     orphans.sweep()
     processes.start_background()
     files.start_background()
     languages.start_background()
     terminals.start()
-    events.register_text(sessions.text_of)
-    events.register_directory(sessions.directory_of)
+    _acquaint()
     sessions.start()
-    events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
-    projects.register_busy(sessions.count_busy_in)
     _ringers.append(Ringer(settings.data_dir))
     record.use(_ringers[-1])
     carrier.start()
     events.start(settings.data_dir)
     dispatch.start(settings.worker_threads)
     approvals.start()
+    mcp.start()
+    notifications.start()
     invites.start()
     checkpoints.start()
     projects.ensure_defaults()
@@ -81,15 +83,31 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     agent.start(hears_of_work=alone)
 
 
+def _acquaint() -> None:
+    """Tell rooms what they want to know of those further down, which they do not know."""
+    from app.events import service as events
+    from app.projects import service as projects
+    from app.secrets import service as secrets
+    from app.sessions import service as sessions
+
+    events.register_text(sessions.text_of)
+    events.register_directory(sessions.directory_of)
+    events.register_place(lambda actor, named: str(projects.resolve(actor, named).directory))
+    projects.register_busy(sessions.count_busy_in)
+    secrets.register_project(projects.get)
+
+
 def stop_background() -> None:
     """Stop in order: no new steps, streams closed, work at its boundary, what is queued committed."""
     from app import carrier, db, dispatch, record
     from app.agent.providers import line
     from app.audit import service as audit
     from app.mcp import service as mcp
+    from app.notifications import service as notifications
 
     drain()
     carrier.stop()
+    notifications.stop()
     dispatch.stop()
     mcp.stop()
     line.close_all()
@@ -211,9 +229,20 @@ class Server(BaseApplication):  # type: ignore[misc]
 def begin_work(settings: Config) -> None:
     """Start the background, and take what is loaded by now out of the garbage collector's rounds: it stays."""
     start_background(settings)
+    take_over(settings)
     threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
     gc.enable()
+
+
+def take_over(settings: Config) -> None:
+    """Take over the settings of Roo's that who runs the server named for its first start, and say in a line how."""
+    if settings.roo_settings is None:
+        return
+    from app.agent import importing
+
+    if told := importing.at_first_start(settings.roo_settings):
+        print(told, flush=True)
 
 
 def _say_limits() -> None:

@@ -115,10 +115,14 @@
     stream.remove();
     connection?.reader?.cancel();
   }
+  const isHiddens = () => new URL(stream.getAttribute("hx-sse:connect"), location.href).searchParams.has("hidden");
   function takeUp() {
+    if (stream?.isConnected && isHiddens() && !doc.hidden) letGo(); // the server takes it for nobody who looks
     if (!stream || stream.isConnected) return;
     const url = new URL(stream.getAttribute("hx-sse:connect"), location.href);
     if (cursor) url.searchParams.set("lastEventId", cursor);
+    if (doc.hidden) url.searchParams.set("hidden", "");
+    else url.searchParams.delete("hidden");
     const again = stream.cloneNode();
     again.setAttribute("hx-sse:connect", url.pathname + url.search);
     stream = again;

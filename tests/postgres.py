@@ -40,6 +40,8 @@ SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = cu
 """
 EMPTY = """
 DO $$ DECLARE one record; BEGIN
+    ALTER TABLE audit ENABLE TRIGGER ALL;
+    ALTER TABLE audit_seal ENABLE TRIGGER ALL;
     SET LOCAL session_replication_role = replica;
     FOR one IN SELECT oid::regclass AS name, relkind FROM pg_class
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S') LOOP

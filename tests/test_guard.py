@@ -241,7 +241,7 @@ def test_a_head_is_refused_without_a_body() -> None:
     assert ask(method="HEAD", HTTP_HOST="evil.example")[2] == b""
 
 
-@pytest.mark.parametrize("kind", ["page", "public_page", "terminal_page"])
+@pytest.mark.parametrize("kind", ["page", "public_page", "push_page", "terminal_page"])
 def test_a_page_runs_nothing_inline_or_foreign(kind: str) -> None:
     policy = security_headers.headers_for(kind)["Content-Security-Policy"]
     directives = dict(part.split(" ", 1) for part in policy.split("; "))
@@ -255,6 +255,7 @@ def test_a_page_runs_nothing_inline_or_foreign(kind: str) -> None:
 KINDS = [
     "page",
     "public_page",
+    "push_page",
     "terminal_page",
     "guest_page",
     "api",

@@ -26,7 +26,7 @@ _VIEWER = (
 _MEMBER = (
     *_VIEWER,
     *("sessions:*", "approvals:*", "files:*", "checkpoints:*", "processes:*", "terminals:*"),
-    *("jobs:*", "tokens:*", "tool:*", "sandboxes:*", f"{OTHERS}files:*"),
+    *("jobs:*", "notifications:*", "tokens:*", "tool:*", "sandboxes:*", f"{OTHERS}files:*"),
 )
 _ADMIN = (
     *_MEMBER,
@@ -43,11 +43,15 @@ ROLES: dict[str, tuple[str, ...]] = {
     "base": _BASE,
 }
 
+# What RootCX's own keys are here.
+_ROOTCX_GRANTS = {"admin:secrets.manage": "secrets:*", "admin:audit.read": "audit:read"}
+
 # What an agent could use to widen its own rights, whatever its owner holds: to answer, to configure, to let others in,
 # and to run commands but by its tools, which ask.
 _NEVER_FOR_AGENTS = frozenset(
     (
         *("approvals:answer", "tokens:write", "settings:write", "users:write", "mcp:write", "plugins:write"),
+        "notifications:write",
         *("sessions:share", "projects:write", "terminals:write", "processes:write", "system:write"),
         *("workers:write", "webhooks:write", "channels:write", "integrations:write", "audit:read", "auth.invite"),
     )
@@ -100,6 +104,7 @@ def is_reading(key: str) -> bool:
 
 
 def _matches(grant: str, key: str) -> bool:
+    grant = _ROOTCX_GRANTS.get(grant, grant)
     if grant == EVERYTHING:
         return True
     if grant.endswith(":*"):

@@ -1,34 +1,41 @@
 """Roo's switches of what runs without asking, as rules of their person's own sessions in a workspace.
 
-The ceiling of presets, denials, protected paths and what a mode has not got hold as ever: an allowing rule reaches
-only what would be asked about.
+Denials, protected paths and what a mode has not got hold as ever: an allowing rule reaches only what would be asked
+about. A switch that lets all of a kind run counts only where this server allows the preset that does the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from app import config, dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import chosen
-from app.approvals.service import Rule
+from app.approvals.service import Rule, literal
+from app.config import PRESETS
 from app.errors import Invalid
 from app.projects.service import Place
 
 LAYER = "user"
 MOST_COMMANDS, LONGEST_COMMAND = 200, 400
+ANY = "*"
+DAY = 86_400_000
 
 
 @dataclass(frozen=True)
 class Switches:
     """The switches, as Roo names them; nothing counts without the first of them.
 
-    A command runs unasked only if it begins with an allowed one, word by word. Five switches are kept for those who
-    read them back, and change nothing: reading inside the workspace never asks here, nor does a subagent; a model that
-    failed is asked again in any case; a tool of an MCP server runs unasked by a rule of its own; no agent switches its
-    mode.
+    A command runs unasked only if it begins with an allowed one, word by word; of allowed and denied ones that it
+    begins with the longest counts. A tool of an MCP server runs unasked where its server's settings say so, too. After
+    so many requests to the model, or so much cost in US dollars, somebody is asked whether it may go on. A question is
+    answered with its first suggestion after a time in ms.
+
+    Three switches are kept for those who read them back, and change nothing: reading inside the workspace never asks
+    here, protected files ask always, and a model that failed is asked again in any case.
     """
 
     auto_approval_enabled: bool = False
@@ -40,6 +47,13 @@ class Switches:
     always_approve_resubmit: bool = False
     always_allow_mode_switch: bool = False
     always_allow_subtasks: bool = False
+    always_allow_read_only_outside_workspace: bool = False
+    always_allow_write_outside_workspace: bool = False
+    always_allow_write_protected: bool = False
+    always_allow_followup_questions: bool = False
+    followup_auto_approve_timeout_ms: int = 60_000
+    allowed_max_requests: int | None = None
+    allowed_max_cost: float | None = None
     allowed_commands: tuple[str, ...] = ("git log", "git diff", "git show")
     denied_commands: tuple[str, ...] = ()
 
@@ -47,48 +61,122 @@ class Switches:
         """The switches as JSON-able data."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
+    def is_on(self, *names: str) -> bool:
+        """Whether all of these count: they are on, as the first of all is, and this server allows them."""
+        over = locked()
+        return self.auto_approval_enabled and all(getattr(self, name) and name not in over for name in names)
+
 
 NAMES = tuple(one.name for one in fields(Switches))
 BOOLEANS = tuple(one.name for one in fields(Switches) if isinstance(one.default, bool))
-COMMANDS = tuple(name for name in NAMES if name not in BOOLEANS)
+COMMANDS = ("allowed_commands", "denied_commands")
+NUMBERS = ("followup_auto_approve_timeout_ms", "allowed_max_requests", "allowed_max_cost")
+# The preset that does by itself what a switch does.
+_NEEDS = {
+    "always_allow_write": "accept-edits",
+    "always_allow_execute": "ask",
+    "always_allow_mcp": "ask",
+    "always_allow_mode_switch": "ask",
+    "always_allow_subtasks": "ask",
+    "always_allow_browser": "auto",
+    "always_allow_read_only_outside_workspace": "auto",
+    "always_allow_write_outside_workspace": "auto",
+}
 
 
 def get(actor: Actor | None, place: Place) -> Switches:
     """The actor's switches in a workspace."""
-    return _of(chosen.get(actor, place).approve)
+    return read(chosen.get(actor, place).approve)
 
 
-def change(actor: Actor | None, place: Place, changes: Mapping[str, bool | list[str]]) -> Switches:
-    """Set some of them, all or nothing, by whoever may answer approvals. Raises Invalid for a command that is none."""
+def change(actor: Actor | None, place: Place, changes: Mapping[str, Any]) -> Switches:
+    """Set some of them, all or nothing, by whoever may answer approvals.
+
+    Raises Invalid for a command that is none, or a number that is out of bounds.
+    """
     accounts.require(actor, "approvals:answer")
+    check(changes)
+    now = read(chosen.choose(actor, place, approve=changes).approve)
+    if now.is_on("always_allow_followup_questions"):
+        dispatch.wake("agent.time_questions")
+    return now
+
+
+def check(changes: Mapping[str, Any]) -> None:
+    """Raise Invalid unless these can be set."""
     for name in COMMANDS:
-        _check(name, changes.get(name, ()))
-    return _of(chosen.choose(actor, place, approve=changes).approve)
+        commands = changes.get(name, ())
+        if len(commands) > MOST_COMMANDS or any(not one.strip() or len(one) > LONGEST_COMMAND for one in commands):
+            raise Invalid(f"{name}: at most {MOST_COMMANDS} commands of at most {LONGEST_COMMAND} characters.", name)
+    if not 0 < changes.get(NUMBERS[0], 1) <= DAY:
+        raise Invalid(f"{NUMBERS[0]}: more than 0, and a day at most.", NUMBERS[0])
+    for name in NUMBERS[1:]:
+        value = changes.get(name)
+        if value is not None and not 0 < value < 10**9:
+            raise Invalid(f"{name}: a positive number, or nothing for no limit.", name)
 
 
-def rules_of(owner: str, directory: str) -> tuple[Rule, ...]:
-    """The rules that the switches of a session's owner make in its directory."""
-    return rules(_of(chosen.of(owner, directory).approve))
+def of(owner: str, directory: str) -> Switches:
+    """The switches of a session's owner in its directory."""
+    return read(chosen.of(owner, directory).approve)
 
 
-def rules(given: Switches) -> tuple[Rule, ...]:
-    """What the switches let run, and the denied commands, which need no switch."""
-    denied = [Rule("bash", f"{one} *", "deny", LAYER) for one in given.denied_commands]
-    if not given.auto_approval_enabled:
-        return tuple(denied)
-    allowed = [Rule("bash", f"{one} *", "allow", LAYER) for one in given.allowed_commands if given.always_allow_execute]
-    tools = [("edit", given.always_allow_write), ("webfetch", given.always_allow_browser)]
-    return (*(Rule(tool, "*", "allow", LAYER) for tool, is_on in tools if is_on), *allowed, *denied)
+def locked() -> dict[str, str]:
+    """The switches that do not count on this server, each with the preset that it would have to allow."""
+    ceiling = PRESETS.index(config.current().preset_ceiling)
+    return {name: preset for name, preset in _NEEDS.items() if PRESETS.index(preset) > ceiling}
 
 
-def _of(kept: Mapping[str, Any]) -> Switches:
+def rules(given: Switches, tools: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """What the switches let run, and the denied commands, which need no switch; `tools` are those of MCP servers that
+    their settings always allow, by their ids.
+    """
+    outside = "external_directory"
+    kinds = [
+        ("edit", ("always_allow_write",)),
+        ("webfetch", ("always_allow_browser",)),
+        ("switch_mode", ("always_allow_mode_switch",)),
+        ("new_task", ("always_allow_subtasks",)),
+        (f"{outside}:read", ("always_allow_read_only", "always_allow_read_only_outside_workspace")),
+        (f"{outside}:edit", ("always_allow_write", "always_allow_write_outside_workspace")),
+        *((literal(tool), ("always_allow_mcp",)) for tool in tools),
+    ]
+    allowed = [(tool, ANY) for tool, names in kinds if given.is_on(*names)]
+    if given.is_on("always_allow_execute"):
+        is_any = config.current().preset_ceiling == "auto"
+        allowed += [("bash", _pattern(one)) for one in given.allowed_commands if one.strip() != ANY or is_any]
+    return (*(Rule(tool, pattern, "allow", LAYER) for tool, pattern in allowed), *_denials(given))
+
+
+def read(kept: Mapping[str, Any]) -> Switches:
+    """The switches as they were kept."""
     return Switches(**{name: _frozen(value) for name, value in kept.items() if name in NAMES})
+
+
+def _denials(given: Switches) -> list[Rule]:
+    """What is denied, but for longer commands that are allowed."""
+    return [
+        Rule(
+            "bash",
+            _pattern(one),
+            "deny",
+            LAYER,
+            tuple(_pattern(it) for it in given.allowed_commands if _is_in(one, it)),
+        )
+        for one in given.denied_commands
+    ]
+
+
+def _pattern(command: str) -> str:
+    """The pattern of all that begins with a command, word by word."""
+    return ANY if command.strip() == ANY else f"{command} {ANY}"
+
+
+def _is_in(short: str, long: str) -> bool:
+    """Whether a command begins with a shorter one."""
+    first, whole = (one.split() if one.strip() != ANY else [] for one in (short, long))
+    return len(whole) > len(first) and whole[: len(first)] == first
 
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _check(name: str, commands: Any) -> None:
-    if len(commands) > MOST_COMMANDS or any(not one.strip() or len(one) > LONGEST_COMMAND for one in commands):
-        raise Invalid(f"{name}: at most {MOST_COMMANDS} commands of at most {LONGEST_COMMAND} characters.", name)

@@ -9,28 +9,46 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app import config, db, ids, record, redact
-from app.agent import auto_approve, diagnosing, endings, loops, modes, network, polishing, space, subagents, tools
+from app.agent import (
+    auto_approve,
+    diagnosing,
+    endings,
+    loops,
+    mode_tools,
+    modes,
+    network,
+    polishing,
+    space,
+    subagents,
+    switching,
+    tools,
+    unasked,
+)
 from app.agent.conversation import INTERRUPTED
 from app.agent.endings import Failed
 from app.agent.events import FileEdited
-from app.agent.tools import Prepared, Result, ToolContext, ToolError, mcp, task
+from app.agent.switching import Frame
+from app.agent.tools import Prepared, Result, ToolContext, ToolError, mcp, switch_mode
 from app.approvals import service as approvals
-from app.approvals.service import Limits, Rule
+from app.approvals.service import Call, Doubt
 from app.checkpoints import service as checkpoints
 from app.checkpoints.service import Checkpoint
 from app.files.paths import Root
 from app.processes import service as processes
 from app.projects import service as projects
+from app.secrets import service as secrets
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Fenced, Hold, Message, Part
 
-CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch", task.NAME})
+CHANGING = frozenset({"write", "edit", "bash", "multiedit", "patch", *subagents.TOOLS})
 REJECTED = "The person rejected this call."
 STALE = "Not run: the files changed after this was approved, and it would do something else now. Look at them again."
+OTHERS = "Not run: what that mode may do has changed since this was approved. Call it again to be asked again."
 CHANGED = "Not run: its server has changed what this tool is since this was approved. Call it again to be asked again."
 _logger = logging.getLogger(__name__)
 
@@ -47,23 +65,16 @@ class Outcome:
     may_have_changed: bool = False
 
 
-@dataclass(frozen=True)
-class Frame:
-    """What this turn permits: limits, the rules of its mode and of those above it, the tools its prompt switches."""
-
-    limits: Limits
-    rules: tuple[Rule, ...]
-    switches: dict[str, bool] | None
-
-
 def run_all(hold: Hold, message: Message, transcript: list[Message]) -> Outcome:
     """Run the step's calls in order, subagents at the same time; `transcript` says what was read before."""
     outcome = Outcome()
     pending = [part for part in message.parts if part.type == "tool"]
     if not pending:
         return outcome
-    context = _context(hold, [*transcript, message])
-    frame = _frame(hold, transcript, context.more)
+    # A step's calls are judged by the mode that it was asked in, whatever they change it to.
+    mode = str(message.data.get("mode") or hold.run.mode)
+    context = _context(hold, [*transcript, message], mode)
+    frame = _frame(hold, mode, transcript, message, context.more)
     looping = loops.found(hold.run.message_id, [*transcript, message])
     space.begin(hold)
     goes_on = False
@@ -110,17 +121,23 @@ def close_step(hold: Hold, message: Message, changed: Checkpoint | None) -> None
     sessions.save_message(hold, message, completed=True)
 
 
-def _frame(hold: Hold, transcript: list[Message], more: Mapping[str, tools.Tool[Any]]) -> Frame:
+def _frame(
+    hold: Hold, name: str, transcript: list[Message], message: Message, more: Mapping[str, tools.Tool[Any]]
+) -> Frame:
     """What this turn permits at most: a call of a tool that the model was not offered is denied too."""
-    mode, above = modes.get(hold.run.mode, hold.session.directory), subagents.modes_above(hold)
+    mode, above = modes.get(name, hold.session.directory), tuple(subagents.modes_above(hold))
     prompt = next(message for message in transcript if message.id == hold.run.message_id)
     switches = prompt.data.get("tools")
-    offered = tools.specs(mode.tools, mode.switches, switches, more=more)
-    limits = approvals.limits_of(mode.base, *(one.base for one in above), tools=[spec.name for spec in offered])
+    offered = mode_tools.offered(mode, switches, above=above, more=more)
+    every = (mode.limits, *(one.limits for one in above))
+    limits = approvals.limits_of(*every, tools=[spec.name for spec in offered])
     # What is allowed to a mode is not allowed to the subagents it calls; what it is denied, they are too.
     narrowing = (rule for one in above for rule in one.rules if rule.action != "allow")
-    unasked = auto_approve.rules_of(hold.session.owner, hold.session.directory)
-    return Frame(limits, (*narrowing, *mode.rules, *unasked), switches)
+    given = auto_approve.of(hold.session.owner, hold.session.directory)
+    over = partial(unasked.limit, hold, given, [*transcript, message])
+    remote = mcp.always_allowed(hold.actor, hold.session.directory) if given.always_allow_mcp else ()
+    rules = (*narrowing, *mode.rules, *auto_approve.rules(given, remote))
+    return Frame(mode, above, limits, rules, switches, over)
 
 
 def _decide_and_run(
@@ -136,13 +153,14 @@ def _decide_and_run(
         return False
     try:
         prepared = tools.prepare(name, context, given)
+        prepared, doubt = _doubted(name, frame, context, prepared)
     except ToolError as wrong:
         _fail(hold, part, str(wrong))
         return False
     call = approvals.Call(name, given, part.data["callID"], part.message_id, part.id, prepared.metadata)
     asked = approvals.verdict(hold, call)
     if asked is None:
-        asked = _ask_if_needed(hold, frame, part, call, prepared, is_loop=is_loop)
+        asked = _ask_if_needed(hold, frame, part, call, prepared, doubt, is_loop=is_loop)
         if asked == "denied":
             return False
     if asked is not None:
@@ -156,16 +174,29 @@ def _decide_and_run(
             return False
         context = replace(context, answers=asked.answers or None)
     outcome.may_have_changed |= name in CHANGING
-    if name == task.NAME:
+    if name in subagents.TOOLS:
         return _hand_over(hold, context, part, prepared, frame)
+    if name == switch_mode.NAME:
+        switching.switch(hold, part, prepared)
+        return False
     _run(hold, context, part, prepared)
     return False
+
+
+def _doubted(name: str, frame: Frame, context: ToolContext, prepared: Prepared) -> tuple[Prepared, Doubt]:
+    """What speaks against a call that hands work to another mode; people see what that one may do more."""
+    if name not in tools.OF_ROO:
+        return prepared, Doubt()
+    doubt = switching.doubt(name, frame, context, prepared)
+    return replace(prepared, metadata={**prepared.metadata, "gains": doubt.gains}), doubt
 
 
 def _stale(approved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What to say if the call would do something else than what was approved; "" if it would not."""
     if approved.get("diff") != now.get("diff"):
         return STALE
+    if approved.get("gains") != now.get("gains"):
+        return OTHERS
     return CHANGED if approved.get("definition") != now.get("definition") else ""
 
 
@@ -180,9 +211,13 @@ def _hand_over(hold: Hold, context: ToolContext, part: Part, prepared: Prepared,
     return True
 
 
-def _ask_if_needed(hold: Hold, frame: Frame, part: Part, call: Any, prepared: Prepared, *, is_loop: bool) -> Any:
+def _ask_if_needed(
+    hold: Hold, frame: Frame, part: Part, call: Any, prepared: Prepared, doubt: Doubt, *, is_loop: bool
+) -> Any:
     """None if the call may run, "denied" if a rule forbids it, else the ask that now waits."""
-    decision = approvals.decide(hold, call, given=frame.rules, limits=frame.limits, roots=tools.roots(call.tool))
+    decision = approvals.decide(
+        hold, call, given=frame.rules, limits=frame.limits, roots=tools.roots(call.tool), doubt=doubt
+    )
     if decision.action == "deny":
         _fail(hold, part, f"Not allowed here: {decision.why}")
         return "denied"
@@ -194,12 +229,23 @@ def _ask_if_needed(hold: Hold, frame: Frame, part: Part, call: Any, prepared: Pr
         if asked := approvals.verdict(hold, again):
             return asked
         return _ask_if_needed(
-            hold, replace(frame, limits=approvals.limits_of("")), part, again, prepared, is_loop=False
+            hold, replace(frame, limits=approvals.limits_of("")), part, again, prepared, doubt, is_loop=False
         )
     if decision.action == "allow":
-        return None
+        return _ask_if_over(hold, frame, part, call, prepared)
     _show_pending(hold, part, prepared)
     return approvals.ask(hold, call, decision)
+
+
+def _ask_if_over(hold: Hold, frame: Frame, part: Part, call: Call, prepared: Prepared) -> Any:
+    """None unless too much ran unasked; else what was answered to that, or the ask that now waits."""
+    over = frame.over(call)
+    if over is None:
+        return None
+    if asked := approvals.verdict(hold, over):
+        return asked
+    _show_pending(hold, part, prepared)
+    return approvals.ask(hold, over, approvals.decide(hold, over, limits=approvals.limits_of("")))
 
 
 def _show_pending(hold: Hold, part: Part, prepared: Prepared) -> None:
@@ -209,12 +255,13 @@ def _show_pending(hold: Hold, part: Part, prepared: Prepared) -> None:
 
 
 def _refuse(hold: Hold, part: Part, asked: Any) -> bool:
-    """Tell the model what the person said; True if they said nothing, which ends the turn."""
+    """Tell the model what the person said; True if they said nothing, or that it shall not go on: it ends the turn."""
     if asked.kind == "question":
         _fail(hold, part, "The person left the question unanswered.")
         return False
-    _fail(hold, part, f"{REJECTED} They say: {asked.word}" if asked.word else REJECTED)
-    return not asked.word
+    stops = not asked.word or asked.tool == approvals.LIMIT
+    _fail(hold, part, REJECTED if stops else f"{REJECTED} They say: {asked.word}")
+    return stops
 
 
 def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> None:
@@ -229,7 +276,12 @@ def _run(hold: Hold, context: ToolContext, part: Part, prepared: Prepared) -> No
         "metadata": prepared.metadata,
         "time": {"start": started},
     }
-    part = sessions.save_part(hold, replace(part, data={**part.data, "state": running}), act=f"{name} {prepared.title}")
+    began, act = replace(part, data={**part.data, "state": running}), f"{name} {prepared.title}"
+    with db.transaction() as connection:
+        part = sessions.save_part(hold, began, act=act)
+        if name in CHANGING or name in context.more:
+            told = {"session": hold.session.id, "project": hold.session.project, "call": part.data["callID"]}
+            record.audit(connection, hold.actor, "tool.run", redact.text(act), {"tool": name, **told})
 
     def show(metadata: dict[str, Any]) -> None:
         state = {**running, "metadata": redact.data({**prepared.metadata, **metadata})}
@@ -329,7 +381,7 @@ def _state_of(part: Part) -> dict[str, Any] | None:
     return part.data["state"] if part.type == "tool" else None
 
 
-def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
+def _context(hold: Hold, transcript: list[Message], mode: str) -> ToolContext:
     session = sessions.get(hold.actor, hold.session.id)
     directory = Path(session.directory)
     read = [state for message in transcript for part in message.parts if (state := _state_of(part))]
@@ -349,9 +401,12 @@ def _context(hold: Hold, transcript: list[Message]) -> ToolContext:
         stamps=tools.stamps_of(read),
         todos=known,
         set_todos=set_todos,
+        mode=mode,
         also=beside.also,
         keep=beside.keep,
         more=mcp.of(hold.actor, session.directory),
         polish=polishing.of(hold),
         check_walls=processes.check_walls,
+        lent=lambda: secrets.lend(session.project, hold.actor, hold.run_id),
+        hides=approvals.hides_in(directory),
     )

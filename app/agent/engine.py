@@ -20,10 +20,11 @@ from app.agent import (
     conversation,
     endings,
     instructions,
+    mode_tools,
     modes,
     prompts,
+    subagents,
     titles,
-    tools,
     typed,
 )
 from app.agent.endings import ABORTED, BROKEN, CUT_SHORT, Drained, Failed, Overflowed
@@ -132,14 +133,14 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
             mode,
             directory,
             prompt.data.get("system"),
-            instructions.of(hold.actor, session, mode.name),
+            instructions.of(hold.actor, session, mode.name, mode.instructions),
             modes.of(directory),
         ),
         messages=conversation.turns(transcript, run.provider, run.model),
-        tools=tools.specs(
-            mode.tools,
-            mode.switches,
+        tools=mode_tools.offered(
+            mode,
             prompt.data.get("tools"),
+            above=subagents.modes_above(hold),
             directory=directory,
             more=mcp.of(hold.actor, session.directory),
         ),

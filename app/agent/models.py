@@ -1,5 +1,5 @@
-"""What a person has chosen in a workspace over Roo's API (mode, profile, task, instructions, what runs unasked), and
-their profiles: models under names.
+"""What a person has chosen in a workspace over Roo's API (mode, profile, task, instructions, what runs unasked), their
+profiles (models under names), and the server's custom modes.
 """
 
 from __future__ import annotations
@@ -33,4 +33,13 @@ profile = sa.Table(
     sa.Column("model", sa.String(128), nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("owner", "name"),
+)
+
+custom_mode = sa.Table(
+    "custom_mode",
+    db.metadata,
+    sa.Column("slug", sa.String(64), primary_key=True),
+    sa.Column("definition", db.Json, nullable=False),  # as Roo spells it
+    sa.Column("by", sa.String(40), nullable=False),
+    sa.Column("updated", sa.BigInteger, nullable=False),
 )

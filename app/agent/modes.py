@@ -1,163 +1,40 @@
-"""Modes: the roles an agent can work in, each with its own words and tools; built in, or written in files.
+"""Modes: the roles an agent can work in, each with its own words and tools; built in, or written by somebody.
 
-Who runs the server writes modes into OpenCode's configuration: they are trusted. A project's come with its
-repository, from anywhere: they may choose words, a model and fewer tools, and forbid or have asked more, but never
-let anything run without asking. A mode that both write keeps nothing of what it was allowed.
+Who runs the server writes modes into OpenCode's configuration, or as custom modes of Roo's: they are trusted. A
+project's come with its repository, from anywhere: they may choose words, a model and fewer tools, and forbid or have
+asked more, but never let anything run without asking. A mode that both write keeps nothing of what it was allowed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from app.agent import mode_files
+from app.agent import custom_modes, grouped_modes, mode_files, roomodes
+from app.agent.builtin_modes import MODES, Kind, Mode
 from app.agent.providers import catalog
-from app.approvals.service import Rule, limits_of
+from app.approvals.service import Rule
 from app.errors import Invalid
 from app.settings import service as settings
 
-Kind = Literal["primary", "subagent", "all"]
+__all__ = ["MODES", "Mode", "default", "find", "get", "model_of", "of"]
 HOTTEST = 2.0
 
 
-@dataclass(frozen=True)
-class Mode:
-    """A role: what it is for, what the model is told, and which tools it has (None: all).
-
-    `base` is the built-in mode it stands on, whose limits it keeps; `switches` turn tools off by name or pattern;
-    `rules` say what runs, is asked or denied; `model` is (provider, model); `source` is where it was written.
-    `title` and `groups` are how Roo's clients see it: groups of tools, some as (group, pattern of paths, why).
-    """
-
-    name: str
-    description: str
-    role: str
-    tools: tuple[str, ...] | None = None
-    kind: Kind = "primary"
-    base: str = ""
-    hidden: bool = False
-    model: tuple[str, str] | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    switches: Mapping[str, bool] = field(default_factory=dict)
-    rules: tuple[Rule, ...] = ()
-    source: Literal["", "user", "project"] = ""
-    title: str = ""
-    groups: tuple[str | tuple[str, str, str], ...] = ()
-
-    @property
-    def may_edit(self) -> bool:
-        """Whether it edits any file, asked about or not."""
-        return limits_of(self.base).edits
-
-    @property
-    def is_subagent(self) -> bool:
-        """Whether the task tool may call it."""
-        return self.kind != "primary"
-
-    @property
-    def is_primary(self) -> bool:
-        """Whether a person may choose it for a session."""
-        return self.kind != "subagent" and not self.hidden
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What goes to the model's server beside the conversation."""
-        given = {"temperature": self.temperature, "top_p": self.top_p}
-        return {name: value for name, value in given.items() if value is not None}
-
-
-READING = (
-    "read", "grep", "glob", "list", "bash", "webfetch", "todowrite", "todoread", "question", "skill", "task",
-)  # fmt: skip
-
-EDITING = ("edit", "multiedit", "write", "patch")
-# What every mode of Roo's has, whatever its groups.
-ALWAYS = ("question", "task", "todowrite", "todoread", "skill")
-
-MODES = {
-    "build": Mode(
-        "build",
-        "Works on the task: reads, edits and runs commands, asking where the rules say so.",
-        "You carry the task through: look before you change, keep changes small, run the tests that cover them, "
-        "and finish with a short account of what you did and what you saw.",
-        base="build",
-    ),
-    "plan": Mode(
-        "plan",
-        "Reads and thinks, changes nothing: ends with a plan.",
-        "You change nothing, and neither may a subagent of yours. Read what you need, then answer with a plan: the "
-        "steps, the files they touch, how each will be checked, and what is uncertain.",
-        READING,
-        base="plan",
-    ),
-    "general": Mode(
-        "general",
-        "Researches a question or carries out work of several steps on its own, and answers with what came of it.",
-        "You are a subagent: another agent gave you this task and reads nothing but your last message. Carry the task "
-        "through on your own, ask people only what you cannot find out, and end with all that was asked for.",
-        kind="subagent",
-        base="general",
-    ),
-    "code": Mode(
-        "code",
-        "Writes, changes and mends code, asking where the rules say so.",
-        "You are Roo, a highly skilled software engineer. You read before you change, follow the ways of the project, "
-        "keep changes small, run the tests that cover them, and end with what you did and what you saw.",
-        base="code",
-        title="Code",
-        groups=("read", "edit", "browser", "command", "mcp"),
-    ),
-    "architect": Mode(
-        "architect",
-        "Looks into a task and writes down how it will be done, before anybody does it.",
-        "You are Roo, an experienced technical lead who plans before anything is built. You gather what the task "
-        "depends on, ask what only people can answer, and write a plan as a Markdown file or a todo list: steps, the "
-        "files they touch, how each will be checked. You edit Markdown files alone.",
-        base="architect",
-        switches={"bash": False},
-        title="Architect",
-        groups=("read", ("edit", r"\.md$", "Markdown files only"), "browser", "mcp"),
-    ),
-    "ask": Mode(
-        "ask",
-        "Answers questions about the code and what surrounds it; changes nothing.",
-        "You are Roo, a knowledgeable engineer who explains. You read what the question is about and answer in full, "
-        "with the places in the code that show it. You change nothing.",
-        base="ask",
-        switches={**dict.fromkeys(EDITING, False), "bash": False},
-        title="Ask",
-        groups=("read", "browser", "mcp"),
-    ),
-    "debug": Mode(
-        "debug",
-        "Finds out why something goes wrong, and mends it once that is shown.",
-        "You are Roo, an engineer who finds faults. You name several causes that would explain what is seen, look for "
-        "what tells them apart (logs, a smaller case, a test that fails), say which it is, and only then mend it.",
-        base="debug",
-        title="Debug",
-        groups=("read", "edit", "browser", "command", "mcp"),
-    ),
-    "orchestrator": Mode(
-        "orchestrator",
-        "Splits a task into pieces and hands each to a subagent.",
-        "You are Roo, who leads work that others do. You split the task into pieces that can be judged alone, give "
-        "each to a subagent with all it needs to know, read what it answers, and put the results together.",
-        ALWAYS,
-        base="orchestrator",
-        title="Orchestrator",
-    ),
-}
-
-
 def of(directory: Path | str | None) -> list[Mode]:
-    """The modes of a directory: built-in ones first, then those of files; without one those of no project."""
-    everything = list(mode_files.found(None if directory is None else Path(directory)))
+    """The modes of a directory: built-in ones first, then those that somebody wrote; without one those of no project.
+
+    The project's own .roomodes comes last, so that it narrows whatever there is of its slugs.
+    """
+    place = None if directory is None else Path(directory)
+    everything = list(mode_files.found(place))
     base = reduce(_widened, (one for one in everything if one.name == mode_files.ALL), Mode("", "", ""))
     found = {name: _on(base, mode) for name, mode in MODES.items()}
+    for config in custom_modes.of_server():
+        found[config.slug] = grouped_modes.of_server(config, found.get(config.slug), base)
     for written in everything:
         if written.name == mode_files.ALL:
             continue
@@ -166,6 +43,9 @@ def of(directory: Path | str | None) -> list[Mode]:
             found[written.name] = mode
         elif written.name != "build":  # there is always the mode that sessions begin in
             found.pop(written.name, None)
+    for config in roomodes.of(place).modes:
+        if not grouped_modes.is_taken_away(config.slug, found):
+            found[config.slug] = grouped_modes.of_project(config, found.get(config.slug), base)
     return list(found.values())
 
 

@@ -1,4 +1,4 @@
-"""YAML as plain data: no tags, no aliases, nothing deep."""
+"""YAML as plain data, read and written: no tags, no aliases, nothing deep."""
 
 from __future__ import annotations
 
@@ -33,3 +33,23 @@ def load(text: str) -> Any:
         return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that takes less
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(str(error)) from error
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, and nothing by a reference."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        """Write everything out."""
+        return True
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _block)
+
+
+def dump(data: Any) -> str:
+    """Plain data as text that `load` reads again, keys in their order."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,10 +45,15 @@ def list_all(actor: Actor | None, place: Place) -> list[Profile]:
     """The actor's profiles: first that of the usual model, then their own by name."""
     actor = accounts.require(actor, "settings:read", place.project)
     provider, model = catalog.default_model(place.directory)
+    return [Profile(DEFAULT, actor.user, DEFAULT, provider, model), *own(actor)]
+
+
+def own(actor: Actor | None) -> list[Profile]:
+    """The actor's own alone, by name."""
+    actor = accounts.require(actor, "settings:read")
     query = sa.select(table).where(table.c.owner == actor.user).order_by(table.c.name)
     with db.read() as connection:
-        own = [Profile(*row) for row in connection.execute(query)]
-    return [Profile(DEFAULT, actor.user, DEFAULT, provider, model), *own]
+        return [Profile(*row) for row in connection.execute(query)]
 
 
 def find(actor: Actor | None, place: Place, name: str) -> Profile:
@@ -65,6 +71,18 @@ def current(actor: Actor | None, place: Place, mode: str = "") -> Profile:
     every, choice = list_all(actor, place), chosen.get(actor, place)
     wanted = chosen.profile_of(choice, mode) if mode else choice.profile
     return next((one for one in every if one.id == wanted), every[0])
+
+
+def of_mode(owner: str, directory: str, mode: str) -> tuple[str, str] | None:
+    """The provider and model of the profile that a session's owner uses in a mode; None if none goes with it."""
+    choice = chosen.of(owner, directory)
+    wanted = choice.profile if mode == (choice.mode or chosen.FIRST) else choice.linked.get(mode, "")
+    if wanted == DEFAULT:
+        return catalog.default_model(Path(directory))
+    query = sa.select(table.c.provider, table.c.model).where(table.c.id == wanted, table.c.owner == owner)
+    with db.read() as connection:
+        row = connection.execute(query).first()
+    return (row.provider, row.model) if row else None
 
 
 def switch(actor: Actor | None, place: Place, name: str) -> Profile:
@@ -103,6 +121,26 @@ def save(actor: Actor | None, place: Place, name: str, provider: str, model: str
             raise Conflict(TAKEN.format(name)) from None
         record.audit(connection, actor, "agent.profile", new.id, {"name": name, "model": f"{provider}/{new.model}"})
     return new
+
+
+def put(actor: Actor | None, new: Profile) -> None:
+    """Keep one of the actor's own under the id that it brings, whether its provider is connected or not.
+
+    Raises Denied, or Conflict for a name that is taken.
+    """
+    actor = _person(actor)
+    values = {**asdict(new), "owner": actor.user, "created": new.created or ids.now()}
+    with db.transaction() as connection:
+        changed = connection.execute(
+            table.update().where(table.c.id == new.id, table.c.owner == actor.user).values(**values)
+        )
+        try:
+            if not changed.rowcount:
+                connection.execute(table.insert().values(**values))
+        except sa.exc.IntegrityError:
+            raise Conflict(TAKEN.format(new.name)) from None
+        detail = {"name": new.name, "model": f"{new.provider}/{new.model}"}
+        record.audit(connection, actor, "agent.profile", new.id, detail)
 
 
 def remove(actor: Actor | None, place: Place, id: str) -> None:

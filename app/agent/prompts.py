@@ -24,9 +24,11 @@ Write plainly and briefly; no flattery, no emoji."""
 def system(mode: Mode, directory: Path, extra: str | None, found: list[Instruction], known: Iterable[Mode] = ()) -> str:
     """The system prompt of one step; `found` are the instruction files in force.
 
-    The subagents among the `known` modes are named in it.
+    The subagents among the `known` modes are named in it, and in a mode of Roo's those that work can be handed to.
     """
-    parts = (MANNERS, mode.role, _subagents(known), _environment(directory), instructions.words(found), extra)
+    known = list(known)
+    others = _others(known) if mode.is_roo else ""
+    parts = (MANNERS, mode.role, _subagents(known), others, _environment(directory), instructions.words(found), extra)
     return "\n\n".join(part for part in parts if part)
 
 
@@ -50,3 +52,13 @@ def _subagents(known: Iterable[Mode]) -> str:
     """Whom the task tool can call, one line each."""
     lines = [f"- {mode.name}: {' '.join(mode.description.split())}" for mode in known if mode.is_subagent]
     return "\n".join(["Subagents for the task tool:", *lines]) if lines else ""
+
+
+def _others(known: Iterable[Mode]) -> str:
+    """The modes for switch_mode and new_task, one line each."""
+    lines = [
+        f"- {mode.name}: {mode.title or mode.name}. {' '.join((mode.when or mode.description).split())[:600]}"
+        for mode in known
+        if mode.is_primary
+    ]
+    return "\n".join(["Modes for switch_mode and new_task:", *lines])

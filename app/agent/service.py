@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.agent import commands, engine, mcp_prompts, modes, network, skills, tools, typed
+from app.agent import commands, engine, followups, mcp_prompts, modes, network, skills, tools, typed
 from app.agent.commands import Command
 from app.agent.modes import Mode
 from app.agent.providers import ToolSpec, catalog, standing, trial
@@ -94,6 +94,7 @@ def start(*, hears_of_work: bool = False) -> None:
     sessions.register_default_model(lambda directory: catalog.default_model(Path(directory)))
     events.listen(AbortAsked, _on_abort)
     network.start()
+    followups.start()
     if hears_of_work:
         events.listen(SessionUpdated, _on_queued)
     sessions.end_dead_leases()

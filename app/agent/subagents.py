@@ -1,4 +1,4 @@
-"""Subagents of a run: begun with a call of the task tool, and told to the model once they have ended.
+"""Subagents of a run: begun with a call of task or new_task, and told to the model once they have ended.
 
 Nothing waits here. A run whose subagents go on leaves its thread like one that waits for an answer.
 """
@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app import db, ids, redact
-from app.agent import modes
+from app.agent import modes, switching
 from app.agent.modes import Mode
-from app.agent.tools import Prepared, Result, ToolContext, ToolError, spill, task
+from app.agent.tools import Prepared, Result, ToolContext, ToolError, new_task, spill, switch_mode, task
 from app.errors import NotFound
 from app.sessions import service as sessions
 from app.sessions.service import Errand, Hold, Message, Part, Run
 
+TOOLS = frozenset((task.NAME, new_task.NAME))
 DEEPEST = 5
 GONE = "The subagent's session was deleted before it ended."
 SILENT = "The subagent ended without a word."
@@ -33,18 +34,14 @@ class _End:
 def is_begun(part: Part) -> bool:
     """Whether the part is a call that has a subagent which was not told of yet."""
     state = part.data["state"]
-    return bool(part.data["tool"] == task.NAME and (state.get("metadata") or {}).get("sessionId"))
+    return bool(part.data["tool"] in TOOLS and (state.get("metadata") or {}).get("sessionId"))
 
 
 def begin(hold: Hold, context: ToolContext, part: Part, prepared: Prepared, switches: dict[str, bool] | None) -> None:
     """Begin a call's subagent; it has the model of its mode, else its parent's. ToolError says why it cannot be."""
-    given = task.TOOL.parse(part.data["state"]["input"])
-    mode = task.subagent(context, given)
     if sessions.depth_of(hold) >= DEEPEST:
         raise ToolError(f"Subagents stand at most {DEEPEST} deep, and this is the deepest: do this work yourself.")
-    provider, model = mode.model or (hold.run.provider, hold.run.model)
-    title = f"{given.description} (@{mode.name} subagent)"
-    errand = Errand(title, given.prompt, mode.name, provider, model, switches, given.task_id)
+    errand = _errand(hold, context, part, switches)
     running = {
         "status": "running",
         "input": part.data["state"]["input"],
@@ -55,7 +52,8 @@ def begin(hold: Hold, context: ToolContext, part: Part, prepared: Prepared, swit
     try:
         sessions.begin_subagent(hold, replace(part, data={**part.data, "state": running}), errand)
     except NotFound:
-        raise ToolError(f"This session has no subagent {given.task_id!r}: leave task_id out for a new one.") from None
+        wrong = f"This session has no subagent {errand.session_id!r}: leave task_id out for a new one."
+        raise ToolError(wrong) from None
 
 
 def collect(hold: Hold, context: ToolContext, part: Part) -> bool:
@@ -78,6 +76,22 @@ def collect(hold: Hold, context: ToolContext, part: Part) -> bool:
 def modes_above(hold: Hold) -> list[Mode]:
     """The modes of the runs that wait for this one: what they may not do, it may not do for them."""
     return [modes.get(name, hold.session.directory) for name in sessions.modes_above(hold)]
+
+
+def _errand(hold: Hold, context: ToolContext, part: Part, switches: dict[str, bool] | None) -> Errand:
+    """What the subagent is to do. One of new_task has its mode's own rights, which were asked for."""
+    given = part.data["state"]["input"]
+    if part.data["tool"] == new_task.NAME:
+        wanted = new_task.TOOL.parse(given)
+        mode = switch_mode.chosen(context, wanted.mode)
+        provider, model = switching.model_of(hold, mode.name) or (hold.run.provider, hold.run.model)
+        title, words = new_task.title(wanted), wanted.message
+        return Errand(f"{title} (@{mode.name})", words, mode.name, provider, model, switches, is_alone=True)
+    asked = task.TOOL.parse(given)
+    mode = task.subagent(context, asked)
+    provider, model = mode.model or (hold.run.provider, hold.run.model)
+    title = f"{asked.description} (@{mode.name} subagent)"
+    return Errand(title, asked.prompt, mode.name, provider, model, switches, asked.task_id)
 
 
 def _told(part: Part, end: _End) -> Part:

@@ -17,13 +17,14 @@ from app.actor import Actor
 from app.agent import chosen, profiles
 from app.approvals import service as approvals
 from app.approvals.service import Ask
-from app.errors import Conflict, Denied, Invalid, NotFound, Problem
+from app.errors import Conflict, Denied, Invalid, NotFound, Problem, TooLarge
 from app.projects import service as projects
 from app.projects.service import Place
 from app.sessions import service as sessions
 from app.sessions.service import Session
 
 NOTHING_TO_ANSWER = "Task is not in a state that needs approval"
+NO_PICTURES = "Invalid images format"
 # What an agent is told of a call that somebody rejected without a word, so that it goes on.
 DENIED = "The person denied this operation."
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
@@ -46,7 +47,7 @@ def create(actor: Actor, place: Place, wanted: Wanted) -> Session:
     Raises NotFound for a mode or a profile, Denied if approving by itself is over what the server's admin allows.
     """
     accounts.require(actor, "sessions:write")
-    _parts(wanted.message, wanted.images, place.directory)
+    _parts(actor, wanted.message, wanted.images, place.directory)
     if wanted.mode is not None:
         chosen.check_mode(place, wanted.mode)
     mode = wanted.mode or chosen.mode(actor, place)
@@ -92,10 +93,10 @@ def make_current(actor: Actor, session: Session) -> None:
 def say(actor: Actor, session: Session, message: str, images: Sequence[str] = ()) -> None:
     """Say something in a task: it answers a question, turns down what waits for approval, or is the next prompt."""
     accounts.require(actor, "sessions:run", session)
-    parts = _parts(message, images, session.directory)
+    parts = _parts(actor, message, images, session.directory)
     pending = next(iter(approvals.waiting(actor, session.id)), None)
     if pending is not None and message.strip() and _answer_by_words(actor, pending, message):
-        parts = [part for part in parts if part["type"] == "file"]
+        parts = [part for part in parts if part.get("text") != message]
     if parts:
         sessions.send(actor, session.id, parts, mode=session.mode)
 
@@ -103,16 +104,27 @@ def say(actor: Actor, session: Session, message: str, images: Sequence[str] = ()
 def respond(actor: Actor, session: Session, *, approves: bool, ask_id: str | None = None) -> None:
     """Approve or reject what a task asks, once for all: the oldest of it, or the one that is named.
 
-    Raises Invalid if nothing waits, or somebody was faster.
+    A task that was stopped asks whether to go on. Raises Invalid if nothing waits, or somebody was faster.
     """
     waiting = [ask for ask in approvals.waiting(actor, session.id) if ask.kind == "approval"]
     found = next((ask for ask in waiting if ask_id in (None, ask.id)), None)
-    if found is None:
-        raise Invalid(NOTHING_TO_ANSWER, "response")
     try:
-        approvals.answer(actor, found.id, "once" if approves else "reject", "" if approves else DENIED)
+        if found is not None:
+            approvals.answer(actor, found.id, "once" if approves else "reject", "" if approves else DENIED)
+        else:
+            _settle_stopped(actor, session, approves=approves, ask_id=ask_id)
     except Conflict:
         raise Invalid(NOTHING_TO_ANSWER, "response") from None
+
+
+def _settle_stopped(actor: Actor, session: Session, *, approves: bool, ask_id: str | None) -> None:
+    stopped = sessions.stopped_run(actor, session.id)
+    if stopped is None or ask_id not in (None, stopped.id):
+        raise Invalid(NOTHING_TO_ANSWER, "response")
+    if approves:
+        sessions.resume(actor, session.id)
+    else:
+        sessions.give_up(actor, session.id)
 
 
 def _answer_by_words(actor: Actor, pending: Ask, words: str) -> bool:
@@ -127,26 +139,41 @@ def _answer_by_words(actor: Actor, pending: Ask, words: str) -> bool:
     return True
 
 
-def _parts(message: str, images: Sequence[str], directory: str | Path) -> list[dict[str, Any]]:
-    """A prompt's parts; Invalid where nothing is said and nothing shown."""
+def _parts(actor: Actor, message: str, images: Sequence[str], directory: str | Path) -> list[dict[str, Any]]:
+    """A prompt's parts; Invalid where nothing is said and nothing shown, or what is shown is no picture."""
     if not message.strip() and not images:
         raise Invalid("Invalid message format", "message")
     said: list[dict[str, Any]] = [{"type": "text", "text": message}] if message.strip() else []
-    return [*said, *(_picture(image, Path(directory)) for image in images)]
+    try:
+        shown = sessions.attached(actor, str(directory), [_picture(image, Path(directory)) for image in images])
+    except (Denied, Invalid, TooLarge):
+        raise Invalid(NO_PICTURES, "images") from None
+    if any(part["type"] == "file" and not part["mime"].startswith("image/") for part in shown):
+        raise Invalid(NO_PICTURES, "images")
+    return [*said, *shown]
 
 
 def _picture(image: str, directory: Path) -> dict[str, Any]:
     """A picture as a part of a prompt: a data URL, an https address, or a path in the workspace."""
     scheme = image.partition(":")[0].lower()
     if scheme == "data":
-        mime = image[5:].partition(";")[0].partition(",")[0]
-        return {"type": "file", "mime": mime or "image/png", "url": image}
-    if scheme in ("http", "https"):
-        return {"type": "file", "mime": _mime(urlsplit(image).path), "url": image}
+        return {"type": "file", "mime": "", "url": image}
+    if scheme == "https":
+        return {"type": "file", "mime": _mime(_path(image)), "url": image}
     path = Path(image)
     if path.suffix.lower() not in _PICTURES:
-        raise Invalid("Invalid images format", "images")
+        raise Invalid(NO_PICTURES, "images")
     return {"type": "file", "mime": _mime(image), "filename": path.name, "url": (directory / path).as_uri()}
+
+
+def _path(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise Invalid(NO_PICTURES, "images") from None
+    if not parts.hostname:
+        raise Invalid(NO_PICTURES, "images")
+    return parts.path
 
 
 def _mime(path: str) -> str:

@@ -25,6 +25,7 @@ from app.errors import Denied, Invalid, Problem
 from app.files.paths import Root
 from app.processes import service as processes
 from app.projects import service as projects
+from app.secrets import service as secrets
 from app.sessions import service as sessions
 from app.sessions.service import Aborted, Hold, Message, Part, Session
 
@@ -221,4 +222,5 @@ def _context(hold: Hold) -> ToolContext:
         cancel=hold.cancelled,
         also=beside.also,
         keep=beside.keep,
+        lent=lambda: secrets.lend(hold.session.project, hold.actor, hold.run_id),
     )

@@ -11,9 +11,10 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from app import db, ids
+from app import db, ids, redact
 from app.agent.providers import CallDelta, CallDone, Delta, ReasoningDelta, TextDelta
 from app.agent.ticks import ticks
+from app.secrets import service as secrets
 from app.sessions import service as sessions
 from app.sessions.service import Hold, Message, Part
 
@@ -97,13 +98,14 @@ class StepWriter:
                 call_id += "_"  # a server that gives two calls one id
         part = self._calls[call_id]
         now = ids.now()
-        state: dict[str, Any] = {"status": "pending", "input": done.input, "raw": ""}
-        if not isinstance(done.input, dict) or _has_nul(done.input):
+        given = secrets.hide(self._hold.session.project, done.input)
+        state: dict[str, Any] = {"status": "pending", "input": given, "raw": ""}
+        if not isinstance(given, dict) or _has_nul(given):
             state = {
                 "status": "error",
                 "input": {},
                 "error": INVALID_JSON,
-                "raw": str(done.input),
+                "raw": str(given),
                 "time": {"start": now, "end": now},
             }
         data = {**part.data, "state": state, "ready": True}
@@ -134,15 +136,16 @@ class _Growing:
         self._is_closed = False
         self._last: Future[None] | None = None
         self._signature = ""
+        self._redacted = redact.stream()
+        self._came: list[str] = []
         self.part = sessions.add_part(hold, message.id, kind, {"text": "", "time": {"start": ids.now()}, **more})
 
     def add(self, piece: str, signature: str) -> None:
         """Queue a piece; the first goes out at once."""
-        piece = db.storable(piece)
         with self._lock:
             self._signature = signature or self._signature
-            self._all.append(piece)
-            self._pending += piece
+            self._came.append(db.storable(piece))
+            self._put(self._redacted.feed(self._came[-1]))
             if not self._is_timed:
                 self._flush()
 
@@ -150,14 +153,22 @@ class _Growing:
         """Store the whole text and its end time: trimmed at its end, or with its signature and as it came."""
         with self._lock:
             self._is_closed = True
+            self._put(self._redacted.flush())
             self._flush()
         if self._last is not None:
             self._last.result(timeout=30)
         text, time = "".join(self._all), {**self.part.data["time"], "end": ids.now()}
-        data = {**self.part.data, "text": text if self._signature else text.rstrip(), "time": time}
-        if self._signature:
+        # A signature is of what came: it is none of a text that a secret was taken out of.
+        is_signed = bool(self._signature) and text == "".join(self._came)
+        data = {**self.part.data, "text": text if is_signed else text.rstrip(), "time": time}
+        if is_signed:
             data["signature"] = self._signature
         return sessions.save_part(self._hold, replace(self.part, data=data))
+
+    def _put(self, shown: str) -> None:
+        """Take what may be shown: without the secrets, and without what may become one."""
+        self._all.append(shown)
+        self._pending += shown
 
     def _flush(self) -> None:
         if self._pending:

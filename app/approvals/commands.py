@@ -6,7 +6,7 @@ Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from app.approvals import patterns, places, readers, shell, weighing, wrappers
@@ -203,11 +203,14 @@ def _command(
     if piece.raised and base.action != "deny":
         base = Base("allow", "decided with what runs it")
     own = weighing.weigh("bash", piece.source, base, given, test, floor=floor, suggest=suggest)
-    return [*_outside(piece, bases, ground, stance, given, reads), own]
+    kept = [weighing.kept_part("bash", shown) for shown in _hidden(piece, bases, ground, reads)]
+    return [*_outside(piece, bases, ground, stance, given, reads), *kept, own]
 
 
 def _covers(rule: Rule, piece: Command) -> patterns.Match:
     """Whether a rule covers a command; what denies or asks also sees through its disguises."""
+    if any(_covers(Rule(rule.tool, pattern, "allow"), piece) == "yes" for pattern in rule.unless):
+        return "no"
     words = [(word.text, word.fixed and not word.glob) for word in piece.words]
     sets = [(f"{name}={value.text}", value.fixed) for name, value in piece.sets]
     if rule.action == "allow":
@@ -293,19 +296,26 @@ def _outside(
 ) -> list[PartDecision]:
     """A part for each place outside the project that a reading or writing command names."""
     writes = piece.name in MODIFIERS
-    if not writes and (not reads or piece.name in readers.NO_PATHS):
-        return []
-    found: dict[str, places.Place] = {}
-    for word in _path_words(piece):
-        for path in places.words_as_paths(word.text):
-            for base in bases or [ground.project]:
-                place = places.place(ground, path, base)
-                if not place.inside and len(path) <= 4096:
-                    found[place.absolute] = place
+    found = {place.absolute: place for place in _named(piece, bases, ground, reads) if not place.inside}
     return [
         weighing.outside_part(f"{piece.name} {place.absolute}", place, stance, given, writes=writes)
         for place in found.values()
     ]
+
+
+def _hidden(piece: Command, bases: list[str], ground: Ground, reads: bool) -> list[str]:
+    """What it names that is kept from agents."""
+    return list(dict.fromkeys(place.shown for place in _named(piece, bases, ground, reads) if place.hidden))
+
+
+def _named(piece: Command, bases: list[str], ground: Ground, reads: bool) -> Iterator[places.Place]:
+    """The places that a reading or writing command names."""
+    if piece.name not in MODIFIERS and (not reads or piece.name in readers.NO_PATHS):
+        return
+    for word in _path_words(piece):
+        for path in places.words_as_paths(word.text):
+            for base in (bases or [ground.project]) if len(path) <= 4096 else ():
+                yield places.place(ground, path, base)
 
 
 def _path_words(piece: Command) -> list[Word]:

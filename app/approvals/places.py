@@ -18,36 +18,52 @@ PROTECTED = (
     (".roo",),
     (".roomodes",),
     (".roorules",),
+    (".rooignore",),
+    (".rooprotected",),
+    (".clinerules",),
+    (".vscode",),
     ("AGENTS.md",),
+    ("AGENTS.local.md",),
+    ("AGENT.md",),
     ("CLAUDE.md",),
     (".claude",),
     ("opencode.json",),
     ("opencode.jsonc",),
     (".github", "workflows"),
 )
+# The rules of one mode each, and files of any name that an editor acts on.
+PROTECTED_HEADS = (".roorules", ".clinerules")
+PROTECTED_TAILS = (".code-workspace",)
 OURS = "the server's own data"
+HIDDEN = ".rooignore keeps it from agents"
 _SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Where an agent stands: its directory, further folders it may use, ours that it may not, and a home."""
+    """Where an agent stands: its directory, further folders it may use, ours that it may not, and a home; `hides` tells
+    of paths in its directory whether they are kept from agents.
+    """
 
     project: str
     roots: tuple[str, ...] = ()
     data_dir: str = ""
     home: str = ""
     resolve: Callable[[str], str] = os.path.normpath
+    hides: Callable[[str], bool] = lambda _path: False
 
 
 @dataclass(frozen=True)
 class Place:
-    """One path looked at: as written, absolute, relative to the project ("" outside), and what it touches."""
+    """One path looked at: as written, absolute, relative to the project ("" outside), what it touches; `hidden` if
+    agents are kept from it.
+    """
 
     absolute: str
     relative: str
     protected: str = ""
     secret: bool = False
+    hidden: bool = False
 
     @property
     def inside(self) -> bool:
@@ -69,12 +85,13 @@ def place(ground: Ground, path: str, base: str = "") -> Place:
     relative = "" if outward else _relative(ground, shown)
     protected = next((found for each in (absolute, real) if (found := _protected(ground, each))), "")
     secret = any(_is_secret(PurePosixPath(each).name) for each in (absolute, real))
-    return Place(shown, relative, protected, secret)
+    return Place(shown, relative, protected, secret, any(_is_hidden(ground, each) for each in (absolute, real)))
 
 
 def may_touch_protected(glob: str) -> bool:
     """Whether a shell glob could expand to a protected or secret name in some folder."""
     heads = (*(names[0] for names in PROTECTED), ".env")
+    heads = (*heads, *(f"x{tail}" for tail in PROTECTED_TAILS))
     return any(
         any(fnmatchcase(head, part) for head in heads)
         for part in glob.split("/")
@@ -127,8 +144,10 @@ def _protected(ground: Ground, path: str) -> str:
         return OURS
     relative = _relative(ground, path) if _inside(ground, path) else path
     parts = tuple(part for part in relative.casefold().split("/") if part)
-    if parts and parts[-1].startswith(".roorules-"):
-        return ".roorules"
+    if parts and (head := next((one for one in PROTECTED_HEADS if parts[-1].startswith(f"{one}-")), "")):
+        return head
+    if parts and parts[-1].endswith(PROTECTED_TAILS):
+        return parts[-1]
     for names in PROTECTED:
         folds = tuple(name.casefold() for name in names)
         for at in range(len(parts)):
@@ -136,6 +155,14 @@ def _protected(ground: Ground, path: str) -> str:
             if window == folds or (len(window) < len(folds) and window == folds[: len(window)]):
                 return "/".join(names)
     return parts[-1] if parts and _is_secret(parts[-1]) else ""
+
+
+def _is_hidden(ground: Ground, path: str) -> bool:
+    """Whether it is kept from agents, as a file or as a folder."""
+    roots = (os.path.normpath(ground.project), ground.resolve(ground.project))
+    root = next((root for root in roots if _below(root, path)), None)
+    name = path[len(root) :].strip("/") if root is not None else ""
+    return bool(name) and (ground.hides(name) or ground.hides(f"{name}/"))
 
 
 def _is_ours(ground: Ground, folded: str) -> bool:

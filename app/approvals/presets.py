@@ -5,26 +5,54 @@ Pure.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Literal
 
+from app.approvals import js_patterns
+from app.approvals.js_patterns import BadPattern, TooSlow
 from app.config import PRESETS
 
 Action = Literal["allow", "ask", "deny"]
 
 READS = frozenset(("read", "list", "glob", "grep"))
 QUIET = frozenset(("todowrite", "todoread", "todo", "question", "task", "skill", "invalid"))
+# Those that put somebody else to work: no preset lets them pass where that one has more rights.
+HANDING = frozenset(("switch_mode", "new_task"))
 LOOP = "doom_loop"  # not a tool: the wish to make the same call once more, and once more
+LIMIT = "auto_approval_max_req_reached"  # nor this: the wish to go on after so much that nobody was asked about
 EDITS = frozenset(("edit", "write", "multiedit", "patch", "apply_patch"))
 
 
 @dataclass(frozen=True)
+class Only:
+    """A mode edits only paths in which a pattern of JavaScript's is found; `why` says it in words."""
+
+    pattern: str
+    why: str = ""
+    mode: str = ""
+
+    def refuses(self, path: str) -> str:
+        """Why it refuses a path, relative to the workspace; "" if it does not. What cannot be told is refused."""
+        pattern = js_patterns.shortened(self.pattern)
+        says = f"the mode {self.mode} edits only paths that match {pattern}{f' ({self.why})' if self.why else ''}"
+        if path.startswith("/"):
+            return f"{says}, and {path} is outside of the workspace"
+        try:
+            return "" if js_patterns.finds(self.pattern, path) else f"{says}, and {path} does not"
+        except TooSlow:
+            return f"{says}, and whether {path} does takes too long to tell"
+        except BadPattern as bad:
+            return f"{says}, and that is no pattern: {bad}"
+
+
+@dataclass(frozen=True)
 class Limits:
-    """What a mode permits at most: edits (of paths that the pattern finds), commands, tools by name (None: all)."""
+    """What a mode permits at most: edits (of paths that each of `only` takes), commands, tools by name (None: all)."""
 
     edits: bool = True
-    edit_pattern: str = ""
+    only: tuple[Only, ...] = ()
     commands: Literal["all", "readers", "none"] = "all"
     tools: frozenset[str] | None = None
 
@@ -34,7 +62,7 @@ UNLIMITED = Limits()
 MODES: dict[str, Limits] = {
     "plan": Limits(edits=False, commands="readers"),
     "ask": Limits(edits=False, commands="none"),
-    "architect": Limits(edit_pattern=r"\.md$", commands="none"),
+    "architect": Limits(only=(Only(r"\.md$", "Markdown files only", "architect"),), commands="none"),
     "orchestrator": Limits(edits=False, commands="none"),
     "explore": Limits(edits=False, commands="readers"),
 }
@@ -42,12 +70,16 @@ MODES: dict[str, Limits] = {
 
 def meet(first: Limits, second: Limits) -> Limits:
     """What both permit: the limits of a mode that works for another one."""
-    patterns = [limits.edit_pattern for limits in (first, second) if limits.edit_pattern]
-    pattern = patterns[0] if len(set(patterns)) == 1 else "".join(f"(?=.*(?:{each}))" for each in patterns)
+    only = tuple(dict.fromkeys((*first.only, *second.only)))
     lower = min(first.commands, second.commands, key=COMMANDS.index)
     sets = [limits.tools for limits in (first, second) if limits.tools is not None]
-    tools = frozenset.intersection(*sets) if sets else None
-    return Limits(first.edits and second.edits, f"^{pattern}" if len(set(patterns)) > 1 else pattern, lower, tools)
+    return Limits(first.edits and second.edits, only, lower, frozenset.intersection(*sets) if sets else None)
+
+
+def limits_of(*modes: str | Limits, tools: Iterable[str] | None = None) -> Limits:
+    """What modes permit at most together, built-in ones by their name, and only these tools (None: all)."""
+    each = (mode if isinstance(mode, Limits) else MODES.get(mode, UNLIMITED) for mode in modes)
+    return replace(reduce(meet, each, UNLIMITED), tools=None if tools is None else frozenset(tools))
 
 
 @dataclass(frozen=True)
@@ -82,6 +114,8 @@ def base_of(stance: Stance, tool: str, *, subject: str = "", only_reads: bool = 
     preset = stance.effective
     if tool == LOOP:
         return Base("ask", "the same call several times in a row")
+    if tool == LIMIT:
+        return Base("ask", "the limit of what runs unasked is reached", final=True)
     if tool in QUIET or tool in READS:
         return Base("allow", "reading is always allowed" if tool in READS else "changes nothing")
     if preset == "read-only":
@@ -104,21 +138,14 @@ def _limit(stance: Stance, tool: str, subject: str, only_reads: bool) -> Base | 
     if tool == "edit":
         if not limits.edits:
             return Base("deny", f"the mode {mode} edits nothing", final=True)
-        if limits.edit_pattern and not _finds(limits.edit_pattern, subject):
-            return Base("deny", f"the mode {mode} edits only {limits.edit_pattern}", final=True)
+        if why := next((said for only in limits.only if (said := only.refuses(subject))), ""):
+            return Base("deny", why, final=True)
     if tool == "bash" and limits.commands == "none":
         return Base("deny", f"the mode {mode} has no shell", final=True)
     if tool == "bash" and limits.commands == "readers" and not only_reads:
         denies = stance.effective == "read-only"
         return Base("deny" if denies else "ask", f"the mode {mode} only reads", final=True)
     return None
-
-
-def _finds(pattern: str, subject: str) -> bool:
-    try:
-        return re.search(pattern, subject) is not None
-    except re.error:
-        return False
 
 
 def _rank(preset: str) -> int:

@@ -100,7 +100,7 @@ def remove(connection: sa.Connection, session_id: str) -> None:
 def readable(actor: Actor, found: Iterable[Ask]) -> list[Ask]:
     """Those that the actor may read, with title and visibility as their session has them now."""
     found = list(found)
-    known = sessions.labels(actor, list({each.session_id for each in found}))
+    known = sessions.labels(actor, list({each.session_id for each in found})) if found else {}
     shown = []
     for each in found:
         label = known.get(each.session_id)

@@ -8,16 +8,43 @@ protected paths and what nobody can read from the text always ask.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.approvals import commands, patterns, subjects
 from app.approvals.places import Ground, place
-from app.approvals.presets import LOOP, QUIET, READS, Action, Limits, Stance, base_of
+from app.approvals.presets import HANDING, LIMIT, LOOP, QUIET, READS, Action, Base, Limits, Stance, base_of
 from app.approvals.weighing import LAYERS, Decision, PartDecision, Rule, conclude, path_parts, weigh
 
-__all__ = ["LAYERS", "Action", "Decision", "Ground", "Limits", "PartDecision", "Rule", "Stance", "decide"]
+__all__ = [
+    "LAYERS",
+    "NONE",
+    "Action",
+    "Decision",
+    "Doubt",
+    "Ground",
+    "Limits",
+    "PartDecision",
+    "Rule",
+    "Stance",
+    "decide",
+]
 
-_SUBJECTS = {"task": "subagent_type", "skill": "name", LOOP: "tool"}
+_SUBJECTS = {"task": "subagent_type", "skill": "name", LOOP: "tool", LIMIT: "type"}
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What speaks against handing work to a mode: what it may do that this one may not, "" for nothing; and whether
+    no rule can answer for it, because nobody here wrote that mode.
+    """
+
+    mode: str = ""
+    gains: str = ""
+    is_final: bool = False
+
+
+NONE = Doubt()
 
 
 def decide(
@@ -28,10 +55,12 @@ def decide(
     rules: Sequence[Rule],
     *,
     definition: str = "",
+    doubt: Doubt = NONE,
 ) -> Decision:
     """Decide a call of a tool with its input under the rules of all layers.
 
     `definition` names what a tool of somebody else is now: "always" is said to that, and not to what it becomes.
+    `doubt` counts for the tools that hand work to another mode.
     """
     kind = subjects.kind_of(tool)
     if stance.limits.tools is not None and tool not in stance.limits.tools:
@@ -44,6 +73,8 @@ def decide(
         parts = [_fetch(subjects.text_of(given, "url"), stance, rules)]
     elif kind == "network":
         parts = [_reach(subjects.target_of(given), stance, rules)]
+    elif kind in HANDING:
+        parts = [_handing(kind, stance, rules, doubt)]
     else:
         parts = [_plain(kind, given, stance, rules, definition)]
     return conclude(parts)
@@ -84,6 +115,18 @@ def _reach(target: str, stance: Stance, rules: Sequence[Rule]) -> PartDecision:
     return weigh("network", target, base_of(stance, "network"), rules, test, floor=floor, suggest=suggest)
 
 
+def _handing(tool: str, stance: Stance, rules: Sequence[Rule], doubt: Doubt) -> PartDecision:
+    """Work for another mode: what that one may do more is asked for, whatever the preset."""
+    says = f"the mode {doubt.mode} may do more: {doubt.gains}"
+    is_final = bool(doubt.gains) and (doubt.is_final or stance.effective == "read-only")
+    base = Base("ask", says) if doubt.gains else base_of(stance, tool)
+
+    def test(rule: Rule) -> patterns.Match:
+        return "yes" if patterns.match_name(rule.pattern or "*", doubt.mode) else "no"
+
+    return weigh(tool, doubt.mode or tool, base, rules, test, floor=says if is_final else "")
+
+
 def _plain(
     tool: str, given: dict[str, Any], stance: Stance, rules: Sequence[Rule], definition: str = ""
 ) -> PartDecision:
@@ -96,4 +139,4 @@ def _plain(
     always = None if tool in QUIET else Rule(patterns.literal(tool), pinned or "*", "allow")
     if tool == LOOP:
         always = Rule(LOOP, patterns.literal(subject), "allow")
-    return weigh(tool, subject if tool == LOOP else tool, base_of(stance, tool), rules, test, suggest=always)
+    return weigh(tool, subject if tool in (LOOP, LIMIT) else tool, base_of(stance, tool), rules, test, suggest=always)

@@ -21,6 +21,8 @@ from app.approvals.doubts import RUNS_INSIDE, every, text_of
 MAX_NESTING = 6
 
 _OUTPUT = (">", ">>", ">|", "&>", "&>>", ">&", "<>")
+# `${x@P}` and its kind run or unescape a value; so may `${!x}`, but not the lists `${!x[@]}` and `${!x*}`.
+_RUNS_VALUE = re.compile(r"@[PEAa]|\$\{!(?!\w+(?:\[[@*]\]|[@*])\})")
 _NO_FILES = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty")
 
 
@@ -116,8 +118,10 @@ def _walk(root: Node) -> Iterator[Piece]:
                 yield from _redirect(node)
             case "variable_assignment" if _stands_alone(node):
                 yield from _assignment(node)
-            case "expansion" if "@P" in text_of(node):
+            case "expansion" if _RUNS_VALUE.search(text_of(node)):
                 yield Unclear(text_of(node), "It runs what a variable holds.")
+            case "herestring_redirect" if RUNS_INSIDE.search(text_of(node)):
+                yield Unclear(text_of(node), "It is fed what a command prints.")
             case "function_definition":
                 yield from _definition(node)
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from app.approvals import commands, subjects
-from app.approvals.presets import LOOP, READS
+from app.approvals.presets import LIMIT, LOOP, READS
 from app.approvals.rules import PartDecision, Rule
 
 LEGIBLE = 96
@@ -35,6 +35,13 @@ class Call:
 def repeated(call: Call) -> Call:
     """What asks whether a call, made several times in a row already, may be made once more."""
     return replace(call, tool=LOOP, input={"tool": call.tool, "input": call.input})
+
+
+def limited(call: Call, count: float, kind: str) -> Call:
+    """What asks whether it may go on with this call, after so many requests or so much cost that nobody was asked
+    about; kind is `requests` or `cost`.
+    """
+    return replace(call, tool=LIMIT, input={"count": count, "type": kind, "tool": call.tool, "input": call.input})
 
 
 @dataclass(frozen=True)

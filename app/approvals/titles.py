@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.approvals import subjects
-from app.approvals.presets import LOOP
+from app.approvals.presets import HANDING, LIMIT, LOOP
 from app.approvals.rules import Decision
 from app.approvals.things import Call
 
@@ -34,11 +34,20 @@ def title(call: Call) -> str:
         return f"Fetch {subjects.text_of(call.input, 'url')}"
     if kind == "network":
         return f"Reach {subjects.target_of(call.input)}"
-    if kind == LOOP:
-        return f"Again: {title(Call(call.input['tool'], call.input['input'], call.call_id, call.message_id))}"
+    if kind in (LOOP, LIMIT):
+        inner = title(Call(call.input["tool"], call.input["input"], call.call_id, call.message_id))
+        return f"Again: {inner}" if kind == LOOP else f"Go on after {_spent(call)}: {inner}"
+    if call.tool in HANDING:
+        mode = call.metadata.get("mode") or subjects.text_of(call.input, "mode")
+        return f"{'Go on' if call.tool == 'switch_mode' else 'Have a task done'} in the mode {mode}"
     if call.tool in _VERBS:
         return f"{_VERBS[call.tool]} {', '.join(subjects.paths_of(call.tool, call.input))}".rstrip()
     return call.tool
+
+
+def _spent(call: Call) -> str:
+    count, is_cost = call.input["count"], call.input["type"] == "cost"
+    return f"${count:.2f}" if is_cost else f"{count} request{'' if count == 1 else 's'}"
 
 
 def metadata(call: Call, decision: Decision) -> dict[str, Any]:

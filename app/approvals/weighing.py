@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from app.approvals import patterns
-from app.approvals.places import OURS, Place
+from app.approvals.places import HIDDEN, OURS, Place
 from app.approvals.presets import Action, Base, Stance, base_of
 
+OUTSIDE = "external_directory"
 LAYERS = ("server", "team", "user", "project", "session")
 STRENGTH: dict[Action, int] = {"allow": 0, "ask": 1, "deny": 2}
 Test = Callable[["Rule"], patterns.Match]
@@ -19,12 +20,16 @@ Test = Callable[["Rule"], patterns.Match]
 
 @dataclass(frozen=True)
 class Rule:
-    """Allow, ask or deny for a tool (a glob over names) and a pattern over what it touches."""
+    """Allow, ask or deny for a tool (a glob over names) and a pattern over what it touches.
+
+    A denial of commands leaves out what patterns of `unless` cover, read as narrowly as those that allow.
+    """
 
     tool: str
     pattern: str
     action: Action
     layer: str = "session"
+    unless: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.action} {self.tool} {self.pattern}"
@@ -73,9 +78,14 @@ def weigh(
     *,
     floor: str = "",
     suggest: Rule | None = None,
+    also: str = "",
 ) -> PartDecision:
-    """Decide one part: `test` says whether a rule covers it, `floor` why it asks whatever the rules say."""
-    found = [(rule, match) for rule, match in (_last(rules, layer, tool, test) for layer in LAYERS) if rule]
+    """Decide one part: `test` says whether a rule covers it, `floor` why it asks whatever the rules say.
+
+    Rules may speak of it by the name of its tool, or by what it is `also` called.
+    """
+    named = (tool, also) if also else (tool,)
+    found = [(rule, match) for rule, match in (_last(rules, layer, named, test) for layer in LAYERS) if rule]
     denied = next((rule for rule, match in found if rule.action == "deny" and match == "yes"), None)
     if denied is not None:
         return PartDecision(text, "deny", _by(denied), denied, tool)
@@ -94,6 +104,8 @@ def weigh(
 
 def path_parts(tool: str, text: str, place: Place, stance: Stance, rules: Sequence[Rule]) -> list[PartDecision]:
     """Decide the use of one path by `edit` or a reading tool: leaving the project is a part of its own."""
+    if place.hidden:
+        return [kept_part(tool, text)]
     writes = tool == "edit"
     floor = f"{place.protected} is protected" if place.protected and (writes or place.secret) else ""
     floor = floor or (f"{place.shown} may hold secrets" if place.secret else "")
@@ -105,14 +117,23 @@ def path_parts(tool: str, text: str, place: Place, stance: Stance, rules: Sequen
     return [own] if place.inside else [outside_part(text, place, stance, rules, writes=writes), own]
 
 
+def kept_part(tool: str, text: str) -> PartDecision:
+    """The part of a path that is kept from agents: no rule opens it."""
+    return PartDecision(text, "deny", HIDDEN, None, tool)
+
+
 def outside_part(text: str, place: Place, stance: Stance, rules: Sequence[Rule], *, writes: bool) -> PartDecision:
-    """Decide leaving the project: asked unless a rule names the place; under `auto` for writing only."""
+    """Decide leaving the project: asked unless a rule names the place; under `auto` for writing only.
+
+    A rule for `external_directory:read` or `external_directory:edit` speaks of one of the two alone.
+    """
     free = stance.effective == "auto" and not writes
     asks = Base("ask", f"{place.absolute} is outside the project")
     base = Base("allow", "the preset auto") if free else asks
     folder = place.absolute.rpartition("/")[0]
-    suggest = Rule("external_directory", f"{patterns.literal_path(folder)}/*", "allow") if folder else None
-    return weigh("external_directory", text, base, rules, _path_test(place), suggest=suggest)
+    suggest = Rule(OUTSIDE, f"{patterns.literal_path(folder)}/*", "allow") if folder else None
+    also = f"{OUTSIDE}:{'edit' if writes else 'read'}"
+    return weigh(OUTSIDE, text, base, rules, _path_test(place), suggest=suggest, also=also)
 
 
 def _path_test(place: Place) -> Test:
@@ -124,10 +145,10 @@ def _path_test(place: Place) -> Test:
     return test
 
 
-def _last(rules: Sequence[Rule], layer: str, tool: str, test: Test) -> tuple[Rule | None, patterns.Match]:
+def _last(rules: Sequence[Rule], layer: str, named: tuple[str, ...], test: Test) -> tuple[Rule | None, patterns.Match]:
     """The last rule of a layer that covers the part, and how surely."""
     for rule in reversed(rules):
-        if rule.layer == layer and patterns.match_name(rule.tool, tool):
+        if rule.layer == layer and any(patterns.match_name(rule.tool, name) for name in named):
             match = test(rule)
             if match != "no":
                 return rule, match

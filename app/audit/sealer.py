@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from app import config, db, ids, record
+from app.actor import SYSTEM, Scope
 from app.audit import anchor, chain
+from app.audit.events import RecordGrew
 from app.audit.models import seal
 
 BATCH = 1000
@@ -20,6 +22,7 @@ ANCHOR_ROWS = 1000
 ANCHOR_AGE = 5 * 60 * 1000
 # A transaction that commits late has a seq not further behind than this; the first round looks at all.
 LATE = 10_000
+EVERYBODY = Scope(owner=SYSTEM.user, project="")
 
 _LOCK = 0x5EA1  # PostgreSQL's advisory lock: one process seals at a time
 _logger = logging.getLogger(__name__)
@@ -49,11 +52,13 @@ class Sealer:
 
     def seal(self) -> int:
         """Chain all committed rows that have no seal yet; give how many."""
-        total = 0
-        while count := self._seal_batch():
-            total += count
-            if count < BATCH:
+        total, behind = 0, self._floor
+        while rows := self._seal_batch(behind):
+            total += len(rows)
+            if len(rows) < BATCH:
                 break
+            # What commits late below this is found by the next round, which begins at the floor.
+            behind = rows[-1]["seq"]
         return total
 
     def anchor(self) -> None:
@@ -91,23 +96,24 @@ class Sealer:
         is_old = ids.now() - self._anchored.at >= ANCHOR_AGE
         return place - self._anchored.place >= (1 if is_old else ANCHOR_ROWS)
 
-    def _seal_batch(self) -> int:
-        if not self._has_work():
-            return 0
+    def _seal_batch(self, behind: int) -> Sequence[sa.RowMapping]:
+        if not self._has_work(behind):
+            return ()
         with db.transaction() as conn:
             if not _is_alone(conn):
-                return 0
-            rows = conn.execute(_unsealed(self._floor)).mappings().all()
+                return ()
+            rows = conn.execute(_unsealed(behind)).mappings().all()
             links = _links(conn, rows)
             if links:
                 conn.execute(seal.insert(), links)
+                record.event(conn, RecordGrew(len(links), links[-1]["place"]), EVERYBODY)
         if len(rows) < BATCH:
             self._floor = max(self._floor, (rows[-1]["seq"] if rows else self._floor) - LATE)
-        return len(rows)
+        return rows
 
-    def _has_work(self) -> bool:
+    def _has_work(self, behind: int) -> bool:
         with db.read() as conn:
-            return conn.execute(_unsealed(self._floor).limit(1)).first() is not None
+            return conn.execute(_unsealed(behind).limit(1)).first() is not None
 
 
 def unsealed_count(conn: sa.Connection) -> int:

@@ -2,71 +2,64 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
-from app import config, db, dispatch, record
+from app import db, dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.audit import anchor, chain
+from app.audit import looking, verifying
+from app.audit.acts import ACTS, Act
 from app.audit.denials import Denials
+from app.audit.exporting import export
+from app.audit.looking import COLUMNS, SYSTEM_SCHEMA, Condition, Entry, Operator
 from app.audit.models import seal
-from app.audit.sealer import Sealer, unsealed_count
+from app.audit.sealer import Sealer
+from app.audit.verifying import Checkpoint, Look, Verdict, Verifier, follow, verify
+from app.errors import Invalid, NotFound
 
-__all__ = ["Entry", "Sealer", "Verdict", "entries", "note_denial", "start", "stop", "tell_denials", "verify"]
-
-CHUNK = 2000
+__all__ = [
+    "ACTS",
+    "SYSTEM_SCHEMA",
+    "Act",
+    "Checkpoint",
+    "Condition",
+    "Entry",
+    "Look",
+    "Operator",
+    "Sealer",
+    "Standing",
+    "Verdict",
+    "entries",
+    "export",
+    "follow",
+    "get",
+    "note_denial",
+    "standing",
+    "start",
+    "start_verifying",
+    "stop",
+    "tell_denials",
+    "verify",
+]
+MOST = 1000
+_WAIT = 5.0
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One deed: when (unix ms), who, what, on what, with which result, and from where."""
+class Standing:
+    """How the chain stands: its length, the last look at all of it, and (done, of) while one goes on here."""
 
-    seq: int
-    at: int
-    actor: str
-    actor_kind: str
-    user: str
-    token: str | None
-    action: str
-    target: str
-    result: str
-    address: str
-    via: str
-    detail: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the record is whole; if not, the seq of the first row that is not, and a sentence."""
-
-    ok: bool
-    first_bad: int | None
     sealed: int
-    unsealed: int
-    reason: str = ""
-
-
-_columns = [record.audit_rows.c[field.name] for field in dataclasses.fields(Entry)]
-_linked = (
-    sa.select(
-        seal.c.place,
-        seal.c.seq.label("sealed_seq"),
-        seal.c.prev_hash.label("link_prev"),
-        seal.c.hash.label("link_hash"),
-        *(record.audit_rows.c[name] for name in chain.COVERED),
-    )
-    .select_from(seal.outerjoin(record.audit_rows, record.audit_rows.c.seq == seal.c.seq))
-    .order_by(seal.c.place)
-    .limit(CHUNK)
-)
+    look: Look | None
+    progress: tuple[int, int] | None
 
 
 _running: list[Sealer] = []
 _denials = Denials()
+_verifier = Verifier()
 
 
 def start() -> None:
@@ -78,12 +71,13 @@ def start() -> None:
 
 def stop() -> None:
     """Tell what was only counted, seal what is there and end."""
+    _verifier.stop(_WAIT)
     _denials.flush(ending=True)
     while _running:
         _running.pop().stop()
 
 
-def note_denial(actor: Actor, action: str, target: str, detail: dict[str, Any]) -> None:
+def note_denial(actor: Actor, action: str, target: str, detail: dict[str, object]) -> None:
     """Write down that somebody was refused: at most one row a minute for each (actor, address, action, target)."""
     _denials.note(actor, action, target, detail)
 
@@ -94,80 +88,50 @@ def tell_denials() -> None:
     _denials.flush()
 
 
-def entries(actor: Actor, before: int | None = None, limit: int = 100) -> list[Entry]:
-    """The record, newest first, below the given seq; at most 500 at once."""
+def entries(
+    actor: Actor,
+    conditions: Iterable[Condition] = (),
+    before: int | None = None,
+    limit: int = 100,
+    *,
+    order: str = "seq",
+    is_rising: bool = False,
+) -> list[Entry]:
+    """The entries that fit all conditions, newest first or in the order of a column; below the seq `before`.
+
+    At most 1000 at once. Raises Invalid for a column that there is not, or a value that is none of its.
+    """
     accounts.require(actor, "audit:read")
-    query = sa.select(*_columns).order_by(record.audit_rows.c.seq.desc()).limit(max(1, min(limit, 500)))
+    if order not in COLUMNS:
+        raise Invalid("There is no such column to order by.", "order_by")
+    query = looking.query(conditions)
     if before is not None:
-        query = query.where(record.audit_rows.c.seq < before)
+        query = query.where(COLUMNS["seq"] < before)
+    by = dict.fromkeys((order, "seq"))
+    query = query.order_by(*(COLUMNS[name].asc() if is_rising else COLUMNS[name].desc() for name in by))
     with db.read() as conn:
-        return [Entry(**row) for row in conn.execute(query).mappings()]
+        return [Entry(*row) for row in conn.execute(query.limit(max(1, min(limit, MOST))))]
 
 
-def verify(actor: Actor) -> Verdict:
-    """Follow the whole chain and compare its end with the anchor; finds edits, gaps, swaps and a cut end."""
+def get(actor: Actor, seq: int) -> Entry:
+    """One entry; raises NotFound."""
     accounts.require(actor, "audit:read")
     with db.read() as conn:
-        unsealed = unsealed_count(conn)
-        walk = _Walk(conn)
-        while walk.flaw is None and (rows := _next(conn, walk.place)):
-            for row in rows:
-                if not walk.step(row):
-                    break
-        flaw = walk.flaw or _anchor_flaw(conn, walk)
-    if flaw is None:
-        return Verdict(True, None, walk.place, unsealed)
-    return Verdict(False, flaw[0], walk.place, unsealed, flaw[1])
+        row = conn.execute(looking.query([Condition("seq", seq)])).one_or_none()
+    if row is None:
+        raise NotFound("entry", str(seq))
+    return Entry(*row)
 
 
-class _Walk:
-    """The way along the chain so far; `flaw` is the seq and the reason of its end."""
-
-    def __init__(self, conn: sa.Connection) -> None:
-        self._conn = conn
-        self.place, self.seq, self.hash = 0, 0, chain.GENESIS
-        self.flaw: tuple[int | None, str] | None = None
-
-    def step(self, row: sa.RowMapping) -> bool:
-        """Go on by one link; False if it does not hold."""
-        self.flaw = self._look(row)
-        if self.flaw is None:
-            self.place, self.seq, self.hash = row["place"], row["sealed_seq"], row["link_hash"]
-        return self.flaw is None
-
-    def _look(self, row: sa.RowMapping) -> tuple[int | None, str] | None:
-        if row["place"] != self.place + 1:
-            return self.seq + 1, "A row and its seal are gone."
-        if row["seq"] is None:
-            return row["sealed_seq"], "This row is gone."
-        if chain.link(row["link_prev"], dict(row)) != row["link_hash"]:
-            return row["sealed_seq"], "This row was changed."
-        if row["link_prev"] == self.hash:
-            return None
-        if self.seq == 0 or self._is_linked(row["link_prev"]):
-            return row["sealed_seq"], "This row was moved."
-        return self.seq, "This row was changed and sealed anew."
-
-    def _is_linked(self, prev_hash: str) -> bool:
-        """Whether the row's true predecessor is still somewhere in the chain."""
-        query = sa.select(seal.c.place).where(seal.c.hash == prev_hash)
-        return self._conn.execute(query.limit(1)).first() is not None
+def standing(actor: Actor) -> Standing:
+    """How the chain stands, without following it."""
+    accounts.require(actor, "audit:read")
+    with db.read() as conn:
+        sealed = conn.scalar(sa.select(sa.func.max(seal.c.place))) or 0
+        return Standing(sealed, verifying.find_last_look(conn), _verifier.progress)
 
 
-def _next(conn: sa.Connection, place: int) -> list[sa.RowMapping]:
-    return list(conn.execute(_linked.where(seal.c.place > place)).mappings())
-
-
-def _anchor_flaw(conn: sa.Connection, walk: _Walk) -> tuple[int | None, str] | None:
-    try:
-        head = anchor.read(config.current().data_dir)
-    except anchor.ForgedHead:
-        return None, "The signed head of the record is missing or forged."
-    if head is None:
-        return None
-    found = conn.execute(sa.select(seal.c.hash).where(seal.c.place == head.place)).scalar()
-    if found is None:
-        return walk.seq + 1, "The end of the record was cut off."
-    if found != head.hash:
-        return head.seq, "The record was written anew after it had been anchored."
-    return None
+def start_verifying(actor: Actor) -> None:
+    """Follow the whole chain aside; what it finds is written into the record, by the one who asked."""
+    accounts.require(actor, "audit:read")
+    _verifier.start(actor)

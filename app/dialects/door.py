@@ -47,12 +47,10 @@ operations: list[Operation] = []
 class Door:
     """Registers views of one room in one dialect."""
 
-    def __init__(self, dialect: Dialect, bp: Blueprint, first: Callable[[], None] | None = None) -> None:
+    def __init__(self, dialect: Dialect, bp: Blueprint) -> None:
         self.dialect = dialect
         self.child = Blueprint(dialect.name, bp.import_name)
         self.room = bp.name
-        if first is not None:
-            self.child.before_request(first)
         self.child.before_request(web.require_actor)
         bp.register_blueprint(self.child, subdomain=dialect.name)
 

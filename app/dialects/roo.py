@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Blueprint, Request, Response, request
@@ -13,7 +14,11 @@ from app.actor import Credentials
 from app.dialects import register
 from app.dialects.door import INVALID_JSON, Door
 from app.errors import Denied, NotFound, Problem
+from app.record import Event
 
+# What an event says on the stream of a task: names of Roo's, and what goes with each; asked with whoever tells it.
+Encode = Callable[[Any, Any], Iterable[tuple[str, list[Any]]]]
+encoders: dict[type[Event], Encode] = {}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _FIELDS = {
     "message": "Invalid message format",
@@ -23,6 +28,9 @@ _FIELDS = {
     "profile": "Profile must be a string",
     "name": "Profile name is required",
     "timeout": "timeout must be a positive number",
+    "followupAutoApproveTimeoutMs": "followupAutoApproveTimeoutMs must be a positive number",
+    "allowedMaxRequests": "allowedMaxRequests must be a positive number",
+    "allowedMaxCost": "allowedMaxCost must be a positive number",
     "response": "response must be either 'approve' or 'reject'",
 }
 _MISSING = {
@@ -31,6 +39,34 @@ _MISSING = {
     "mode": "Mode not found",
     "mcp": "MCP not found",
 }
+# What the document says where something broke; the log has what it was, under the X-Request-Id of the answer.
+_BROKEN = {
+    "POST /api/tasks": "Failed to start task",
+    "GET /api/tasks": "Failed to list tasks",
+    "GET /api/tasks/status": "Failed to get task status",
+    "GET /api/tasks/{}/status": "Failed to get task status",
+    "GET /api/tasks/logs": "Failed to get task logs",
+    "GET /api/tasks/{}/logs": "Failed to get task logs",
+    "POST /api/tasks/respond": "Failed to respond to task",
+    "POST /api/tasks/{}/respond": "Failed to respond to task",
+    "POST /api/messages": "Failed to send message",
+    "POST /api/messages/{}": "Failed to send message",
+    "GET /api/modes": "Failed to get modes",
+    "GET /api/modes/current": "Failed to get current mode",
+    "POST /api/modes/switch": "Failed to switch mode",
+    "GET /api/profiles": "Failed to list configs",
+    "GET /api/profiles/current": "Failed to get state",
+    "POST /api/profiles/switch": "Failed to switch profile",
+    "GET /api/auto-approve": "Failed to get auto-approve settings",
+    "POST /api/auto-approve": "Failed to update auto-approve settings",
+    "POST /api/auto-approve/enabled": "Failed to update auto-approve enabled setting",
+    "GET /api/mcps": "Failed to get MCPs",
+    "GET /api/mcps/{}": "Failed to get MCP details",
+    "POST /api/mcps/{}/status": "Failed to update MCP status",
+    "GET /api/instructions": "Failed to get instructions",
+    "POST /api/instructions": "Failed to set instructions",
+}
+_PARAMETER = re.compile(r"<[^>]*>")
 # Host and port alone: nobody before the host, nothing behind the port.
 _ORIGIN = re.compile(r"https?://(\[::1\]|[a-z0-9.]+)(?::\d{1,5})?")
 
@@ -41,7 +77,8 @@ class Roo:
     name = "roo"
 
     def credentials(self, given: Request) -> Credentials:
-        """A bearer, a cookie, or what the port stands for."""
+        """A bearer, a cookie, or what the port stands for; of a page of another origin nothing is looked at."""
+        _check_origin(given)
         return web.credentials(given)
 
     def problem(self, problem: Problem) -> Response:
@@ -70,10 +107,8 @@ register(accent)
 
 
 def door(bp: Blueprint) -> Door:
-    """The Roo door of a room. Pages of other origins are refused before anything is looked at; of those that pass, all
-    are let read what is answered, never with a cookie.
-    """
-    made = Door(accent, bp, first=_check_origin)
+    """The Roo door of a room. Pages of those origins that pass are let read what is answered, never with a cookie."""
+    made = Door(accent, bp)
     made.child.after_request(_tell_no_other)  # of what is done afterwards the first comes last
     CORS(
         made.child,
@@ -86,13 +121,23 @@ def door(bp: Blueprint) -> Door:
     return made
 
 
+def encodes(*kinds: type[Event]) -> Callable[[Encode], Encode]:
+    """Register how events go out on the stream of a task."""
+
+    def register_encoder(encode: Encode) -> Encode:
+        encoders.update(dict.fromkeys(kinds, encode))
+        return encode
+
+    return register_encoder
+
+
 def is_legacy() -> bool:
     """Whether the client asks for the words of the first edition, by query or by header."""
     return request.args.get("status_format") == "legacy" or request.headers.get("X-Roo-Api-Version") == "1"
 
 
-def _check_origin() -> None:
-    origin = request.headers.get("Origin")
+def _check_origin(given: Request) -> None:
+    origin = given.headers.get("Origin")
     if origin is not None and not _is_allowed(origin):
         raise Denied("Origin not allowed", code="ORIGIN")
 
@@ -123,4 +168,6 @@ def _words(problem: Problem) -> str:
         return "Invalid JSON body"
     if problem.status == 404:
         return "Not found"
+    if problem.status == 500 and request.url_rule is not None:
+        return _BROKEN.get(f"{request.method} {_PARAMETER.sub('{}', request.url_rule.rule)}", problem.message)
     return problem.message

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,10 +35,18 @@ _logger = logging.getLogger(__name__)
 
 
 class Subscription:
-    """What one subscriber gets: facts in order, None as a heartbeat, until it ends."""
+    """What one subscriber gets: facts in order, None as a heartbeat, until it ends.
 
-    def __init__(self, hub: Hub, actor: Actor, keep: Keep, since: Position | None, floor: Position) -> None:
+    One that follows a session ends with it, and once its actor may not see that session any more.
+    """
+
+    def __init__(
+        self, hub: Hub, actor: Actor, keep: Keep, since: Position | None, floor: Position, session: str = ""
+    ) -> None:
         self.actor = actor
+        self._session = session
+        # A visitor may name any place: the log of everybody else is not read for it.
+        self._about: Sequence[str] | None = (actor.session,) if actor.session is not None else None
         self.resync = False
         self._hub = hub
         self._keep = keep
@@ -47,7 +55,7 @@ class Subscription:
         self._queue: deque[Fact] = deque()
         self._sink: Callable[[Fact], None] | None = None
         self._when_over: Callable[[], None] | None = None
-        self._release: Callable[[], None] | None = None
+        self._releases: list[Callable[[], None]] = []
         self._ready = threading.Condition()
         self._ended = False
         self._closed = False
@@ -81,8 +89,19 @@ class Subscription:
         """
         if self._since is not None and not fact.is_passing and fact.position <= self._since:
             return
-        if not self._hub.sees(self.actor, fact) or not self._keep(fact):
-            return
+        sees = self._hub.sees(self.actor, fact)
+        if sees and self._keep(fact):
+            self._take(fact)
+        if self._session and self._is_over(fact, sees=sees):
+            self.end()
+
+    def _is_over(self, fact: Fact, *, sees: bool) -> bool:
+        """Whether nothing more can come about the session that this follows."""
+        if getattr(fact.event, "session_id", "") != self._session:
+            return False
+        return fact.event.is_last or not (sees or fact.event.is_personal)
+
+    def _take(self, fact: Fact) -> None:
         with self._ready:
             if self._sink is not None and not self._ended:
                 self._sink(fact)
@@ -113,7 +132,7 @@ class Subscription:
         """Let go of something when this is closed, whoever closes it; at once if it is closed by now."""
         with self._ready:
             if not self._closed:
-                self._release = release
+                self._releases.append(release)
                 return
         release()
 
@@ -123,8 +142,8 @@ class Subscription:
         self._hub.leave(self)
         with self._ready:
             self._closed = True
-            release, self._release = self._release, None
-        if release is not None:
+            releases, self._releases = self._releases, []
+        for release in releases:
             release()
 
     def __enter__(self) -> Self:
@@ -138,8 +157,7 @@ class Subscription:
         place = self._since
         while place is not None and place < self._floor:
             with db.read() as connection:
-                # A visitor may name any place: the log of everybody else is not read for it.
-                batch = log.after(connection, place, session=self.actor.session)
+                batch = log.after(connection, place, sessions=self._about)
                 self._hub.complete(connection, batch.facts, OrderedDict())
             for fact in batch.facts:
                 if fact.position > self._floor:
@@ -149,6 +167,16 @@ class Subscription:
             if batch.is_last:
                 return
             place = batch.end
+
+    def replay_only(self, sessions: Sequence[str]) -> None:
+        """Read no more for the replay than facts of these sessions, which costs no more than they are."""
+        self._about = sessions
+
+    def earlier(self, kind: type[Event]) -> Event | None:
+        """The last fact of a kind about the session that this follows, before all that it gives; None without one."""
+        place = self._floor if self._since is None else self._since
+        with db.read() as connection:
+            return log.last(connection, place, kind, self._session)
 
     def _next(self, heartbeat: float | None, deadline: float | None) -> Fact | None:
         with self._ready:
@@ -209,7 +237,7 @@ class Hub:
         """Call `heard` in the hub's thread with each event of this kind that commits from now on."""
         self._listeners[kind].append(heard)
 
-    def subscribe(self, actor: Actor, keep: Keep, after: str | None) -> Subscription:
+    def subscribe(self, actor: Actor, keep: Keep, after: str | None, session: str = "") -> Subscription:
         """Join; with a cursor, first whatever was committed behind it. Raises Limited at the caps."""
         since = log.position_of(after) if after is not None else None
         with self._lock:
@@ -217,7 +245,7 @@ class Hub:
                 raise Unavailable("The server is shutting down.", retry_after=5)
             if self._per_user[actor.user] >= self._per_user_most or len(self._subscriptions) >= self._most:
                 raise Limited("Too many open streams.", retry_after=5)
-            subscription = Subscription(self, actor, keep, since, self._place)
+            subscription = Subscription(self, actor, keep, since, self._place, session)
             self._subscriptions.add(subscription)
             self._per_user[actor.user] += 1
         if after is not None and self._is_lost(since):
@@ -272,9 +300,11 @@ class Hub:
             return True
         with db.read() as connection:
             end, first = log.now(connection), log.oldest(connection)
+        if since == log.START:
+            return False  # it asks for all that is still kept
         if since > end or bool(since[0]) != bool(end[0]):
             return True
-        return first != log.START and since < first and since != log.START and since[1] + 1 < first[1]
+        return first != log.START and since < first and since[1] + 1 < first[1]
 
     def _run(self) -> None:
         assert self._bell is not None

@@ -7,6 +7,7 @@ below the snapshot's horizon are read, because none of those can still commit an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,22 +88,38 @@ class Batch:
     is_last: bool
 
 
-def after(connection: sa.Connection, place: Position, limit: int = 1000, *, session: str | None = None) -> Batch:
+def after(
+    connection: sa.Connection, place: Position, limit: int = 1000, *, sessions: Sequence[str] | None = None
+) -> Batch:
     """The next facts behind a place, in order; never one that an earlier fact could still precede.
 
-    Those of one session alone if one is named: that costs no more than they are. Kinds that nobody knows any more are
-    passed over.
+    Those of some sessions alone if they are named: that costs no more than they are. Kinds that nobody knows any more
+    are passed over.
     """
     query = sa.select(_rows).order_by(_rows.c.xid, _rows.c.seq).limit(limit)
     if connection.dialect.name == "postgresql":
         query = query.where(sa.tuple_(_rows.c.xid, _rows.c.seq) > sa.tuple_(*place), _rows.c.xid < sa.text(_HORIZON))
     else:
         query = sa.select(_rows).where(_rows.c.seq > place[1]).order_by(_rows.c.seq).limit(limit)
-    if session is not None:
-        query = query.where(_rows.c.session_id == session)
+    if sessions is not None:
+        query = query.where(_rows.c.session_id.in_(sessions))
     rows = connection.execute(query).all()
     end = (rows[-1].xid, rows[-1].seq) if rows else place
     return Batch([_fact(row) for row in rows if row.kind in record.kinds], end, len(rows) < limit)
+
+
+def last(connection: sa.Connection, place: Position, kind: type[Event], session: str) -> Event | None:
+    """The last fact of a kind about a session up to a place.
+
+    By `seq` on both engines: what is told of one session's row is written by whoever holds that row.
+    """
+    where = [_rows.c.session_id == session, _rows.c.kind == kind.kind]
+    if connection.dialect.name == "postgresql":
+        where.append(sa.tuple_(_rows.c.xid, _rows.c.seq) <= sa.tuple_(*place))
+    else:
+        where.append(_rows.c.seq <= place[1])
+    row = connection.execute(sa.select(_rows).where(*where).order_by(_rows.c.seq.desc()).limit(1)).first()
+    return _fact(row).event if row else None
 
 
 def has_hidden(connection: sa.Connection) -> bool:

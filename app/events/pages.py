@@ -15,7 +15,8 @@ def page_stream() -> Response:
     """What the rooms draw of each fact that this person may see.
 
     A page that shows more than lists says so in its query; the rooms fill the slot `stream` with who draws that:
-    each has `keeps(fact)` and `draw(fact)`. `files` in it is the directory whose files the page shows.
+    each has `keeps(fact)` and `draw(fact)`. `files` in it is the directory whose files the page shows. The slot
+    `looking` has what is called once this page is no longer in sight; that of a hidden tab says so.
     """
     actor = web.actor()
     files = request.args.get("files") or None
@@ -27,4 +28,7 @@ def page_stream() -> Response:
         return slots.is_drawn(type(fact.event)) or any(scene.keeps(fact) for scene in scenes)
 
     subscription = service.subscribe(actor, live.after(), keep=keeps, files=files)
+    if "hidden" not in request.args:
+        for end in slots.gather("looking", actor).values():
+            subscription.hold(end)
     return live.follow(subscription, [lambda fact: slots.drawn(actor, fact), *(scene.draw for scene in scenes)])

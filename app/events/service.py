@@ -49,16 +49,23 @@ _follow: Follow | None = None
 
 
 def subscribe(
-    actor: Actor, after: str | None = None, keep: Keep = lambda _fact: True, *, files: str | None = None
+    actor: Actor,
+    after: str | None = None,
+    keep: Keep = lambda _fact: True,
+    *,
+    files: str | None = None,
+    session: str = "",
 ) -> Subscription:
     """Follow the log as this actor: only what they may read, from now on or after a cursor.
 
     `files` names the directory whose files are watched for this subscriber, "" for those in which the actor works.
+    `session` names the one session that this is about: it ends with that, and once the actor may not see it any more.
+    Whoever names one looks whether it is there afterwards, because an end that came before ends nothing here.
     """
     accounts.require(actor, "events:read")
     if _hub is None:
         raise Unavailable("Events are not running in this process.")
-    subscription = _hub.subscribe(actor, keep, after)
+    subscription = _hub.subscribe(actor, keep, after, session)
     if files is not None and _follow is not None:
         try:
             subscription.hold(_follow(actor, files))

@@ -56,6 +56,7 @@ class Link:
         self._error = "It is being connected."
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._session: ClientSession | None = None
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
@@ -91,9 +92,13 @@ class Link:
     async def close(self) -> None:
         """End the connection, and a local server with it; returns when it is gone."""
         self._over.set()
-        if self._task is not None:
+        if self._task is None:
+            return
+        if self._ending is not self._task:
+            # Once: a second time would tear it out of ending the server.
+            self._ending = self._task
             self._task.cancel()
-            await asyncio.wait([self._task])
+        await asyncio.wait([self._task])
 
     async def call(self, tool: RemoteTool, arguments: dict[str, Any], tell: Tell) -> Answer:
         """Call a tool as it was described; raises Unavailable, Conflict if its description is another one by now."""

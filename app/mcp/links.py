@@ -35,6 +35,10 @@ class Links:
         """A server's connection, if one was ever wanted."""
         return self._links.get(server_id)
 
+    def ids(self, name: str) -> list[str]:
+        """The ids of the servers of this name that were ever wanted."""
+        return [server_id for server_id, link in list(self._links.items()) if link.server.name == name]
+
     def open(self, wanted: Iterable[tuple[Server, How]], *, at_once: bool, seconds: float | None = None) -> None:
         """Connect servers, side by side; returns when all are settled, or after so many seconds, while they go on.
 
@@ -100,6 +104,12 @@ class Links:
         link = self._links.pop(server_id, None)
         if link is not None:
             self._submit(link.close()).result(CLOSING)
+
+    def end(self, server_id: str) -> None:
+        """The same without waiting, for the thread that hears of events; who closes it meanwhile waits all the same."""
+        link = self._links.get(server_id)
+        if link is not None:
+            self._submit(link.close())
 
     def stop(self) -> None:
         """End everything: connections, local servers, the loop and its thread."""

@@ -13,7 +13,7 @@ server = sa.Table(
     sa.Column("project", sa.String(40), nullable=False),
     sa.Column("name", sa.String(64), nullable=False),
     sa.Column("kind", sa.String(8), nullable=False),
-    # The exact argv of a local one, the URL alone of a remote one.
+    # The exact argv of a local one, the URL alone of a remote one; or {argv, cwd, terms} (see things.Server).
     sa.Column("target", db.Json, nullable=False),
     sa.Column("timeout", sa.Integer, nullable=False),
     sa.Column("enabled", sa.Boolean, nullable=False),

@@ -174,8 +174,8 @@ def _statuses(actor: Actor, place: Place) -> dict[str, Any]:
 
 
 def _status(one: Status) -> dict[str, Any]:
-    # The dialect has no word for one that is being connected; `mcp.tools.changed` follows.
-    state = "failed" if one.state == "connecting" else one.state
+    # The dialect has no word for one that is being connected (`mcp.tools.changed` follows), and none for a yes.
+    state = "failed" if one.state in ("connecting", "needs_consent") else one.state
     return {"status": state, **({"error": one.error} if state == "failed" else {})}
 
 

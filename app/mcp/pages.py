@@ -28,6 +28,7 @@ _STATES = {
     "disabled": ("idle", "Disconnected"),
     "failed": ("failed", "Failed"),
     "needs_auth": ("needs", "Needs a sign-in"),
+    "needs_consent": ("needs", "Needs a yes"),
 }
 
 
@@ -136,6 +137,18 @@ def remove(project_id: str, name: str) -> Response:
     return _back(place)
 
 
+@bp.post("/mcp-servers/<project_id>/<name>/allow")
+def allow_named(project_id: str, name: str) -> Response:
+    """Say yes to a server that the repository names, exactly as it was shown, and connect it."""
+    actor, place = _asked(project_id)
+    typed = {key.removeprefix("value."): text for key, text in request.form.items() if key.startswith("value.")}
+    try:
+        service.allow_named(actor, place, name, web.form("mark"), typed)
+    except (Conflict, Invalid) as problem:
+        return _page(actor, place, "", problem.status, refused=problem.message)
+    return _back(place, name)
+
+
 @bp.post("/mcp-servers/<project_id>/<name>/signin")
 def sign_in(project_id: str, name: str) -> Response:
     """Begin to sign in: the page then shows the link that leads there, so that people see where they go."""
@@ -220,6 +233,7 @@ def _page(
     tested: Tested | None = None,
     going: str = "",
     problem: str = "",
+    refused: str = "",
 ) -> Response:
     shown = _shown(actor, place, name, is_open=form is None)
     return web.page(
@@ -231,6 +245,8 @@ def _page(
         going=going,
         there=urlsplit(going).netloc,
         problem=problem,
+        named=service.named(actor, place),
+        refused=refused,
         open=form is not None or bool(name and shown["chosen"]),
         offered=projects.list_ready(actor),
         watch={"mcp": place.project.id, "server": shown["chosen"].name if shown["chosen"] else ""},

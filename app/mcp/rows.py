@@ -10,22 +10,31 @@ import sqlalchemy as sa
 from app import db
 from app.errors import NotFound
 from app.mcp.models import server as table
-from app.mcp.things import Server
+from app.mcp.things import Server, Terms
 from app.projects.service import Place
 
-_columns = [table.c[field.name] for field in dataclasses.fields(Server) if field.name != "cwd"]
+_columns = [table.c[field.name] for field in dataclasses.fields(Server) if field.name not in ("cwd", "terms")]
 
 
 def insert(conn: sa.Connection, new: Server) -> None:
     """Store a server."""
     values = dataclasses.asdict(new)
-    del values["cwd"]
+    del values["cwd"], values["terms"]
     conn.execute(table.insert().values(**values | {"target": stored(new)}))
 
 
+def set_terms(conn: sa.Connection, server: Server, terms: Terms) -> None:
+    """Store what holds for a server beside how it is reached."""
+    target = stored(dataclasses.replace(server, terms=terms))
+    conn.execute(table.update().where(table.c.id == server.id).values(target=target))
+
+
 def stored(server: Server) -> Any:
-    """Its target as it is kept: the argv or the URL alone, with the directory of a local one that has its own."""
-    return {"argv": server.target, "cwd": server.cwd} if server.cwd else server.target
+    """Its target as it is kept: the argv or the URL alone, unless there is more to tell of it."""
+    if not server.cwd and server.terms == Terms():
+        return server.target
+    terms = {} if server.terms == Terms() else {"terms": dataclasses.asdict(server.terms)}
+    return {"argv": server.target, "cwd": server.cwd, **terms}
 
 
 def of(place: Place) -> list[Server]:
@@ -42,14 +51,16 @@ def find(conn: sa.Connection, place: Place, name: str) -> Server:
     return found[0]
 
 
-def select(conn: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Server]:
+def select(conn: sa.Connection, *conditions: sa.ColumnElement[bool], lock: bool = False) -> list[Server]:
     """The servers for which all of this holds."""
-    rows = conn.execute(sa.select(*_columns).where(*conditions).order_by(table.c.created, table.c.id))
+    query = sa.select(*_columns).where(*conditions).order_by(table.c.created, table.c.id)
+    rows = conn.execute(query.with_for_update() if lock else query)
     return [_server(row) for row in rows]
 
 
 def _server(row: sa.Row[Any]) -> Server:
     values = row._asdict()
-    if isinstance(values["target"], dict):
-        values |= {"target": values["target"]["argv"], "cwd": values["target"]["cwd"]}
+    if isinstance(kept := values["target"], dict):
+        terms = Terms.read(kept["terms"]) if "terms" in kept else Terms()
+        values |= {"target": kept["argv"], "cwd": kept["cwd"], "terms": terms}
     return Server(**values)

@@ -6,27 +6,42 @@ Only people with `mcp:write` name a command; agents never do, whoever they work 
 from __future__ import annotations
 
 import dataclasses
-import re
+import functools
 import threading
 import time
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
-from app import db, ids, outbound, record
+from app import db, ids, record
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.events.service import Subscription
-from app.mcp import reaching, rows
+from app.mcp import checks, reaching, repository, rows, written
+from app.mcp.elsewhere import Hearing
 from app.mcp.events import ServerChanged
 from app.mcp.keys import Keys
 from app.mcp.links import Links, Tell
 from app.mcp.models import server as table
+from app.mcp.repository import Repository
 from app.mcp.signing import Begun, Signing
-from app.mcp.things import Answer, OAuth, Offer, Prompt, RemoteTool, Resource, Server, Shown, Status, Tested, Wanted
+from app.mcp.things import (
+    Answer,
+    OAuth,
+    Offer,
+    Prompt,
+    RemoteTool,
+    Resource,
+    Server,
+    Shown,
+    Status,
+    Terms,
+    Tested,
+    Wanted,
+)
+from app.mcp.written import Written
 from app.projects.service import Place
 from app.secrets import service as secrets
 
@@ -37,13 +52,18 @@ __all__ = [
     "Offer",
     "Prompt",
     "RemoteTool",
+    "Repository",
     "Resource",
     "Server",
     "Shown",
     "Status",
+    "Terms",
     "Tested",
     "Wanted",
+    "Written",
     "add",
+    "allow_named",
+    "always_allowed",
     "begin_sign_in",
     "begin_sign_in_elsewhere",
     "call",
@@ -54,11 +74,16 @@ __all__ = [
     "fill_prompt",
     "follow_sign_ins",
     "give_up_sign_in",
+    "is_there",
     "list_servers",
+    "named",
     "prompts",
+    "put",
+    "read_written",
     "remove",
     "resources",
     "sign_out",
+    "start",
     "statuses",
     "stop",
     "test",
@@ -66,8 +91,8 @@ __all__ = [
 ]
 MOST_SERVERS = 50
 GLANCE = 1.0  # seconds that who asks how servers stand waits for those that are being connected
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _links = Links()
+_hearing = Hearing(_links)
 
 
 def add(actor: Actor | None, place: Place, name: str, wanted: Wanted) -> Status:
@@ -75,29 +100,74 @@ def add(actor: Actor | None, place: Place, name: str, wanted: Wanted) -> Status:
 
     Raises Invalid for a name, a command or a URL that is none, NotAllowed for a URL that leads inside.
     """
+    return _status(place, _put(accounts.require(actor, "mcp:write", place.project), place, name, wanted))
+
+
+def put(actor: Actor | None, place: Place, name: str, wanted: Wanted) -> bool:
+    """The same without connecting it, which its first use does; False, and nothing is done, if it is there just so."""
     actor = accounts.require(actor, "mcp:write", place.project)
-    _check(name, wanted)
-    new = Server(
-        ids.random("mcp"), place.project.id, name, wanted.kind, list(wanted.target), wanted.timeout,
-        wanted.enabled, actor.user, ids.now(), _cwd(place, wanted.cwd),
+    if is_there(actor, place, name, wanted):
+        return False
+    _put(actor, place, name, wanted)
+    return True
+
+
+def is_there(actor: Actor | None, place: Place, name: str, wanted: Wanted) -> bool:
+    """Whether the project has this very server, with this environment or these headers."""
+    accounts.require(actor, "mcp:read", place.project)
+    found = next((server for server in rows.of(place) if server.name == name), None)
+    if found is None:
+        return False
+    like = dataclasses.replace(
+        found, kind=wanted.kind, target=list(wanted.target), timeout=wanted.timeout, enabled=wanted.enabled,
+        cwd=checks.directory(place, wanted.cwd), terms=dataclasses.replace(wanted.terms, seen=found.terms.seen),
     )  # fmt: skip
-    with db.transaction() as conn:
-        gone = rows.select(conn, table.c.project == new.project, table.c.name == name)
-        for old in gone:
-            _delete(conn, old)
-        if len(rows.select(conn, table.c.project == new.project)) >= MOST_SERVERS:
-            raise Invalid(f"A project has at most {MOST_SERVERS} MCP servers.", "name")
-        rows.insert(conn, new)
-        reaching.hold(new, wanted.secret)
-        if new.kind == "remote":
-            Keys.of(new).configure(wanted.oauth)
-        detail = {"project": new.project, "name": name, "target": rows.stored(new)}
-        record.audit(conn, actor, "mcp.add", new.id, detail)
-        _tell(conn, place, name)
-    for old in gone:
-        _signing.drop(old)
-        _links.close(old.id)
-    return _status(place, new)
+    return found == like and reaching.secret_of(found) == dict(wanted.secret)
+
+
+def read_written(
+    actor: Actor | None, place: Place, servers: Mapping[str, Any], values: Mapping[str, str] | None = None
+) -> list[Written]:
+    """The servers of a file of Roo's, each as it could be added here, or why not; nothing is added.
+
+    `values` are those of variables that the file wants of the environment, which gives it nothing by itself.
+    """
+    accounts.require(actor, "mcp:read", place.project)
+    return written.read(place, servers, values)
+
+
+def named(actor: Actor | None, place: Place) -> Repository:
+    """The servers that the project's own `.roo/mcp.json` names; nobody has started any by looking."""
+    accounts.require(actor, "mcp:read", place.project)
+    return repository.look(place, rows.of(place))
+
+
+def allow_named(
+    actor: Actor | None, place: Place, name: str, mark: str, values: Mapping[str, str] | None = None
+) -> Status:
+    """Say yes to one of them exactly as it was shown, and connect it; when the file says another thing it asks again.
+
+    Raises NotFound, Conflict if it says another thing already, Invalid if it cannot be added.
+    """
+    accounts.require(actor, "mcp:write", place.project)
+    found = next((one for one in repository.read(place, values) if one.name == name), None)
+    if found is None:
+        raise NotFound("MCP server", name[:100])
+    if found.mark != mark:
+        raise Conflict(repository.CHANGED)
+    if found.wanted is None:
+        raise Invalid(found.why, "name")
+    terms = dataclasses.replace(found.wanted.terms, mark=mark)
+    return add(actor, place, name, dataclasses.replace(found.wanted, terms=terms))
+
+
+def always_allowed(actor: Actor | None, place: Place) -> tuple[str, ...]:
+    """The ids of the tools that run unasked where the switches of who works let MCP tools run.
+
+    That was said of a name; from its first offer on it holds for the tool as it was described then.
+    """
+    accounts.require(actor, "mcp:read", place.project)
+    return tuple(tool.id for server in rows.of(place) for tool in _allowed(server))
 
 
 def remove(actor: Actor | None, place: Place, name: str) -> None:
@@ -109,8 +179,7 @@ def remove(actor: Actor | None, place: Place, name: str) -> None:
         detail = {"project": old.project, "name": name, "target": rows.stored(old)}
         record.audit(conn, actor, "mcp.remove", old.id, detail)
         _tell(conn, place, name)
-    _signing.drop(old)
-    _links.close(old.id)
+    _end(old)
 
 
 def connect(actor: Actor | None, place: Place, name: str) -> Status:
@@ -131,16 +200,19 @@ def statuses(actor: Actor | None, place: Place) -> dict[str, Status]:
     It waits for that a second at most; what comes later is told by an event.
     """
     accounts.require(actor, "mcp:read", place.project)
-    return {server.name: _now(server) for server in _glance(place)}
+    servers = _glance(place)
+    asks = repository.changed(place, servers)
+    return {server.name: _now(server, asks) for server in servers}
 
 
 def list_servers(actor: Actor | None, place: Place, *, only_look: bool = False) -> list[Shown]:
     """The servers of the place's project as people see them, connected as `statuses` has it, unless one only looks."""
     accounts.require(actor, "mcp:read", place.project)
     servers = rows.of(place) if only_look else _glance(place)
+    asks = repository.changed(place, servers)
     return [
         Shown(
-            server, _now(server), _offer(server), tuple(reaching.secret_of(server)),
+            server, _now(server, asks), _offer(server), tuple(reaching.secret_of(server)),
             server.kind == "remote" and Keys.of(server).has_tokens(),
         )
         for server in servers
@@ -156,6 +228,8 @@ def test(actor: Actor | None, place: Place, name: str) -> Tested:
     with db.transaction() as conn:
         server = rows.find(conn, place, name)
         record.audit(conn, actor, "mcp.test", server.id, {"project": server.project, "name": name})
+    if repository.changed(place, [server]):
+        return Tested(Status("needs_consent", repository.CHANGED), Offer(), 0.0)
     began = time.monotonic()
     status, offer = _links.test(server, reaching.means(place, server), keep=server.enabled)
     return Tested(status, offer if status.state == "connected" else Offer(), time.monotonic() - began)
@@ -164,7 +238,7 @@ def test(actor: Actor | None, place: Place, name: str) -> Tested:
 def tools(actor: Actor | None, place: Place) -> tuple[RemoteTool, ...]:
     """The tools of the project's servers that can be connected, by their order of adding."""
     accounts.require(actor, "mcp:read", place.project)
-    servers = [server for server in rows.of(place) if server.enabled]
+    servers = rows.of(place)
     _open(place, servers)
     return tuple(tool for server in servers for tool in _offer(server).tools)
 
@@ -187,7 +261,7 @@ def fill_prompt(actor: Actor | None, place: Place, prompt: Prompt, arguments: Ma
     missing = [name for name in prompt.required if not arguments.get(name)]
     if missing:
         raise Invalid(f"The prompt {prompt.id} needs {', '.join(missing)[:200]}.", "arguments")
-    _open(place, _enabled(place, prompt.server_id, "prompt", prompt.id))
+    _open(place, [_enabled(place, prompt.server_id, "prompt", prompt.id)])
     return _links.prompt(prompt, dict(arguments))
 
 
@@ -201,7 +275,10 @@ def call(
     """
     accounts.require(actor, "mcp:read", place.project)
     accounts.require(actor, "tool:mcp")
-    _open(place, _enabled(place, tool.server_id, "tool", tool.id))
+    found = _enabled(place, tool.server_id, "tool", tool.id)
+    if tool.name in found.terms.without:
+        raise NotFound("tool", tool.id)
+    _open(place, [found])
     return _links.call(tool, dict(arguments), tell, cancel)
 
 
@@ -240,26 +317,56 @@ def sign_out(actor: Actor | None, place: Place, name: str) -> Status:
     return _again(place, _signing.sign_out(actor, place, name))
 
 
+def start() -> None:
+    """At start: end what other processes remove, replace or disable."""
+    _hearing.start()
+
+
 def stop() -> None:
     """When the server stops: end all connections, and the local servers with them."""
     _signing.stop()
     _links.stop()
 
 
-def _check(name: str, wanted: Wanted) -> None:
-    if not _NAME.fullmatch(name):
-        raise Invalid("A server's name has 1 to 40 letters, digits, dots, dashes or underscores.", "name")
-    if wanted.kind == "remote":
-        outbound.check(wanted.target[0])
-        if any(not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", key) for key in wanted.secret):
-            raise Invalid("This is no name of a header.", "headers")
-        if any(re.search(r"[^\t\x20-\x7e]", value) for value in wanted.secret.values()):
-            raise Invalid("A header's value is printable ASCII.", "headers")
-        return
-    if not wanted.target or not wanted.target[0].strip() or any("\0" in word for word in wanted.target):
-        raise Invalid("A command is a list of words, the first of them a program.", "command")
-    if any("=" in key or not key or "\0" in key + value for key, value in wanted.secret.items()):
-        raise Invalid("An environment variable's name has no '=', its value no NUL.", "environment")
+def _put(actor: Actor, place: Place, name: str, wanted: Wanted) -> Server:
+    checks.check(name, wanted)
+    new = Server(
+        ids.random("mcp"), place.project.id, name, wanted.kind, list(wanted.target), wanted.timeout,
+        wanted.enabled, actor.user, ids.now(), checks.directory(place, wanted.cwd), wanted.terms,
+    )  # fmt: skip
+    with db.transaction() as conn:
+        gone = rows.select(conn, table.c.project == new.project, table.c.name == name)
+        for old in gone:
+            _delete(conn, old)
+            db.after_commit(functools.partial(_end, old))
+        if len(rows.select(conn, table.c.project == new.project)) >= MOST_SERVERS:
+            raise Invalid(f"A project has at most {MOST_SERVERS} MCP servers.", "name")
+        rows.insert(conn, new)
+        reaching.hold(new, wanted.secret)
+        if new.kind == "remote":
+            Keys.of(new).configure(wanted.oauth)
+        detail = {"project": new.project, "name": name, "target": rows.stored(new)}
+        record.audit(conn, actor, "mcp.add", new.id, detail)
+        _tell(conn, place, name)
+    return new
+
+
+def _end(old: Server) -> None:
+    _signing.drop(old)
+    _links.close(old.id)
+
+
+def _allowed(server: Server) -> list[RemoteTool]:
+    """Which of a server's tools are always allowed; of those that are offered for the first time, how is kept."""
+    said, seen = server.terms.always, server.terms.seen
+    tools = [tool for tool in _offer(server).tools if tool.name in said or "*" in said]
+    new = {tool.name: tool.definition for tool in tools if tool.name not in seen}
+    if new:
+        with db.transaction() as conn:
+            for found in rows.select(conn, table.c.id == server.id, lock=True):
+                seen = {**new, **found.terms.seen}
+                rows.set_terms(conn, found, dataclasses.replace(found.terms, seen=seen))
+    return [tool for tool in tools if seen.get(tool.name) == tool.definition]
 
 
 def _switch(actor: Actor | None, place: Place, name: str, *, on: bool) -> Server:
@@ -275,7 +382,7 @@ def _switch(actor: Actor | None, place: Place, name: str, *, on: bool) -> Server
 
 def _status(place: Place, server: Server, *, at_once: bool = False) -> Status:
     _open(place, [server], at_once=at_once)
-    return _now(server)
+    return _now(server, repository.changed(place, [server]))
 
 
 def _again(place: Place, server: Server) -> Status:
@@ -288,7 +395,12 @@ def _again(place: Place, server: Server) -> Status:
 
 
 def _open(place: Place, servers: list[Server], *, at_once: bool = False, seconds: float | None = None) -> None:
-    wanted = [(server, reaching.means(place, server)) for server in servers if server.enabled]
+    """Connect those that are enabled; one whose file changed since somebody said yes to it is ended instead."""
+    asks = repository.changed(place, servers)
+    for server_id in asks:
+        _links.close(server_id)
+    usable = [server for server in servers if server.enabled and server.id not in asks]
+    wanted = [(server, reaching.means(place, server)) for server in usable]
     if wanted:
         _links.open(wanted, at_once=at_once, seconds=seconds)
 
@@ -299,35 +411,28 @@ def _glance(place: Place) -> list[Server]:
     return servers
 
 
-def _enabled(place: Place, server_id: str, kind: str, name: str) -> list[Server]:
+def _enabled(place: Place, server_id: str, kind: str, name: str) -> Server:
     with db.read() as conn:
         found = rows.select(conn, table.c.id == server_id, table.c.project == place.project.id, table.c.enabled)
     if not found:
         raise NotFound(kind, name)
-    return found
+    return found[0]
 
 
-def _now(server: Server) -> Status:
+def _now(server: Server, asks: Collection[str]) -> Status:
+    if server.id in asks and server.enabled:
+        return Status("needs_consent", repository.CHANGED)
     link = _links.find(server.id)
     return link.status() if link is not None and server.enabled else Status("disabled")
 
 
 def _offer(server: Server) -> Offer:
+    """What a connected server offers, without the tools that its file says are not to be."""
     link = _links.find(server.id)
-    return link.offer if link is not None and link.status().state == "connected" else Offer()
-
-
-def _cwd(place: Place, given: str) -> str:
-    """A directory of the project as it is kept: relative to its root, "" for that itself; raises Invalid."""
-    path = PurePosixPath(given)
-    if path.is_absolute():
-        root = PurePosixPath(place.project.path)
-        if not path.is_relative_to(root):
-            raise Invalid("It runs in a directory of the project.", "cwd")
-        path = path.relative_to(root)
-    if ".." in path.parts or "\0" in given:
-        raise Invalid("It runs in a directory of the project.", "cwd")
-    return "" if str(path) == "." else str(path)
+    if link is None or not server.enabled or link.status().state != "connected":
+        return Offer()
+    kept = tuple(tool for tool in link.offer.tools if tool.name not in server.terms.without)
+    return dataclasses.replace(link.offer, tools=kept)
 
 
 def _tell(conn: sa.Connection, place: Place, name: str) -> None:

@@ -13,7 +13,7 @@ import orjson
 from app.processes.spawn import Child
 
 Kind = Literal["local", "remote"]
-State = Literal["connected", "connecting", "disabled", "failed", "needs_auth"]
+State = Literal["connected", "connecting", "disabled", "failed", "needs_auth", "needs_consent"]
 LONGEST_NAME = 64  # what providers take as a tool's name
 STEPS = 20  # answers that a sign-in may bring before the last one
 _MARK = 8
@@ -33,6 +33,26 @@ class OAuth:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a file of Roo's says of a server beside how it is reached, all of it "" or empty for one that has no such.
+
+    `always` are the tools that run unasked where their person's switches let MCP tools run ("*": all of them), each as
+    it was described when it was first offered (`seen`); `without` are tools that are not offered; `mark` is of that
+    entry of the project's own file which somebody said yes to.
+    """
+
+    always: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    seen: Mapping[str, str] = field(default_factory=dict)
+    mark: str = ""
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Terms:
+        """As they are kept."""
+        return cls(tuple(kept["always"]), tuple(kept["without"]), kept["seen"], kept["mark"])
+
+
+@dataclass(frozen=True)
 class Wanted:
     """A server to add: `target` is the exact argv of a local one, the URL alone of a remote one; timeout in ms.
 
@@ -46,6 +66,7 @@ class Wanted:
     timeout: int = 5_000
     cwd: str = ""
     oauth: OAuth = field(default_factory=OAuth)
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,7 @@ class Server:
     by: str
     created: int
     cwd: str = ""
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True)

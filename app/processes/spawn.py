@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
-from app import config, ids
+from app import config, ids, redact
 from app.processes.child import GRACE, Child, environment, start
 from app.processes.egress import Egress, Permit, Reach, Target
 from app.processes.sandbox import Place, SandboxState, explain, sandbox_state, search_path, visible_path
@@ -141,6 +141,8 @@ class _Capture:
         self._path = spill
         self._file: IO[bytes] | None = None
         self._room = SPILL_BYTES
+        self._redacted = redact.stream()
+        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
 
     @property
     def truncated(self) -> bool:
@@ -166,11 +168,14 @@ class _Capture:
             return (self._head + self._tail).decode("utf-8", "replace")
         end = self._tail[-self._half :]
         left_out = self._total - len(self._head) - len(end)
-        head, tail = self._head.decode("utf-8", "replace"), end.decode("utf-8", "replace")
+        # Half a secret at a cut would be found by nobody.
+        head = redact.inside(self._head.decode("utf-8", "replace"), ends_cut=True)
+        tail = redact.inside(end.decode("utf-8", "replace"), begins_cut=True)
         return f"{head}\n[... {left_out} bytes left out ...]\n{tail}"
 
     def close(self) -> None:
         if self._file is not None:
+            self._write(self._redacted.feed(self._decode(b"", final=True)) + self._redacted.flush())
             self._file.close()
 
     def _spill(self, data: bytes) -> None:
@@ -178,8 +183,13 @@ class _Capture:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.fdopen(os.open(self._path, flags, 0o600), "wb")
             data = bytes(self._head + self._tail) + data
+        if self._room > 0:
+            self._write(self._redacted.feed(self._decode(data)))
+
+    def _write(self, text: str) -> None:
+        """Put into the file what fits, without the secrets; bytes that are no text stay as they are."""
         if self._file is not None:
-            self._room -= self._file.write(data[: max(0, self._room)])
+            self._room -= self._file.write(text.encode("utf-8", "surrogateescape")[: max(0, self._room)])
 
 
 class _Run:

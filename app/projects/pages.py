@@ -111,6 +111,14 @@ def fill_home(actor: Actor) -> dict[str, Any]:
     return {"project_rows": [_row(project, figures) for project in found], "projects": ready}
 
 
+@slots.fill("secrets")
+def fill_secrets(actor: Actor) -> dict[str, Any]:
+    """The projects whose sessions' commands may be lent a secret."""
+    if not accounts.may(actor, "projects:read"):
+        return {"projects": []}
+    return {"projects": [{"id": project.id, "name": project.name} for project in service.list_all(actor)]}
+
+
 def _index(
     actor: Actor,
     status: int = 200,

@@ -33,6 +33,7 @@ from app.projects.worktrees import (
     release,
     remove_worktree,
 )
+from app.secrets import service as secrets
 
 __all__ = [
     "Beside",
@@ -321,8 +322,9 @@ def _own(conn: sa.Connection, actor: Actor, project_id: str) -> Project:
 
 
 def _take_off(conn: sa.Connection, actor: Actor, project: Project) -> None:
-    """Mark a project as removed and say so."""
+    """Mark a project as removed and say so; its commands lose what the vault lent them."""
     rows.remove(conn, project)
+    secrets.end_of_project(conn, actor, project.id)
     record.audit(conn, actor, "project.remove", project.id)
 
 

@@ -50,6 +50,17 @@ def hold(scope: str, name: str, value: str) -> None:
         )  # fmt: skip
 
 
+def hold_once(scope: str, name: str, value: str) -> str:
+    """Keep a value unless one is kept, and give the one that is; whoever does so at the same time gets the same."""
+    with db.transaction() as conn:
+        keys.for_writing(conn, PREFIX + scope)  # whoever comes at the same time waits here
+        try:
+            return held(scope, name, conn)
+        except NotFound:
+            hold(scope, name, value)
+    return value
+
+
 def held(scope: str, name: str, conn: sa.Connection | None = None) -> str:
     """A value that is kept; raises NotFound. With a connection it is as old as what else was read there."""
     whole = PREFIX + scope

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import sqlalchemy as sa
 
@@ -38,6 +39,20 @@ def for_reading(conn: sa.Connection, scope: str, key_id: str) -> bytes:
     if row is None or row.id != key_id:
         raise sealing.Unreadable
     return _opened(row)
+
+
+def lock(conn: sa.Connection) -> None:
+    """Let no other transaction seal anything until this one has ended."""
+    _locked_master(conn)
+
+
+def carry_over(conn: sa.Connection, scope: str) -> None:
+    """Seal the key of a scope, whose values can't be read, with the master key in use; a broken one stays broken."""
+    row = conn.execute(sa.select(models.keys).where(models.keys.c.scope == scope)).one()
+    master_id, sealed = _locked_master(conn), row.sealed
+    with suppress(sealing.Unreadable):
+        sealed = sealing.seal(_master(master_id), _opened(row), TABLE, scope, row.id, master_id)
+    conn.execute(models.keys.update().where(models.keys.c.scope == scope).values(master_id=master_id, sealed=sealed))
 
 
 def renew(conn: sa.Connection, scope: str) -> tuple[str, bytes]:

@@ -1,4 +1,4 @@
-"""Tables of the vault: which master key is in use (one row), a data key per scope, the sealed values."""
+"""Tables of the vault: which master key is in use (one row), a key per scope, the values, who may use them."""
 
 from __future__ import annotations
 
@@ -34,4 +34,17 @@ secrets = sa.Table(
     sa.Column("by", sa.String(40), nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False),
+    sa.Column("used", sa.BigInteger, nullable=True),
+)
+
+# A secret that the commands of a project's sessions find in their environment.
+grants = sa.Table(
+    "secret_grant",
+    db.metadata,
+    sa.Column("scope", sa.String(128), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("project", sa.String(40), primary_key=True),
+    sa.Column("by", sa.String(40), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Index("secret_grant_project", "project"),
 )

@@ -2,77 +2,128 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from app import db, ids, record, redact
 from app.accounts import service as accounts
-from app.actor import Actor, Scope
+from app.actor import Actor
 from app.errors import Conflict, Invalid, NotFound
-from app.secrets import holding, keys, master, models, sealing
-from app.secrets.holding import derive, derive_all, held, hold, let_go
+from app.events import service as events
+from app.secrets import holding, keys, lending, models, rows, sealing
+from app.secrets.events import SecretChanged
+from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go
+from app.secrets.lending import end_of_project, grant, hide, lend, register_project, take_away
+from app.secrets.rotating import KeyUse, check, keys_in_use, rotate_key
+from app.secrets.rows import Secret
 
 __all__ = [
+    "KeyUse",
     "Secret",
     "check",
     "delete",
     "derive",
     "derive_all",
     "describe",
+    "end_of_project",
+    "environment",
+    "get",
+    "grant",
     "held",
+    "hide",
     "hold",
+    "hold_once",
+    "keys_in_use",
+    "lend",
     "let_go",
+    "list_all",
     "names",
     "put",
+    "put_app",
+    "put_platform",
+    "put_project",
+    "register_project",
     "reveal",
     "rotate_key",
+    "scope_of_app",
+    "start",
+    "take_away",
     "watch_all",
 ]
-PROVIDER = "provider"
-TABLE = "secret"
-# What is secret by itself in a value that is a JSON object.
-SECRET_FIELDS = ("key", "token", "access", "refresh")
+PROVIDER, PLATFORM = "provider", "platform"
 LONGEST_NAME = 128
 LONGEST_VALUE = 16 * 1024
+# What people see of the vault; the rest is other rooms' own.
+SHOWN = (PROVIDER, PLATFORM, "app:", "project:")
 _SCOPE = re.compile(r"[a-z]+(:[A-Za-z0-9_.-]+)?")
 _NAME = re.compile(r"[A-Za-z0-9_./-]{1,128}")
-
-
-@dataclass(frozen=True)
-class Secret:
-    """What may be shown of a secret; times in unix milliseconds, `by` the user who last set it."""
-
-    scope: str
-    name: str
-    version: int
-    by: str
-    created: int
-    updated: int
+_VARIABLE = re.compile(r"[A-Za-z0-9_]{1,128}")
+_APP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# Ids that no app can have.
+_SYSTEM_APPS = re.compile(r"rootcx_system|information_schema|pg_.*")
+_logger = logging.getLogger(__name__)
 
 
 def put(actor: Actor | None, scope: str, name: str, value: str) -> Secret:
-    """Keep a value, as a new version if there is one; scope is `provider`, `project:ID`, `user:ID`…"""
-    actor = accounts.require(actor, "secrets:write", _thing(actor, scope))
+    """Keep a value, as a new version if there is one; scope is `provider`, `platform`, `app:ID`, `project:ID`…"""
+    actor = accounts.require(actor, "secrets:write", rows.thing(actor, scope))
     _check(scope, name, value)
     now = ids.now()
     with db.transaction() as conn:
         key_id, key = keys.for_writing(conn, scope)
-        row = conn.execute(_row(scope, name).with_for_update()).one_or_none()
+        row = conn.execute(rows.row_of(scope, name).with_for_update()).one_or_none()
+        if row and len(value) < redact.SHORTEST and lending.is_granted(conn, scope, name):
+            raise Invalid(f"Commands use it: a value under {redact.SHORTEST} characters cannot be masked.", "value")
         version = row.version + 1 if row else 1
-        sealed = sealing.seal(key, value.encode(), TABLE, scope, name, version)
+        sealed = sealing.seal(key, value.encode(), rows.TABLE, scope, name, version)
         fresh = {"version": version, "key_id": key_id, "sealed": sealed, "by": actor.user, "updated": now}
         if row:
-            conn.execute(models.secrets.update().where(*_at(scope, name)).values(fresh))
+            conn.execute(models.secrets.update().where(*rows.at(scope, name)).values(fresh))
         else:
             conn.execute(models.secrets.insert().values(scope=scope, name=name, created=now, **fresh))
         record.audit(conn, actor, "secrets.put", f"{scope}/{name}", {"version": version})
-    _watch(name, value)
-    return Secret(scope, name, version, actor.user, row.created if row else now, now)
+        rows.announce(conn, actor, scope, name)
+    rows.watch(name, value)
+    return Secret(scope, name, version, actor.user, row.created if row else now, now, row.used if row else None)
+
+
+def put_platform(actor: Actor | None, name: str, value: str) -> Secret:
+    """Keep a value for the whole server, whose name can be an environment variable's."""
+    if not _VARIABLE.fullmatch(name):
+        accounts.require(actor, "secrets:write")
+        raise Invalid("A platform secret's key has 1 to 128 letters, digits and _.", "key")
+    return put(actor, PLATFORM, name, value)
+
+
+def put_app(actor: Actor | None, app: str, name: str, value: str) -> Secret:
+    """Keep a value for an app, whether or not there is one of this id yet."""
+    return put(actor, scope_of_app(actor, app), name, value)
+
+
+def put_project(actor: Actor | None, project: str, name: str, value: str) -> Secret:
+    """Keep a value for a project; raises NotFound for one that the actor does not see."""
+    scope = f"project:{project}"
+    actor = accounts.require(actor, "secrets:write", rows.thing(actor, scope))
+    lending.find_project(actor, project)
+    return put(actor, scope, name, value)
+
+
+def get(actor: Actor | None, scope: str, name: str) -> Secret:
+    """What may be shown of one secret; raises NotFound."""
+    found = next((one for one in describe(actor, scope) if one.name == name), None)
+    if found is None:
+        raise NotFound("secret", name)
+    return found
+
+
+def scope_of_app(actor: Actor | None, app: str) -> str:
+    """The scope of an app's secrets; Invalid for what is no app's id, said to those who may read secrets alone."""
+    accounts.require(actor, "secrets:read")
+    if not _APP.fullmatch(app) or _SYSTEM_APPS.fullmatch(app.lower()):
+        raise Invalid("An app's id has 1 to 64 letters, digits, _ and -, and is no system schema's.", "app_id")
+    return f"app:{app}"
 
 
 def reveal(actor: Actor | None, scope: str, name: str) -> str:
@@ -80,10 +131,21 @@ def reveal(actor: Actor | None, scope: str, name: str) -> str:
 
     Raises NotFound, Conflict SECRET_UNREADABLE for a tampered row, Unavailable MASTER_KEY for a wrong key.
     """
-    accounts.require(actor, "secrets:read", _thing(actor, scope))
-    value = _opened(scope, name)
-    _watch(name, value)
-    return value
+    accounts.require(actor, "secrets:read", rows.thing(actor, scope))
+    return rows.taken(scope, name)
+
+
+def environment(actor: Actor | None) -> dict[str, str]:
+    """The platform's secrets with their values, by name: each look is written down, and a browser must have signed in
+    lately. A row that cannot be read fails all of it, by name.
+    """
+    actor = accounts.require(actor, "secrets:export", rows.thing(actor, PLATFORM))
+    accounts.require_fresh(actor)
+    stored = _described(models.secrets.c.scope == PLATFORM)
+    found = {one.name: rows.opened(PLATFORM, one.name) for one in stored}
+    with db.transaction() as conn:
+        record.audit(conn, actor, "secrets.export", PLATFORM, {"names": sorted(found)})
+    return {name: rows.taken(PLATFORM, name) for name in found}
 
 
 def names(actor: Actor | None, scope: str) -> list[str]:
@@ -93,125 +155,67 @@ def names(actor: Actor | None, scope: str) -> list[str]:
 
 def describe(actor: Actor | None, scope: str) -> list[Secret]:
     """The scope's secrets by name, without their values."""
-    accounts.require(actor, "secrets:read", _thing(actor, scope))
-    table = models.secrets.c
-    shown = sa.select(table.scope, table.name, table.version, table.by, table.created, table.updated)
-    with db.read() as conn:
-        rows = conn.execute(shown.where(table.scope == scope).order_by(table.name))
-        return [Secret(*row) for row in rows]
+    accounts.require(actor, "secrets:read", rows.thing(actor, scope))
+    return _described(models.secrets.c.scope == scope)
+
+
+def list_all(actor: Actor | None) -> list[Secret]:
+    """All that people have set, by scope and name, of what the actor may see; without values."""
+    accounts.require(actor, "secrets:read")
+    scope = models.secrets.c.scope
+    shown = [scope.startswith(one, autoescape=True) if one.endswith(":") else scope == one for one in SHOWN]
+    found = _described(sa.or_(*shown))
+    return [one for one in found if accounts.may(actor, "secrets:read", rows.thing(actor, one.scope))]
 
 
 def delete(actor: Actor | None, scope: str, name: str) -> None:
-    """Forget a secret; raises NotFound."""
-    actor = accounts.require(actor, "secrets:write", _thing(actor, scope))
+    """Forget a secret and who may use it; raises NotFound."""
+    actor = accounts.require(actor, "secrets:write", rows.thing(actor, scope))
+    granted = models.grants.c
     with db.transaction() as conn:
-        if conn.execute(models.secrets.delete().where(*_at(scope, name))).rowcount == 0:
+        if conn.execute(models.secrets.delete().where(*rows.at(scope, name))).rowcount == 0:
             raise NotFound("secret", name)
+        conn.execute(models.grants.delete().where(granted.scope == scope, granted.name == name))
         record.audit(conn, actor, "secrets.delete", f"{scope}/{name}")
+        rows.announce(conn, actor, scope, name)
 
 
-def rotate_key(actor: Actor | None) -> str:
-    """Seal everything anew, with new data keys under a new master key, while others read; that key's id.
-
-    Where the operator keeps the master key, the first of the given ones is taken. Until the rows have
-    changed, the file holds both keys, so that a crash at any moment loses nothing.
-    """
-    actor = accounts.require(actor, "secrets:write", _thing(actor, PROVIDER))
-    check()
-    with master.rotation():
-        newest = next(iter(master.ring() if master.is_given() else master.prepend()), "")
-        with db.transaction() as conn:
-            keys.use_master(conn, newest)
-            for scope in conn.scalars(sa.select(models.keys.c.scope)).all():
-                _reseal(conn, scope)
-            record.audit(conn, actor, "secrets.rotate_key", newest)
-        if not master.is_given():
-            master.keep_only(newest)
-    return newest
-
-
-def check() -> None:
-    """At start-up: raises Unavailable MASTER_KEY, naming the key's id, if what is stored can't be opened."""
-    with db.read() as conn:
-        keys.check(conn)
+def start() -> None:
+    """At start-up: let the redactor know every value, and each that is set later in whichever process."""
+    watch_all()
+    events.listen(SecretChanged, _learn)
 
 
 def watch_all() -> None:
-    """At start-up: let the redactor know every value, so that none shows even before it is used."""
+    """Let the redactor know every value, so that none shows even before it is used."""
     with db.read() as conn:
         ours = models.secrets.c.scope.not_like(f"{holding.PREFIX}%")
-        rows = conn.execute(sa.select(models.secrets.c.scope, models.secrets.c.name).where(ours)).all()
-    for row in rows:
-        _watch(row.name, _opened(row.scope, row.name))
+        found = conn.execute(sa.select(models.secrets.c.scope, models.secrets.c.name).where(ours)).all()
+    for row in found:
+        _watch_stored(row.scope, row.name)
 
 
-def _watch(name: str, value: str) -> None:
-    """Hide a value from now on; of one that is an object its words beside addresses and names, which are secret."""
+def _learn(fact: SecretChanged) -> None:
+    _watch_stored(fact.scope, fact.name)
+
+
+def _watch_stored(scope: str, name: str) -> None:
+    """Hide a value that is stored; one that is gone, or that nobody can read, shows nowhere anyhow."""
     try:
-        data = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        data = None
-    words = [data.get(key) for key in SECRET_FIELDS] if isinstance(data, dict) else []
-    for word in (value, *words):
-        if isinstance(word, str) and word:
-            redact.watch(name, word)
-
-
-def _opened(scope: str, name: str) -> str:
-    try:
-        return _read(scope, name)
-    except (keys.MasterGone, Conflict):  # a rotation may have come between two of our reads
-        return _read(scope, name)
-
-
-def _read(scope: str, name: str) -> str:
-    with db.read() as conn:
-        row = conn.execute(_row(scope, name)).one_or_none()
-        if row is None:
-            raise NotFound("secret", name)
-        return _unsealed(conn, row)
-
-
-def _unsealed(conn: sa.Connection, row: sa.Row[Any]) -> str:
-    """The value of a row; a row that was moved, cut or changed doesn't open."""
-    try:
-        key = keys.for_reading(conn, row.scope, row.key_id)
-        return sealing.unseal(key, row.sealed, TABLE, row.scope, row.name, row.version).decode()
-    except sealing.Unreadable:
-        message = f"The secret {row.name} can't be read: its row was changed from outside. Set it again."
-        raise Conflict(message, code="SECRET_UNREADABLE") from None
-
-
-def _reseal(conn: sa.Connection, scope: str) -> None:
-    """New data key, same values and versions; a row that can't be read stays as it is."""
-    rows = conn.execute(sa.select(models.secrets).where(models.secrets.c.scope == scope)).all()
-    values = {}
-    for row in rows:
-        with suppress(Conflict):
-            values[row.name, row.version] = _unsealed(conn, row)
-    if rows and not values:
+        rows.watch(name, rows.opened(scope, name))
+    except NotFound:
         return
-    key_id, key = keys.renew(conn, scope)
-    for (name, version), value in values.items():
-        sealed = sealing.seal(key, value.encode(), TABLE, scope, name, version)
-        fresh = {"key_id": key_id, "sealed": sealed}
-        conn.execute(models.secrets.update().where(*_at(scope, name)).values(fresh))
+    except Conflict as unreadable:
+        _logger.warning("%s", unreadable.message)
 
 
-def _row(scope: str, name: str) -> sa.Select[Any]:
-    return sa.select(models.secrets).where(*_at(scope, name))
-
-
-def _at(scope: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return models.secrets.c.scope == scope, models.secrets.c.name == name
-
-
-def _thing(actor: Actor | None, scope: str) -> Scope:
-    """What rights are asked about: a project's secrets bind to it, a user's are private."""
-    kind, _, owner = scope.partition(":")
-    if kind == "user":
-        return Scope(owner=owner, project="", visibility="private")
-    return Scope(owner=actor.user if actor else "", project=owner if kind == "project" else "")
+def _described(condition: sa.ColumnElement[bool]) -> list[Secret]:
+    table = models.secrets.c
+    shown = (table.scope, table.name, table.version, table.by, table.created, table.updated, table.used)
+    with db.read() as conn:
+        found = conn.execute(sa.select(*shown).where(condition).order_by(table.scope, table.name)).all()
+        projects = lending.projects_of(conn, {row.scope for row in found})
+    return [Secret(*row, projects.get((row.scope, row.name), ())) for row in found]
 
 
 def _check(scope: str, name: str, value: str) -> None:
@@ -221,3 +225,5 @@ def _check(scope: str, name: str, value: str) -> None:
         raise Invalid("A secret's name has 1 to 128 letters, digits and . _ - /", "name")
     if not value or len(value.encode()) > LONGEST_VALUE:
         raise Invalid(f"A secret has 1 to {LONGEST_VALUE} bytes.", "value")
+    if "\0" in value:
+        raise Invalid("A secret holds no NUL.", "value")

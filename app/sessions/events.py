@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from app.record import Event
 
@@ -28,6 +28,7 @@ class SessionUpdated(Event, kind="sessions.updated"):
 class SessionDeleted(Event, kind="sessions.deleted"):
     """A session is gone with all its data."""
 
+    is_last: ClassVar[bool] = True
     session_id: str
     session: dict[str, Any]
 

@@ -53,7 +53,8 @@ def test_answers_come_back_in_words(context: ToolContext) -> None:
 def test_every_tool_has_words_and_a_schema_for_the_model() -> None:
     names = " ".join(spec.name for spec in tools.specs())
     assert names == (
-        "read edit multiedit write patch bash grep glob list webfetch todowrite todoread question skill task"
+        "read edit multiedit write patch bash grep glob list webfetch todowrite todoread question skill task "
+        "switch_mode new_task"
     )
     for spec in tools.specs():
         assert spec.description

@@ -10,7 +10,8 @@ from app import db, dispatch, ids
 from app.actor import Actor
 from app.approvals import models
 from app.approvals import service as approvals
-from app.approvals.service import Ask, replay
+from app.approvals.service import Ask, Rule, foresee, replay
+from app.projects.service import Project
 from app.sessions.service import Hold
 from tests.approvals.asking import asked, hold_of, reads, runs
 
@@ -112,3 +113,41 @@ def test_every_kind_of_call_can_be_held_against_its_rule(hold: Hold, alice: Acto
     ):
         answered(alice, asked(hold, tool, given))
         assert replay(alice, asked(hold, tool, given)).through == 1
+
+
+MAKE = [Rule("bash", "make *", "allow", "user"), Rule("bash", "make deploy *", "deny", "user")]
+
+
+def project_of(hold: Hold) -> Project:
+    session = hold.session
+    where = (session.directory, session.directory, False, "", "ready", {})
+    return Project(session.project, "shop", *where, session.owner, "team", ids.now(), None)
+
+
+def test_rules_that_nobody_added_yet_are_held_against_ones_own_last_calls(hold: Hold, alice: Actor) -> None:
+    for command, reply in (("make", "once"), ("make x", "reject"), ("make deploy", "once"), ("pytest", "once")):
+        answered(alice, runs(hold, command), reply)
+    runs(hold, "make && pytest")
+    found = foresee(alice, project_of(hold), MAKE)
+    assert (found.looked_at, found.asking) == (5, 2)
+    assert [past.title for past in found.rejected] == ["make x"]
+    assert [past.title for past in found.unopposed] == ["make"]
+    assert [past.title for past in found.denied] == ["make deploy"]
+    assert foresee(alice, project_of(hold), []).asking == 5
+
+
+def test_rules_in_force_make_no_difference_to_what_is_foreseen(hold: Hold, alice: Actor) -> None:
+    answered(alice, runs(hold, "make"))
+    approvals.add_rule(alice, Rule("bash", "make *", "deny", "user"), alice.user)
+    assert len(foresee(alice, project_of(hold), MAKE).through) == 1
+
+
+def test_only_the_last_fifty_calls_of_ones_own_sessions_are_foreseen(
+    hold: Hold, alice: Actor, bob: Actor, tmp_path: Path
+) -> None:
+    for number in range(51):
+        runs(hold, f"make {number}")
+    runs(hold_of(bob, tmp_path), "make bobs")
+    titles = [past.title for past in foresee(alice, project_of(hold), MAKE).through]
+    assert (len(titles), titles[0], titles[-1]) == (50, "make 50", "make 1")
+    assert [past.title for past in foresee(bob, project_of(hold), MAKE).through] == ["make bobs"]

@@ -14,6 +14,7 @@ from app.audit.models import seal
 from app.audit.sealer import Sealer
 from app.errors import Denied
 from tests.accounts.conftest import Clock
+from tests.audit.disarmed import disarm
 
 ROWS = 50
 rows = record.audit_rows
@@ -26,6 +27,7 @@ def write(actor: Actor, count: int) -> None:
 
 
 def tamper(*statements: sa.Executable) -> None:
+    disarm()
     with db.transaction() as conn:
         for statement in statements:
             conn.execute(statement)
@@ -166,6 +168,7 @@ def test_a_row_that_commits_late_is_sealed_after_those_before_it(sealer: Sealer,
         "target": "",
     }
     write(alice, 3)
+    disarm()
     with db.transaction() as conn:
         conn.execute(rows.update().where(rows.c.seq > ROWS).values(seq=rows.c.seq + 100))
     assert sealer.seal() == 3

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -33,6 +33,22 @@ class Said(Event, kind="test.said"):
     session_id: str
     who: int
     number: int
+
+
+@dataclass(frozen=True)
+class Gone(Event, kind="test.gone"):
+    """The last word about a session."""
+
+    is_last: ClassVar[bool] = True
+    session_id: str
+
+
+@dataclass(frozen=True)
+class Whispered(Event, kind="test.whispered"):
+    """What is for its owner alone."""
+
+    is_personal: ClassVar[bool] = True
+    session_id: str
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -262,3 +278,52 @@ def test_a_visitors_replay_reads_its_own_session_alone(log: db.Database, monkeyp
         facts = subscription.facts(heartbeat=PATIENCE)
         assert [next(facts).event.number for _ in range(3)] == [0, 10, 20]  # type: ignore[union-attr, attr-defined]
     assert sum(read) == 3
+
+
+def tell(*said: tuple[Event, Scope]) -> None:
+    """Write facts, each for those of its scope."""
+    with db.transaction() as connection:
+        for event, scope in said:
+            record.event(connection, event, scope)
+
+
+def test_who_follows_a_session_is_told_its_end_and_then_nothing(log: db.Database) -> None:
+    with service.subscribe(SYSTEM, session="ses_a") as mine, service.subscribe(SYSTEM, session="ses_b") as other:
+        tell((Gone("ses_a"), SCOPE), (Said("ses_a", 0, 0), SCOPE), (Gone("ses_b"), SCOPE))
+        assert [fact.event for fact in mine.facts() if fact] == [Gone("ses_a")]
+        assert [fact.event for fact in other.facts() if fact][-1] == Gone("ses_b")
+
+
+def test_who_follows_a_session_is_told_no_more_once_it_is_out_of_sight(log: db.Database) -> None:
+    bob = Actor("usr_bob", "user", "usr_bob", "Bob", ("events:read",))
+    private = Scope("usr_alice", "prj_one", "private")
+    with service.subscribe(bob, session="ses_a") as his:
+        tell((Said("ses_a", 0, 0), SCOPE), (Whispered("ses_a"), SCOPE), (Said("ses_b", 0, 0), private))
+        tell((Said("ses_a", 0, 1), SCOPE), (Said("ses_a", 0, 2), private), (Said("ses_a", 0, 3), SCOPE))
+        told = [fact.event for fact in his.facts() if fact]
+    assert told == [Said("ses_a", 0, 0), Said("ses_a", 0, 1)]
+
+
+def test_zero_stands_for_all_that_is_kept_of_the_named_sessions(log: db.Database) -> None:
+    tell(*((Said("ses_a" if number % 2 else "ses_b", 0, number), SCOPE) for number in range(10)))
+    with service.subscribe(SYSTEM) as everything:
+        tell((Said("ses_b", 1, 0), SCOPE))
+        while (fact := next(everything.facts(heartbeat=PATIENCE))) and fact.event != Said("ses_b", 1, 0):
+            continue  # the hub has them all: whoever comes now reads the log
+    with service.subscribe(SYSTEM, "0", session="ses_a") as mine:
+        assert not mine.resync
+        mine.replay_only(["ses_a"])
+        assert [fact.event.number for fact in mine.replay()] == [1, 3, 5, 7, 9]  # type: ignore[attr-defined]
+
+
+def test_it_knows_what_was_told_last_before_a_subscription(log: db.Database) -> None:
+    cursors = []
+    for number in range(4):
+        tell((Said("ses_a", 0, number), SCOPE), (Said("ses_b", 1, number), SCOPE))
+        cursors.append(service.latest())
+    for number, cursor in enumerate(cursors):
+        with service.subscribe(SYSTEM, cursor, session="ses_a") as mine:
+            assert mine.earlier(Said) == Said("ses_a", 0, number)
+            assert mine.earlier(Gone) is None
+    with service.subscribe(SYSTEM, "0", session="ses_a") as mine:
+        assert mine.earlier(Said) is None

@@ -25,7 +25,7 @@ BOB = Actor(id="usr_bob", kind="user", user="usr_bob", name="Bob", grants=("sess
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(config, "_current", Config(data_dir=tmp_path, testing=True))
     database = db.Database(f"sqlite:///{tmp_path / 'signalcabin.db'}")
-    tables = [models.masters, models.keys, models.secrets, record.audit_rows]
+    tables = [models.masters, models.keys, models.secrets, models.grants, record.audit_rows, record.events]
     db.metadata.create_all(database.engine, tables=tables)
     monkeypatch.setattr(db, "_current", database)
     monkeypatch.setattr(keys, "_known", {})

@@ -127,7 +127,8 @@ def _agent(mode: Mode) -> dict[str, Any]:
 def _permissions(mode: Mode) -> list[dict[str, str]]:
     """A mode's rules, after what holds without any."""
     edits = "ask" if mode.may_edit else "deny"
-    found = [_rule(tool, "*", edits if tool == "edit" else "ask") for tool in _ASKING]
+    limited = {"edit": edits, "bash": "ask" if mode.may_run else "deny"}
+    found = [_rule(tool, "*", limited.get(tool, "ask")) for tool in _ASKING]
     found += [_rule(rule.tool, rule.pattern, rule.action) for rule in mode.rules]
     found += [_rule(tool, "*", "deny") for tool, on in mode.switches.items() if not on]
     return found

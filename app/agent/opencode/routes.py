@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from app import streams
 from app.actor import Actor
-from app.agent import bp, events, service
+from app.agent import bp, events, mode_tools, service
 from app.agent.commands import INIT, Command
 from app.agent.modes import Mode
 from app.agent.providers.catalog import ModelInfo, ProviderInfo
@@ -214,7 +214,7 @@ def _agent(mode: Mode) -> dict[str, Any]:
         "native": not mode.source,
         "permission": _permission(mode),
         "options": {},
-        "tools": {**dict.fromkeys(mode.tools or (), True), **mode.switches},
+        "tools": mode_tools.listed(mode),
     }
     if mode.source and mode.role:
         shape["prompt"] = mode.role
@@ -232,10 +232,11 @@ def _agent(mode: Mode) -> dict[str, Any]:
 def _permission(mode: Mode) -> dict[str, Any]:
     """What a mode lets run, in the object form that both generations read: ask is what the session's preset says."""
     edits = "ask" if mode.may_edit else "deny"
-    found: dict[str, dict[str, str]] = {"edit": {"*": edits}, "bash": {"*": "ask"}, "webfetch": {"*": "ask"}}
+    runs = "ask" if mode.may_run else "deny"
+    found: dict[str, dict[str, str]] = {"edit": {"*": edits}, "bash": {"*": runs}, "webfetch": {"*": "ask"}}
     for rule in mode.rules:
         for tool in found if rule.tool == "*" else (rule.tool,) if rule.tool in found else ():
-            if not (tool == "edit" and edits == "deny"):
+            if {"edit": edits, "bash": runs}.get(tool) != "deny":
                 found[tool][rule.pattern] = rule.action
     return {"edit": found["edit"]["*"], "bash": found["bash"], "webfetch": found["webfetch"]["*"]}
 

@@ -12,7 +12,7 @@ from flask import Response, request, url_for
 from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import bp, events, instructions, network, service
+from app.agent import bp, events, instructions, modes, network, roomodes, service
 from app.agent.providers import catalog, trial
 from app.agent.providers.catalog import ProviderInfo
 from app.agent.providers.known import KNOWN
@@ -165,11 +165,20 @@ def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
     state = sandbox_state()
     shown: dict[str, Any] = {"sandbox": "on" if state.on else f"off: {state.why}"}
     shown["network"] = network.word(session.preset)
-    shown["instructions"] = [(one.path, one.note) for one in instructions.of(actor, session, session.mode)]
+    shown["instructions"] = _instructions(actor, session)
     if not accounts.may(actor, "settings:read"):
         return shown
     window = catalog.window(session.provider, session.model, Path(session.directory))
     return {**shown, "window": window}
+
+
+def _instructions(actor: Actor, session: Session) -> list[tuple[str, str]]:
+    """What the session's agent is told beside its role, and what is wrong with the project's own modes."""
+    mode = modes.find(session.mode, session.directory)
+    found = instructions.of(actor, session, session.mode, mode.instructions if mode else "")
+    told = [(one.path, one.note) for one in found]
+    fault = roomodes.of(Path(session.directory)).fault
+    return [*told, (roomodes.NAME, f"its modes are left out: {fault}")] if fault else told
 
 
 @slots.fill("home")

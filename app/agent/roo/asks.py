@@ -9,14 +9,49 @@ from typing import Any
 
 import orjson
 
-from app.approvals.service import Ask, paths_of
+from app.approvals.service import LIMIT, Ask, paths_of
 
 # What stands after an ask of this kind once its call has run.
-OUTPUTS = {"command": "command_output", "use_mcp_server": "mcp_server_response"}
+_OUTPUTS = {"command": "command_output", "use_mcp_server": "mcp_server_response"}
+_SUBTASKS = ("task", "new_task")
 _READS = {"read": "readFile", "list": "listFilesTopLevel", "glob": "listFilesRecursive", "grep": "searchFiles"}
 _EDITS = {"edit": "editedExistingFile", "multiedit": "editedExistingFile", "write": "newFileCreated"}
 _PATCHES = ("patch", "apply_patch")
 _OTHERS = {"task": "newTask", "todowrite": "updateTodoList", "todoread": "updateTodoList", "skill": "skill"}
+_TOOLS = {
+    "read": "read_file",
+    "list": "list_files",
+    "glob": "list_files",
+    "grep": "search_files",
+    "write": "write_to_file",
+    "edit": "edit",
+    "multiedit": "edit",
+    "patch": "apply_patch",
+    "apply_patch": "apply_patch",
+    "bash": "execute_command",
+    "shell": "execute_command",
+    "webfetch": "browser_action",
+    "question": "ask_followup_question",
+    "task": "new_task",
+    "new_task": "new_task",
+    "switch_mode": "switch_mode",
+    "todowrite": "update_todo_list",
+    "todoread": "update_todo_list",
+    "skill": "skill",
+}
+
+
+def tool_of(name: str) -> str:
+    """The name that Roo has for a tool; what it does not know is of an MCP server."""
+    return _TOOLS.get(name, "use_mcp_tool")
+
+
+def output_of(tool: str, kind: str) -> str:
+    """What stands after a call that has run, asked with this subtype; "" if nothing does.
+
+    A subtask that ends asks nobody: its end is told by what came of it.
+    """
+    return "subtask_result" if tool in _SUBTASKS else _OUTPUTS.get(kind, "")
 
 
 def of_ask(ask: Ask) -> tuple[str, str]:
@@ -25,6 +60,8 @@ def of_ask(ask: Ask) -> tuple[str, str]:
         return "followup", _question(ask.questions)
     if ask.tool == "network":
         return "browser_action_launch", f"{ask.input.get('host', '')}:{ask.input.get('port', '')}"
+    if ask.tool == LIMIT:
+        return LIMIT, _json(count=ask.input["count"], type=ask.input["type"])
     if ask.tool == "doom_loop":
         return "mistake_limit_reached", ask.title
     return of_call(ask.tool, {"input": ask.input, "metadata": ask.metadata}, None)
@@ -59,6 +96,11 @@ def _tool(tool: str, given: dict[str, Any], more: dict[str, Any]) -> str:
         known = {"diff": more["diff"]} if more.get("diff") else {}
         content = {"content": given["content"]} if named == "newFileCreated" and "content" in given else {}
         return _json(tool=named, path=path, **known, **content)
+    if tool == "switch_mode":
+        slug = more.get("mode") or given.get("mode_slug", "")
+        return _json(tool="switchMode", mode=slug, reason=given.get("reason", ""))
+    if tool == "new_task":
+        return _json(tool="newTask", mode=given.get("mode", ""), content=given.get("message", ""))
     if tool == "task":
         return _json(tool="newTask", mode=given.get("subagent_type", ""), content=given.get("prompt", ""))
     return _json(tool=_OTHERS.get(tool, tool), **({"input": given} if given else {}))

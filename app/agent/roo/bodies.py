@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from app.errors import Invalid
 
 MOST, SHOWN = 1000, 10
 Word = Annotated[str, StringConstraints(max_length=128)]
@@ -29,6 +31,12 @@ class Words(Body):
         if images and not all(image.strip() for image in images):
             raise ValueError("an image is empty")
         return images
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.message.strip() and not self.images:
+            raise Invalid("Invalid message format", "message")
+        return self
 
 
 class Wanted(Words):

@@ -34,6 +34,9 @@ class Camel(Body):
 _FIELDS: dict[str, Any] = {
     **dict.fromkeys(auto_approve.BOOLEANS, (bool, False)),
     **dict.fromkeys(auto_approve.COMMANDS, (Commands, ())),
+    "followup_auto_approve_timeout_ms": (Annotated[int, Field(gt=0, le=auto_approve.DAY)], 0),
+    "allowed_max_requests": (Annotated[int, Field(gt=0, lt=10**9)] | None, None),
+    "allowed_max_cost": (Annotated[float | int, Field(gt=0, lt=10**9, allow_inf_nan=False)] | None, None),
 }
 # POST /api/auto-approve: any of the switches.
 Switches = create_model("Switches", __base__=Camel, **_FIELDS)

@@ -31,7 +31,7 @@ def list_mcps(actor: Actor) -> list[dict[str, Any]]:
     return [_shape(actor, here, one) for one in mcp.list_servers(actor, here)]
 
 
-@door.get("/api/mcps/<mcp_id>")
+@door.get("/api/mcps/<path:mcp_id>")
 def get_mcp(actor: Actor, mcp_id: str) -> dict[str, Any]:
     """One server, with how it is reached."""
     here = place(actor)
@@ -41,7 +41,7 @@ def get_mcp(actor: Actor, mcp_id: str) -> dict[str, Any]:
     return {**shape, "config": config}
 
 
-@door.post("/api/mcps/<mcp_id>/status", body=Switch)
+@door.post("/api/mcps/<path:mcp_id>/status", body=Switch)
 def switch_mcp(actor: Actor, body: Switch, mcp_id: str) -> dict[str, Any]:
     """Enable a server and connect it, or disable it; it stays in the list."""
     here = place(actor)
@@ -65,7 +65,7 @@ def _shape(actor: Actor, here: Place, one: Shown) -> dict[str, Any]:
         "id": one.server.name,
         "name": one.server.name,
         "status": "active" if one.status.state == "connected" else "inactive",
-        "connection": "disconnected" if one.status.state == "failed" else one.status.state,
+        "connection": "disconnected" if one.status.state in ("failed", "needs_consent") else one.status.state,
         "disabled": not one.server.enabled,
         "tools": _tools(actor, here, one),
     }
@@ -77,11 +77,13 @@ def _tools(actor: Actor, here: Place, one: Shown) -> list[dict[str, Any]]:
     told = {name: tool.definition for name, tool in tools.items()}
     may_see = accounts.may(actor, "approvals:read", here.project)
     said = approvals.said_of(actor, here.project, told) if told and may_see else {}
+    kept = one.server.terms.always
+    always = {tool.name for tool in tools.values()} if "*" in kept else set(kept)
     return [
         {
             "name": tool.name,
             "description": tool.description,
-            "alwaysAllow": name in said and said[name].state == "allowed",
+            "alwaysAllow": tool.name in always or (name in said and said[name].state == "allowed"),
             "inputSchema": tool.schema,
         }
         for name, tool in tools.items()

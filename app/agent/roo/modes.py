@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from app.actor import Actor
-from app.agent import chosen, modes, service, tools
+from app.agent import chosen, mode_tools, modes, service
 from app.agent.modes import Mode
 from app.agent.roo.bodies import Body, Word
 from app.agent.roo.places import place
@@ -48,27 +48,25 @@ def switch_mode(actor: Actor, body: Switch) -> dict[str, str]:
 
 
 def _shape(mode: Mode) -> dict[str, Any]:
-    """`{slug, name, roleDefinition, groups, description, source?}`; a group is a word, or a word and its limits."""
+    """`{slug, name, roleDefinition, groups, description, whenToUse?, customInstructions?, source?}`.
+
+    A group is a word, or a word and its limits.
+    """
     shape: dict[str, Any] = {
         "slug": mode.name,
         "name": mode.title or mode.name.capitalize(),
         "roleDefinition": mode.role,
-        "groups": [_group(one) for one in mode.groups] if mode.title else _groups(mode),
+        "groups": [group.shown for group in mode.groups] if mode.is_roo else _groups(mode),
         "description": mode.description,
     }
+    told = {"whenToUse": mode.when, "customInstructions": mode.instructions}
+    shape |= {name: text for name, text in told.items() if text}
     return {**shape, "source": "project" if mode.source == "project" else "global"} if mode.source else shape
-
-
-def _group(group: str | tuple[str, str, str]) -> str | list[Any]:
-    if isinstance(group, str):
-        return group
-    name, pattern, why = group
-    return [name, {"fileRegex": pattern, "description": why}]
 
 
 def _groups(mode: Mode) -> list[str]:
     """The groups that the tools of a mode make, where it does not say which it has."""
-    offered = {spec.name for spec in tools.specs(mode.tools, mode.switches)}
+    offered = {spec.name for spec in mode_tools.offered(mode)}
     found = [group for group, tool in _GROUPS.items() if tool in offered]
     if "edit" in found and not mode.may_edit:
         found.remove("edit")

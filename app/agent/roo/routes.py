@@ -10,7 +10,7 @@ from flask import Response
 from app import ids, streams, web
 from app.actor import Actor
 from app.agent import bp, tasks
-from app.agent.roo import listing, records, standing
+from app.agent.roo import following, listing, records, standing
 from app.agent.roo.bodies import Answer, Listing, NewTask, Said, Waits
 from app.agent.roo.places import place
 from app.agent.tasks import Wanted
@@ -67,6 +67,18 @@ def current_logs(actor: Actor) -> dict[str, Any]:
 def logs(actor: Actor, task_id: str) -> dict[str, Any]:
     """All records of a task, and its conversation with the model."""
     return _logs(actor, task_id)
+
+
+@door.get("/api/tasks/events")
+def follow_current(actor: Actor) -> Response:
+    """The stream of the task that is the current one now: Server-Sent Events in Roo's names."""
+    return following.stream(actor, _find(actor, None).id, legacy=roo.is_legacy())
+
+
+@door.get("/api/tasks/<task_id>/events")
+def follow(actor: Actor, task_id: str) -> Response:
+    """The stream of a task: Server-Sent Events in Roo's names; replays behind Last-Event-ID."""
+    return following.stream(actor, task_id, legacy=roo.is_legacy())
 
 
 @door.post("/api/tasks/respond", body=Answer)
@@ -156,7 +168,7 @@ def _stops(task_id: str) -> Callable[[Fact], bool]:
 
 
 def _waited(actor: Actor, task_id: str, since: int, *, legacy: bool) -> dict[str, Any]:
-    stands = standing.of(actor, sessions.get(actor, task_id))
+    stands = standing.of(actor, sessions.get(actor, task_id), since=since)
     fresh = [record.shown(legacy=legacy) for record in stands.records if record.ts >= since]
     shape = {"success": True, **stands.shown(legacy=legacy), "task_id": task_id, "messages": fresh}
     is_over = stands.status in standing.STOPS or not stands.session.is_busy

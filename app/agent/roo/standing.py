@@ -1,4 +1,7 @@
-"""How a task stands: its status in the words of both editions, what was said last, and what it asks."""
+"""How a task stands: its status in the words of both editions, what was said last, and what it asks.
+
+It is told by the end of the transcript, however long that is.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,13 @@ INPUT, APPROVAL = "needs_input", "needs_approval"
 # Where a call that waits stops waiting.
 STOPS = frozenset({DONE, FAILED, INPUT, APPROVAL})
 _LEGACY = {APPROVAL: "waiting_for_approval", INPUT: "waiting_for_approval", WORKING: WAITING}
+# So many messages tell how a task stands, and so many in front of one keep the times of its records as they are.
+END = 16
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A task as it is now: `pending` is the oldest of its asks that waits, its subagents' too."""
+    """A task as it is now, with its last records; `pending` is the oldest ask that waits, its subagents' too."""
 
     session: Session
     records: list[Record]
@@ -38,6 +43,8 @@ class Standing:
             return WAITING if last is None or last.is_person else WORKING
         if last is None or last.is_person:
             return WAITING
+        if last.kind == records.RESUME:
+            return APPROVAL
         if (last.type, last.kind) == ("say", "error"):
             return FAILED
         return DONE if last.kind == "completion_result" else WAITING
@@ -65,7 +72,19 @@ class Standing:
             "legacyStatus": self.legacy_status,
             "mode": self.session.mode,
         }
-        return shape if self.pending is None else {**shape, "pendingAsk": _pending(self.pending)}
+        asked = self._asked
+        return shape if asked is None else {**shape, "pendingAsk": asked}
+
+    @property
+    def _asked(self) -> dict[str, Any] | None:
+        """What waits for somebody."""
+        if self.pending is not None:
+            kind, text = asks.of_ask(self.pending)
+            return {"id": self.pending.id, "type": "ask", "ask": kind, "text": text, "ts": self.pending.created}
+        last = self._last
+        if last is not None and last.kind == records.RESUME:
+            return {"id": last.source, "type": "ask", "ask": last.kind, "text": last.text, "ts": last.ts}
+        return None
 
     @property
     def _last(self) -> Record | None:
@@ -76,19 +95,39 @@ class Standing:
     @property
     def _last_told(self) -> Record | None:
         """The last record that says something and is whole."""
-        told = (one for one in reversed(self.records) if one.text and not one.partial and one.kind != "api_req_started")
+        told = (one for one in reversed(self.records) if one.says and not one.partial)
         return next(told, None)
 
 
-def of(actor: Actor, session: Session, transcript: list[Message] | None = None) -> Standing:
-    """How a task stands."""
-    said = sessions.transcript(actor, session.id) if transcript is None else transcript
-    every = approvals.of_session(actor, session.id)
-    own = [ask for ask in every if ask.session_id == session.id]
-    pending = next((ask for ask in every if ask.state == "waiting"), None)
-    return Standing(session, records.of(said, own), pending)
+def of(
+    actor: Actor, session: Session, transcript: list[Message] | None = None, *, since: int | None = None
+) -> Standing:
+    """How a task stands, with its last records: at least those that are as new as `since` (unix ms), if it is given.
+
+    With the whole transcript, all of them.
+    """
+    found, more = (transcript, False) if transcript is not None else _end(actor, session, since)
+    names = None if transcript is not None else [message.id for message in found]
+    is_settled = session.is_busy or (bool(found) and records.is_done(found[-1]))
+    stopped = None if is_settled else sessions.stopped_run(actor, session.id)
+    asked = approvals.of_session(actor, session.id, names)
+    pending = next(iter(approvals.waiting(actor, session.id)), None)
+    return Standing(session, records.of(found, asked, stopped, is_whole=not more), pending)
 
 
-def _pending(ask: Ask) -> dict[str, Any]:
-    kind, text = asks.of_ask(ask)
-    return {"id": ask.id, "type": "ask", "ask": kind, "text": text, "ts": ask.created}
+def _end(actor: Actor, session: Session, since: int | None) -> tuple[list[Message], bool]:
+    """The end of a transcript, and whether more stands before it."""
+    found, more = sessions.window(actor, session.id, limit=END)
+    while more and (_is_later(found[0], since) or _lacks_answer(session, found)):
+        earlier, more = sessions.window(actor, session.id, before=found[0].id, limit=len(found))
+        found = earlier + found
+    return found, more
+
+
+def _is_later(message: Message, since: int | None) -> bool:
+    return since is not None and message.created >= since
+
+
+def _lacks_answer(session: Session, found: list[Message]) -> bool:
+    """Whether so many prompts wait that the message which is being written stands before all of them."""
+    return session.is_busy and all(message.role == "user" for message in found)

@@ -16,11 +16,13 @@ from app.agent.tools import (
     glob,
     grep,
     multiedit,
+    new_task,
     patch,
     question,
     read,
     skill,
     spill,
+    switch_mode,
     task,
     todoread,
     todowrite,
@@ -32,6 +34,7 @@ from app.agent.tools.tool import SCRATCH, Prepared, Result, Tool, ToolContext, T
 from app.errors import Problem
 
 __all__ = [
+    "OF_ROO",
     "Prepared",
     "Result",
     "Tool",
@@ -49,8 +52,11 @@ __all__ = [
 
 _MODULES = (
     read, edit, multiedit, write, patch, bash, grep, glob, list_, webfetch, todowrite, todoread, question, skill, task,
+    switch_mode, new_task,
 )  # fmt: skip
 _TOOLS: dict[str, Tool[Any]] = {module.TOOL.name: module.TOOL for module in _MODULES}
+# With these Roo's modes hand work to each other; other modes have the task tool alone.
+OF_ROO = frozenset((switch_mode.NAME, new_task.NAME))
 _ALSO = {name: tool.name for tool in _TOOLS.values() for name in tool.also_called}
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from app import config
+from app import config, redact
 from app.agent.tools.spill import HOW
 from app.agent.tools.tool import SCRATCH, Given, Prepared, Result, Tool, ToolContext, ToolError
 from app.processes.spawn import Egress, Finished, Reach, spawn
@@ -105,7 +105,7 @@ def carry_out(
             cwd=cwd,
             workspace=Path(ctx.root.path),
             private=ctx.private,
-            env=env,
+            env={**ctx.lent(), **(env or {})},
             also=ctx.also,
             keep=ctx.keep,
             network=ctx.network,
@@ -131,6 +131,7 @@ class _Shown:
         self._egress = egress
         self._lock = threading.Lock()
         self._printed = ""
+        self._redacted = redact.stream()
         self._timer: threading.Timer | None = None
         self._told = 0.0
         self._failed: BaseException | None = None
@@ -150,7 +151,8 @@ class _Shown:
         with self._lock:
             if self._failed is not None:
                 raise self._failed
-            self._printed = (self._printed + text)[-OUTPUT_BYTES:]
+            # Secrets go before the cut, and what may become one is not shown yet.
+            self._printed = (self._printed + self._redacted.feed(text))[-OUTPUT_BYTES:]
             rest = self._told + SHOW_EVERY - time.monotonic()
             if rest <= 0:
                 self._tell()

@@ -35,7 +35,7 @@ def run(ctx: ToolContext, given: Input) -> Result:
     arguments = ["--files", "--null", "-g", given.pattern.removeprefix("./"), *NEVER_SEARCHED]
     cwd = Path(ctx.root.path) / start.path
     found = ctx.search(arguments, cwd, LOOKED_AT, b"\0")
-    names = [record.decode("utf-8", "replace") for record in found.records]
+    names = [record.decode("utf-8", "replace") for record in ctx.shown(found.records, start.path)]
     newest = sorted(names, key=lambda name: (-_changed(cwd / name), name))
     paths = [str(PurePosixPath(start.path) / name) for name in newest[:SHOWN]]
     is_cut = len(newest) > SHOWN or found.is_cut or found.is_late

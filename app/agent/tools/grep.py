@@ -35,7 +35,8 @@ def run(ctx: ToolContext, given: Input) -> Result:
     include = ["-g", given.include] if given.include else []
     arguments = ["-nH", "--null", "--no-heading", *include, *NEVER_SEARCHED, "-e", given.pattern, "--"]
     found = ctx.search([*arguments, f"./{start.path}"], Path(root.path), MATCHES)
-    by_file = _by_file(found.records, "" if root is ctx.root else SCRATCH)
+    is_ours = root is ctx.root
+    by_file = _by_file(ctx.shown(found.records) if is_ours else found.records, "" if is_ours else SCRATCH)
     rows = [row for path, lines in sorted(by_file.items()) for row in (f"{path}:", *lines, "")]
     count = sum(map(len, by_file.values()))
     head = f"Found {count} {'match' if count == 1 else 'matches'}" if count else "Nothing matches"

@@ -35,7 +35,7 @@ def run(ctx: ToolContext, given: Input) -> Result:
     arguments = ["--files", "--null", "--sort=path", *left_out, "-g", "!.git"]
     cwd = Path(ctx.root.path) / start.path
     found = ctx.search(arguments, cwd, FILES, b"\0")
-    paths = sorted(record.decode("utf-8", "replace").split("/") for record in found.records)
+    paths = sorted(record.decode("utf-8", "replace").split("/") for record in ctx.shown(found.records, start.path))
     is_cut = found.is_cut or found.is_late
     notes = [f"(The first {FILES} files only; list a directory below.)"] if is_cut else []
     empty = [] if paths else ["  (no files)"]

@@ -44,6 +44,14 @@ def of(actor: Actor, directory: str) -> dict[str, Tool[Any]]:
     return {tool.id: _tool(actor, directory, tool) for tool in mcp.tools(actor, place)}
 
 
+def always_allowed(actor: Actor, directory: str) -> tuple[str, ...]:
+    """The names of those tools which their servers' settings let run unasked, where a person's switches do."""
+    try:
+        return mcp.always_allowed(actor, projects.resolve(actor, directory))
+    except NotFound:
+        return ()
+
+
 def _tool(actor: Actor, directory: str, tool: RemoteTool) -> McpTool:
     shown = {"server": tool.server, "name": tool.name, "definition": tool.definition}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ SCRATCH = files.SCRATCH
 LINE_LIMIT = 2_000
 # Rules of approvals speak of paths: a search from above must not open what would have to be asked for.
 NEVER_SEARCHED = ("--iglob", "!.env*", "--iglob", "!.git")
+NUL = b"\0"
 Metadata = dict[str, Any]
 
 
@@ -68,10 +70,12 @@ class ToolContext:
     `directory` is the session's, in `root`; `private` holds HOME and the scratch directory of commands;
     `stamps` say which content of a file was last seen, by path relative to the root (see `stamps_of`);
     `also` are directories outside that commands may write, `keep` what in those they may not;
-    `answers` are those to the tool's questions, a list of chosen labels for each; `permit` is asked about each host
-    that a command wants to reach, None for no network; `more` are tools beside the built-in ones, by name; `polish`
-    gives the text that is to be written to a file, by its absolute path, as its formatter has it; `check_walls` raises
-    Unavailable where no command may run, because nothing keeps it from other people's things.
+    `mode` is the name of the mode it runs in; `answers` are those to the tool's questions, a list of chosen labels for
+    each; `permit` is asked about each host that a command wants to reach, None for no network; `more` are tools beside
+    the built-in ones, by name; `polish` gives the text that is to be written to a file, by its absolute path, as its
+    formatter has it; `check_walls` raises Unavailable where no command may run, because nothing keeps it from other
+    people's things; `hides` tells of paths relative to the directory that no search may show; `lent` gives the secrets
+    that a command finds in its environment, by name.
     """
 
     root: Root
@@ -83,6 +87,7 @@ class ToolContext:
     todos: list[dict[str, Any]] = field(default_factory=list)
     set_todos: Callable[[list[dict[str, Any]]], None] = lambda _todos: None
     answers: list[list[str]] | None = None
+    mode: str = ""
     also: tuple[Path, ...] = ()
     keep: tuple[Path, ...] = ()
     network: bool = False
@@ -91,6 +96,8 @@ class ToolContext:
     more: Mapping[str, Tool[Any]] = field(default_factory=dict)
     polish: Callable[[str, str], Polished] = lambda _path, text: Polished(text)
     check_walls: Callable[[], None] = lambda: None
+    lent: Callable[[], Mapping[str, str]] = dict
+    hides: Callable[[str], bool] = lambda _path: False
 
     @property
     def scratch(self) -> Root:
@@ -126,6 +133,12 @@ class ToolContext:
         if found.is_stopped:
             raise ToolError("The search was stopped.")
         return found
+
+    def shown(self, records: Iterable[bytes], start: str = "") -> list[bytes]:
+        """Of what a search in a folder of the root gave, each a path before a NUL or its end, what is not hidden."""
+        below = self.root.relative(str(self.directory))
+        paths = ((one, os.path.normpath(f"{start}/{os.fsdecode(one.partition(NUL)[0])}")) for one in records)
+        return [one for one, path in paths if not self.hides(path.lstrip("/").removeprefix(f"{below}/"))]
 
     def absolute(self, path: str) -> str:
         """A path as an absolute one of this machine; Denied if it leads out."""

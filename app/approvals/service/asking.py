@@ -40,6 +40,14 @@ def verdict(hold: Hold, call: Call) -> Ask | None:
         return rows.latest(connection, hold.session, call)
 
 
+def last_allowed(hold: Hold, tool: str) -> Ask | None:
+    """The last ask of a tool in the run's session that somebody allowed."""
+    which = (ASKS.c.session_id == hold.session.id, ASKS.c.tool == tool, ASKS.c.state == "answered")
+    with db.read() as connection:
+        found = rows.latest_answered(connection, *which, ASKS.c.reply != "reject", limit=1)
+    return found[0] if found else None
+
+
 def is_unanswered(hold: Hold) -> Callable[[sa.Connection], bool]:
     """Whether an ask of this run still waits, as `sessions.wait` wants to know it."""
     return lambda connection: is_waiting(connection, hold.run_id)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from functools import reduce
+from collections.abc import Sequence
 from pathlib import Path
 
 from app import config, db
-from app.approvals import rulebook, rules
-from app.approvals.presets import MODES, UNLIMITED, Limits, meet
-from app.approvals.rules import Decision, Ground, Rule, Stance
+from app.approvals import kept_away, rulebook, rules
+from app.approvals.presets import MODES, UNLIMITED, Limits
+from app.approvals.rules import NONE, Decision, Doubt, Ground, Rule, Stance
 from app.approvals.things import Call
 from app.sessions.service import Hold, Session
 
@@ -24,25 +22,19 @@ def decide(
     ceiling: str = "",
     limits: Limits | None = None,
     roots: tuple[str, ...] = (),
+    doubt: Doubt = NONE,
 ) -> Decision:
     """Decide a call under preset, mode and all rules; `given` are further rules, from settings and modes.
 
     The server's own ceiling on presets holds where none is given. `limits` stand in for those that are built in
-    for the mode, `roots` are further folders the agent may use.
+    for the mode, `roots` are further folders the agent may use. `doubt` is what speaks against handing work over.
     """
     with db.read() as connection:
         stored = rulebook.holding(connection, hold.session)
     stance = _stance(hold.session, hold.run.mode, ceiling or config.current().preset_ceiling, limits)
     definition = str(call.metadata.get("definition", ""))
-    return rules.decide(
-        call.tool, call.input, _ground(hold.session, roots), stance, [*given, *stored], definition=definition
-    )
-
-
-def limits_of(*modes: str, tools: Iterable[str] | None = None) -> Limits:
-    """What modes permit at most together: their built-in limits, and only these tools (None: all)."""
-    limits = reduce(meet, (MODES.get(mode, UNLIMITED) for mode in modes), UNLIMITED)
-    return replace(limits, tools=None if tools is None else frozenset(tools))
+    ground, ruled = _ground(hold.session, roots), [*given, *stored]
+    return rules.decide(call.tool, call.input, ground, stance, ruled, definition=definition, doubt=doubt)
 
 
 def _stance(session: Session, mode: str, ceiling: str, limits: Limits | None) -> Stance:
@@ -51,4 +43,5 @@ def _stance(session: Session, mode: str, ceiling: str, limits: Limits | None) ->
 
 def _ground(session: Session, roots: tuple[str, ...]) -> Ground:
     data_dir = os.path.realpath(config.current().data_dir)
-    return Ground(session.directory, roots, data_dir, str(Path.home()), os.path.realpath)
+    hides = kept_away.hides_in(session.directory)
+    return Ground(session.directory, roots, data_dir, str(Path.home()), os.path.realpath, hides)

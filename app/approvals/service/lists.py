@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from app import db, ids
@@ -34,12 +36,16 @@ def waiting_in(actor: Actor | None, session_ids: list[str]) -> list[Ask]:
         return rows.readable(actor, rows.many(connection, *this))
 
 
-def of_session(actor: Actor | None, session_id: str) -> list[Ask]:
-    """Every ask of a session, answered ones too, and what its subagents wait for; oldest first."""
+def of_session(actor: Actor | None, session_id: str, messages: Sequence[str] | None = None) -> list[Ask]:
+    """The asks of a session, answered ones too, oldest first: of these of its messages, or of all, and then what its
+    subagents wait for too.
+    """
     actor = accounts.require(actor, "approvals:read")
+    own = ASKS.c.session_id == session_id
     below = sa.and_(ASKS.c.above.contains(f"/{session_id}/", autoescape=True), ASKS.c.state == "waiting")
+    this = sa.or_(own, below) if messages is None else sa.and_(own, ASKS.c.message_id.in_(messages))
     with db.read() as connection:
-        return rows.readable(actor, rows.many(connection, sa.or_(ASKS.c.session_id == session_id, below)))
+        return rows.readable(actor, rows.many(connection, this))
 
 
 def waiting_ids(actor: Actor | None) -> tuple[list[str], list[str]]:

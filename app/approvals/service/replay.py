@@ -1,9 +1,9 @@
-"""What a rule would have let through: it is held against the calls that asked lately, before anybody adds it."""
+"""What rules would have let through: they are held against the calls that asked lately, before anybody adds them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,22 +17,31 @@ from app.approvals.presets import MODES, UNLIMITED, Action
 from app.approvals.rows import ASKS
 from app.approvals.rules import Ground, Rule, Stance
 from app.approvals.things import Ask
+from app.projects.service import Project
 
 MONTH = 30 * 86_400_000
 LOOKED_AT = 100
 SHOWN = 8
+LATELY = 50
+Named = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Past:
-    """A call that asked once and that the rule would have let through; when in unix ms."""
+    """A call that asked once and that the rules would have settled; when in unix ms."""
 
     id: str
+    tool: str
     title: str
     reply: str
     name: str
     word: str
     when: int
+
+    @property
+    def kind(self) -> str:
+        """Always a call, never a question."""
+        return "approval"
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,45 @@ class Replay:
     through: int
     rejected: int
     shown: list[Past]
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What would have come of the last calls that asked: those that would have run unasked, those that people had
+    rejected first; those that would have been denied; and how many would have asked all the same.
+    """
+
+    looked_at: int
+    through: list[Past]
+    denied: list[Past]
+    asking: int
+
+    @property
+    def rejected(self) -> list[Past]:
+        """Those that would have run although somebody rejected them."""
+        return [past for past in self.through if past.reply == "reject"]
+
+    @property
+    def unopposed(self) -> list[Past]:
+        """Those that would have run and that nobody rejected."""
+        return [past for past in self.through if past.reply != "reject"]
+
+
+def foresee(actor: Actor | None, project: Project, given: Sequence[Rule], looked_at: int = LATELY) -> Foresight:
+    """Hold rules against the last calls of the actor's own sessions that asked in a project; no stored ones count."""
+    actor = accounts.require(actor, "approvals:read", project)
+    with db.read() as connection:
+        found = rows.past(connection, ASKS.c.project == project.id, ASKS.c.owner == actor.user, limit=looked_at)
+        readable = rows.readable_past(actor, found)
+    through: list[Past] = []
+    denied: list[Past] = []
+    for row, directory in readable:
+        actions = _actions(row, directory, given)
+        if "deny" in actions.values():
+            denied.append(_past(row))
+        elif _all_allowed(row, actions):
+            through.append(_past(row))
+    return Foresight(len(readable), through, denied, len(readable) - len(through) - len(denied))
 
 
 def replay(actor: Actor | None, ask: Ask) -> Replay:
@@ -70,13 +118,25 @@ def replay(actor: Actor | None, ask: Ask) -> Replay:
 
 def _would_pass(row: sa.Row[Any], directory: str, added: Sequence[Rule]) -> bool:
     """Whether each part that asked then would be allowed now; what was allowed then stays so."""
-    asked = {(part["tool"], part["text"]) for part in row.parts if part["action"] == "ask"}
-    if not asked or not all(any(_may_cover(rule, *part) for rule in added) for part in asked):
-        return False
+    return all(any(_may_cover(rule, *part) for rule in added) for part in _asked(row)) and _all_allowed(
+        row, _actions(row, directory, added)
+    )
+
+
+def _asked(row: sa.Row[Any]) -> set[Named]:
+    return {(part["tool"], part["text"]) for part in row.parts if part["action"] == "ask"}
+
+
+def _all_allowed(row: sa.Row[Any], actions: Mapping[Named, Action]) -> bool:
+    asked = _asked(row)
+    return bool(asked) and all(actions.get(part) == "allow" for part in asked)
+
+
+def _actions(row: sa.Row[Any], directory: str, given: Sequence[Rule]) -> dict[Named, Action]:
+    """What would be decided of each part of a call, with these rules alone."""
     stance = Stance("ask", mode=row.mode, limits=MODES.get(row.mode, UNLIMITED))
-    decided = rules.decide(row.tool, row.input, Ground(directory), stance, added)
-    actions = {(part.tool, part.text): part.action for part in decided.parts}
-    return all(actions.get(part) == "allow" for part in asked)
+    decided = rules.decide(row.tool, row.input, Ground(directory), stance, given)
+    return {(part.tool, part.text): part.action for part in decided.parts}
 
 
 def _may_cover(rule: Rule, tool: str, text: str) -> bool:
@@ -89,4 +149,4 @@ def _may_cover(rule: Rule, tool: str, text: str) -> bool:
 
 def _past(row: sa.Row[Any]) -> Past:
     reply = "withdrawn" if row.state == "withdrawn" else row.reply
-    return Past(row.id, row.title, reply, row.answered_name, row.word, row.answered or row.created)
+    return Past(row.id, row.tool, row.title, reply, row.answered_name, row.word, row.answered or row.created)

@@ -1,5 +1,6 @@
 """The verbs of the room: for people (transcript), for whoever drives runs (runs), for the engine (journal)."""
 
+from app.sessions.service.attachments import expand as attached
 from app.sessions.service.beside import add_usage_beside, retitle
 from app.sessions.service.counts import (
     Label,
@@ -7,6 +8,7 @@ from app.sessions.service.counts import (
     count_busy_in,
     count_by_project,
     count_by_state,
+    count_calls,
     count_running,
     labels,
     live_runs,
@@ -19,6 +21,7 @@ from app.sessions.service.journal import (
     add_part,
     add_usage,
     append_text,
+    change_mode,
     close_message,
     drop_message,
     refresh,
@@ -46,6 +49,7 @@ from app.sessions.service.public import Veil
 from app.sessions.service.public import message as public_message
 from app.sessions.service.public import session as public_session
 from app.sessions.service.public import window as public_window
+from app.sessions.service.resuming import give_up, resume, stopped_run
 from app.sessions.service.rights import start
 from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
@@ -138,11 +142,13 @@ __all__ = [
     "allowed_presets",
     "append_text",
     "ask_summary",
+    "attached",
     "beat",
     "begin_subagent",
     "begin_summary",
     "busy_ids",
     "by_creation",
+    "change_mode",
     "change_part",
     "children",
     "close_message",
@@ -150,6 +156,7 @@ __all__ = [
     "count_busy_in",
     "count_by_project",
     "count_by_state",
+    "count_calls",
     "count_running",
     "create",
     "delete",
@@ -171,6 +178,7 @@ __all__ = [
     "fork",
     "get",
     "get_many",
+    "give_up",
     "give_up_summary",
     "go_on",
     "is_end_of",
@@ -200,6 +208,7 @@ __all__ = [
     "remove_part",
     "requeue",
     "requeue_left",
+    "resume",
     "retitle",
     "retries",
     "rules_of",
@@ -219,6 +228,7 @@ __all__ = [
     "spell_page",
     "spell_transcript",
     "start",
+    "stopped_run",
     "subagents",
     "summarize",
     "take",

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from app import db
 from app.accounts import service as accounts
 from app.actor import Actor
+from app.sessions.service import rows
 from app.sessions.service.lists import readable
-from app.sessions.service.rows import RUNS, SESSIONS
+from app.sessions.service.rows import PARTS, RUNS, SESSIONS
 from app.sessions.things import Run, run_of
 
 BUSY = ("queued", "running")
@@ -102,3 +103,14 @@ def live_runs(actor: Actor, session_ids: list[str]) -> dict[str, list[Run]]:
         for row in connection.execute(query):
             found.setdefault(row.session_id, []).append(run_of(row))
     return found
+
+
+def count_calls(actor: Actor, session_id: str) -> dict[str, tuple[int, int]]:
+    """How often each tool was called in a session, and how often that failed, by the tool's name."""
+    tool = PARTS.c.data["tool"].as_string().label("tool")
+    status = PARTS.c.data["state", "status"].as_string()
+    failed = sa.func.count(sa.case((status == "error", 1)))
+    query = sa.select(tool, sa.func.count(), failed).where(PARTS.c.session_id == session_id, PARTS.c.type == "tool")
+    with db.read() as connection:
+        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        return {name: (calls, failures) for name, calls, failures in connection.execute(query.group_by("tool"))}

@@ -122,6 +122,16 @@ def set_todos(hold: Hold, todos: list[dict[str, Any]]) -> None:
         record.event(connection, events.TodosUpdated(hold.session.id, todos), hold.session)
 
 
+def change_mode(hold: Hold, mode: str, provider: str, model: str) -> None:
+    """From its next step on the run is in another mode, with this model, and its session with it."""
+    chosen: dict[str, Any] = {"mode": mode, "provider": provider, "model": model}
+    with db.transaction() as connection:
+        hold.check(connection)
+        connection.execute(RUNS.update().where(RUNS.c.id == hold.run_id).values(**chosen))
+        changed = rows.change(connection, rows.session(connection, hold.session.id, lock=True), **chosen)
+    hold.run, hold.session = replace(hold.run, **chosen), changed
+
+
 def add_usage(hold: Hold, cost: float, tokens: dict[str, Any]) -> None:
     """Add a step's cost (dollars) and tokens to the session's totals."""
     with db.transaction() as connection:

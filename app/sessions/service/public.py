@@ -30,7 +30,7 @@ SOMEBODY = "Somebody"
 _FIGURES = ("exit", "additions", "deletions", "first", "last", "lines", "matches", "count", "status", "interrupted")
 _PATHS = ("filePath", "file_path", "path")
 _WORDS = ("command", "pattern", "query", "description", "subagent_type")
-_TASK = "task"
+_TASKS = ("task", "new_task")
 Data = dict[str, Any]
 
 
@@ -179,7 +179,7 @@ def _tool(veil: Veil, data: Data) -> Data:
         **_diffs(veil, told, path),
         "title": veil.text(str(state.get("title") or "")) if path != HIDDEN else "",
     }
-    if tool == _TASK or veil.share.output:
+    if tool in _TASKS or veil.share.output:
         written = veil.text if state.get("status") in ("completed", "error") else veil.growing
         shown["output"] = written(str(state.get("output") or told.get("output") or state.get("error") or ""))
     if veil.share.output:

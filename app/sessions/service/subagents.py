@@ -23,7 +23,10 @@ DEEPEST = 16
 
 @dataclass(frozen=True)
 class Errand:
-    """What a subagent is to do: in which mode, with which model and tools; `session_id` goes on with an earlier one."""
+    """What a subagent is to do: in which mode, with which model and tools; `session_id` goes on with an earlier one.
+
+    One that `is_alone` may do what its mode may, whoever waits for it.
+    """
 
     title: str
     text: str
@@ -32,6 +35,7 @@ class Errand:
     model: str
     tools: dict[str, bool] | None = None
     session_id: str = ""
+    is_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def begin_subagent(hold: Hold, part: Part, errand: Errand) -> Part:
             "model": {"providerID": errand.provider, "modelID": errand.model},
             "by": hold.actor.name,
             **({"tools": errand.tools} if errand.tools else {}),
+            **({"alone": True} if errand.is_alone else {}),
         }
         prompt = Message(ids.ascending("msg"), child.id, "user", data, ids.now(), None)
         prompt.parts.append(Part(ids.ascending("prt"), prompt.id, child.id, "text", {"text": errand.text}))
@@ -115,16 +120,13 @@ def above(connection: sa.Connection, session: Session) -> list[str]:
 
 
 def modes_above(hold: Hold) -> list[str]:
-    """The modes of the runs that wait for this one, the nearest first."""
+    """The modes of the runs that wait for this one, the nearest first; up to one that may do what its mode may."""
     found: list[str] = []
-    waits = hold.run.parent_run
+    run: Run | None = hold.run
     with db.read() as connection:
-        while waits and len(found) < DEEPEST:
-            run = rows.run(connection, waits)
-            if run is None:
-                break
-            found.append(run.mode)
-            waits = run.parent_run
+        while run and run.parent_run and len(found) < DEEPEST and not _is_alone(connection, run):
+            run = rows.run(connection, run.parent_run)
+            found += [run.mode] if run else []
     return found
 
 
@@ -145,6 +147,11 @@ def cost_below(actor: Actor, session_id: str) -> float:
         further = sa.select(SESSIONS.c.id, SESSIONS.c.cost).join(below, SESSIONS.c.parent_id == below.c.id)
         below = below.union(further)
         return float(connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(below.c.cost), 0.0))) or 0.0)
+
+
+def _is_alone(connection: sa.Connection, run: Run) -> bool:
+    prompt = connection.scalar(sa.select(MESSAGES.c.data).where(MESSAGES.c.id == run.message_id))
+    return bool(prompt and prompt.get("alone"))
 
 
 def _last_text(connection: sa.Connection, session_id: str) -> str:

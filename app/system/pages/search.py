@@ -34,6 +34,8 @@ PAGES = (
     ("Settings: providers", "agent.providers", "sliders-horizontal", ""),
     ("Settings: models and prices", "agent.models", "sliders-horizontal", ""),
     ("Settings: profiles", "agent.profiles_page", "sliders-horizontal", ""),
+    ("Settings: modes", "agent.modes_page", "sliders-horizontal", ""),
+    ("Settings: import from Roo", "agent.import_page", "sliders-horizontal", ""),
     ("Settings: configuration", "settings.configuration", "sliders-horizontal", ""),
     ("Settings: language servers", "languages.index", "sliders-horizontal", ""),
     ("All keys", "system.keys", "info", "?"),

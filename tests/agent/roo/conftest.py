@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from app import config
 from app.config import Config
 from tests.model_server import ModelServer
 
@@ -14,6 +15,12 @@ from tests.model_server import ModelServer
 def settings(settings: Config) -> Config:
     """A server whose tasks ask the scripted model."""
     return replace(settings, model="openai/scripted")
+
+
+@pytest.fixture(autouse=True)
+def in_use(settings: Config) -> None:
+    """Switches are read under the limit of a server, also where none runs."""
+    config.use(settings)
 
 
 @pytest.fixture(autouse=True)

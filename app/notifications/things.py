@@ -1,0 +1,75 @@
+"""The room's things as other rooms see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+Kind = Literal["browser", "webhook", "mail"]
+KINDS: tuple[Kind, ...] = ("browser", "webhook", "mail")
+# What somebody may be told of, and in which words the page says it.
+OCCASIONS = {
+    "approval": "an approval waits",
+    "question": "an agent has a question",
+    "done": "a session is done",
+    "failed": "a session failed",
+}
+TEST = "test"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One way to reach its owner. `address` is what may be shown of where it leads; `ended` why it is over, or ""."""
+
+    id: str
+    owner: str
+    kind: str
+    name: str
+    address: str
+    occasions: list[str]
+    created: int
+    ended: str
+
+    @property
+    def host(self) -> str:
+        """Where it leads, without what may be secret of the address."""
+        return urlsplit(self.address).netloc.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When somebody is told: only while no page of theirs is in sight; also of others' sessions whose asks they may
+    answer; after so many seconds, for the case that it is settled by then.
+    """
+
+    away_only: bool = True
+    others: bool = False
+    delay: int = 15
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One thing told over one channel, or to be; times in unix ms.
+
+    state: queued, sending, sent, failed, dropped; `why` says why it failed, was put off or dropped.
+    """
+
+    id: str
+    owner: str
+    channel: str
+    occasion: str
+    about: str
+    session: str
+    title: str
+    state: str
+    tries: int
+    due: int
+    why: str
+    created: int
+    settled: int | None
+
+    @property
+    def is_ask(self) -> bool:
+        """Whether it says that somebody is waited for."""
+        return self.occasion in ("approval", "question")

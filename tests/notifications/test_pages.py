@@ -1,0 +1,92 @@
+"""The page of notifications: what one sees there, and what a form does."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.actor import Actor
+from app.dialects.mount import Cabin
+from app.notifications import service
+from app.notifications.service import Rules
+from tests.conftest import Caller, member
+from tests.notifications.listener import Device, Listener
+from tests.visitor import Browser, is_whole, until
+
+PAGE = "/account/notifications"
+
+
+def test_it_is_a_whole_page_from_the_start(browser: Browser) -> None:
+    page = browser.get(PAGE)
+    assert is_whole(page)
+    assert "Nobody is told anything elsewhere yet" in page.text
+    assert 'data-push="B' in page.text
+
+
+def test_a_webhook_s_secret_is_shown_once(browser: Browser, alice: Actor) -> None:
+    page = browser.post(f"{PAGE}/webhook", {"name": "Lamp", "url": "https://example.com/hook/secret-path"})
+    found = re.search(r'id="webhook-key">([\w-]{43})<', page.text)
+    assert found
+    later = browser.get(PAGE).text
+    assert found[1] not in later
+    assert "example.com" in later
+    assert "secret-path" not in later
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("ftp://example.com", "not allowed"), ("nonsense", "not allowed"), ("https://example.com/taken", "told already")],
+)
+def test_what_is_wrong_is_said_beside_what_was_written(browser: Browser, alice: Actor, url: str, words: str) -> None:
+    service.add_webhook(alice, "Taken", "https://example.com/taken")
+    page = browser.post(f"{PAGE}/webhook", {"name": "My lamp", "url": url})
+    assert page.status_code in (400, 409)
+    assert words in page.text
+    assert 'value="My lamp"' in page.text
+
+
+def test_this_browser_is_added_by_its_subscription(browser: Browser, alice: Actor) -> None:
+    form = Device().form("https://push.example.com/abc")
+    assert browser.post(f"{PAGE}/browser", form).status_code == 303
+    assert browser.post(f"{PAGE}/browser", form).status_code == 303
+    assert [one.kind for one in service.list_channels(alice)] == ["browser"]
+    wrong = browser.post(f"{PAGE}/browser", {**form, "p256dh": "x"})
+    assert (wrong.status_code, "not the keys" in wrong.text) == (400, True)
+
+
+def test_one_form_says_of_what_and_when(browser: Browser, alice: Actor) -> None:
+    channel, _key = service.add_webhook(alice, "Lamp", "https://example.com")
+    wanted = {"delay": "60", "others": "on", channel.id: ["done", "failed"]}
+    assert browser.post(PAGE, wanted).status_code == 303
+    assert service.rules_of(alice) == Rules(away_only=False, others=True, delay=60)
+    assert service.list_channels(alice)[0].occasions == ["done", "failed"]
+    for delay in ("7", "x", "", "-1", "9" * 40):
+        assert browser.post(PAGE, {"delay": delay}).status_code == 400
+    assert service.rules_of(alice).delay == 60
+
+
+def test_a_test_is_told_and_seen(browser: Browser, alice: Actor, listener: Listener) -> None:
+    channel, _key = service.add_webhook(alice, "Lamp", listener.url)
+    assert browser.post(f"{PAGE}/{channel.id}/test").status_code == 303
+    assert listener.next().data["headline"] == "It works"
+    until(lambda: "told" in browser.get(PAGE).text.split('id="told-list"')[1])
+    assert browser.post(f"{PAGE}/{channel.id}/remove").status_code == 303
+    assert service.list_channels(alice) == []
+    assert "a channel that is gone" in browser.get(PAGE).text
+
+
+def test_nobody_reaches_those_of_others(app: Cabin, browser: Browser, alice: Actor) -> None:
+    channel, _key = service.add_webhook(alice, "Lamp", "https://example.com")
+    bob = Browser(app, member(alice, "Bob"))
+    for act in ("test", "remove"):
+        assert bob.post(f"{PAGE}/{channel.id}/{act}").status_code == 404
+    assert "Lamp" not in bob.get(PAGE).text
+    assert Browser(app, member(alice, "Vera", "viewer")).get(PAGE).status_code == 403
+
+
+def test_strangers_get_the_worker_s_script_alone(stranger: Caller) -> None:
+    assert stranger.get(PAGE).status_code in (302, 303, 401)
+    script = stranger.get("/push.js")
+    assert script.status_code == 200
+    assert script.content_type.startswith("text/javascript")
