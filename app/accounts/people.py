@@ -274,6 +274,13 @@ def acting_for(
     )
 
 
+def held_of(user_id: str, scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """What a person holds of these grants now; nothing once they are gone."""
+    with db.read() as conn:
+        person = find(conn, user_id)
+    return grants.meet(person.grants, scopes) if person else ()
+
+
 def announce_end(conn: sa.Connection, fact: PrincipalRevoked) -> None:
     """Say that a principal is gone, and forget it in this process once that is committed."""
     record.event(conn, fact, Scope(owner=fact.user_id, project="", visibility="private"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app import db, record
+from app import db, dispatch, record
 from app.accounts import identity
 from app.accounts import service as accounts
 from app.accounts.events import RightsChanged
@@ -125,3 +125,53 @@ def test_who_may_not_read_files_any_more_is_told_no_more_of_them(app: Cabin, ali
     kept = watching._kept[asked].watch
     accounts.set_roles(alice, bob.id, [])
     until(lambda: kept.is_over)
+
+
+def begun(actor: Actor) -> sessions.Hold:
+    """A run of somebody's that an engine has taken."""
+    session = sessions.create(actor, projects.resolve(actor, None), title="At work", provider="demo", model="demo")
+    _message, run_id = sessions.send(actor, session.id, [{"type": "text", "text": "Go on"}])
+    hold = sessions.take(run_id or "")
+    assert hold is not None
+    return hold
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are taken by the test alone."""
+    real = dispatch.wake
+    monkeypatch.setattr(dispatch, "wake", lambda name, *given: None if name == "agent.advance" else real(name, *given))
+
+
+def is_stopped(hold: sessions.Hold) -> bool:
+    with db.read() as conn:
+        query = "SELECT abort FROM run WHERE id = ?"
+        return bool(conn.exec_driver_sql(query, (hold.run_id,)).scalar_one())
+
+
+def test_agents_stop_once_their_person_may_run_none_and_go_on_as_long_as_they_may(
+    app: Cabin, alice: Actor, bob: Actor, no_engine: None
+) -> None:
+    mine, theirs = begun(alice), begun(bob)
+    accounts.assign_role(alice, bob.id, "viewer")
+    heard(alice)
+    assert not is_stopped(theirs)
+    accounts.set_roles(alice, bob.id, ["viewer"])
+    until(lambda: is_stopped(theirs))
+    assert not is_stopped(mine)
+
+
+def test_agents_stop_when_their_person_is_removed(app: Cabin, alice: Actor, bob: Actor, no_engine: None) -> None:
+    hold = begun(bob)
+    accounts.revoke_user(alice, bob.id)
+    until(lambda: is_stopped(hold))
+
+
+def test_an_agent_holds_no_more_than_its_person(app: Cabin, alice: Actor, bob: Actor, no_engine: None) -> None:
+    assert "tool:*" in begun(bob).actor.grants
+    accounts.create_role(alice, "talkers", inherits=["base"], permissions=["sessions:*", "projects:read", "tool:read"])
+    accounts.set_roles(alice, bob.id, ["talkers"])
+    now = accounts.acting_for(bob.id, "system")
+    assert now is not None
+    grants = begun(now).actor.grants
+    assert ("tool:read" in grants, "tool:*" in grants, "files:*" in grants) == (True, False, False)

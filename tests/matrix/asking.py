@@ -155,6 +155,11 @@ def _new(_world: World, _names: Mapping[str, str]) -> str:
     return f"new{next(_numbers)}"
 
 
+def _email(_world: World, _names: Mapping[str, str]) -> str:
+    """The address of somebody who is not here."""
+    return f"new{next(_numbers)}@example.com"
+
+
 def _selector(world: World, _names: Mapping[str, str]) -> dict[str, int]:
     return {"pid": world.process()}
 
@@ -218,6 +223,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "checkpoints.revert": {"messageID": _named("message_id")},
     "files.add": {"called": _new},
     "files.move": {"to": _new},
+    "invites.ask": {"email": "nobody@example.com"},
+    "invites.create": {"email": _email, "role": "viewer"},
     "mcp.add": {"name": _new, "kind": "local", "command": "true"},
     "secrets.add": {"name": _new, "value": "the-value-of-a-secret"},
     "secrets.delete": {"scope": "platform", "name": _secret},
@@ -259,6 +266,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "files.codebuddy.stat_path": {"path": _file},
     "files.codebuddy.watch": {"path": "."},
     "files.e2b.make_dir": {"path": _new},
+    "invites.rootcx.generate": {"email": _email, "roles": ["viewer"]},
     "processes.codebuddy.close_stdin": {"process": _selector},
     "processes.codebuddy.connect_process": {"process": _selector},
     "processes.codebuddy.send_input": {"process": _selector, "input": {"stdin": "aGk="}},

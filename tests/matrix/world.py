@@ -19,6 +19,7 @@ from app.agent import service as agent
 from app.approvals import service as approvals
 from app.checkpoints import service as checkpoints
 from app.dialects.mount import Cabin
+from app.invites import service as invites
 from app.mcp import service as mcp
 from app.processes import service as processes
 from app.projects import service as projects
@@ -246,6 +247,7 @@ class World:
             "checkpoint_id": self.checkpoint,
             "token_id": lambda: accounts.mint_token(self.mia, f"token{number}")[0].id,
             "device_id": self.device,
+            "invite_id": lambda: invites.invite(self.alice, f"guest{number}@example.com", ("viewer",)).invite.id,
             "sandbox_id": self.make_sandbox,
             "project_id": self.project,
             "key": lambda: self.place.project.id,

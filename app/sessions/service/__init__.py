@@ -50,6 +50,7 @@ from app.sessions.service.public import message as public_message
 from app.sessions.service.public import session as public_session
 from app.sessions.service.public import window as public_window
 from app.sessions.service.resuming import give_up, resume, stopped_run
+from app.sessions.service.rights import start
 from app.sessions.service.rules import register_rules, rules_of
 from app.sessions.service.runs import (
     beat,
@@ -72,7 +73,6 @@ from app.sessions.service.sharing import (
     share_of,
     share_url,
     shared_below,
-    start,
     unshare,
 )
 from app.sessions.service.subagents import (

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import config, db, dispatch, ids, record
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.sessions import events
 from app.sessions.service import owners, rows
@@ -24,6 +25,7 @@ from app.sessions.things import Hold, Message, Run, Session, run_of
 
 LEASE = 8_000
 MAX_TAKEOVERS = 3
+AGENT = ("sessions:*", "events:read", "files:*", "projects:read", "tool:*", "settings:read", "mcp:read")
 ENDED = ("completed", "failed", "aborted", "interrupted")
 ABORTED = {"name": "MessageAbortedError", "data": {"message": "The run was stopped."}}
 INTERRUPTED: dict[str, Any] = {
@@ -408,13 +410,13 @@ def _closed(kind: str, data: dict[str, Any], word: str, now: int) -> dict[str, A
 
 
 def _agent(session: Session) -> Actor:
-    """The agent acts for the session's owner, and never approves or configures anything."""
+    """The agent acts for the session's owner with no more than they hold, and never approves or configures."""
     return Actor(
         id=f"agent:{session.id}",
         kind="agent",
         user=session.owner,
         name="Agent",
-        grants=("sessions:*", "events:read", "files:*", "projects:read", "tool:*", "settings:read", "mcp:read"),
+        grants=accounts.held_of(session.owner, AGENT),
         project=session.project,
         via=session.via,
     )
