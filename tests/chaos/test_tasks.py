@@ -14,7 +14,7 @@ import pytest
 from tests import repository
 from tests.model_server import Call, Gate, ModelServer, Say
 from tests.patience import PATIENCE
-from tests.running import Running
+from tests.running import TOKEN, Running
 from tests.sse import Follower, Frame
 
 pytestmark = pytest.mark.chaos
@@ -173,3 +173,15 @@ def test_a_task_that_was_being_begun_is_there_whole_or_not_at_all(served: Served
         "ask",
     )
     assert [one["text"] for one in served.logs(task)["messages"] if one["role"] == "user"] == ["Begin"]
+
+
+def test_a_stream_on_a_real_line_ends_with_its_task(served: Served) -> None:
+    task = begun(served)
+    line = http.client.HTTPConnection("127.0.0.1", served.running.port, timeout=2 * PATIENCE)
+    line.request("GET", f"/roo/api/tasks/{task}/events", headers={"Authorization": f"Bearer {TOKEN}"})
+    stream = line.getresponse()
+    assert stream.readline().startswith(b"retry: ")
+    assert served.running.call("DELETE", f"/session/{task}") == (200, True)
+    assert b"this stream ends here" in stream.read()
+    line.close()
+    assert served.running.call("GET", f"/roo/api/tasks/{task}/events")[0] == 404

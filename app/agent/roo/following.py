@@ -41,6 +41,9 @@ def stream(actor: Actor, task_id: str, *, legacy: bool) -> Response:
     subscription = events.subscribe(actor, live.after(), keep=_keeps(task_id), session=task_id)
     try:
         sessions.get(actor, task_id)
+        approvals.of_session(
+            actor, task_id, []
+        )  # whoever may not read what is asked is told so now, not left in silence
         subscription.replay_only([task_id, *_below(actor, task_id)])
         before = subscription.earlier(SessionUpdated)
         told = Telling(actor, task_id, before.session if isinstance(before, SessionUpdated) else None, legacy=legacy)

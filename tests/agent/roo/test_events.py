@@ -286,6 +286,14 @@ def test_another_s_private_task_has_no_stream(app: Cabin, call: Caller, alice: A
     assert (refused.status_code, refused.json) == (404, {"error": "Task not found"})
 
 
+def test_who_may_not_read_what_is_asked_has_no_stream(app: Cabin, alice: Actor) -> None:
+    task = idle_task(alice)
+    caller = Caller(app, None)
+    _token, secret = accounts.mint_token(alice, "narrow", ("sessions:read", "events:read", "projects:read"))
+    caller.headers["Authorization"] = f"Bearer {secret}"
+    assert caller.get(f"/api/tasks/{task}/events").status_code == 403
+
+
 @pytest.mark.parametrize("last", ["1", "0", "9" * 30, "-1", "1-2", "\u0666"])
 def test_no_cursor_breaks_it(call: Caller, alice: Actor, last: str) -> None:
     task = idle_task(alice)

@@ -20,12 +20,13 @@ import requests
 from tests import repository
 from tests.clients.homes import mint
 from tests.model_server import ModelServer
-from tests.running import Running, free_port
+from tests.running import ROOT, Running, free_port
 
 PEER = Path(__file__).parents[2] / "mcp/peer.py"
 EXAMPLES = dict(
     re.findall(r"^=== (.+)\n((?:(?!=== ).*\n)*)", Path(__file__).with_name("examples.txt").read_text(), re.MULTILINE)
 )
+OURS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/clients.md").read_text(), re.MULTILINE | re.DOTALL)
 BEFORE = {"Content-Type": "application/json"}
 
 
@@ -150,3 +151,19 @@ def test_the_first_edition_s_command(served: Served) -> None:
     body = '{"name": "openai"}'
     answer = requests.post(f"{served.url}/api/profiles/switch", data=body, headers=BEFORE, timeout=60)
     assert (answer.status_code, answer.json()) == (404, {"error": "Profile 'openai' not found"})
+
+
+def test_the_example_that_follows_a_task(served: Served) -> None:
+    """The one of docs/clients.md; only the port and what the task is to do are filled in."""
+    [code] = [one for one in OURS if "def follow" in one]
+    code = code.replace("http://127.0.0.1:3002", served.url).replace(
+        '"Run the tests"', repr("[[bash echo hi]] [[say All is well.]]")
+    )
+    for verdict, came in (("y", "assistant: hi\n"), ("n", "")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], input=f"{verdict}\n", capture_output=True, text=True, timeout=120, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        asked = "ask command: echo hi\nApprove? [y/n] "
+        begun = "user: [[bash echo hi]] [[say All is well.]]\nassistant: echo hi\n"
+        assert done.stdout == f"{asked}{begun}{came}assistant: All is well.\n"
