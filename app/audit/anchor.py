@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,12 +37,18 @@ class ForgedHead(Exception):
 def write(directory: Path, head: Head) -> None:
     """Sign the head and replace the stored one, once the database has reached the disk itself."""
     _flush_database()
-    text = orjson.dumps({**asdict(head), "mac": _sign(_key(directory), head)})
-    _replace(directory / HEAD_FILE, text)
+    with _alone(directory, fcntl.LOCK_EX):
+        text = orjson.dumps({**asdict(head), "mac": _sign(_key(directory), head)})
+        _replace(directory / HEAD_FILE, text)
 
 
 def read(directory: Path) -> Head | None:
     """The stored head, or None if none was ever written here; raises ForgedHead."""
+    with _alone(directory, fcntl.LOCK_SH):
+        return _read(directory)
+
+
+def _read(directory: Path) -> Head | None:
     if not (directory / KEY_FILE).exists():
         return None
     try:
@@ -51,6 +60,17 @@ def read(directory: Path) -> Head | None:
     if not hmac.compare_digest(str(mac).encode(), _sign(_key(directory), head).encode()):
         raise ForgedHead
     return head
+
+
+@contextmanager
+def _alone(directory: Path, how: int) -> Iterator[None]:
+    """Let nobody find the key without the head that it signs, which come one after the other."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sign(key: bytes, head: Head) -> str:

@@ -156,6 +156,37 @@ def test_what_is_no_checkpoint_is_refused(text: str) -> None:
         Checkpoint.parse(text)
 
 
+def test_a_look_during_the_first_anchor_waits_for_its_head(
+    either_database: db.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(3)
+    sealer = Sealer()
+    sealer.seal()
+    between, go = threading.Event(), threading.Event()
+    sign = anchor._sign
+
+    def slow(key: bytes, head: anchor.Head) -> str:
+        if threading.current_thread() is anchoring:
+            between.set()
+            assert go.wait(PATIENCE)
+        return sign(key, head)
+
+    monkeypatch.setattr(anchor, "_sign", slow)
+    anchoring = threading.Thread(target=sealer.anchor)
+    anchoring.start()
+    assert between.wait(PATIENCE)
+    assert (config.current().data_dir / anchor.KEY_FILE).exists()
+    verdicts: list[service.Verdict] = []
+    looking = threading.Thread(target=lambda: verdicts.append(service.verify(ALICE)))
+    looking.start()
+    looking.join(0.2)
+    assert verdicts == []
+    go.set()
+    looking.join(PATIENCE)
+    anchoring.join(PATIENCE)
+    assert verdicts == [service.Verdict(True, None, 3, 0)]
+
+
 class TestTheCommand:
     """`python -m app audit verify`, on the database in use and on a copy of it."""
 
