@@ -21,6 +21,7 @@ from app.checkpoints import service as checkpoints
 from app.dialects.mount import Cabin
 from app.invites import service as invites
 from app.mcp import service as mcp
+from app.notifications import service as notifications
 from app.processes import service as processes
 from app.projects import service as projects
 from app.sandboxes import service as sandboxes
@@ -247,6 +248,7 @@ class World:
             "checkpoint_id": self.checkpoint,
             "token_id": lambda: accounts.mint_token(self.mia, f"token{number}")[0].id,
             "device_id": self.device,
+            "channel_id": lambda: notifications.add_webhook(self.mia, "hers", f"https://example.com/{number}")[0].id,
             "invite_id": lambda: invites.invite(self.alice, f"guest{number}@example.com", ("viewer",)).invite.id,
             "sandbox_id": self.make_sandbox,
             "project_id": self.project,
