@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import git
+from app import git, redact
 from app.checkpoints.shadow import Shadow, shown
 
 MAX_FILE = 512 * 1024
@@ -193,7 +193,7 @@ def _patches(shadow: Shadow, tree_a: str, tree_b: str, fitting: Sequence[Entry],
 
 
 def _file(entry: Entry, contents: dict[str, bytes], patch: str | None) -> FileDiff:
-    """Make the difference of one file; without a patch it was too large to show."""
+    """Make the difference of one file, to be shown: without known secrets; without a patch it was too large."""
     path, old_path = shown(entry.path), shown(entry.old_path)
     if patch is None:
         return FileDiff(path, entry.status, 0, 0, "", "", "", False, old_path, "too large to show")
@@ -201,8 +201,8 @@ def _file(entry: Entry, contents: dict[str, bytes], patch: str | None) -> FileDi
     if b"\0" in old[:8000] or b"\0" in new[:8000]:
         return FileDiff(path, entry.status, 0, 0, "", "", "", True, old_path)
     added, removed = _count(patch)
-    texts = old.decode("utf-8", "replace"), new.decode("utf-8", "replace")
-    return FileDiff(path, entry.status, added, removed, *texts, patch, False, old_path)
+    before, after = (redact.text(text.decode("utf-8", "replace")) for text in (old, new))
+    return FileDiff(path, entry.status, added, removed, before, after, redact.text(patch), False, old_path)
 
 
 def _count(patch: str) -> tuple[int, int]:

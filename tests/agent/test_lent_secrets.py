@@ -155,6 +155,20 @@ def test_a_model_that_hands_it_to_a_tool_hands_over_its_name(
     assert holds(everything(settings)) == []
 
 
+def test_what_a_command_wrote_with_it_shows_no_more_in_the_sessions_changes(
+    talk: Talk, call: Caller, browser: Browser, model_server: ModelServer
+) -> None:
+    model_server.script = [[Call("bash", {"command": 'echo "KEY=$TOKEN" > .env.local'})], [Say("Done.")]]
+    talk.say("write it down")
+    talk.answer()
+    talk.until_idle()
+    assert VALUE in (Path(talk.session.directory) / ".env.local").read_text()
+    told, page = call.get(f"/session/{talk.id}/diff"), browser.get(f"/sessions/{talk.id}/changes")
+    assert (told.status_code, page.status_code) == (200, 200)
+    assert "KEY=[secret:TOKEN]" in told.json[0]["after"]
+    assert (holds(told.data), holds(page.data)) == ([], [])
+
+
 def test_a_project_that_leaves_the_list_has_no_grants_any_more(talk: Talk) -> None:
     assert vault.list_all(talk.actor)[-1].projects == (talk.session.project,)
     projects.remove(talk.actor, talk.session.project)

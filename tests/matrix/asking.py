@@ -168,6 +168,18 @@ def _selector_within(world: World, _names: Mapping[str, str]) -> dict[str, int]:
     return {"pid": world.process_within()}
 
 
+def _secret(world: World, _names: Mapping[str, str]) -> str:
+    return world.secret()
+
+
+def _granted(world: World, _names: Mapping[str, str]) -> str:
+    return world.secret(granted=True)
+
+
+def _project(world: World, _names: Mapping[str, str]) -> str:
+    return world.place.project.id
+
+
 def _named(name: str) -> Callable[[World, Mapping[str, str]], str]:
     return lambda _world, names: names[name]
 
@@ -214,6 +226,11 @@ FORMS: dict[str, dict[str, Any]] = {
     "invites.ask": {"email": "nobody@example.com"},
     "invites.create": {"email": _email, "role": "viewer"},
     "mcp.add": {"name": _new, "kind": "local", "command": "true"},
+    "secrets.add": {"name": _new, "value": "the-value-of-a-secret"},
+    "secrets.delete": {"scope": "platform", "name": _secret},
+    "secrets.grant": {"scope": "platform", "name": _secret, "project": _project},
+    "secrets.replace": {"scope": "platform", "name": _secret, "value": "another-value-of-it"},
+    "secrets.take_away": {"scope": "platform", "name": _granted, "project": _project},
     "sessions.create": {"text": "Hm", "model": "demo/demo"},
     "sessions.send": {"text": "Hm"},
 }
@@ -267,6 +284,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "processes.e2b.update": {"process": _selector_within},
     "sandboxes.e2b.create": {"templateID": "base"},
     "sandboxes.e2b.create_v1": {"templateID": "base"},
+    "secrets.rootcx.set_app_secret": {"key": _new, "value": "the-value-of-a-secret"},
+    "secrets.rootcx.set_platform_secret": {"key": _new, "value": "the-value-of-a-secret"},
     "sessions.opencode.prompt": _PROMPT,
     "terminals.opencode.update": {"title": _new},
     "sessions.opencode.prompt_async": _PROMPT,
