@@ -165,7 +165,10 @@ class World:
 
     def channel(self) -> str:
         """Where Mia is told of asks while she is away."""
-        return notifications.add_webhook(self.mia, f"hook{next(_numbers)}", "https://hooks.example.com/x")[0].id
+        for one in notifications.list_channels(self.mia):
+            notifications.remove_channel(self.mia, one.id)
+        number = next(_numbers)
+        return notifications.add_webhook(self.mia, f"hook{number}", f"https://hooks.example.com/{number}")[0].id
 
     def role(self) -> str:
         """A role that was made here."""
