@@ -36,6 +36,7 @@ OPEN_TO_VIEWERS = {
     "opencode POST /log": "a client's words for the server's log",
     "opencode POST /pty/<terminal_id>/connect-token": "watches, as one may by other ways",
     "pages POST /account/devices/revoke-others": "ends one's own sessions",
+    "pages POST /settings/auto-approve/preview": "shows what rules would do, and keeps nothing",
     "pages POST /signout": "ends one's own session",
 }
 # What only its owner has, by the parameter that names it.
@@ -49,6 +50,7 @@ CONTROL = re.compile(
 # Of those, what an agent's token may do all the same.
 OPEN_TO_AGENTS = {
     "opencode POST /pty/<terminal_id>/connect-token": "watches, as one may by other ways",
+    "pages POST /settings/auto-approve/preview": "shows what rules would do, and keeps nothing",
     "pages POST /projects/<project_id>/worktrees/<worktree_id>/remove": "clears up after a session",
 }
 

@@ -163,6 +163,13 @@ class World:
             terminals.end(self.alice, one.id)
         return terminals.create(self.mia, self.place, command=("cat",)).id
 
+    def channel(self) -> str:
+        """Where Mia is told of asks while she is away."""
+        for one in notifications.list_channels(self.mia):
+            notifications.remove_channel(self.mia, one.id)
+        number = next(_numbers)
+        return notifications.add_webhook(self.mia, f"hook{number}", f"https://hooks.example.com/{number}")[0].id
+
     def role(self) -> str:
         """A role that was made here."""
         return accounts.create_role(self.alice, f"role{next(_numbers)}", permissions=["audit:read"]).name
@@ -191,35 +198,46 @@ class World:
     def things(self, path: str, dialect: str) -> dict[str, str]:
         """A thing for each parameter of a path; those that belong together do."""
         wanted = re.findall(r"<(?:\w+:)?(\w+)>", path)
-        found = {"user": self.people["other"].id}
-        if "user_id" in wanted:
-            guest = member(self.alice, f"Guest{next(_numbers)}")
-            found |= {"user_id": guest.id, "user_name": guest.name}
-        if path.startswith("/members/roles/<name>"):
-            found["name"] = self.role()
-        if {"project_id", "name"} <= set(wanted):
-            found["project_id"] = self.place.project.id
-        if path.startswith("/tui/"):
-            found["session"] = self.session().id
-        if "permission_id" in wanted or "question_id" in wanted or "ask_id" in wanted:
-            kind = "question" if "question_id" in wanted else "permission"
-            found["session_id"], found[f"{kind}_id"] = self.ask(kind)
-            found["ask_id"] = found[f"{kind}_id"]
-        elif "session_id" in wanted or "task_id" in wanted:
-            session = self.session()
-            message, _run = sessions.send(self.mia, session.id, [{"type": "text", "text": "Hm"}], no_reply=True)
-            found |= {"session_id": session.id, "task_id": session.id, "message_id": message.id}
-            found["part_id"] = message.parts[0].id
-        if "/secrets/<key>" in path:
-            found |= {"app_id": "crm", "key": self.secret("app:crm" if "app_id" in wanted else "platform")}
-        if "name" in wanted and "path:name" in path:
-            found["name"] = "README.md"
+        found = {"user": self.people["other"].id} | self._of_place(path, wanted) | self._of_session(wanted)
         for name in wanted:
             if name not in found:
                 if name not in self._makers:
                     pytest.fail(f"tests/matrix/world.py makes no <{name}> yet, which {dialect} {path} names.")
                 found[name] = self._makers[name]()
         return found
+
+    def _of_place(self, path: str, wanted: list[str]) -> dict[str, str]:
+        """Things whose kind only the path tells."""
+        found = dict[str, str]()
+        if "user_id" in wanted:
+            guest = member(self.alice, f"Guest{next(_numbers)}")
+            found |= {"user_id": guest.id, "user_name": guest.name}
+        if path.startswith("/members/roles/<name>"):
+            found["name"] = self.role()
+        if path.startswith("/settings/modes"):
+            found["slug"] = "in-nothing"
+        if path.startswith("/tui/"):
+            found["session"] = self.session().id
+        if {"project_id", "name"} <= set(wanted):
+            found["project_id"] = self.place.project.id
+        if "/secrets/<key>" in path:
+            found |= {"app_id": "crm", "key": self.secret("app:crm" if "app_id" in wanted else "platform")}
+        if "path:name" in path:
+            found["name"] = "README.md"
+        return found
+
+    def _of_session(self, wanted: list[str]) -> dict[str, str]:
+        """A session and what is in it."""
+        if {"permission_id", "question_id", "ask_id"} & set(wanted):
+            kind = "question" if "question_id" in wanted else "permission"
+            session_id, ask_id = self.ask(kind)
+            return {"session_id": session_id, f"{kind}_id": ask_id, "ask_id": ask_id}
+        if {"session_id", "task_id"} & set(wanted):
+            session = self.session()
+            message, _run = sessions.send(self.mia, session.id, [{"type": "text", "text": "Hm"}], no_reply=True)
+            ids = {"session_id": session.id, "task_id": session.id, "message_id": message.id}
+            return {**ids, "part_id": message.parts[0].id}
+        return {}
 
     @property
     def _makers(self) -> dict[str, Callable[[], str]]:
@@ -248,7 +266,7 @@ class World:
             "checkpoint_id": self.checkpoint,
             "token_id": lambda: accounts.mint_token(self.mia, f"token{number}")[0].id,
             "device_id": self.device,
-            "channel_id": lambda: notifications.add_webhook(self.mia, "hers", f"https://example.com/{number}")[0].id,
+            "channel_id": self.channel,
             "invite_id": lambda: invites.invite(self.alice, f"guest{number}@example.com", ("viewer",)).invite.id,
             "sandbox_id": self.make_sandbox,
             "project_id": self.project,
