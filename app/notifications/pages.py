@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, g, render_template, request, url_for
 
-from app import live, slots, web
+from app import live, mail, slots, web
 from app.actor import Actor
 from app.errors import Conflict, Invalid
 from app.notifications import bp, service
@@ -39,6 +39,17 @@ def add_browser() -> Response:
     actor = web.actor()
     try:
         service.add_browser(actor, _browser(), web.form("endpoint"), web.form("p256dh"), web.form("auth"))
+    except (Invalid, Conflict) as problem:
+        return _page(actor, problem.status, problem=problem.message)
+    return web.back(url_for("notifications.index"))
+
+
+@bp.post("/account/notifications/mail")
+def add_mail() -> Response:
+    """Have one's own address told by mail."""
+    actor = web.actor()
+    try:
+        service.add_mail(actor)
     except (Invalid, Conflict) as problem:
         return _page(actor, problem.status, problem=problem.message)
     return web.back(url_for("notifications.index"))
@@ -109,6 +120,7 @@ def _page(
         rules=service.rules_of(actor),
         delays=WORDS,
         told=service.list_notices(actor),
+        has_mail=mail.is_on(),
         public_key=service.public_key(actor),
         problem=problem,
         given=given or {"name": "", "url": ""},

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import orjson
 import sqlalchemy as sa
 
-from app import db, ids, outbound, record
+from app import db, ids, mail, outbound, record
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Invalid, NotFound
@@ -25,6 +25,7 @@ __all__ = [
     "Notice",
     "Rules",
     "add_browser",
+    "add_mail",
     "add_webhook",
     "begin_looking",
     "change_channel",
@@ -80,6 +81,17 @@ def add_browser(actor: Actor | None, name: str, endpoint: str, p256dh: str, auth
                 _forget(connection, one)
         kept = {"endpoint": endpoint, "p256dh": p256dh, "auth": auth}
         return _add(actor, "browser", name, endpoint, {browser.SUBSCRIPTION: orjson.dumps(kept).decode()})
+
+
+def add_mail(actor: Actor | None) -> Channel:
+    """Have the actor's own address told by mail. Raises Invalid without one, or where no mail is sent; Conflict."""
+    actor = accounts.require(actor, "notifications:write")
+    person = accounts.me(actor)
+    if not mail.is_on():
+        raise Invalid("This server sends no mail: its operator sets SIGNALCABIN_SMTP_URL.", "mail")
+    if not person.email:
+        raise Invalid("You have no email address here. Set it on your account's page.", "mail")
+    return _add(actor, "mail", "Mail", person.email, {})
 
 
 def change_channel(actor: Actor | None, channel_id: str, occasions: Iterable[str]) -> Channel:

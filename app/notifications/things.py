@@ -33,8 +33,8 @@ class Channel:
 
     @property
     def host(self) -> str:
-        """Where it leads, without what may be secret of the address."""
-        return urlsplit(self.address).netloc.rpartition("@")[2]
+        """Where it leads, without what may be secret of it: a host, or the address of mail."""
+        return self.address if self.kind == "mail" else urlsplit(self.address).netloc.rpartition("@")[2]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app.notifications.senders import browser, webhook
+from app.notifications.senders import browser, mail, webhook
 from app.notifications.senders.outcome import Gone, Later, Refused
 from app.notifications.senders.told import Told
 from app.notifications.things import Channel
 
 __all__ = ["Gone", "Later", "Refused", "Told", "send"]
-_SENDERS = {"browser": browser.send, "webhook": webhook.send}
+_SENDERS = {"browser": browser.send, "mail": mail.send, "webhook": webhook.send}
 
 
 def send(channel: Channel, told: Told) -> None:

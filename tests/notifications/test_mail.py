@@ -1,0 +1,62 @@
+"""Telling somebody by mail, over a real SMTP server."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app import config
+from app.actor import Actor
+from app.dialects.mount import Cabin
+from app.errors import Conflict, Invalid
+from app.notifications import service
+from app.notifications.service import Rules
+from tests.conftest import member
+from tests.notifications.test_telling import WAITS, asked, begin, settled
+from tests.smtp import Post, text_of
+from tests.visitor import Browser
+
+
+@pytest.fixture
+def post(app: Cabin) -> Iterator[Post]:
+    """The mail server of the settings."""
+    running = Post()
+    config.use(dataclasses.replace(config.current(), smtp_url=running.url))
+    yield running
+    running.stop()
+
+
+def test_one_s_own_address_is_told(post: Post, app: Cabin, alice: Actor, project: Path) -> None:
+    bob = member(alice, "Bob", "admin")
+    service.change_rules(bob, Rules(away_only=False, others=True, delay=0))
+    service.add_mail(bob)
+    session = begin(alice, project, WAITS)
+    mail = post.next()
+    assert mail["To"] == "bob@example.com"
+    assert "make paint" in mail["Subject"]
+    assert f"/inbox/{asked(alice, session)}\n" in text_of(mail)
+    assert settled(bob, "sent")[0].occasion == "approval"
+
+
+def test_a_server_that_does_not_take_it_is_told_on_the_page(post: Post, app: Cabin, alice: Actor) -> None:
+    bob = member(alice, "Bob")
+    post.refuses["RCPT"] = "550 nobody of that name"
+    browser = Browser(app, bob)
+    assert browser.post("/account/notifications/mail").status_code == 303
+    service.test(bob, service.list_channels(bob)[0].id)
+    settled(bob, "failed")
+    assert "does not take mail for bob@example.com" in browser.get("/account/notifications").text
+
+
+def test_it_takes_an_address_and_a_server(post: Post, app: Cabin, alice: Actor) -> None:
+    bob = member(alice, "Bob")
+    service.add_mail(bob)
+    with pytest.raises(Conflict):
+        service.add_mail(bob)
+    config.use(dataclasses.replace(config.current(), smtp_url=""))
+    with pytest.raises(Invalid, match="sends no mail"):
+        service.add_mail(bob)
+    assert "Tell me by mail" not in Browser(app, bob).get("/account/notifications").text
