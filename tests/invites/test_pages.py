@@ -103,6 +103,15 @@ def test_a_weak_password_is_told_at_its_field_and_uses_nothing_up(guest: Guest, 
     assert guest.post("/join", name="Lena Ochs", password="a long and good one").status_code == 303
 
 
+def test_who_is_signed_in_as_somebody_else_can_come_in_by_a_link_too(browser: Browser, link: str) -> None:
+    assert browser.get(link).status_code == 303
+    page = browser.get("/join").text
+    assert page.count(f'name="csrf_token" value="{browser.token}"') == 2
+    assert browser.post("/join", token="").status_code == 403
+    assert browser.post("/join", {"name": "Lena Ochs"}).status_code == 303
+    assert "Lena Ochs" in browser.get("/").text
+
+
 def test_an_invite_that_is_not_wanted_is_declined(guest: Guest, link: str, alice: Actor) -> None:
     guest.open(link)
     assert "The invite is declined" in guest.post("/join/decline").text
