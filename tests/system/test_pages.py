@@ -11,7 +11,7 @@ from app.dialects.mount import Cabin
 from app.projects import service as projects
 from app.sessions import service as sessions
 from app.system.pages.search import KEYS
-from tests.conftest import Caller
+from tests.conftest import Caller, member
 from tests.visitor import Browser, is_whole, until
 
 
@@ -148,3 +148,10 @@ def test_the_search_leads_to_the_place_in_a_long_transcript(browser: Browser, al
     assert "the <mark>wombat</mark>" in page
     assert f'id="part-{part_id}"' not in browser.get(f"/sessions/{session.id}").text
     assert f'id="part-{part_id}"' in browser.get(f"/sessions/{session.id}?at={sent.id}").text
+
+
+def test_who_has_no_role_yet_is_told_whom_to_ask(app: Cabin, alice: Actor) -> None:
+    page = Browser(app, member(alice, "Nora", "base")).get("/")
+    assert page.status_code == 200
+    assert "You are signed in, Nora" in page.text
+    assert "Whoever runs this cabin can give you one" in page.text

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, request, url_for
 
 from app import __version__, config, ids, slots, web
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.processes.spawn import sandbox_state
 from app.projects import service as projects
@@ -25,6 +26,8 @@ PROMPT = (
 def home() -> Response:
     """Start work, see what needs somebody; before the first model, the three ways to connect one."""
     actor = web.actor()
+    if not accounts.may(actor, "projects:read"):
+        return web.page("system/no_role.html", person=actor.name)
     given: dict[str, Any] = {
         "asks": [],
         "more": "",
