@@ -141,7 +141,7 @@ def test_the_sign_in_fits(scene: Scene, open_page: Open, size: str, scheme: str)
     page = open_page(scene.running, viewport=SIZES[size], color_scheme=scheme, is_mobile=size == "phone")
     page.goto("/signin")
     fits(page, SIZES[size]["width"])
-    expect(page.get_by_label("One-time code")).to_be_focused()
+    expect(page.get_by_label("Email")).to_be_focused()
     assert dark(page) == (scheme == "dark")
 
 
