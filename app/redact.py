@@ -48,6 +48,15 @@ class Redactor:
                 text = text.replace(form, label)
         return text
 
+    def text_from(self, text: str, shown: int) -> str:
+        """What is behind the first characters, which were shown, without the secrets; one that began there ends too."""
+        found, at = [], shown
+        for match in self._forms.pattern.finditer(text):
+            if match.end() > at:
+                found += [text[at : match.start()], self._forms.labels[match[0]]]
+                at = match.end()
+        return "".join([*found, text[at:]])
+
     def data(self, value: Any) -> Any:
         """JSON-able data without the secrets, in keys and values."""
         if isinstance(value, str):
@@ -85,18 +94,28 @@ class Stream:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._held = ""
+        self._shown = 0  # so many characters of what is held were shown, since the text paused behind them
 
     def feed(self, chunk: str) -> str:
         """Take a chunk; what may be shown now, which can be nothing."""
         whole = self._held + chunk
         ready = self._redactor.ready(whole)
-        self._held = whole[ready:]
-        return self._redactor.text(whole[:ready])
+        found = self._redactor.text_from(whole[:ready], self._shown)
+        self._held, self._shown = whole[ready:], max(0, self._shown - ready)
+        return found
+
+    def pause(self) -> str:
+        """Nothing came for a while: the last characters, where they are so few that they tell nobody anything."""
+        if len(self._held) >= PROBE:
+            return ""
+        found, self._shown = self._held[self._shown :], len(self._held)
+        return found
 
     def flush(self) -> str:
         """The text has ended: the rest of it."""
-        rest, self._held = self._held, ""
-        return self._redactor.text(rest)
+        rest = self._redactor.text_from(self._held, self._shown)
+        self._held, self._shown = "", 0
+        return rest
 
 
 @dataclass(frozen=True)

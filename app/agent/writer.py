@@ -182,5 +182,9 @@ class _Growing:
     def _tick(self) -> None:
         with self._lock:
             self._is_timed = False
-            if self._pending and not self._is_closed:
+            if self._is_closed:
+                return
+            if not self._pending:
+                self._put(self._redacted.pause())
+            if self._pending:
                 self._flush()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from app import db, dispatch, record
+from app import db, dispatch, record, redact
 from app.actor import Actor
 from app.agent import writer as writing
 from app.agent.providers import CallDelta, CallDone, ReasoningDelta, TextDelta
@@ -32,6 +32,12 @@ class Clock:
         due, self.due = self.due, []
         for call in due:
             call()
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests keep secret holds nothing back here."""
+    monkeypatch.setattr(redact, "_live", redact.Redactor())
 
 
 @pytest.fixture
@@ -216,3 +222,18 @@ def test_a_writer_whose_run_is_lost_says_so(writer: StepWriter, hold: Hold) -> N
     with pytest.raises(Fenced):
         writer.close()
     assert deltas() == [("a", 1)]
+
+
+def test_what_may_become_a_secret_waits_and_its_first_letters_do_not(writer: StepWriter, clock: Clock) -> None:
+    redact.watch("KEY", "end-of-the-line-9")
+    writer.take(TextDelta("Once upon a time"))
+    assert deltas() == [("Once upon a tim", 15)]
+    clock.strike()
+    assert deltas()[1:] == [("e", 16)]
+    writer.take(TextDelta("nd-of-the"))
+    clock.strike()
+    assert deltas()[2:] == []
+    writer.take(TextDelta("-line-9!"))
+    clock.strike()
+    writer.close()
+    assert "".join(delta for delta, _end in deltas()) == "Once upon a time[secret:KEY]!"

@@ -166,6 +166,7 @@ class _Shown:
             self._timer = None
             if self._told == math.inf:
                 return
+            self._printed = (self._printed + self._redacted.pause())[-OUTPUT_BYTES:]
             try:
                 self._tell()
             except Exception as failed:  # noqa: BLE001 - it is for the thread that runs the command, which raises it
