@@ -14,7 +14,8 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import chosen
 from app.agent.models import profile as table
-from app.agent.providers import catalog
+from app.agent.providers import catalog, trial
+from app.agent.providers.trial import Trial
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.projects.service import Place
 
@@ -141,6 +142,19 @@ def put(actor: Actor | None, new: Profile) -> None:
             raise Conflict(TAKEN.format(new.name)) from None
         detail = {"name": new.name, "model": f"{new.provider}/{new.model}"}
         record.audit(connection, actor, "agent.profile", new.id, detail)
+
+
+def test(actor: Actor | None, place: Place, id: str) -> Trial:
+    """Ask a profile's model for one word, as a task that begins with it would.
+
+    Raises NotFound for a profile, or for its provider while that is not connected, Denied, Limited.
+    """
+    actor = _person(actor)
+    found = get(actor, place, id)
+    entry = catalog.entry_of(found.provider, place.directory)
+    if entry is None:
+        raise NotFound("provider", found.provider)
+    return trial.ask(entry, found.model)
 
 
 def remove(actor: Actor | None, place: Place, id: str) -> None:

@@ -7,7 +7,8 @@ from flask import Response, request, url_for
 from app import web
 from app.actor import Actor
 from app.agent import bp, profiles, service
-from app.errors import Conflict, Invalid
+from app.agent.providers.trial import Trial
+from app.errors import Conflict, Invalid, Limited
 from app.projects import service as projects
 
 
@@ -30,6 +31,17 @@ def save_profile() -> Response:
     return web.back(url_for("agent.profiles_page", profile=saved.id))
 
 
+@bp.post("/settings/profiles/<profile_id>/test")
+def test_profile(profile_id: str) -> Response:
+    """Ask its model one small question; what came of it is on the page that answers."""
+    actor = web.actor()
+    try:
+        trial = profiles.test(actor, projects.resolve(actor, None), profile_id)
+    except Limited as problem:
+        return _page(actor, profile_id, problem.status, problem=problem.message)
+    return _page(actor, profile_id, trial=trial)
+
+
 @bp.post("/settings/profiles/<profile_id>/remove")
 def remove_profile(profile_id: str) -> Response:
     """Delete a profile."""
@@ -48,7 +60,13 @@ def use_profile() -> Response:
 
 
 def _page(
-    actor: Actor, chosen: str, status: int = 200, *, given: dict[str, str] | None = None, problem: str = ""
+    actor: Actor,
+    chosen: str,
+    status: int = 200,
+    *,
+    given: dict[str, str] | None = None,
+    problem: str = "",
+    trial: Trial | None = None,
 ) -> Response:
     place = projects.resolve(actor, None)
     every = profiles.list_all(actor, place)
@@ -70,4 +88,5 @@ def _page(
         given=given or written,
         models=models[:2000],
         problem=problem,
+        row={"trial": trial},
     )

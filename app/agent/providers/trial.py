@@ -64,14 +64,18 @@ def run(actor: Actor | None, provider: str, model: str = "") -> Trial:
     name = model or catalog.first_model(entry)
     if not name or len(name) > LONGEST_NAME:
         raise Invalid("Name the model to ask.", "model")
+    _last[provider] = found = ask(entry, name)
+    return found
+
+
+def ask(entry: Entry, model: str) -> Trial:
+    """Ask a model for one word, for whoever may have it asked; raises Limited while others are under way."""
     if not _places.acquire(blocking=False):
         raise Limited("Other tests are under way. Try again in a moment.", 5)
     try:
-        found = _asked(entry, name)
+        return _asked(entry, model)
     finally:
         _places.release()
-    _last[provider] = found
-    return found
 
 
 def last(provider: str) -> Trial | None:

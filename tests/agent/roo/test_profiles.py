@@ -147,3 +147,16 @@ def test_a_switch_to_nothing_is_told(call: Caller, body: dict[str, Any], status:
     if status == 404:
         task = call.post("/api/tasks", {"message": "x", "profile": body["name"]})
         assert (task.status_code, task.json) == (404, {"error": words})
+
+
+def test_a_profile_is_tested_on_its_page(app: Cabin, browser: Browser, alice: Actor, model: ModelServer) -> None:
+    made = make(browser, "quick", "openai/quick").headers["Location"].rpartition("=")[2]
+    page = browser.post(f"/settings/profiles/{made}/test")
+    assert page.status_code == 200
+    assert "to the first piece of its answer" in page.text
+    assert model.requests[-1]["model"] == "quick"
+    bob = Browser(app, member(alice, "Bob"))
+    assert bob.post(f"/settings/profiles/{made}/test").status_code == 404
+    assert bob.post("/settings/profiles/default/test").status_code == 200
+    vera = Browser(app, member(alice, "Vera", "viewer"))
+    assert vera.post("/settings/profiles/default/test").status_code == 403
