@@ -50,12 +50,11 @@ class Redactor:
 
     def text_from(self, text: str, shown: int) -> str:
         """What is behind the first characters, which were shown, without the secrets; one that began there ends too."""
-        found, at = [], shown
-        for match in self._forms.pattern.finditer(text):
-            if match.end() > at:
-                found += [text[at : match.start()], self._forms.labels[match[0]]]
-                at = match.end()
-        return "".join([*found, text[at:]])
+        for start in range(shown):
+            match = self._forms.pattern.match(text, start)
+            if match is not None and match.end() > shown:
+                return self._forms.labels[match[0]] + self.text(text[match.end() :])
+        return self.text(text[shown:])
 
     def data(self, value: Any) -> Any:
         """JSON-able data without the secrets, in keys and values."""
