@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -132,7 +132,7 @@ class ModeConfig(_Shape):
     name: Annotated[str, AfterValidator(_words), AfterValidator(_said), _longest(200)]
     role_definition: Annotated[Text, AfterValidator(_said)]
     groups: Annotated[
-        tuple[Annotated[Group, BeforeValidator(_group)], ...],
+        tuple[Annotated[Group, PlainValidator(_group)], ...],
         BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given),
         AfterValidator(_once),
     ]
