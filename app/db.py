@@ -21,6 +21,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from app.errors import Invalid
+
 metadata = sa.MetaData()
 Json = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 BigSerial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -229,7 +231,7 @@ def _engine(url: str, durability: str, *, writer: bool) -> sa.Engine:
         if url.startswith("postgresql://"):
             url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
         options = "-c idle_in_transaction_session_timeout=5000 -c timezone=UTC"
-        return sa.create_engine(
+        pooled = sa.create_engine(
             url,
             pool_size=16,
             max_overflow=16,
@@ -238,6 +240,8 @@ def _engine(url: str, durability: str, *, writer: bool) -> sa.Engine:
             connect_args={"connect_timeout": 3, "options": options},
             **common,
         )
+        sa.event.listen(pooled, "handle_error", _tell_nul)
+        return pooled
     engine = sa.create_engine(
         url,
         poolclass=sa.QueuePool,
@@ -251,6 +255,12 @@ def _engine(url: str, durability: str, *, writer: bool) -> sa.Engine:
     begin = "BEGIN IMMEDIATE" if writer else "BEGIN"
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+def _tell_nul(context: sa.engine.ExceptionContext) -> None:
+    """A text that PostgreSQL cannot take came from somebody: theirs is the mistake, whichever door it came through."""
+    if "cannot contain NUL" in str(context.original_exception):
+        raise Invalid("A text holds a NUL character.") from None
 
 
 def storable(text: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from app import db
+from app.errors import Invalid
 from tests import postgres
 
 notes = sa.Table(
@@ -228,3 +229,14 @@ def test_eight_writers_wait_fairly(tmp_path: Path) -> None:
     opened.close()
     # Free competition for SQLite's lock takes seconds here; the bound leaves room for a busy machine.
     assert sorted(seconds)[int(len(seconds) * 0.9)] < 1
+
+
+@pytest.mark.postgres
+def test_a_text_that_postgresql_cannot_take_is_the_caller_s_mistake(postgres_database: str) -> None:
+    opened = db.Database(postgres_database)
+    query = sa.text("SELECT :text")
+    with pytest.raises(Invalid, match="NUL"), opened.read() as connection:
+        connection.execute(query, {"text": "a\0b"})
+    with opened.transaction() as connection:
+        assert connection.scalar(query, {"text": "ab"}) == "ab"
+    opened.close()
