@@ -44,11 +44,13 @@ def grant(actor: Actor | None, scope: str, name: str, project: str) -> None:
     accounts.require(actor, "secrets:write", rows.thing(actor, f"project:{project}"))
     _find_project(actor, project)
     _check_lendable(scope, name, project)
-    if len(rows.opened(scope, name)) < redact.SHORTEST:
-        raise Invalid(f"A value under {redact.SHORTEST} characters cannot be masked, so no command gets it.", "value")
     with db.transaction() as conn:
-        if conn.execute(rows.row_of(scope, name).with_for_update()).one_or_none() is None:
+        row = conn.execute(rows.row_of(scope, name).with_for_update()).one_or_none()
+        if row is None:
             raise NotFound("secret", name)
+        if len(rows.unsealed(conn, row)) < redact.SHORTEST:
+            told = f"A value under {redact.SHORTEST} characters cannot be masked, so no command gets it."
+            raise Invalid(told, "value")
         if conn.execute(sa.select(models.grants.c.by).where(*_at(scope, name, project))).one_or_none():
             return
         conn.execute(
