@@ -84,10 +84,14 @@ def lend(project: str, actor: Actor, run: str) -> dict[str, str]:
         environment[row.name] = rows.taken(row.scope, row.name)
     fresh = [row for row in found if _is_new(run, row)]
     if fresh:
-        with db.transaction() as conn:
-            for row in fresh:
-                detail = {"project": project, "run": run}
-                record.audit(conn, actor, "secrets.lend", f"{row.scope}/{row.name}", detail)
+        try:
+            with db.transaction() as conn:
+                for row in fresh:
+                    detail = {"project": project, "run": run}
+                    record.audit(conn, actor, "secrets.lend", f"{row.scope}/{row.name}", detail)
+        except BaseException:
+            _forget(run, fresh)
+            raise
     return environment
 
 
@@ -161,7 +165,7 @@ def _check_lendable(scope: str, name: str, project: str) -> None:
 
 def _is_new(run: str, row: sa.Row[str, str, int]) -> bool:
     """Whether this run has not had this version yet; remembered for the latest thousands."""
-    key = (run, row.scope, row.name, row.version)
+    key = _key(run, row)
     with _lock:
         if key in _told:
             return False
@@ -169,6 +173,17 @@ def _is_new(run: str, row: sa.Row[str, str, int]) -> bool:
         while len(_told) > TOLD:
             _told.popitem(last=False)
         return True
+
+
+def _forget(run: str, found: Iterable[sa.Row[str, str, int]]) -> None:
+    """After a failure to write it down: the next command tries again."""
+    with _lock:
+        for row in found:
+            _told.pop(_key(run, row), None)
+
+
+def _key(run: str, row: sa.Row[str, str, int]) -> tuple[str, str, str, int]:
+    return (run, row.scope, row.name, row.version)
 
 
 def _kind(scope: str) -> str:
