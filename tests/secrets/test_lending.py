@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,23 @@ def test_what_could_not_be_written_down_is_not_lent_then_or_later(monkeypatch: p
                 lent()
     assert lent() == {"TOKEN": VALUE}
     assert len(acts("secrets.lend")) == 1
+
+
+def test_what_other_rooms_hold_is_there_for_nobody_who_asks_by_name() -> None:
+    admin, scope = replace(BOB, grants=("secrets:*", "others:*")), "held:github"
+    vault.hold("github", "KEY", VALUE)
+    asked: list[Callable[[], object]] = [
+        lambda: vault.get(admin, scope, "KEY"),
+        lambda: vault.names(admin, scope),
+        lambda: vault.reveal(admin, scope, "KEY"),
+        lambda: vault.put(admin, scope, "KEY", "another-value"),
+        lambda: vault.delete(admin, scope, "KEY"),
+        lambda: vault.grant(admin, scope, "KEY", P1),
+    ]
+    for ask in asked:
+        with pytest.raises(NotFound):
+            ask()
+    assert vault.held("github", "KEY") == VALUE
 
 
 def test_a_grant_twice_is_one() -> None:
