@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -21,9 +22,9 @@ class Redactor:
     """Knows secret values and their encodings; values under 8 characters are too common to look for."""
 
     def __init__(self, secrets: dict[str, str] | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may log while its thread is in here
         self._secrets: dict[str, tuple[str, ...]] = {}
-        self._forms = _Forms.of({})
+        self._built: _Forms | None = None
         for name, value in (secrets or {}).items():
             self.watch(name, value)
 
@@ -32,17 +33,28 @@ class Redactor:
         with self._lock:
             held = self._secrets.get(name, ())
             if value not in held:
-                self._secrets = {**self._secrets, name: (*held, value)}
-                self._forms = _Forms.of(self._secrets)
+                self._secrets[name] = (*held, value)
+                self._built = None
 
     def forget(self, name: str) -> None:
         """Let values of this name pass again."""
         with self._lock:
-            self._secrets = {known: values for known, values in self._secrets.items() if known != name}
-            self._forms = _Forms.of(self._secrets)
+            self._secrets.pop(name, None)
+            self._built = None
+
+    @property
+    def _forms(self) -> _Forms:
+        """What to look for, worked out at the first look after a change: thousands come one by one at a start."""
+        found = self._built
+        if found is None:
+            with self._lock:
+                found = self._built = self._built or _Forms.of(self._secrets)
+        return found
 
     def text(self, text: str) -> str:
         """The text without the secrets."""
+        if len(text) < SHORTEST:
+            return text  # no spelling is shorter
         for form, label in self._forms.labels.items():
             if form in text:
                 text = text.replace(form, label)
@@ -74,7 +86,7 @@ class Redactor:
         """How much of a text that goes on may be shown: up to where a secret may have begun."""
         forms = self._forms
         for start in range(max(0, len(text) - forms.longest + 1), len(text)):
-            if text[start] in forms.firsts and forms.may_begin(text[start:]):
+            if text[start : start + PROBE] in forms.begins and forms.may_begin(text[start:]):
                 return forms.not_inside_a_match(text, start)
         return len(text)
 
@@ -122,9 +134,8 @@ class _Forms:
     """All spellings to look for, longest first, each with its label."""
 
     labels: dict[str, str]
-    firsts: frozenset[str]
+    begins: frozenset[str]  # the first characters of each, up to PROBE
     longest: int
-    pattern: re.Pattern[str]
 
     @classmethod
     def of(cls, secrets: dict[str, tuple[str, ...]]) -> _Forms:
@@ -136,9 +147,13 @@ class _Forms:
             for form in _spellings(value)
         }
         forms = sorted(found, key=len, reverse=True)
-        pattern = re.compile("|".join(map(re.escape, forms)) or r"(?!)")
-        firsts = frozenset(form[0] for form in forms)
-        return cls({form: found[form] for form in forms}, firsts, len(forms[0]) if forms else 0, pattern)
+        begins = frozenset(form[:size] for form in forms for size in range(1, PROBE + 1))
+        return cls({form: found[form] for form in forms}, begins, len(forms[0]) if forms else 0)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """All of them as one; who looks through no stream needs none."""
+        return re.compile("|".join(map(re.escape, self.labels)) or r"(?!)")
 
     def may_begin(self, end: str) -> bool:
         return any(len(form) > len(end) and form.startswith(end) for form in self.labels)
@@ -158,9 +173,12 @@ class _Forms:
 
     def not_inside_a_match(self, text: str, cut: int) -> int:
         """The cut, or the beginning of the complete secret that it would cut in two."""
-        for match in self.pattern.finditer(text, max(0, cut - self.longest)):
-            if match.start() < cut < match.end():
-                return match.start()
+        at = max(0, cut - self.longest)
+        while at < cut:
+            match = self.pattern.match(text, at) if text[at : at + PROBE] in self.begins else None
+            if match is not None and match.end() > cut:
+                return at
+            at = match.end() if match is not None else at + 1
         return cut
 
 

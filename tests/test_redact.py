@@ -139,3 +139,20 @@ def test_it_is_quick_enough_for_every_delta() -> None:
     for _ in range(1000):
         stream.feed("a few words ")
     assert time.process_time() - began < 10
+
+
+def test_it_learns_many_values_one_by_one_quickly() -> None:
+    redactor, began = Redactor(), time.process_time()
+    for n in range(600):
+        redactor.watch(f"KEY_{n}", f"sk-{n}-{random.Random(n).randbytes(24).hex()}")
+    assert redactor.text(f"sk-599-{random.Random(599).randbytes(24).hex()}") == "[secret:KEY_599]"
+    assert time.process_time() - began < 20
+
+
+def test_it_is_quick_enough_for_every_delta_of_a_full_vault() -> None:
+    redactor = Redactor({f"KEY_{n}": random.Random(n).randbytes(32).hex() for n in range(300)})
+    pieces = [f"{random.Random(n).randbytes(2).hex()} " for n in range(1, 40_000)]
+    assert streamed(redactor, pieces) == "".join(pieces)  # hex, as the values are: any end may become one
+    began = time.process_time()
+    streamed(redactor, pieces)
+    assert time.process_time() - began < 10

@@ -11,10 +11,10 @@ from app import db, dispatch
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.audit import looking, verifying
-from app.audit.acts import ACTS, Act
+from app.audit.acts import ACTS
 from app.audit.denials import Denials
 from app.audit.exporting import export
-from app.audit.looking import COLUMNS, SYSTEM_SCHEMA, Condition, Entry, Operator
+from app.audit.looking import COLUMNS, Condition, Entry, Operator
 from app.audit.models import seal
 from app.audit.sealer import Sealer
 from app.audit.verifying import Checkpoint, Look, Verdict, Verifier, follow, verify
@@ -22,8 +22,6 @@ from app.errors import Invalid, NotFound
 
 __all__ = [
     "ACTS",
-    "SYSTEM_SCHEMA",
-    "Act",
     "Checkpoint",
     "Condition",
     "Entry",

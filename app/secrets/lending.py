@@ -44,11 +44,13 @@ def grant(actor: Actor | None, scope: str, name: str, project: str) -> None:
     accounts.require(actor, "secrets:write", rows.thing(actor, f"project:{project}"))
     _find_project(actor, project)
     _check_lendable(scope, name, project)
-    if len(rows.opened(scope, name)) < redact.SHORTEST:
-        raise Invalid(f"A value under {redact.SHORTEST} characters cannot be masked, so no command gets it.", "value")
     with db.transaction() as conn:
-        if conn.execute(rows.row_of(scope, name).with_for_update()).one_or_none() is None:
+        row = conn.execute(rows.row_of(scope, name).with_for_update()).one_or_none()
+        if row is None:
             raise NotFound("secret", name)
+        if len(rows.unsealed(conn, row)) < redact.SHORTEST:
+            told = f"A value under {redact.SHORTEST} characters cannot be masked, so no command gets it."
+            raise Invalid(told, "value")
         if conn.execute(sa.select(models.grants.c.by).where(*_at(scope, name, project))).one_or_none():
             return
         conn.execute(
@@ -82,10 +84,14 @@ def lend(project: str, actor: Actor, run: str) -> dict[str, str]:
         environment[row.name] = rows.taken(row.scope, row.name)
     fresh = [row for row in found if _is_new(run, row)]
     if fresh:
-        with db.transaction() as conn:
-            for row in fresh:
-                detail = {"project": project, "run": run}
-                record.audit(conn, actor, "secrets.lend", f"{row.scope}/{row.name}", detail)
+        try:
+            with db.transaction() as conn:
+                for row in fresh:
+                    detail = {"project": project, "run": run}
+                    record.audit(conn, actor, "secrets.lend", f"{row.scope}/{row.name}", detail)
+        except BaseException:
+            _forget(run, fresh)
+            raise
     return environment
 
 
@@ -159,7 +165,7 @@ def _check_lendable(scope: str, name: str, project: str) -> None:
 
 def _is_new(run: str, row: sa.Row[str, str, int]) -> bool:
     """Whether this run has not had this version yet; remembered for the latest thousands."""
-    key = (run, row.scope, row.name, row.version)
+    key = _key(run, row)
     with _lock:
         if key in _told:
             return False
@@ -167,6 +173,17 @@ def _is_new(run: str, row: sa.Row[str, str, int]) -> bool:
         while len(_told) > TOLD:
             _told.popitem(last=False)
         return True
+
+
+def _forget(run: str, found: Iterable[sa.Row[str, str, int]]) -> None:
+    """After a failure to write it down: the next command tries again."""
+    with _lock:
+        for row in found:
+            _told.pop(_key(run, row), None)
+
+
+def _key(run: str, row: sa.Row[str, str, int]) -> tuple[str, str, str, int]:
+    return (run, row.scope, row.name, row.version)
 
 
 def _kind(scope: str) -> str:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app import db, ids, record, redact
 from app.actor import Actor, Scope
 from app.errors import Conflict, NotFound
-from app.secrets import keys, models, sealing
+from app.secrets import holding, keys, models, sealing
 from app.secrets.events import SecretChanged
 
 TABLE = "secret"
@@ -48,7 +48,9 @@ def row_of(scope: str, name: str) -> sa.Select[Any]:
 
 
 def thing(actor: Actor | None, scope: str) -> Scope:
-    """What rights are asked about: a project's secrets bind to it, a user's are private."""
+    """What rights are asked about: a project's secrets bind to it, a user's are private, what is held nobody's."""
+    if scope.startswith(holding.PREFIX):
+        return Scope(owner="", project="", visibility="private")
     kind, _, owner = scope.partition(":")
     if kind == "user":
         return Scope(owner=owner, project="", visibility="private")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from app import db, redact
+from app import db, record, redact
 from app.actor import SYSTEM, Actor
 from app.audit import service as audit
 from app.errors import Denied, Invalid, NotFound, Unauthenticated
@@ -84,6 +85,39 @@ def test_each_run_that_gets_it_is_written_down_once_for_each_value() -> None:
     rows = [(entry.actor, entry.target, entry.detail["run"]) for entry in reversed(acts("secrets.lend"))]
     assert rows == [("run_1", "platform/TOKEN", run) for run in ("run_1", "run_2", "run_2")]
     assert VALUE not in repr(audit.entries(ALICE))
+
+
+def test_what_could_not_be_written_down_is_not_lent_then_or_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    vault.put(ALICE, "platform", "TOKEN", VALUE)
+    vault.grant(ALICE, "platform", "TOKEN", P1)
+
+    def full(*_given: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(record, "audit", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="disk full"):
+                lent()
+    assert lent() == {"TOKEN": VALUE}
+    assert len(acts("secrets.lend")) == 1
+
+
+def test_what_other_rooms_hold_is_there_for_nobody_who_asks_by_name() -> None:
+    admin, scope = replace(BOB, grants=("secrets:*", "others:*")), "held:github"
+    vault.hold("github", "KEY", VALUE)
+    asked: list[Callable[[], object]] = [
+        lambda: vault.get(admin, scope, "KEY"),
+        lambda: vault.names(admin, scope),
+        lambda: vault.reveal(admin, scope, "KEY"),
+        lambda: vault.put(admin, scope, "KEY", "another-value"),
+        lambda: vault.delete(admin, scope, "KEY"),
+        lambda: vault.grant(admin, scope, "KEY", P1),
+    ]
+    for ask in asked:
+        with pytest.raises(NotFound):
+            ask()
+    assert vault.held("github", "KEY") == VALUE
 
 
 def test_a_grant_twice_is_one() -> None:
