@@ -39,9 +39,9 @@ def save_instructions() -> Response:
 def _page(
     actor: Actor, place: Place, mode: str, text: str, status: int = 200, *, saved: bool = False, problem: str = ""
 ) -> Response:
-    known = [one for one in modes.of(place.directory) if not one.hidden]
-    current = chosen.mode(actor, place)
-    named = next((one for one in known if one.name == (mode or current)), modes.get(current, place.directory))
+    every = modes.of(place.directory)
+    known = [one for one in every if not one.hidden]
+    named = next((one for one in known if one.name == mode), None) or modes.named(every, chosen.mode(actor, place))
     found = instructions.of_place(actor, place, named.name, named.instructions)
     return web.page(
         "agent/instructions.html",
