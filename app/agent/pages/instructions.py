@@ -17,7 +17,7 @@ from app.projects.service import Place
 def instructions_page() -> Response:
     """The person's own instructions, and everything that is in force for a mode."""
     actor = web.actor()
-    place = _place(actor, request.args.get("project", ""))
+    place = projects.resolve_project(actor, request.args.get("project", ""))
     saved = bool(request.args.get("saved"))
     return _page(actor, place, request.args.get("mode", ""), chosen.get(actor, place).instructions, saved=saved)
 
@@ -26,7 +26,7 @@ def instructions_page() -> Response:
 def save_instructions() -> Response:
     """Set or clear the person's own instructions."""
     actor = web.actor()
-    place = _place(actor, web.form("project"))
+    place = projects.resolve_project(actor, web.form("project"))
     text = "" if web.form("act") == "clear" else request.form.get("text", "").replace("\r\n", "\n")
     try:
         chosen.choose(actor, place, instructions=text)
@@ -58,7 +58,3 @@ def _page(
         may_write=accounts.may(actor, "sessions:write"),
         offered=projects.list_ready(actor),
     )
-
-
-def _place(actor: Actor, project_id: str) -> Place:
-    return projects.resolve(actor, projects.get(actor, project_id).root if project_id else None)
