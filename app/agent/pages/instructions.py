@@ -7,7 +7,7 @@ from flask import Response, request, url_for
 from app import web
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import bp, chosen, instructions, modes
+from app.agent import bp, chosen, instructions, modes, service
 from app.errors import Invalid
 from app.projects import service as projects
 from app.projects.service import Place
@@ -39,7 +39,7 @@ def save_instructions() -> Response:
 def _page(
     actor: Actor, place: Place, mode: str, text: str, status: int = 200, *, saved: bool = False, problem: str = ""
 ) -> Response:
-    every = modes.of(place.directory)
+    every = service.list_modes(actor, place.directory)
     known = [one for one in every if not one.hidden]
     named = next((one for one in known if one.name == mode), None) or modes.named(every, chosen.mode(actor, place))
     found = instructions.of_place(actor, place, named.name, named.instructions)
