@@ -125,7 +125,8 @@ def _frame(
     hold: Hold, name: str, transcript: list[Message], message: Message, more: Mapping[str, tools.Tool[Any]]
 ) -> Frame:
     """What this turn permits at most: a call of a tool that the model was not offered is denied too."""
-    mode, above = modes.get(name, hold.session.directory), tuple(subagents.modes_above(hold))
+    known = modes.of(hold.session.directory)
+    mode, above = modes.named(known, name), subagents.modes_above(hold, known)
     prompt = next(message for message in transcript if message.id == hold.run.message_id)
     switches = prompt.data.get("tools")
     offered = mode_tools.offered(mode, switches, above=above, more=more)

@@ -99,9 +99,10 @@ def check_mode(place: Place, name: str) -> None:
 
 
 def mode(actor: Actor | None, place: Place) -> str:
-    """The slug of the current mode: the chosen one while it is there, else the first."""
+    """The slug of the current mode: the chosen one while it is there, else the first, which can be taken away too."""
     chosen = get(actor, place).mode
-    return chosen if chosen and modes.find(chosen, place.directory) else FIRST
+    there = {one.name for one in modes.of(place.directory)}
+    return next((name for name in (chosen, FIRST) if name in there), None) or modes.default(place.directory)
 
 
 def task(actor: Actor | None, place: Place) -> Session | None:

@@ -124,7 +124,8 @@ def _resume(hold: Hold, transcript: list[Message]) -> tuple[Message | None, list
 def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Message]]:
     """Stream one answer of the model into a new message; returns it whole, and the transcript before it."""
     run, session = hold.run, hold.session
-    mode = modes.get(run.mode, session.directory)
+    known = modes.of(session.directory)
+    mode = modes.named(known, run.mode)
     prompt = next(m for m in transcript if m.id == run.message_id)
     directory = Path(session.directory)
     request = Request(
@@ -134,13 +135,13 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
             directory,
             prompt.data.get("system"),
             instructions.of(hold.actor, session, mode.name, mode.instructions),
-            modes.of(directory),
+            known,
         ),
         messages=conversation.turns(transcript, run.provider, run.model),
         tools=mode_tools.offered(
             mode,
             prompt.data.get("tools"),
-            above=subagents.modes_above(hold),
+            above=subagents.modes_above(hold, known),
             directory=directory,
             more=mcp.of(hold.actor, session.directory),
         ),

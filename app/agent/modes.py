@@ -20,7 +20,7 @@ from app.approvals.service import Rule
 from app.errors import Invalid
 from app.settings import service as settings
 
-__all__ = ["MODES", "Mode", "default", "find", "get", "model_of", "of"]
+__all__ = ["MODES", "Mode", "default", "find", "get", "model_of", "named", "of"]
 HOTTEST = 2.0
 
 
@@ -56,7 +56,11 @@ def find(name: str, directory: Path | str) -> Mode | None:
 
 def get(name: str, directory: Path | str) -> Mode:
     """The mode of this name in a directory; Invalid names those there are."""
-    found = of(directory)
+    return named(of(directory), name)
+
+
+def named(found: list[Mode], name: str) -> Mode:
+    """The one of this name among all of a directory, which are read once for several; Invalid names those there are."""
     for mode in found:
         if mode.name == name:
             return mode

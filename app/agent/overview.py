@@ -100,6 +100,7 @@ def matching(actor: Actor | None, place: Place, pattern: str) -> Matching:
 
 def exported(actor: Actor | None, slug: str = "") -> str:
     """The server's custom modes, or one of them, as the text of a .roomodes file; raises NotFound."""
+    actor = accounts.require(actor, "settings:read")
     found = [one for one in custom_modes.list_all(actor) if slug in ("", one.slug)]
     if slug and not found:
         raise NotFound("mode", slug)

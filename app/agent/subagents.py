@@ -73,9 +73,9 @@ def collect(hold: Hold, context: ToolContext, part: Part) -> bool:
     return True
 
 
-def modes_above(hold: Hold) -> list[Mode]:
-    """The modes of the runs that wait for this one: what they may not do, it may not do for them."""
-    return [modes.get(name, hold.session.directory) for name in sessions.modes_above(hold)]
+def modes_above(hold: Hold, known: list[Mode]) -> tuple[Mode, ...]:
+    """Of the known modes those of the runs that wait for this one: what they may not do, it may not do for them."""
+    return tuple(modes.named(known, name) for name in sessions.modes_above(hold))
 
 
 def _errand(hold: Hold, context: ToolContext, part: Part, switches: dict[str, bool] | None) -> Errand:

@@ -68,6 +68,7 @@ __all__ = [
     "remove",
     "remove_worktree",
     "resolve",
+    "resolve_project",
     "set_initialized",
     "with_worktree",
     "worktrees_of",
@@ -137,6 +138,11 @@ def get(actor: Actor, project_id: str) -> Project:
         project = rows.get(conn, project_id)
     accounts.require(actor, "projects:read", project)
     return project
+
+
+def resolve_project(actor: Actor, project_id: str) -> Place:
+    """Return the place of a project's root, or the default one without an id; raises NotFound."""
+    return resolve(actor, get(actor, project_id).root if project_id else None)
 
 
 def set_initialized(actor: Actor, project_id: str) -> Project:

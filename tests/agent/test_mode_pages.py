@@ -183,3 +183,27 @@ def test_another_site_makes_no_mode(browser: Browser, alice: Actor) -> None:
     assert browser.post("/settings/modes", FORM, headers={"Origin": "https://evil.example"}).status_code == 403
     assert browser.post("/settings/modes", FORM, token="of somebody else").status_code == 403
     assert custom_modes.list_all(alice) == []
+
+
+def test_who_may_write_modes_and_read_no_files_is_told_of_none(app: Cabin, alice: Actor, root: Path) -> None:
+    custom_modes.save(alice, DOCS)
+    (root / "secret-plan.md").write_text("plan")
+    accounts.create_role(alice, "configurer", permissions=["projects:read", "settings:*", "sessions:read"])
+    configurer = Browser(app, member(alice, "Conny", "configurer"))
+    for path in ("/settings/modes?mode=docs-writer", r"/settings/modes/matches?fileRegex=\.md$"):
+        answer = configurer.get(path)
+        assert answer.status_code == 200
+        assert "Matches" not in answer.text
+        assert "secret-plan" not in answer.text
+    assert "secret-plan" in Browser(app, alice).get("/settings/modes?mode=docs-writer").text
+
+
+def test_what_is_current_can_be_seen_where_the_first_mode_was_taken_away(
+    app: Cabin, browser: Browser, alice: Actor, root: Path
+) -> None:
+    place = projects.resolve(alice, str(root))
+    assert chosen.mode(alice, place) == "code"
+    (root / "opencode.json").write_text(json.dumps({"agent": {"code": {"disable": True}}}))
+    assert chosen.mode(alice, place) == "build"
+    assert browser.get("/settings/instructions").status_code == 200
+    assert Caller(app, alice, "roo")("GET", "/api/modes/current").json["slug"] == "build"

@@ -52,7 +52,7 @@ class Row:
 def auto_approve_page() -> Response:
     """The switches of the person who looks, in one project."""
     actor = web.actor()
-    place = _place(actor, request.args.get("project", ""))
+    place = projects.resolve_project(actor, request.args.get("project", ""))
     return _page(actor, place, auto_approve.get(actor, place), saved=bool(request.args.get("saved")))
 
 
@@ -60,7 +60,7 @@ def auto_approve_page() -> Response:
 def save_auto_approve() -> Response:
     """Set all of them as they are ticked."""
     actor = web.actor()
-    place = _place(actor, web.form("project"))
+    place = projects.resolve_project(actor, web.form("project"))
     try:
         auto_approve.change(actor, place, _ticked())
     except Invalid as problem:
@@ -72,7 +72,7 @@ def save_auto_approve() -> Response:
 def preview_auto_approve() -> Response:
     """What they would allow as they are ticked; nothing is kept."""
     actor = web.actor()
-    place = _place(actor, web.form("project"))
+    place = projects.resolve_project(actor, web.form("project"))
     try:
         auto_approve.check(_ticked())
     except Invalid as problem:
@@ -173,7 +173,3 @@ def _number(name: str) -> float | None:
 
 def _lines(text: str) -> list[str]:
     return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-
-
-def _place(actor: Actor, project_id: str) -> Place:
-    return projects.resolve(actor, projects.get(actor, project_id).root if project_id else None)

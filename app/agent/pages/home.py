@@ -153,7 +153,7 @@ def list_commands() -> Response:
     if at:
         directory = sessions.get(actor, at).directory
     else:
-        directory = str(projects.resolve(actor, projects.get(actor, project).root if project else None).directory)
+        directory = str(projects.resolve_project(actor, project).directory)
     found = service.list_commands(actor, Path(directory))
     shown: dict[str, Any] = {"commands": found, "session_id": at, "project": project}
     return web.page("agent/_commands.html" if web.is_htmx() else "agent/commands.html", **shown)

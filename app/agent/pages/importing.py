@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from flask import Response, request, url_for
 
 from app import web
-from app.actor import Actor
 from app.agent import bp, importing
 from app.agent.importing import Plan
 from app.errors import Conflict, Invalid, NotFound, Problem, TooLarge
@@ -31,14 +30,14 @@ LONGEST_VALUE = 4_000
 def import_page() -> Response:
     """Where a file is given, and what came of the last one."""
     actor = web.actor()
-    return _page(_place(actor, request.args.get("project", "")))
+    return _page(projects.resolve_project(actor, request.args.get("project", "")))
 
 
 @bp.post("/settings/import")
 def look_at_import() -> Response:
     """Take a file, or its text, and show what it would change; nothing is changed by that."""
     actor = web.actor()
-    place = _place(actor, web.form("project"))
+    place = projects.resolve_project(actor, web.form("project"))
     try:
         data = _given()
         importing.plan(actor, place, data)
@@ -52,7 +51,7 @@ def look_at_import() -> Response:
 def import_plan() -> Response:
     """What the file would change."""
     actor = web.actor()
-    place = _place(actor, request.args.get("project", ""))
+    place = projects.resolve_project(actor, request.args.get("project", ""))
     try:
         data = importing.held(actor)
     except NotFound:
@@ -64,7 +63,7 @@ def import_plan() -> Response:
 def take_import() -> Response:
     """Take over what is ticked, unless something was changed since it was shown."""
     actor = web.actor()
-    place = _place(actor, web.form("project"))
+    place = projects.resolve_project(actor, web.form("project"))
     data, keys, values = importing.held(actor), request.form.getlist("key"), _values()
     try:
         done = importing.apply(actor, place, data, keys, stamp=web.form("stamp"), values=values)
@@ -107,10 +106,6 @@ def _plan(place: Place, plan: Plan, ticked: set[str] | None = None, problem: Pro
         ticked=set(plan.usual) if ticked is None else ticked,
         problem=problem,
     )
-
-
-def _place(actor: Actor, project_id: str) -> Place:
-    return projects.resolve(actor, projects.get(actor, project_id).root if project_id else None)
 
 
 def _given() -> bytes:

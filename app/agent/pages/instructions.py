@@ -7,7 +7,7 @@ from flask import Response, request, url_for
 from app import web
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.agent import bp, chosen, instructions, modes
+from app.agent import bp, chosen, instructions, modes, service
 from app.errors import Invalid
 from app.projects import service as projects
 from app.projects.service import Place
@@ -17,7 +17,7 @@ from app.projects.service import Place
 def instructions_page() -> Response:
     """The person's own instructions, and everything that is in force for a mode."""
     actor = web.actor()
-    place = _place(actor, request.args.get("project", ""))
+    place = projects.resolve_project(actor, request.args.get("project", ""))
     saved = bool(request.args.get("saved"))
     return _page(actor, place, request.args.get("mode", ""), chosen.get(actor, place).instructions, saved=saved)
 
@@ -26,7 +26,7 @@ def instructions_page() -> Response:
 def save_instructions() -> Response:
     """Set or clear the person's own instructions."""
     actor = web.actor()
-    place = _place(actor, web.form("project"))
+    place = projects.resolve_project(actor, web.form("project"))
     text = "" if web.form("act") == "clear" else request.form.get("text", "").replace("\r\n", "\n")
     try:
         chosen.choose(actor, place, instructions=text)
@@ -39,9 +39,9 @@ def save_instructions() -> Response:
 def _page(
     actor: Actor, place: Place, mode: str, text: str, status: int = 200, *, saved: bool = False, problem: str = ""
 ) -> Response:
-    known = [one for one in modes.of(place.directory) if not one.hidden]
-    current = chosen.mode(actor, place)
-    named = next((one for one in known if one.name == (mode or current)), modes.get(current, place.directory))
+    every = service.list_modes(actor, place.directory)
+    known = [one for one in every if not one.hidden]
+    named = next((one for one in known if one.name == mode), None) or modes.named(every, chosen.mode(actor, place))
     found = instructions.of_place(actor, place, named.name, named.instructions)
     return web.page(
         "agent/instructions.html",
@@ -58,7 +58,3 @@ def _page(
         may_write=accounts.may(actor, "sessions:write"),
         offered=projects.list_ready(actor),
     )
-
-
-def _place(actor: Actor, project_id: str) -> Place:
-    return projects.resolve(actor, projects.get(actor, project_id).root if project_id else None)

@@ -7,9 +7,10 @@ from typing import Any
 from flask import Response, request, url_for
 
 from app import web
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import bp, custom_modes, overview
-from app.agent.overview import Row
+from app.agent.overview import Matching, Row
 from app.errors import Conflict, Invalid, NotFound
 from app.projects import service as projects
 from app.projects.service import Place
@@ -29,8 +30,7 @@ def modes_page() -> Response:
 def pattern_matches() -> Response:
     """What a pattern finds among the files of a project, in a line."""
     actor = web.actor()
-    pattern = request.args.get("fileRegex", "")
-    matching = overview.matching(actor, _place(actor), pattern) if pattern else None
+    matching = _matching(actor, _place(actor), request.args.get("fileRegex", ""))
     return web.page("agent/_matches.html", matching=matching)
 
 
@@ -72,7 +72,7 @@ def _given() -> dict[str, Any]:
 
 def _place(actor: Actor) -> Place:
     project = request.args.get("project") or web.form("project")
-    return projects.resolve(actor, projects.get(actor, project).root if project else None)
+    return projects.resolve_project(actor, project)
 
 
 def _page(
@@ -104,11 +104,17 @@ def _page(
         groups=GROUPS,
         held=[one[0] if isinstance(one, list) else one for one in (form or {}).get("groups", ())],
         bounds=bounds,
-        matching=overview.matching(actor, place, bounds["fileRegex"]) if bounds.get("fileRegex") else None,
+        matching=_matching(actor, place, bounds.get("fileRegex", "")),
         fault=overview.fault_of_file(actor, place),
         problem=problem,
         saved=bool(request.args.get("saved")) and problem is None,
     )
+
+
+def _matching(actor: Actor, place: Place, pattern: str) -> Matching | None:
+    """What a pattern finds; nothing is told of files to somebody who may write modes and not read those."""
+    may_look = pattern and accounts.may(actor, "files:read", place.project)
+    return overview.matching(actor, place, pattern) if may_look else None
 
 
 def _written(row: Row | None, *, is_new: bool) -> dict[str, Any] | None:
