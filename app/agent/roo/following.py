@@ -42,7 +42,7 @@ def stream(actor: Actor, task_id: str, *, legacy: bool) -> Response:
         approvals.of_session(
             actor, task_id, []
         )  # whoever may not read what is asked is told so now, not left in silence
-        subscription.replay_only([task_id, *_below(actor, task_id)])
+        subscription.replay_only([task_id, *sessions.ids_below(actor, task_id)])
         before = subscription.earlier(SessionUpdated)
         told = Telling(actor, task_id, before.session if isinstance(before, SessionUpdated) else None, legacy=legacy)
     except BaseException:
@@ -119,13 +119,6 @@ class Telling:
         }
         self._times = {source: record.ts for source, record in found.items()}
         return found
-
-
-def _below(actor: Actor, task_id: str) -> Iterator[str]:
-    """The subagents of a task, and theirs."""
-    for child in sessions.children(actor, task_id):
-        yield child.id
-        yield from _below(actor, child.id)
 
 
 def _keeps(task_id: str) -> Any:
