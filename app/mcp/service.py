@@ -200,16 +200,14 @@ def statuses(actor: Actor | None, place: Place) -> dict[str, Status]:
     It waits for that a second at most; what comes later is told by an event.
     """
     accounts.require(actor, "mcp:read", place.project)
-    servers = _glance(place)
-    asks = repository.changed(place, servers)
+    servers, asks = _glance(place)
     return {server.name: _now(server, asks) for server in servers}
 
 
 def list_servers(actor: Actor | None, place: Place, *, only_look: bool = False) -> list[Shown]:
     """The servers of the place's project as people see them, connected as `statuses` has it, unless one only looks."""
     accounts.require(actor, "mcp:read", place.project)
-    servers = rows.of(place) if only_look else _glance(place)
-    asks = repository.changed(place, servers)
+    servers, asks = _glance(place, only_look=only_look)
     return [
         Shown(
             server, _now(server, asks), _offer(server), tuple(reaching.secret_of(server)),
@@ -246,13 +244,13 @@ def tools(actor: Actor | None, place: Place) -> tuple[RemoteTool, ...]:
 def resources(actor: Actor | None, place: Place) -> tuple[Resource, ...]:
     """What the project's servers that are connected let read."""
     accounts.require(actor, "mcp:read", place.project)
-    return tuple(one for server in _glance(place) for one in _offer(server).resources)
+    return tuple(one for server in _glance(place)[0] for one in _offer(server).resources)
 
 
 def prompts(actor: Actor | None, place: Place) -> tuple[Prompt, ...]:
     """The prompts that the project's servers that are connected keep."""
     accounts.require(actor, "mcp:read", place.project)
-    return tuple(one for server in _glance(place) for one in _offer(server).prompts)
+    return tuple(one for server in _glance(place)[0] for one in _offer(server).prompts)
 
 
 def fill_prompt(actor: Actor | None, place: Place, prompt: Prompt, arguments: Mapping[str, str]) -> str:
@@ -381,8 +379,7 @@ def _switch(actor: Actor | None, place: Place, name: str, *, on: bool) -> Server
 
 
 def _status(place: Place, server: Server, *, at_once: bool = False) -> Status:
-    _open(place, [server], at_once=at_once)
-    return _now(server, repository.changed(place, [server]))
+    return _now(server, _open(place, [server], at_once=at_once))
 
 
 def _again(place: Place, server: Server) -> Status:
@@ -394,8 +391,8 @@ def _again(place: Place, server: Server) -> Status:
     return status
 
 
-def _open(place: Place, servers: list[Server], *, at_once: bool = False, seconds: float | None = None) -> None:
-    """Connect those that are enabled; one whose file changed since somebody said yes to it is ended instead."""
+def _open(place: Place, servers: list[Server], *, at_once: bool = False, seconds: float | None = None) -> set[str]:
+    """Connect those that are enabled; end, and give the ids of, those whose file changed since somebody said yes."""
     asks = repository.changed(place, servers)
     for server_id in asks:
         _links.close(server_id)
@@ -403,12 +400,13 @@ def _open(place: Place, servers: list[Server], *, at_once: bool = False, seconds
     wanted = [(server, reaching.means(place, server)) for server in usable]
     if wanted:
         _links.open(wanted, at_once=at_once, seconds=seconds)
+    return asks
 
 
-def _glance(place: Place) -> list[Server]:
+def _glance(place: Place, *, only_look: bool = False) -> tuple[list[Server], set[str]]:
+    """The project's servers, connected unless one only looks, and the ids of those that wait for another yes."""
     servers = rows.of(place)
-    _open(place, servers, seconds=GLANCE)
-    return servers
+    return servers, repository.changed(place, servers) if only_look else _open(place, servers, seconds=GLANCE)
 
 
 def _enabled(place: Place, server_id: str, kind: str, name: str) -> Server:

@@ -444,6 +444,9 @@ def test_the_cost_of_subagents_stands_beside_the_parents(
     talk.ask("go on")
     assert sessions.get(talk.actor, talk.id).cost == 0.5
     assert sessions.cost_below(talk.actor, talk.id) == 0.75
+    [child] = sessions.children(talk.actor, talk.id)
+    [grandchild] = sessions.children(talk.actor, child.id)
+    assert set(sessions.ids_below(talk.actor, talk.id)) == {child.id, grandchild.id}
 
 
 def test_what_a_subagent_changed_is_in_its_parents_checkpoint(

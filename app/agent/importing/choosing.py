@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from app.accounts import service as accounts
 from app.agent import auto_approve, chosen
 from app.agent.importing.document import shown, text_of
@@ -95,7 +97,7 @@ def _switches(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[Item]]:
     found: dict[str, Any] = {}
     wrong: list[Item] = []
     for name in auto_approve.NAMES:
-        said = camel(name)
+        said = to_camel(name)
         if said not in settings or (settings[said] is None and name in auto_approve.BOOLEANS):
             continue
         try:
@@ -120,15 +122,11 @@ def _value(name: str, value: Any) -> Any:
     raise Invalid("It is written wrongly.")
 
 
-def camel(name: str) -> str:
-    """A name of ours in Roo's spelling."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
 def _told(found: Mapping[str, Any]) -> str:
-    on = [camel(name) for name, value in found.items() if value is True]
-    lists = [f"{camel(name)}: {', '.join(value) or 'none'}" for name, value in found.items() if isinstance(value, list)]
-    numbers = [f"{camel(name)}: {found[name]}" for name in auto_approve.NUMBERS if found.get(name) is not None]
+    on = [to_camel(name) for name, value in found.items() if value is True]
+    lists = [
+        f"{to_camel(name)}: {', '.join(value) or 'none'}" for name, value in found.items() if isinstance(value, list)
+    ]
+    numbers = [f"{to_camel(name)}: {found[name]}" for name in auto_approve.NUMBERS if found.get(name) is not None]
     off = sum(value is False for value in found.values())
     return "; ".join([f"on: {', '.join(on) or 'none'}", f"{off} off", *lists, *numbers])[:2_000]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,6 +11,7 @@ from app.errors import Invalid, TooLarge
 
 LARGEST = 1024 * 1024
 DEEPEST = 30
+MOST_PROFILES = 300
 _MEANT = ("providerProfiles", "globalSettings", "mcpServers", "mcpSettings", "customModes", "apiConfigs")
 
 
@@ -20,7 +20,9 @@ class Profiles(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
     current: str = Field(alias="currentApiConfigName", default="")
-    configs: dict[str, dict[str, Any]] = Field(alias="apiConfigs", default={})
+    configs: Annotated[dict[str, dict[str, Any]], Field(max_length=MOST_PROFILES)] = Field(
+        alias="apiConfigs", default={}
+    )
     linked: dict[str, str] = Field(alias="modeApiConfigs", default={})
 
 
@@ -48,8 +50,9 @@ def read(data: bytes) -> Export:
         raise Invalid(
             "These are no settings of Roo's: there is no providerProfiles, globalSettings or mcpServers.", "file"
         )
-    for at in _bad(whole):
-        raise Invalid(f"{at}: it is deeper than {DEEPEST} levels, or has a NUL in it.", "file")
+    at = _bad(whole)
+    if at is not None:
+        raise Invalid(f"{at or 'The file'}: it is deeper than {DEEPEST} levels, or has a NUL in it.", "file")
     try:
         return Export.model_validate(_in_one_shape(whole))
     except ValidationError as wrong:
@@ -91,16 +94,15 @@ def _in_one_shape(whole: dict[str, Any]) -> dict[str, Any]:
 _OF_PROFILES = ("currentApiConfigName", "apiConfigs", "modeApiConfigs")
 
 
-def _bad(whole: Any) -> Iterator[str]:
-    """The places of what no settings have."""
-    left: list[tuple[str, int, Any]] = [("", 0, whole)]
-    while left:
-        at, depth, value = left.pop()
-        if depth > DEEPEST or (isinstance(value, str) and "\0" in value):
-            yield at or "The file"
-            continue
-        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for name, one in inner:
-            if "\0" in str(name):
-                yield at or "The file"
-            left.append((f"{at}.{shown(str(name))}".lstrip("."), depth + 1, one))
+def _bad(value: Any, depth: int = 0) -> str | None:
+    """The place of what no settings have, None if there is no such; it goes no deeper than they may be."""
+    if depth > DEEPEST or (isinstance(value, str) and "\0" in value):
+        return ""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, one in inner:
+        if "\0" in str(name):
+            return ""
+        at = _bad(one, depth + 1)
+        if at is not None:
+            return f"{shown(str(name))}.{at}".rstrip(".")
+    return None

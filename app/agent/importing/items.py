@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -86,3 +86,8 @@ class Given:
 def lacking(key: str) -> str:
     """Why somebody's import leaves something out that they may not do."""
     return f"It needs the grant {key}."
+
+
+def sentence(notes: Sequence[str]) -> str:
+    """What is to be said of an item, in one sentence; "" for nothing."""
+    return f"{notes[0][0].upper()}{'; '.join(notes)[1:]}." if notes else ""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from app.agent import custom_modes, mode_config
 from app.agent.importing.document import shown
-from app.agent.importing.items import Given, Item, lacking
+from app.agent.importing.items import Given, Item, lacking, sentence
 from app.agent.mode_config import ModeConfig
 from app.agent.modes import MODES
 
@@ -60,7 +60,7 @@ def _item(given: Given, item: Item, mode: ModeConfig, before: ModeConfig | None)
     notes = ["it takes the place of the one of its slug"] if before else []
     if before is None and mode.slug in MODES:
         notes = ["it takes the place of the built-in mode"]
-    why = f"{notes[0].capitalize()}." if notes else ""
+    why = sentence(notes)
     act = partial(custom_modes.save, given.actor, mode)
     return replace(item, verdict="changed" if why else "taken", why=why, act=act)
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import orjson
 
-from app import db, ids
+from app import ids
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent.ticks import ticks
@@ -21,34 +21,33 @@ NAME = "document"
 
 def hold(actor: Actor | None, data: bytes) -> None:
     """Keep a file for its person, in place of an earlier one, for half an hour."""
-    actor = accounts.require(actor, "sessions:write")
-    kept = orjson.dumps({"at": ids.now(), "data": base64.b64encode(data).decode()}).decode()
-    with db.transaction():
-        secrets.hold(_scope(actor), NAME, kept)
-    ticks.after(LIFE / 1000 + 1, partial(_forget_old, actor))
+    scope = _scope(accounts.require(actor, "sessions:write"))
+    secrets.hold(scope, NAME, orjson.dumps({"at": ids.now(), "data": base64.b64encode(data).decode()}).decode())
+    ticks.after(LIFE / 1000 + 1, partial(_forget_old, scope))
 
 
 def held(actor: Actor | None) -> bytes:
     """The file that is kept for a person; raises NotFound."""
-    actor = accounts.require(actor, "sessions:write")
-    kept = orjson.loads(secrets.held(_scope(actor), NAME))
-    if ids.now() - kept["at"] > LIFE:
-        drop(actor)
-        raise NotFound("file")
-    return base64.b64decode(kept["data"])
+    return _held(_scope(accounts.require(actor, "sessions:write")))
 
 
 def drop(actor: Actor | None) -> None:
     """Forget it."""
-    actor = accounts.require(actor, "sessions:write")
-    with db.transaction():
-        secrets.let_go(_scope(actor))
+    secrets.let_go(_scope(accounts.require(actor, "sessions:write")))
 
 
-def _forget_old(actor: Actor) -> None:
-    """Its time is over; a newer one of the same person stays."""
+def _held(scope: str) -> bytes:
+    kept = orjson.loads(secrets.held(scope, NAME))
+    if ids.now() - kept["at"] > LIFE:
+        secrets.let_go(scope)
+        raise NotFound("file")
+    return base64.b64decode(kept["data"])
+
+
+def _forget_old(scope: str) -> None:
+    """Its time is over, whatever its person may do by now; a newer one of theirs stays."""
     with suppress(NotFound):
-        held(actor)
+        _held(scope)
 
 
 def _scope(actor: Actor) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 from app.accounts import service as accounts
 from app.agent import profiles
-from app.agent.importing.items import Given, Item, lacking
+from app.agent.importing.items import Given, Item, lacking, sentence
 from app.agent.importing.meant import OLLAMA, Meant
 from app.agent.profiles import Profile
 from app.agent.providers import catalog, trial
@@ -81,7 +81,7 @@ def rows(given: Given, meant: Sequence[Meant]) -> Iterator[Item]:
         names[name] = one.id
         new = Profile(one.id, given.actor.user, name, one.provider, one.model, before.created if before else 0)
         notes = [*one.notes, *([f"it is called {name} here"] if name != one.name else [])]
-        why = _sentence(notes)
+        why = sentence(notes)
         if before == new:
             yield replace(item, verdict="same", why=why)
         else:
@@ -96,7 +96,3 @@ def _free(one: Meant, names: Mapping[str, str]) -> str:
     base = one.name[: profiles.LONGEST - 10]
     tries = (one.name, f"{base} (Roo)", *(f"{base} (Roo {number})" for number in range(2, profiles.MOST + 3)))
     return next(name for name in tries if name != profiles.DEFAULT and names.get(name, one.id) == one.id)
-
-
-def _sentence(notes: Sequence[str]) -> str:
-    return f"{notes[0][0].upper()}{'; '.join(notes)[1:]}." if notes else ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from app.accounts import service as accounts
-from app.agent.importing.items import Given, Item, lacking
+from app.agent.importing.items import Given, Item, lacking, sentence
 from app.mcp import service as mcp
 from app.mcp.service import Wanted, Written
 
@@ -32,7 +32,7 @@ def _item(given: Given, one: Written, there: set[str], *, may: bool) -> Item:
         return replace(item, why=lacking("mcp:write"))
     if mcp.is_there(given.actor, given.place, one.name, one.wanted):
         return replace(item, verdict="same")
-    why = f"{notes[0][0].upper()}{'; '.join(notes)[1:]}." if notes else ""
+    why = sentence(notes)
     act = partial(mcp.put, given.actor, given.place, one.name, one.wanted)
     return replace(item, verdict="changed" if why else "taken", why=why, act=act)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from pydantic.alias_generators import to_camel
 
 from app import db, record
 from app.accounts import service as accounts
@@ -102,7 +103,7 @@ def _modes(given: Given) -> dict[str, str]:
 
 def _others(given: Given) -> Iterator[Item]:
     """The settings that are left out, by their names alone: some of them are secrets."""
-    read = {*_READ, *map(choosing.camel, auto_approve.NAMES)}
+    read = {*_READ, *map(to_camel, auto_approve.NAMES)}
     for name in list(given.export.settings)[:MOST_SETTINGS]:
         if name not in read:
             shown = document.shown(name)

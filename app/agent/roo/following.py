@@ -6,7 +6,6 @@ been: a record as it was then, under the time that it has in the logs.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -30,7 +29,6 @@ from app.sessions.service import Message, Part
 from app.streams import Feed, Stream
 
 HEARTBEAT = 15.0
-KNOWN = 200  # times of records that a stream remembers
 BUSY = ("queued", "running", "waiting")
 STOPPED = ("aborted", "interrupted")
 Said = Iterator[tuple[str, list[Any]]]
@@ -44,7 +42,7 @@ def stream(actor: Actor, task_id: str, *, legacy: bool) -> Response:
         approvals.of_session(
             actor, task_id, []
         )  # whoever may not read what is asked is told so now, not left in silence
-        subscription.replay_only([task_id, *_below(actor, task_id)])
+        subscription.replay_only([task_id, *sessions.ids_below(actor, task_id)])
         before = subscription.earlier(SessionUpdated)
         told = Telling(actor, task_id, before.session if isinstance(before, SessionUpdated) else None, legacy=legacy)
     except BaseException:
@@ -62,7 +60,8 @@ class Telling:
         self.task_id = task_id
         self.session = session
         self._legacy = legacy
-        self._times: OrderedDict[str, int] = OrderedDict()
+        # When the records of the message that was looked at last stand in the logs; None for what has no record.
+        self._times: dict[str, int | None] = {}
 
     def frames(self, fact: Fact) -> bytes:
         """A frame for each thing that a fact says; only the last one takes a reader past it."""
@@ -95,9 +94,9 @@ class Telling:
         assert isinstance(event, PartDelta)
         if event.part_id not in self._times:
             self.records(fact, event.message_id)
-        if event.part_id not in self._times:
+        at = self._times.setdefault(event.part_id, None)
+        if at is None:
             return None
-        at = self._times[event.part_id]
         return Record(at, "say", event.type, fact.text or event.delta, partial=True, source=event.part_id)
 
     def records(self, fact: Fact, message_id: str) -> dict[str, Record]:
@@ -107,7 +106,7 @@ class Telling:
         """
         around, has_more = sessions.window(self.actor, self.task_id, at=message_id, limit=2 * standing.END)
         if all(message.id != message_id for message in around):
-            return {}
+            return {}  # it is gone meanwhile
         names = [message.id for message in around]
         asked = [ask for ask in approvals.of_session(self.actor, self.task_id, names) if ask.created <= fact.at]
         mine = {message_id, *(part.id for message in around if message.id == message_id for part in message.parts)}
@@ -118,17 +117,8 @@ class Telling:
             for record in records.of(around, asked, is_whole=not has_more)
             if record.source.partition(" ")[0] in mine
         }
-        self._times.update((source, record.ts) for source, record in found.items())
-        while len(self._times) > KNOWN:
-            self._times.popitem(last=False)
+        self._times = {source: record.ts for source, record in found.items()}
         return found
-
-
-def _below(actor: Actor, task_id: str) -> Iterator[str]:
-    """The subagents of a task, and theirs."""
-    for child in sessions.children(actor, task_id):
-        yield child.id
-        yield from _below(actor, child.id)
 
 
 def _keeps(task_id: str) -> Any:

@@ -142,11 +142,23 @@ def cost_below(actor: Actor, session_id: str) -> float:
     with db.read() as connection:
         session = rows.session(connection, session_id)
         accounts.require(actor, "sessions:read", session)
-        first = sa.select(SESSIONS.c.id, SESSIONS.c.cost).where(SESSIONS.c.parent_id == session_id)
-        below = first.cte("below", recursive=True)
-        further = sa.select(SESSIONS.c.id, SESSIONS.c.cost).join(below, SESSIONS.c.parent_id == below.c.id)
-        below = below.union(further)
+        below = _below(session_id)
         return float(connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(below.c.cost), 0.0))) or 0.0)
+
+
+def ids_below(actor: Actor, session_id: str) -> list[str]:
+    """The ids of all sessions below a session, those of its subagents' subagents too, whoever may read them."""
+    with db.read() as connection:
+        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        return list(connection.scalars(sa.select(_below(session_id).c.id)))
+
+
+def _below(session_id: str) -> sa.CTE:
+    """The ids and costs of all sessions below a session."""
+    first = sa.select(SESSIONS.c.id, SESSIONS.c.cost).where(SESSIONS.c.parent_id == session_id)
+    below = first.cte("below", recursive=True)
+    further = sa.select(SESSIONS.c.id, SESSIONS.c.cost).join(below, SESSIONS.c.parent_id == below.c.id)
+    return below.union(further)
 
 
 def _is_alone(connection: sa.Connection, run: Run) -> bool:

@@ -155,7 +155,7 @@ def test_a_file_that_nobody_comes_back_to_is_forgotten_by_itself(
     assert until(lambda: not kept())
     monkeypatch.setattr(pending, "LIFE", 30 * 60 * 1000)
     shown(browser, raw(export()))
-    pending._forget_old(alice)
+    pending._forget_old(pending._scope(alice))
     assert kept()
 
 

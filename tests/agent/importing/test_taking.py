@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from app import db, record, redact
 from app.actor import Actor
 from app.agent import auto_approve, chosen, custom_modes, importing, profiles
-from app.agent.importing import Item, Plan
+from app.agent.importing import Item, Plan, document
 from app.agent.importing.kinds import KINDS, NONE_HERE
 from app.agent.providers import catalog
 from app.errors import Conflict, Denied, NotFound, Problem
@@ -349,6 +350,8 @@ def test_files_of_older_versions_and_single_ones_are_read(
         (b'{"globalSettings": ' + b"[" * 5000 + b"]" * 5000 + b"}", "no JSON"),
         (b'{"globalSettings": {"a": "' + b"x" * 1024 * 1024 + b'"}}', "at most 1024 KiB"),
         (b"\xff\xfe\x00", "no JSON"),
+        (raw({"apiConfigs": {str(number): {} for number in range(301)}}), "providerProfiles.apiConfigs: "),
+        (raw({"globalSettings": {"a": [{"b\0": 1}]}}), "globalSettings.a.0: "),
     ],
 )  # fmt: skip
 def test_a_file_that_is_none_is_told_with_the_place(place: Place, alice: Actor, data: bytes, words: str) -> None:
@@ -358,6 +361,19 @@ def test_a_file_that_is_none_is_told_with_the_place(place: Place, alice: Actor, 
     assert words in told.value.message
     assert told.value.status in (400, 413)
     assert stored() == before
+
+
+def test_a_deep_file_of_many_values_takes_little_more_than_itself() -> None:
+    name = "k" * 100
+    data = b'{"globalSettings": ' + f'{{"{name}": '.encode() * 28 + b"[" + b"0," * 400_000 + b"0]" + b"}" * 29
+    assert len(data) < importing.LARGEST
+    tracemalloc.start()
+    try:
+        document.read(data)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 100 * importing.LARGEST
 
 
 def hostile() -> dict[str, Any]:

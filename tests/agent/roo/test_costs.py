@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
 from app import db, ids
-from app.actor import Actor
+from app.actor import Actor, Scope
+from app.agent.roo import following
+from app.events.service import Fact
 from app.projects import service as projects
 from app.sessions import service as sessions
+from app.sessions.events import PartDelta
 from app.sessions.service import Message, Part, Session, rows
 from tests.conftest import Caller
 
@@ -77,6 +81,26 @@ def test_the_end_of_a_long_task_has_the_times_of_the_whole(call: Caller, task: S
     whole = call.get(f"/api/tasks/{task.id}/logs").json["messages"]
     assert said == whole[-len(said) :]
     assert (whole[0]["say"], said[0]["say"]) == ("text", "user_feedback")
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("is_told", [True, False])
+def test_the_pieces_of_a_text_are_looked_up_once(alice: Actor, task: Session, *, is_told: bool) -> None:
+    talk(task, 40)
+    message = sessions.transcript(alice, task.id)[-1]
+    part = replace(message.parts[0], data={**message.parts[0].data, "metadata": {"retried": not is_told}})
+    with db.transaction() as connection:
+        rows.update_part(connection, part, task)
+    telling = following.Telling(alice, task.id, None, legacy=False)
+    costs = []
+    for end in range(1, 8):
+        piece = PartDelta(task.id, message.id, part.id, "text", "W", end, message.created)
+        with counted() as seen:
+            frame = telling.frames(Fact((0, end), piece, Scope(task.owner, task.project), ids.now(), "W" * end))
+        assert bool(frame) is is_told
+        costs.append(len(seen))
+    assert costs[0] > 0
+    assert costs[1:] == [0] * 6
 
 
 def test_a_list_of_many_tasks_takes_as_many_queries_as_one_of_few(call: Caller, alice: Actor) -> None:
