@@ -132,10 +132,10 @@ def put(actor: Actor | None, new: Profile) -> None:
     actor = _person(actor)
     values = {**asdict(new), "owner": actor.user, "created": new.created or ids.now()}
     with db.transaction() as connection:
-        changed = connection.execute(
-            table.update().where(table.c.id == new.id, table.c.owner == actor.user).values(**values)
-        )
         try:
+            changed = connection.execute(
+                table.update().where(table.c.id == new.id, table.c.owner == actor.user).values(**values)
+            )
             if not changed.rowcount:
                 connection.execute(table.insert().values(**values))
         except sa.exc.IntegrityError:
