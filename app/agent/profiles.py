@@ -149,6 +149,7 @@ def test(actor: Actor | None, place: Place, id: str) -> Trial:
 
     Raises NotFound for a profile, or for its provider while that is not connected, Denied, Limited.
     """
+    accounts.require(actor, "sessions:run")
     actor = _person(actor)
     found = get(actor, place, id)
     entry = catalog.entry_of(found.provider, place.directory)

@@ -105,6 +105,13 @@ def test_one_that_is_put_under_its_id_takes_no_name_that_is_taken(app: Cabin, al
     assert [one.name for one in profiles.own(alice)] == ["first", "second"]
 
 
+def test_who_may_not_prompt_has_no_model_asked(app: Cabin, alice: Actor) -> None:
+    writer = Actor(id="user:w", kind="user", user=alice.user, name="W", grants=("sessions:write", "settings:read"))
+    place = projects.resolve(alice, None)
+    with pytest.raises(Denied, match="sessions:run"):
+        profiles.test(writer, place, profiles.DEFAULT)
+
+
 def test_profiles_are_their_person_s_alone(app: Cabin, call: Caller, browser: Browser, alice: Actor) -> None:
     make(browser, "mine", "openai/quick")
     bob = Caller(app, member(alice, "Bob"))
