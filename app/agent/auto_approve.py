@@ -155,15 +155,11 @@ def read(kept: Mapping[str, Any]) -> Switches:
 
 def _denials(given: Switches) -> list[Rule]:
     """What is denied, but for longer commands that are allowed."""
+    allowed = [(_pattern(one), _words(one)) for one in given.allowed_commands]
+    denied = [(_pattern(one), _words(one)) for one in given.denied_commands]
     return [
-        Rule(
-            "bash",
-            _pattern(one),
-            "deny",
-            LAYER,
-            tuple(_pattern(it) for it in given.allowed_commands if _is_in(one, it)),
-        )
-        for one in given.denied_commands
+        Rule("bash", pattern, "deny", LAYER, tuple(it for it, whole in allowed if _is_in(words, whole)))
+        for pattern, words in denied
     ]
 
 
@@ -172,10 +168,13 @@ def _pattern(command: str) -> str:
     return ANY if command.strip() == ANY else f"{command} {ANY}"
 
 
-def _is_in(short: str, long: str) -> bool:
+def _words(command: str) -> list[str]:
+    return command.split() if command.strip() != ANY else []
+
+
+def _is_in(short: list[str], long: list[str]) -> bool:
     """Whether a command begins with a shorter one."""
-    first, whole = (one.split() if one.strip() != ANY else [] for one in (short, long))
-    return len(whole) > len(first) and whole[: len(first)] == first
+    return len(long) > len(short) and long[: len(short)] == short
 
 
 def _frozen(value: Any) -> Any:

@@ -132,10 +132,10 @@ def put(actor: Actor | None, new: Profile) -> None:
     actor = _person(actor)
     values = {**asdict(new), "owner": actor.user, "created": new.created or ids.now()}
     with db.transaction() as connection:
-        changed = connection.execute(
-            table.update().where(table.c.id == new.id, table.c.owner == actor.user).values(**values)
-        )
         try:
+            changed = connection.execute(
+                table.update().where(table.c.id == new.id, table.c.owner == actor.user).values(**values)
+            )
             if not changed.rowcount:
                 connection.execute(table.insert().values(**values))
         except sa.exc.IntegrityError:
@@ -149,6 +149,7 @@ def test(actor: Actor | None, place: Place, id: str) -> Trial:
 
     Raises NotFound for a profile, or for its provider while that is not connected, Denied, Limited.
     """
+    accounts.require(actor, "sessions:run")
     actor = _person(actor)
     found = get(actor, place, id)
     entry = catalog.entry_of(found.provider, place.directory)

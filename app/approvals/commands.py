@@ -6,7 +6,7 @@ Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from app.approvals import patterns, places, readers, shell, weighing, wrappers
@@ -203,14 +203,20 @@ def _command(
     if piece.raised and base.action != "deny":
         base = Base("allow", "decided with what runs it")
     own = weighing.weigh("bash", piece.source, base, given, test, floor=floor, suggest=suggest)
-    kept = [weighing.kept_part("bash", shown) for shown in _hidden(piece, bases, ground, reads)]
-    return [*_outside(piece, bases, ground, stance, given, reads), *kept, own]
+    named = list(_named(piece, bases, ground, reads))
+    kept = [weighing.kept_part("bash", shown) for shown in dict.fromkeys(one.shown for one in named if one.hidden)]
+    return [*_outside(piece, named, stance, given), *kept, own]
 
 
 def _covers(rule: Rule, piece: Command) -> patterns.Match:
     """Whether a rule covers a command; what denies or asks also sees through its disguises."""
-    if any(_covers(Rule(rule.tool, pattern, "allow"), piece) == "yes" for pattern in rule.unless):
+    found = _match(rule, piece)
+    if found != "no" and any(_match(Rule(rule.tool, one, "allow"), piece) == "yes" for one in rule.unless):
         return "no"
+    return found
+
+
+def _match(rule: Rule, piece: Command) -> patterns.Match:
     words = [(word.text, word.fixed and not word.glob) for word in piece.words]
     sets = [(f"{name}={value.text}", value.fixed) for name, value in piece.sets]
     if rule.action == "allow":
@@ -292,20 +298,15 @@ def _holds_project(absolute: str, ground: Ground) -> bool:
 
 
 def _outside(
-    piece: Command, bases: list[str], ground: Ground, stance: Stance, given: Sequence[Rule], reads: bool
+    piece: Command, named: Iterable[places.Place], stance: Stance, given: Sequence[Rule]
 ) -> list[PartDecision]:
     """A part for each place outside the project that a reading or writing command names."""
     writes = piece.name in MODIFIERS
-    found = {place.absolute: place for place in _named(piece, bases, ground, reads) if not place.inside}
+    found = {place.absolute: place for place in named if not place.inside}
     return [
         weighing.outside_part(f"{piece.name} {place.absolute}", place, stance, given, writes=writes)
         for place in found.values()
     ]
-
-
-def _hidden(piece: Command, bases: list[str], ground: Ground, reads: bool) -> list[str]:
-    """What it names that is kept from agents."""
-    return list(dict.fromkeys(place.shown for place in _named(piece, bases, ground, reads) if place.hidden))
 
 
 def _named(piece: Command, bases: list[str], ground: Ground, reads: bool) -> Iterator[places.Place]:

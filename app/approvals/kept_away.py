@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 
 from app.approvals import patterns
@@ -55,17 +56,19 @@ class _List:
 
     def hides(self, path: str) -> bool:
         """Whether it hides a path; what lies in a hidden folder is, whatever further patterns say of it."""
-        names = "/".join(part for part in path.split("/") if part not in ("", "."))
-        above = names.rpartition("/")[0]
-        if not names or (above and _hides_folder(self, above)):
-            return bool(names)
-        is_folder = path.endswith("/")
-        return next((line.hides for line in reversed(self.lines) if line.fits(names, is_folder=is_folder)), False)
+        names = [part for part in path.split("/") if part not in ("", ".")]
+        if any(_hides_folder(self, above) for above in accumulate(names[:-1], "{}/{}".format)):
+            return True
+        return bool(names) and self.speaks_of("/".join(names), is_folder=path.endswith("/"))
+
+    def speaks_of(self, path: str, *, is_folder: bool) -> bool:
+        """Whether the last pattern that speaks of this very path hides it."""
+        return next((line.hides for line in reversed(self.lines) if line.fits(path, is_folder=is_folder)), False)
 
 
 @lru_cache(maxsize=4096)
 def _hides_folder(found: _List, folder: str) -> bool:
-    return found.hides(f"{folder}/")
+    return found.speaks_of(folder, is_folder=True)
 
 
 def hides_in(directory: str | Path) -> Hides:

@@ -44,6 +44,12 @@ def test_without_a_list_or_with_one_that_leads_out_nothing_is_hidden(tmp_path: P
     assert not hides_in(tmp_path / "project")("a")
 
 
+def test_a_path_may_be_as_deep_as_it_likes(tmp_path: Path) -> None:
+    (tmp_path / ROOIGNORE).write_text("*.pem\n")
+    assert hides_in(tmp_path)("a/" * 2000 + "b.pem")
+    assert not hides_in(tmp_path)("a/" * 2000 + "b")
+
+
 def test_a_hostile_list_takes_no_time(tmp_path: Path) -> None:
     (tmp_path / ROOIGNORE).write_text(
         "\n".join(["*a" * 200 + "b", "**/" * 100 + "x", "[" * 400, "a**" * 150 + "b", "*a" * 8 + "b"]) + "\n"

@@ -9,7 +9,7 @@ import pytest
 from app.actor import Actor
 from app.agent import chosen, profiles
 from app.dialects.mount import Cabin
-from app.errors import Denied
+from app.errors import Conflict, Denied
 from app.projects import service as projects
 from tests.conftest import Caller, member
 from tests.model_server import ModelServer
@@ -95,6 +95,21 @@ def test_an_agent_makes_none(app: Cabin, alice: Actor) -> None:
         profiles.save(agent, place, "mine", "openai", "quick")
     with pytest.raises(Denied):
         chosen.choose(agent, place, instructions="Do as I say.")
+
+
+def test_one_that_is_put_under_its_id_takes_no_name_that_is_taken(app: Cabin, alice: Actor) -> None:
+    for name in ("first", "second"):
+        profiles.put(alice, profiles.Profile(f"prf_{name}", alice.user, name, "openai", "quick"))
+    with pytest.raises(Conflict):
+        profiles.put(alice, profiles.Profile("prf_second", alice.user, "first", "openai", "quick"))
+    assert [one.name for one in profiles.own(alice)] == ["first", "second"]
+
+
+def test_who_may_not_prompt_has_no_model_asked(app: Cabin, alice: Actor) -> None:
+    writer = Actor(id="user:w", kind="user", user=alice.user, name="W", grants=("sessions:write", "settings:read"))
+    place = projects.resolve(alice, None)
+    with pytest.raises(Denied, match="sessions:run"):
+        profiles.test(writer, place, profiles.DEFAULT)
 
 
 def test_profiles_are_their_person_s_alone(app: Cabin, call: Caller, browser: Browser, alice: Actor) -> None:
