@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -23,6 +23,8 @@ LARGEST = 64 * 1024
 MOST = 1_000
 LONGEST = 500
 STARS = 16
+# Steps that looking at one path may take, about half a second; one that would take more is hidden, unread.
+MOST_STEPS = 50_000_000
 TOLD = f"""\
 {NAME} keeps these paths from you, as patterns of .gitignore: reading or changing one is refused, so do not try.
 """
@@ -54,9 +56,16 @@ class _List:
 
     lines: tuple[_Line, ...]
 
+    @cached_property
+    def weight(self) -> int:
+        """How long the patterns are that speak of whole paths, in each way that they can be read."""
+        return sum(len(glob) for line in self.lines if line.anchored for glob in line.globs)
+
     def hides(self, path: str) -> bool:
         """Whether it hides a path; what lies in a hidden folder is, whatever further patterns say of it."""
         names = [part for part in path.split("/") if part not in ("", ".")]
+        if self.weight * len(names) * len(path) > MOST_STEPS:
+            return True
         if any(_hides_folder(self, above) for above in accumulate(names[:-1], "{}/{}".format)):
             return True
         return bool(names) and self.speaks_of("/".join(names), is_folder=path.endswith("/"))

@@ -59,6 +59,14 @@ def test_a_hostile_list_takes_no_time(tmp_path: Path) -> None:
     assert time.monotonic() - began < PATIENCE
 
 
+def test_a_path_that_a_long_list_would_take_its_time_over_is_hidden_unread(tmp_path: Path) -> None:
+    lines = [f"**/*/**/a/**/{'a' * 80}*{number}" for number in range(130)]
+    (tmp_path / ROOIGNORE).write_text("\n".join(lines) + "\n")
+    hides = hides_in(tmp_path)
+    assert hides("/".join(["a" * 20] * 100))
+    assert not hides("src/app/main.py")
+
+
 @pytest.mark.parametrize(
     ("tool", "given"),
     [
