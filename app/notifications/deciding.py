@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import sqlalchemy as sa
+
 from app import db, ids, redact
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Scope
@@ -23,11 +25,14 @@ LONGEST = 200
 
 def of_ask(fact: Asked) -> list[Notice]:
     """What becomes due because somebody is waited for: to its owner, and to others who may answer and want to know."""
+    curious = sa.select(models.rules.c.owner).where(models.rules.c.others)
+    to_whom = sa.or_(models.channel.c.owner == fact.ask["owner"], models.channel.c.owner.in_(curious))
     with db.read() as connection:
-        every = rows.channels(connection, models.channel.c.ended == "")
-    told = [one for one in every if _may_answer(one.owner, fact)]
+        every = rows.channels(connection, models.channel.c.ended == "", to_whom)
+    may = {owner: _may_answer(owner, fact) for owner in {one.owner for one in every}}
+    told = [one for one in every if may[one.owner]]
     occasion = "question" if fact.ask["kind"] == "question" else "approval"
-    return _due(told, occasion, fact.ask["id"], fact.session_id, fact.ask["title"], fact.ask["owner"])
+    return _due(told, occasion, fact.ask["id"], fact.session_id, fact.ask["title"])
 
 
 def of_end(fact: RunEnded) -> list[Notice]:
@@ -40,7 +45,7 @@ def of_end(fact: RunEnded) -> list[Notice]:
         return []
     with db.read() as connection:
         told = rows.channels(connection, models.channel.c.owner == session.owner, models.channel.c.ended == "")
-    return _due(told, occasion, fact.run_id, session.id, session.title, session.owner)
+    return _due(told, occasion, fact.run_id, session.id, session.title)
 
 
 def missed() -> Iterable[Ask]:
@@ -48,15 +53,15 @@ def missed() -> Iterable[Ask]:
     return approvals.waiting(SYSTEM)
 
 
-def is_over(one: Notice) -> bool:
-    """Whether nobody is waited for any more."""
-    if not one.is_ask:
-        return False
+def why_not(one: Notice) -> str:
+    """Why a notice need not be told any more, "" while it does."""
     actor = accounts.acting_for(one.owner, "system")
+    if actor is None:
+        return "its person is gone"
     try:
-        return actor is None or approvals.get(actor, one.about).state != "waiting"
+        return "it was answered" if one.is_ask and approvals.get(actor, one.about).state != "waiting" else ""
     except Problem:
-        return True
+        return "it is gone"
 
 
 def _may_answer(owner: str, fact: Asked) -> bool:
@@ -73,18 +78,19 @@ def _session_of(session_id: str) -> sessions.Session | None:
         return None
 
 
-def _due(told: list[Channel], occasion: str, about: str, session: str, title: str, owner: str) -> list[Notice]:
+def _due(told: list[Channel], occasion: str, about: str, session: str, title: str) -> list[Notice]:
     """The notices, written down; only those that nobody wrote before."""
     now, words = ids.now(), " ".join(redact.text(title).split())[:LONGEST]
     fresh = []
+    wanted = [channel for channel in told if occasion in channel.occasions]
+    if not wanted:
+        return []
     with db.transaction() as connection:
-        for channel in told:
-            rules = rows.rules_of(connection, channel.owner)
-            if occasion not in channel.occasions or (channel.owner != owner and not rules.others):
-                continue
+        delays = {owner: rows.rules_of(connection, owner).delay for owner in {one.owner for one in wanted}}
+        for channel in wanted:
             new = Notice(
                 ids.random("ntc"), channel.owner, channel.id, occasion, about, session, words,
-                "queued", 0, now + rules.delay * 1000, "", now, None,
+                "queued", 0, now + delays[channel.owner] * 1000, "", now, None,
             )  # fmt: skip
             if rows.add(connection, new):
                 fresh.append(new)

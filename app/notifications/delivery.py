@@ -20,7 +20,7 @@ from app.errors import NotFound
 from app.events import service as events
 from app.notifications import deciding, models, presence, rows, senders
 from app.notifications.things import TEST, Channel, Notice
-from app.sessions.events import RunEnded
+from app.sessions.events import RunEnded, SessionDeleted
 
 THREADS = 4
 SWEEP = 30.0
@@ -28,6 +28,8 @@ SWEEP = 30.0
 PAUSES = (10, 60, 300, 1800)
 # While somebody looks the page tells them; of what they have not answered for so long they are told all the same.
 LOOKS_AGAIN, UNSEEN_FOR = 30, 300
+# How long the log of what was told goes back; what is older goes at the next start.
+KEPT_DAYS = 30
 # A process that took a row and has not settled it for so long is dead, in milliseconds.
 LOST = 120_000
 _logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ def start() -> None:
     _pool = ThreadPoolExecutor(THREADS, "notify")
     events.listen(Asked, _on_asked)
     events.listen(RunEnded, _on_ended)
+    events.listen(SessionDeleted, _on_deleted)
     _soon(_catch_up)
 
 
@@ -95,6 +98,16 @@ def _on_ended(fact: RunEnded) -> None:
     _soon(lambda: _plan_all(deciding.of_end(fact)))
 
 
+def _on_deleted(fact: SessionDeleted) -> None:
+    _soon(lambda: _forget(_table.c.session == fact.session_id))
+
+
+def _forget(*which: sa.ColumnElement[bool]) -> None:
+    """Take notices out of their owners' logs: nothing that a session said outlives it, and nothing stays for good."""
+    with db.transaction() as connection:
+        connection.execute(_table.delete().where(*which))
+
+
 def _plan_all(found: list[Notice]) -> None:
     for one in found:
         plan(one)
@@ -102,6 +115,7 @@ def _plan_all(found: list[Notice]) -> None:
 
 def _catch_up() -> None:
     """What became due while nothing ran here, and what waits that nobody heard asked."""
+    _forget(_table.c.settled < ids.now() - KEPT_DAYS * 24 * 3600 * 1000)
     for ask in deciding.missed():
         _plan_all(deciding.of_ask(Asked(session_id=ask.session_id, ask=ask.plain())))
     with db.read() as connection:
@@ -122,8 +136,8 @@ def _take(notice_id: str) -> tuple[Notice, Channel] | None:
         if channel is None or channel.ended:
             rows.settle(connection, one, "dropped", "the channel is gone")
             return None
-        if deciding.is_over(one):
-            rows.settle(connection, one, "dropped", "it was answered")
+        if why := deciding.why_not(one):
+            rows.settle(connection, one, "dropped", why)
             return None
         if not _is_seen(connection, one, now):
             return one, channel

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app import db
+from app import db, ids
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.approvals import service as approvals
 from app.dialects.mount import Cabin
@@ -280,3 +281,36 @@ def forget_presence() -> None:
 def make_due(one: Notice) -> None:
     with db.transaction() as connection:
         connection.execute(models.notice.update().where(models.notice.c.id == one.id).values(due=0))
+
+
+def test_nothing_of_a_session_outlives_it(alice: Actor, project: Path, listener: Listener, hook: Channel) -> None:
+    session = begin(alice, project, "[[say All is well.]]")
+    listener.next()
+    settled(alice, "sent")
+    sessions.delete(alice, session)
+    until(lambda: service.list_notices(alice) == [])
+
+
+def test_who_is_gone_is_told_nothing(app: Cabin, alice: Actor, listener: Listener) -> None:
+    bob = member(alice, "Bob")
+    channel, _key = service.add_webhook(bob, "Lamp", listener.url)
+    one = Notice("ntc_1", bob.user, channel.id, "done", "run_1", "ses_1", "Done", "queued", 0, 1, "", 1, None)
+    with db.transaction() as connection:
+        rows.add(connection, one)
+    accounts.revoke_user(alice, bob.user)
+    delivery.deliver(one.id)
+    with db.read() as connection:
+        assert [(row.state, row.why) for row in rows.notices(connection)] == [("dropped", "its person is gone")]
+    assert listener.told.empty()
+
+
+def test_the_log_goes_back_a_month(app: Cabin, alice: Actor, hook: Channel) -> None:
+    month = delivery.KEPT_DAYS * 24 * 3600 * 1000
+    for number, age in enumerate((month + 60_000, month - 60_000)):
+        then = ids.now() - age
+        old = Notice(f"ntc_{number}", alice.user, hook.id, "done", str(number), "", "", "sent", 1, then, "", then, then)
+        with db.transaction() as connection:
+            rows.add(connection, old)
+    delivery.stop()
+    delivery.start()
+    until(lambda: [one.id for one in service.list_notices(alice)] == ["ntc_1"])
