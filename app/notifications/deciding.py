@@ -11,7 +11,7 @@ from app.approvals import service as approvals
 from app.approvals.events import Asked
 from app.approvals.service import Ask
 from app.errors import Problem
-from app.notifications import models, rows
+from app.notifications import rows
 from app.notifications.things import Channel, Notice
 from app.sessions import service as sessions
 from app.sessions.events import RunEnded
@@ -23,11 +23,12 @@ LONGEST = 200
 
 def of_ask(fact: Asked) -> list[Notice]:
     """What becomes due because somebody is waited for: to its owner, and to others who may answer and want to know."""
-    with db.read() as connection:
-        every = rows.channels(connection, models.channel.c.ended == "")
-    told = [one for one in every if _may_answer(one.owner, fact)]
     occasion = "question" if fact.ask["kind"] == "question" else "approval"
-    return _due(told, occasion, fact.ask["id"], fact.session_id, fact.ask["title"], fact.ask["owner"])
+    with db.read() as connection:
+        every = rows.wanting(connection, occasion, fact.ask["owner"], others=True)
+    may = {owner: _may_answer(owner, fact) for owner in {channel.owner for channel, _delay in every}}
+    told = [(channel, delay) for channel, delay in every if may[channel.owner]]
+    return _due(told, occasion, fact.ask["id"], fact.session_id, fact.ask["title"])
 
 
 def of_end(fact: RunEnded) -> list[Notice]:
@@ -39,8 +40,8 @@ def of_end(fact: RunEnded) -> list[Notice]:
     if session is None or session.parent_id is not None or session.is_busy:
         return []
     with db.read() as connection:
-        told = rows.channels(connection, models.channel.c.owner == session.owner, models.channel.c.ended == "")
-    return _due(told, occasion, fact.run_id, session.id, session.title, session.owner)
+        told = rows.wanting(connection, occasion, session.owner, others=False)
+    return _due(told, occasion, fact.run_id, session.id, session.title)
 
 
 def missed() -> Iterable[Ask]:
@@ -48,15 +49,18 @@ def missed() -> Iterable[Ask]:
     return approvals.waiting(SYSTEM)
 
 
-def is_over(one: Notice) -> bool:
-    """Whether nobody is waited for any more."""
-    if not one.is_ask:
-        return False
+def needless(one: Notice) -> str:
+    """Why it is not to be told any more, "" while it is."""
     actor = accounts.acting_for(one.owner, "system")
+    if actor is None:
+        return "its reader is gone"
+    if not one.is_ask:
+        return ""
     try:
-        return actor is None or approvals.get(actor, one.about).state != "waiting"
+        is_waiting = approvals.get(actor, one.about).state == "waiting"
     except Problem:
-        return True
+        is_waiting = False
+    return "" if is_waiting else "it was answered"
 
 
 def _may_answer(owner: str, fact: Asked) -> bool:
@@ -73,18 +77,17 @@ def _session_of(session_id: str) -> sessions.Session | None:
         return None
 
 
-def _due(told: list[Channel], occasion: str, about: str, session: str, title: str, owner: str) -> list[Notice]:
+def _due(told: list[tuple[Channel, int]], occasion: str, about: str, session: str, title: str) -> list[Notice]:
     """The notices, written down; only those that nobody wrote before."""
+    if not told:
+        return []
     now, words = ids.now(), " ".join(redact.text(title).split())[:LONGEST]
     fresh = []
     with db.transaction() as connection:
-        for channel in told:
-            rules = rows.rules_of(connection, channel.owner)
-            if occasion not in channel.occasions or (channel.owner != owner and not rules.others):
-                continue
+        for channel, delay in told:
             new = Notice(
                 ids.random("ntc"), channel.owner, channel.id, occasion, about, session, words,
-                "queued", 0, now + rules.delay * 1000, "", now, None,
+                "queued", 0, now + delay * 1000, "", now, None,
             )  # fmt: skip
             if rows.add(connection, new):
                 fresh.append(new)
