@@ -63,10 +63,7 @@ def at(when: int, name: str, *args: Any) -> None:
     """
     if name not in _works:
         raise KeyError(f"no background work is called {name!r}")
-    scheduler = _state.get("scheduler")
-    if scheduler is not None:
-        day = datetime.fromtimestamp(when / 1000, UTC)
-        scheduler.add_job(_send, "date", run_date=day, args=(name, args), id=repr((name, args)), replace_existing=True)
+    later(when, repr((name, args)), lambda: _send(name, args))
 
 
 def later(when: int, name: str, call: Callable[[], None]) -> None:

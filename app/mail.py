@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import smtplib
 import ssl
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from app.errors import Invalid
 
 SECONDS = 15
 PORTS = {"smtp": 587, "smtps": 465}
+# One recipient: by what else a header may hold one address would be two, or none that can be written.
+_PLAIN = re.compile(r"""[^\s@<>()\[\],;:\\"]+@[^\s@<>()\[\],;:\\"]+""")
 
 
 class Unsent(Exception):
@@ -61,6 +64,8 @@ def is_on() -> bool:
 
 def send(to: str, subject: str, text: str) -> None:
     """Hand one mail over; may take a quarter of a minute. Raises Unsent."""
+    if not _PLAIN.fullmatch(to):
+        raise Unsent(f"{to} is no plain address")
     server = Server.read(config.current().smtp_url)
     redact.watch("SMTP_URL", server.password)
     message = EmailMessage()
@@ -72,7 +77,7 @@ def send(to: str, subject: str, text: str) -> None:
     message.set_content(text)
     try:
         with _open(server) as smtp:
-            smtp.send_message(message)
+            smtp.send_message(message, to_addrs=[to])
     except smtplib.SMTPResponseException as problem:
         said = problem.smtp_error
         words = said.decode(errors="replace") if isinstance(said, bytes) else said

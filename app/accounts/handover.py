@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import SplitResult, urlsplit
+
 from app import db, ids
 from app.accounts import digests
 from app.accounts.models import handover as table
-from app.errors import Unauthenticated
+from app.errors import Invalid, Unauthenticated
 
 LIFE = 30 * 1000
+LONGEST = 2000
 
 
 def hand_over(user_id: str) -> str:
@@ -17,6 +20,18 @@ def hand_over(user_id: str) -> str:
         conn.execute(table.delete().where(table.c.expires <= now))
         conn.execute(table.insert(), {"hash": digests.digest(nonce), "user_id": user_id, "expires": now + LIFE})
     return nonce
+
+
+def way_back(url: str, field: str) -> SplitResult:
+    """The parts of an address that a client may be handed a person at; raises Invalid for what is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    is_whole = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc and not parts.fragment
+    if len(url) > LONGEST or not is_whole or "\\" in url or not url.isprintable() or " " in url:
+        raise Invalid(f"{field} is not an http or https address to go back to.", field)
+    return parts
 
 
 def take_over(nonce: str) -> str:

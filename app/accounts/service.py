@@ -34,7 +34,7 @@ from app.accounts.giving import (
     set_roles,
     update_role,
 )
-from app.accounts.handover import hand_over, take_over
+from app.accounts.handover import hand_over, take_over, way_back
 from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
 from app.accounts.keys import KEYS, Key
 from app.accounts.members import Member, list_members
@@ -166,6 +166,7 @@ __all__ = [
     "take_over",
     "update_role",
     "user_of",
+    "way_back",
     "why",
     "words_of",
 ]

@@ -89,6 +89,7 @@ _GROUPS: dict[str, dict[str, str]] = {
         "notifications.change": "way to be told changed",
         "notifications.remove": "way to be told removed",
         "notifications.rules": "rules of what is told changed",
+        "notifications.test": "way to be told tried",
     },
     "MCP servers": {
         "mcp.add": "MCP server added",

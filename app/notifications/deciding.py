@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import sqlalchemy as sa
-
 from app import db, ids, redact
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Scope
@@ -13,7 +11,7 @@ from app.approvals import service as approvals
 from app.approvals.events import Asked
 from app.approvals.service import Ask
 from app.errors import Problem
-from app.notifications import models, rows
+from app.notifications import rows
 from app.notifications.things import Channel, Notice
 from app.sessions import service as sessions
 from app.sessions.events import RunEnded
@@ -25,13 +23,11 @@ LONGEST = 200
 
 def of_ask(fact: Asked) -> list[Notice]:
     """What becomes due because somebody is waited for: to its owner, and to others who may answer and want to know."""
-    curious = sa.select(models.rules.c.owner).where(models.rules.c.others)
-    to_whom = sa.or_(models.channel.c.owner == fact.ask["owner"], models.channel.c.owner.in_(curious))
-    with db.read() as connection:
-        every = rows.channels(connection, models.channel.c.ended == "", to_whom)
-    may = {owner: _may_answer(owner, fact) for owner in {one.owner for one in every}}
-    told = [one for one in every if may[one.owner]]
     occasion = "question" if fact.ask["kind"] == "question" else "approval"
+    with db.read() as connection:
+        every = rows.wanting(connection, occasion, fact.ask["owner"], others=True)
+    may = {owner: _may_answer(owner, fact) for owner in {channel.owner for channel, _delay in every}}
+    told = [(channel, delay) for channel, delay in every if may[channel.owner]]
     return _due(told, occasion, fact.ask["id"], fact.session_id, fact.ask["title"])
 
 
@@ -44,7 +40,7 @@ def of_end(fact: RunEnded) -> list[Notice]:
     if session is None or session.parent_id is not None or session.is_busy:
         return []
     with db.read() as connection:
-        told = rows.channels(connection, models.channel.c.owner == session.owner, models.channel.c.ended == "")
+        told = rows.wanting(connection, occasion, session.owner, others=False)
     return _due(told, occasion, fact.run_id, session.id, session.title)
 
 
@@ -53,15 +49,18 @@ def missed() -> Iterable[Ask]:
     return approvals.waiting(SYSTEM)
 
 
-def why_not(one: Notice) -> str:
-    """Why a notice need not be told any more, "" while it does."""
+def needless(one: Notice) -> str:
+    """Why it is not to be told any more, "" while it is."""
     actor = accounts.acting_for(one.owner, "system")
     if actor is None:
-        return "its person is gone"
+        return "its reader is gone"
+    if not one.is_ask:
+        return ""
     try:
-        return "it was answered" if one.is_ask and approvals.get(actor, one.about).state != "waiting" else ""
+        is_waiting = approvals.get(actor, one.about).state == "waiting"
     except Problem:
-        return "it is gone"
+        is_waiting = False
+    return "" if is_waiting else "it was answered"
 
 
 def _may_answer(owner: str, fact: Asked) -> bool:
@@ -78,19 +77,17 @@ def _session_of(session_id: str) -> sessions.Session | None:
         return None
 
 
-def _due(told: list[Channel], occasion: str, about: str, session: str, title: str) -> list[Notice]:
+def _due(told: list[tuple[Channel, int]], occasion: str, about: str, session: str, title: str) -> list[Notice]:
     """The notices, written down; only those that nobody wrote before."""
+    if not told:
+        return []
     now, words = ids.now(), " ".join(redact.text(title).split())[:LONGEST]
     fresh = []
-    wanted = [channel for channel in told if occasion in channel.occasions]
-    if not wanted:
-        return []
     with db.transaction() as connection:
-        delays = {owner: rows.rules_of(connection, owner).delay for owner in {one.owner for one in wanted}}
-        for channel in wanted:
+        for channel, delay in told:
             new = Notice(
                 ids.random("ntc"), channel.owner, channel.id, occasion, about, session, words,
-                "queued", 0, now + delays[channel.owner] * 1000, "", now, None,
+                "queued", 0, now + delay * 1000, "", now, None,
             )  # fmt: skip
             if rows.add(connection, new):
                 fresh.append(new)

@@ -86,6 +86,10 @@ def deliver(notice_id: str) -> None:
         _end(one, channel, str(gone))
     except (senders.Refused, NotFound) as refused:
         _settle(one, "failed", str(refused))
+    except Exception:
+        # Left as it is, it would be taken up as lost again and again.
+        _logger.exception("notification %s could not be sent", one.id)
+        _again(one, "this server could not send it")
     else:
         _settle(one, "sent")
 
@@ -136,7 +140,7 @@ def _take(notice_id: str) -> tuple[Notice, Channel] | None:
         if channel is None or channel.ended:
             rows.settle(connection, one, "dropped", "the channel is gone")
             return None
-        if why := deciding.why_not(one):
+        if why := deciding.needless(one):
             rows.settle(connection, one, "dropped", why)
             return None
         if not _is_seen(connection, one, now):

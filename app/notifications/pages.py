@@ -62,8 +62,11 @@ def save() -> Response:
     wanted = int(delay) if delay.isascii() and delay.isdigit() and len(delay) < 6 else -1
     try:
         service.change_rules(actor, Rules("away_only" in request.form, "others" in request.form, wanted))
+        # One that was added meanwhile is not in the form, which says nothing of it.
+        shown = set(request.form.getlist("channel"))
         for one in service.list_channels(actor):
-            service.change_channel(actor, one.id, request.form.getlist(one.id))
+            if one.id in shown:
+                service.change_channel(actor, one.id, request.form.getlist(one.id))
     except Invalid as problem:
         return _page(actor, problem.status, problem=problem.message)
     return web.back(url_for("notifications.index"))

@@ -28,6 +28,22 @@ def rules_of(connection: sa.Connection, owner: str) -> Rules:
     return Rules(*row) if row else Rules()
 
 
+def wanting(connection: sa.Connection, occasion: str, owner: str, *, others: bool) -> list[tuple[Channel, int]]:
+    """The working channels for such an occasion in this owner's work, each with its delay; with `others` also those of
+    whoever wants to know of others' work.
+    """
+    columns = [models.channel.c[one.name] for one in fields(Channel)]
+    whose = models.channel.c.owner == owner
+    query = (
+        sa.select(*columns, sa.func.coalesce(models.rules.c.delay, Rules().delay))
+        .outerjoin_from(models.channel, models.rules, models.rules.c.owner == models.channel.c.owner)
+        .where(models.channel.c.ended == "", sa.or_(whose, models.rules.c.others) if others else whose)
+    )
+    found = connection.execute(query.order_by(models.channel.c.created, models.channel.c.id))
+    every = [(Channel(*row[:-1]), int(row[-1])) for row in found]
+    return [(channel, delay) for channel, delay in every if occasion in channel.occasions]
+
+
 def notices(connection: sa.Connection, *where: sa.ColumnElement[bool], limit: int | None = None) -> list[Notice]:
     """The notices that fit, newest first."""
     query = sa.select(*(models.notice.c[one.name] for one in fields(Notice))).where(*where)

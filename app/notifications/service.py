@@ -127,6 +127,7 @@ def test(actor: Actor | None, channel_id: str) -> Notice:
             new_id, actor.user, one.id, TEST, new_id, "", f"{one.name} is told", "queued", 0, now, "", now, None
         )
         rows.add(connection, new)
+        record.audit(connection, actor, "notifications.test", one.id, {"kind": one.kind, "name": one.name})
     delivery.plan(new)
     return new
 

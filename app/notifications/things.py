@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["browser", "webhook", "mail"]
-KINDS: tuple[Kind, ...] = ("browser", "webhook", "mail")
 # What somebody may be told of, and in which words the page says it.
 OCCASIONS = {
     "approval": "an approval waits",

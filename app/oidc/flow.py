@@ -120,10 +120,7 @@ def exchange(provider_id: str, token: str, address: str) -> User:
 
 def check_target(url: str) -> None:
     """Raise Invalid unless a client may be sent back there: our own origin, or this machine at any port."""
-    parts = urlsplit(url)
-    is_whole = parts.scheme in ("http", "https") and parts.hostname and not parts.username and not parts.fragment
-    if len(url) > 2000 or not is_whole or "\\" in url or not url.isprintable() or " " in url:
-        raise Invalid("redirect_uri is not an address to go back to.", "redirect_uri")
+    parts = accounts.way_back(url, "redirect_uri")
     own = urlsplit(config.current().url)
     is_own = (parts.scheme, parts.netloc.lower()) == (own.scheme, own.netloc.lower())
     if not is_own and not discovery.is_loopback(parts.hostname or ""):

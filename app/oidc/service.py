@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.oidc.flow import Begun, Brought, Ended, begin, check_target, come_back, cookie_of, exchange
+from app.oidc.flow import Begun, Brought, Ended, begin, come_back, cookie_of, exchange
 from app.oidc.providers import (
     callback,
     check_provider,
@@ -29,7 +29,6 @@ __all__ = [
     "begin",
     "callback",
     "check_provider",
-    "check_target",
     "come_back",
     "cookie_of",
     "delete_provider",

@@ -170,6 +170,7 @@ def test_a_program_gets_what_the_document_says(call: Caller, stranger: Caller, a
         {}, {"email": "nobody"}, {"email": ""}, {"email": 7}, {"email": "a@b.example", "roles": ["made-up"]}, {"email": "a@b.example", "roles": "viewer"},
         {"email": "a@b.example", "roles": [f"r{n}" for n in range(33)]}, {"email": "a@b.example", "redirectUri": "javascript:alert(1)"},
         {"email": "a@b.example", "redirectUri": "https://user:word@b.example"}, {"email": "a@b.example", "redirectUri": "//b.example"},
+        {"email": "a@b.example", "redirectUri": "http://["}, {"email": "a@b.example", "redirectUri": "https://:word@b.example"},
         {"email": "a@b.example", "expiresInSeconds": "soon"}, {"email": "a@b.example", "expiresInSeconds": 10**30}, {"email": "a\n@b.example"}, [],
     ],
     ids=str,

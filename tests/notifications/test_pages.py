@@ -57,10 +57,13 @@ def test_this_browser_is_added_by_its_subscription(browser: Browser, alice: Acto
 
 def test_one_form_says_of_what_and_when(browser: Browser, alice: Actor) -> None:
     channel, _key = service.add_webhook(alice, "Lamp", "https://example.com")
-    wanted = {"delay": "60", "others": "on", channel.id: ["done", "failed"]}
+    added, _key = service.add_webhook(alice, "Added in another tab", "https://example.com/added")
+    wanted = {"delay": "60", "others": "on", "channel": channel.id, channel.id: ["done", "failed"]}
     assert browser.post(PAGE, wanted).status_code == 303
     assert service.rules_of(alice) == Rules(away_only=False, others=True, delay=60)
-    assert service.list_channels(alice)[0].occasions == ["done", "failed"]
+    assert [one.occasions for one in service.list_channels(alice)] == [["done", "failed"], added.occasions]
+    for one in (channel, added):
+        assert f'name="channel" value="{one.id}"' in browser.get(PAGE).text
     for delay in ("7", "x", "", "-1", "9" * 40):
         assert browser.post(PAGE, {"delay": delay}).status_code == 400
     assert service.rules_of(alice).delay == 60

@@ -11,16 +11,19 @@ from app import db, ids
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.approvals import service as approvals
+from app.bounds import Bounds
 from app.dialects.mount import Cabin
 from app.errors import Conflict, Denied, Invalid, NotFound
-from app.notifications import delivery, models, presence, rows, service
+from app.notifications import delivery, models, presence, rows, senders, service
 from app.notifications.senders import webhook
 from app.notifications.service import Channel, Notice, Rules
 from app.notifications.things import OCCASIONS
 from app.projects import service as projects
+from app.record import audit_rows
 from app.sessions import service as sessions
 from tests.conftest import member
 from tests.notifications.listener import Device, Listener
+from tests.peer import reply
 from tests.visitor import until
 
 NOW = Rules(away_only=False, delay=0)
@@ -185,6 +188,42 @@ def test_one_that_never_answers_well_is_given_up(
     assert listener.told.qsize() == len(delivery.PAUSES) + 1
 
 
+def test_one_that_answers_without_end_is_told_once(
+    alice: Actor, project: Path, listener: Listener, hook: Channel
+) -> None:
+    length = (Bounds().size or 0) + 1
+    listener.answer = lambda visit: reply(visit, 200, b"x" * length)
+    begin(alice, project, WAITS)
+    one = settled(alice, "failed")[0]
+    assert (one.why, one.tries) == ("the server there answered at too great length", 1)
+
+
+def test_what_goes_wrong_here_is_tried_so_often_and_no_more(
+    alice: Actor, project: Path, hook: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_given: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(senders, "send", break_down)
+    begin(alice, project, WAITS)
+    one = settled(alice, "failed")[0]
+    assert (one.why, one.tries) == ("this server could not send it", len(delivery.PAUSES) + 1)
+
+
+def test_who_is_here_no_more_is_told_nothing(alice: Actor, app: Cabin, listener: Listener) -> None:
+    bob = member(alice, "Bob")
+    channel, _key = service.add_webhook(bob, "Lamp", listener.url)
+    one = Notice("ntc_1", bob.user, channel.id, "done", "run_1", "", "All is well", "queued", 0, 1, "", 1, None)
+    with db.transaction() as connection:
+        rows.add(connection, one)
+    accounts.revoke_user(alice, bob.user)
+    delivery.deliver(one.id)
+    assert listener.told.empty()
+    with db.read() as connection:
+        (found,) = rows.notices(connection, models.notice.c.id == one.id)
+    assert (found.state, found.why) == ("dropped", "its reader is gone")
+
+
 @pytest.mark.parametrize("kind", ["browser", "webhook"])
 def test_an_address_that_is_gone_is_told_no_more(
     alice: Actor, app: Cabin, project: Path, listener: Listener, kind: str
@@ -202,6 +241,9 @@ def test_an_address_that_is_gone_is_told_no_more(
     service.test(alice, one.id)
     settled(alice, "sent")
     assert service.list_channels(alice)[0].ended == ""
+    with db.read() as connection:
+        acts = connection.execute(audit_rows.select().where(audit_rows.c.action == "notifications.test")).all()
+    assert [act.target for act in acts] == [one.id]
 
 
 def test_an_address_inside_is_never_asked(alice: Actor, app: Cabin, project: Path) -> None:
@@ -300,7 +342,7 @@ def test_who_is_gone_is_told_nothing(app: Cabin, alice: Actor, listener: Listene
     accounts.revoke_user(alice, bob.user)
     delivery.deliver(one.id)
     with db.read() as connection:
-        assert [(row.state, row.why) for row in rows.notices(connection)] == [("dropped", "its person is gone")]
+        assert [(row.state, row.why) for row in rows.notices(connection)] == [("dropped", "its reader is gone")]
     assert listener.told.empty()
 
 

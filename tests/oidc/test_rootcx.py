@@ -102,7 +102,7 @@ GOOD = [
 BAD = [
     "https://evil.example/x", "//evil.example", "http://localhost.evil.example/", "http://user:word@localhost/", "javascript:alert(1)",
     "http://localhost@evil.example/", "http://localhost/\\x", "http://localhost/#x", "ftp://localhost/", "/x", "http://128.0.0.1/",
-    "http://10.0.0.1/", "http://localhost/%0a x",
+    "http://10.0.0.1/", "http://localhost/%0a x", "http://[", "http://[x]/", "http://:word@localhost/",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app import outbound
+from app.errors import TooLarge
 
 # An address that is no longer there says so with these.
 _GONE = (404, 410)
@@ -29,6 +30,8 @@ def post(url: str, body: bytes, headers: dict[str, str], gone: tuple[int, ...] =
         raise Refused(str(refused)) from None
     except outbound.Failed as failed:
         raise Later(f"nobody answered there ({type(failed).__name__})") from None
+    except TooLarge:
+        raise Refused("the server there answered at too great length") from None
     if answer.is_success:
         return
     why = f"the server there answered {answer.status_code}"
