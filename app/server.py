@@ -72,11 +72,11 @@ def start_background(settings: Config, *, alone: bool = False) -> None:
     approvals.start()
     mcp.start()
     notifications.start()
-    invites.start()
     checkpoints.start()
     projects.ensure_defaults()
     audit.start()
     if not alone:
+        invites.start()
         files.tell_changes()
         sandboxes.register_ender(processes.end_within)
         sandboxes.start()

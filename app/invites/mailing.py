@@ -64,6 +64,9 @@ def deliver(invite_id: str) -> None:
     except mail.Unsent as problem:
         _logger.warning("mail of %s did not go out: %s", invite_id, problem)
         _settle(invite_id, "", str(problem))
+    except Exception:
+        _settle(invite_id, "", "The server could not send it; its log says why.")
+        raise
     else:
         _settle(invite_id, "sent", "")
 

@@ -271,3 +271,15 @@ def test_without_mail_nothing_is_asked_for_or_offered(app: Cabin, alice: Actor, 
     assert guest.post("/signin/link", email="mei@example.com").status_code == 400
     made = service.invite(alice, "lena@example.com", ())
     assert state_of(made.invite.id) == ("", "")
+
+
+def test_what_nobody_foresaw_is_a_failed_try(
+    post: Post, app: Cabin, alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise RuntimeError("nobody foresaw it")
+
+    monkeypatch.setattr(mail, "send", breaks)
+    made = service.invite(alice, "lena@example.com", ("viewer",))
+    told = until(lambda: next((said for _state, said in [state_of(made.invite.id)] if said), None))
+    assert told == "The server could not send it; its log says why."
