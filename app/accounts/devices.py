@@ -94,16 +94,15 @@ def revoke_other_devices(actor: Actor) -> int:
         return end_all(conn, actor, actor.user, but=actor.device)
 
 
-def list_devices(actor: Actor, sid: str | None = None, *, user_id: str | None = None) -> list[Device]:
-    """The actor's devices, last seen first, or those of somebody they may sign out; `sid` marks the present browser."""
+def list_devices(actor: Actor, *, user_id: str | None = None) -> list[Device]:
+    """The actor's devices, last seen first, or those of somebody they may sign out."""
     _require_person(actor)
     whose = user_id or actor.user
     with db.read() as conn:
         if not _may_end(conn, actor, whose):
             raise NotFound("user", whose)
         rows = _living(conn, user_id=whose)
-    current = digests.digest(sid) if sid else ""
-    found = [_device(row, is_current=row.id == actor.device or (row.hash or "") == current != "") for row in rows]
+    found = [_device(row, is_current=row.id == actor.device) for row in rows]
     return sorted(found, key=lambda one: (-one.seen, one.id))
 
 
@@ -140,18 +139,16 @@ def _device(row: Any, *, is_current: bool) -> Device:
 def _living(conn: sa.Connection, **which: str) -> list[Any]:
     """The rows of living devices with these values."""
     now = ids.now()
-    browsers = _columns(browser_session, "browser", browser_session.c.hash).where(
+    browsers = _columns(browser_session, "browser").where(
         browser_session.c.expires > now, browser_session.c.seen + browser_session.c.idle > now
     )
-    clients = _columns(client_session, "client", sa.null()).where(
-        client_session.c.expires > now, client_session.c.ended.is_(None)
-    )
+    clients = _columns(client_session, "client").where(client_session.c.expires > now, client_session.c.ended.is_(None))
     return [*conn.execute(browsers.filter_by(**which)).all(), *conn.execute(clients.filter_by(**which)).all()]
 
 
-def _columns(table: sa.Table, kind: str, hashed: Any) -> sa.Select[Any]:
+def _columns(table: sa.Table, kind: str) -> sa.Select[Any]:
     names = ("id", "user_id", "address", "agent", "created", "seen", "expires")
-    return sa.select(*(table.c[name] for name in names), sa.literal(kind).label("kind"), sa.label("hash", hashed))
+    return sa.select(*(table.c[name] for name in names), sa.literal(kind).label("kind"))
 
 
 def _may_end(conn: sa.Connection, actor: Actor, user_id: str) -> bool:

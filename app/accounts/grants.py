@@ -70,7 +70,8 @@ def is_permission(text: str) -> bool:
 
 def covers(grants: Iterable[str], key: str) -> bool:
     """Whether one of the grants holds the key, which may itself be a wildcard."""
-    return any(_matches(grant, key) for grant in grants)
+    key = _ours(key)
+    return any(_matches(_ours(grant), key) for grant in grants)
 
 
 def covers_all(grants: tuple[str, ...], keys: Iterable[str]) -> bool:
@@ -83,8 +84,10 @@ def meet(held: Iterable[str], scopes: Iterable[str]) -> tuple[str, ...]:
     narrow, wide = tuple(scopes), tuple(held)
     common = [scope for scope in narrow if covers(wide, scope)]
     common += [grant for grant in wide if covers(narrow, grant)]
-    distinct = dict.fromkeys(common)
-    return tuple(key for key in distinct if not covers(distinct.keys() - {key}, key))
+    distinct: dict[str, str] = {}
+    for key in common:
+        distinct.setdefault(_ours(key), key)
+    return tuple(key for ours, key in distinct.items() if not covers(distinct.keys() - {ours}, ours))
 
 
 def closed_to_agents(key: str) -> bool:
@@ -103,8 +106,11 @@ def is_reading(key: str) -> bool:
     return key == reading(key)
 
 
+def _ours(key: str) -> str:
+    return _ROOTCX_GRANTS.get(key, key)
+
+
 def _matches(grant: str, key: str) -> bool:
-    grant = _ROOTCX_GRANTS.get(grant, grant)
     if grant == EVERYTHING:
         return True
     if grant.endswith(":*"):

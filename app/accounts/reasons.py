@@ -55,7 +55,7 @@ def role_matrix(actor: Actor) -> dict[str, dict[str, Cell]]:
     require(actor, "users:read")
     with db.read() as conn:
         among = roles.known(conn)
-    return {name: {one.key: _cell(role, one.key, among) for one in keys.KEYS} for name, role in among.items()}
+    return {name: _row(role, roles.granted([name], among)) for name, role in among.items()}
 
 
 def my_permissions(actor: Actor) -> Effective:
@@ -101,10 +101,16 @@ def why(actor: Actor, user_id: str, key: str, thing: Thing | None = None) -> Rea
     return Reason(person, key, authority.may(as_they, key, thing), sources, _of(thing, person, key) if thing else "")
 
 
-def _cell(role: roles.Role, key: str, among: roles.Known) -> Cell:
-    if grants.covers((one for one in roles.granted([role.name], among) if one != key), key):
+def _row(role: roles.Role, held: tuple[str, ...]) -> dict[str, Cell]:
+    return {one.key: _cell(role, one.key, held) for one in keys.KEYS}
+
+
+def _cell(role: roles.Role, key: str, held: tuple[str, ...]) -> Cell:
+    if grants.covers((one for one in held if one != key), key):
         return "by more"
-    return "itself" if key in role.permissions else "by more" if key in roles.granted([role.name], among) else ""
+    if key in held:
+        return "itself" if key in role.permissions else "by more"
+    return ""
 
 
 def _of(thing: Thing, person: people.User, key: str) -> str:

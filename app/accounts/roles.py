@@ -83,13 +83,11 @@ def come_to(conn: sa.Connection, names: Iterable[str]) -> tuple[str, ...]:
     return granted(wanted, BUILT_IN if all(name in BUILT_IN for name in wanted) else known(conn))
 
 
-def of_users(conn: sa.Connection, user_ids: Iterable[str] | None = None) -> dict[str, tuple[str, ...]]:
-    """The roles of each of these people (of all without a list), in the order in which they got them."""
-    query = sa.select(role_assignment).order_by(role_assignment.c.assigned, role_assignment.c.role)
-    if user_ids is not None:
-        query = query.where(role_assignment.c.user_id.in_(list(user_ids)))
+def of_users(conn: sa.Connection, user_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The roles of each of these people, in the order in which they got them."""
+    query = sa.select(role_assignment).where(role_assignment.c.user_id.in_(list(user_ids)))
     held: dict[str, list[str]] = {}
-    for row in conn.execute(query):
+    for row in conn.execute(query.order_by(role_assignment.c.assigned, role_assignment.c.role)):
         held.setdefault(row.user_id, []).append(row.role)
     return {user_id: tuple(names) for user_id, names in held.items()}
 

@@ -23,6 +23,11 @@ from app.accounts import grants
         ("sessions:*", "others:sessions:write", False),
         ("sessions:read", "sessions:*", False),
         ("sessions:*", "*", False),
+        ("admin:secrets.manage", "secrets:read", True),
+        ("secrets:*", "admin:secrets.manage", True),
+        ("secrets:read", "admin:secrets.manage", False),
+        ("admin:*", "admin:secrets.manage", False),
+        ("admin:*", "admin:audit.read", False),
     ],
 )
 def test_it_matches_at_the_colon(held: str, key: str, expected: bool) -> None:
@@ -47,6 +52,8 @@ def test_both_sides_meet_in_the_narrower_grant() -> None:
         "tool:bash",
     )
     assert grants.meet(("sessions:read",), ("sessions:write",)) == ()
+    assert grants.meet(("secrets:*",), ("admin:secrets.manage",)) == ("admin:secrets.manage",)
+    assert grants.meet(("admin:secrets.manage",), ("secrets:read", "admin:audit.read")) == ("secrets:read",)
 
 
 def test_each_role_holds_what_the_lower_one_holds() -> None:

@@ -176,6 +176,15 @@ def test_nobody_makes_gives_or_widens_what_they_do_not_hold(alice: Actor, bob: A
     assert service.may(now(bob), "audit:read")
 
 
+def test_a_wide_key_of_rootcxs_gives_none_that_is_ours(alice: Actor, bob: Actor) -> None:
+    service.create_role(alice, "apps", permissions=["admin:*", "users:write"])
+    service.set_roles(alice, bob.id, ["apps"])
+    with pytest.raises(Denied):
+        service.create_role(now(bob), "vault", permissions=["admin:secrets.manage"])
+    carol = member(alice, "Carol", "admin")
+    service.create_role(carol, "vault", permissions=["admin:secrets.manage"])
+
+
 def test_who_may_not_change_people_changes_no_roles(bob: Actor, alice: Actor) -> None:
     each_raises(
         Denied,

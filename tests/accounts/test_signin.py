@@ -210,9 +210,9 @@ def test_nobody_signs_another_out(alice: Actor, bob: Actor) -> None:
 
 
 def test_one_sees_and_ends_ones_own_devices(alice: Actor, bob: Actor) -> None:
-    _, here = service.redeem(service.sign_in_code(alice), "127.0.0.1")
+    at_home, here = service.redeem(service.sign_in_code(alice), "127.0.0.1")
     _, there = service.redeem(service.sign_in_code(alice), "10.0.0.9")
-    devices = {device.address: device for device in service.list_devices(alice, here)}
+    devices = {device.address: device for device in service.list_devices(at_home)}
     assert devices["127.0.0.1"].is_current
     assert not devices["10.0.0.9"].is_current
     with pytest.raises(NotFound):

@@ -9,7 +9,6 @@ from flask import Response, request, url_for
 
 from app import ids, web
 from app.accounts import bp, service
-from app.accounts.pages.signin import keep
 from app.accounts.service import Device, Token
 from app.errors import Problem
 
@@ -120,7 +119,7 @@ def change_password() -> Response:
         return _refused("password", {}, problem)
     response = web.back(url_for("accounts.account", changed="password") + "#sign-in")
     if sid is not None:
-        keep(response, sid)
+        web.keep_signed_in(response, sid)
     return response
 
 

@@ -9,7 +9,7 @@ from flask import Response, request, url_for
 
 from app import slots, web
 from app.accounts import bp, service
-from app.accounts.service import Cell, Role
+from app.accounts.service import Cell, Member, Role
 from app.actor import Actor
 from app.errors import Denied, Invalid, NotFound, Problem
 
@@ -64,7 +64,8 @@ def change_matrix() -> Response:
     actor, ticks = web.actor(), request.form.getlist("held")
     cells = service.role_matrix(actor)
     wanted = [_ticked(role, cells[role.name], ticks) for role in service.list_roles(actor) if not role.is_built_in]
-    changes = [_change(actor, role, new) for role, new in wanted if set(new.permissions) != set(role.permissions)]
+    members = service.list_members(actor)
+    changes = [_change(members, role, new) for role, new in wanted if set(new.permissions) != set(role.permissions)]
     if not web.form("save"):
         return _page(actor, "", changes=changes, ticks=ticks)
     try:
@@ -78,7 +79,7 @@ def change_matrix() -> Response:
 def change_role(name: str) -> Response:
     """Show what would change of a role, then change it."""
     actor, typed = web.actor(), _typed(name)
-    change = _change(actor, _role(actor, name), typed)
+    change = _change(service.list_members(actor), _role(actor, name), typed)
     if not web.form("save"):
         return _page(actor, name, typed=typed, change=change)
     try:
@@ -117,14 +118,14 @@ def _ticked(role: Role, cells: Mapping[str, Cell], ticks: list[str]) -> tuple[Ro
     return role, Typed(role.name, role.description, role.inherits, (*kept, *ticked))
 
 
-def _change(actor: Actor, role: Role, new: Typed) -> Change:
+def _change(members: list[Member], role: Role, new: Typed) -> Change:
     old_keys, new_keys = (*role.inherits, *role.permissions), (*new.inherits, *new.permissions)
     return Change(
         role,
         new,
         come=tuple(key for key in new_keys if key not in old_keys),
         go=tuple(key for key in old_keys if key not in new_keys),
-        holders=tuple(one.user.name for one in service.list_members(actor) if role.name in one.user.roles),
+        holders=tuple(one.user.name for one in members if role.name in one.user.roles),
     )
 
 

@@ -101,13 +101,7 @@ def signout() -> Response:
 def let_in(sid: str, going: str) -> Response:
     """Go on with the cookie of a new browser session, to a path of ours or to Home."""
     response: Response = make_response(redirect(going or HOME, 303))
-    keep(response, sid)
-    return response
-
-
-def keep(response: Response, sid: str) -> None:
-    """Give the browser the secret of its session."""
-    web.keep_signed_in(response, sid)
+    return web.keep_signed_in(response, sid)
 
 
 def _form(
