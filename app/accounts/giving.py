@@ -42,7 +42,7 @@ def create_role(
     inherits: Iterable[str] = (),
     permissions: Iterable[str] = (),
 ) -> Role:
-    """Make a role of grants that the actor holds. It may inherit roles that are not there yet.
+    """Make a role of grants that the actor holds. An owner may have it inherit roles that are not there yet.
 
     Raises Invalid for a name that is taken, a permission that has not the form, and a ring; Denied.
     """
@@ -54,6 +54,7 @@ def create_role(
             raise Invalid(f"role '{new.name}' already exists", "name")
         if len(among) >= MOST_ROLES:
             raise Invalid(f"There are {MOST_ROLES} roles, and no more can be made.", "name")
+        _check_parents(actor, new, among)
         _check(actor, new, {**among, new.name: new})
         row = {**_row(new), "created": ids.now()}
         if not _is_new(conn, table, row):
@@ -91,6 +92,8 @@ def update_role(
         old = _made_here(among, name)
         new = dataclasses.replace(old, **changes)
         _check(actor, old, among)
+        if new.inherits != old.inherits:
+            _check_parents(actor, new, among)
         _check(actor, new, {**among, name: new})
         if new == old:
             return old
@@ -211,6 +214,13 @@ def _check(actor: Actor, role: Role, among: roles.Known) -> None:
         raise Invalid(f"role '{role.name}' would inherit itself: a cycle", "inherits")
     if not grants.covers_all(actor.grants, roles.granted([role.name], among)):
         raise Denied(f"You can give, make and change only rights that you hold; {role.name} has more.")
+
+
+def _check_parents(actor: Actor, role: Role, among: roles.Known) -> None:
+    """Raise Denied if it waits for a role that is not there: whatever that comes to grant, its holders get."""
+    unknown = next((name for name in role.inherits if name not in among), None)
+    if unknown is not None and grants.EVERYTHING not in actor.grants:
+        raise Denied(f"There is no role '{unknown}' yet; only who holds everything builds on it before.")
 
 
 def _made_here(among: roles.Known, name: str) -> Role:

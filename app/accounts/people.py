@@ -188,8 +188,8 @@ def stranger(address: str) -> Actor:
 
 
 def outranks(actor: Actor, person: User) -> None:
-    """Raise Denied unless the actor holds every grant of the person."""
-    if person.id != actor.user and not grants.covers_all(actor.grants, person.grants):
+    """Raise Denied unless the actor is the person, or holds every grant of theirs; a token of theirs may hold less."""
+    if (person.id != actor.user or actor.token is not None) and not grants.covers_all(actor.grants, person.grants):
         raise Denied(f"{person.name} has rights that you do not hold.")
 
 

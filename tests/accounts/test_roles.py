@@ -401,3 +401,23 @@ def test_whoever_is_given_a_role_while_they_are_removed_holds_nothing(
         *[lambda: service.assign_role(alice, bob.id, "owner")] * 3,
     )
     assert [one.user_id for one in service.list_assignments(alice)] == [alice.id]
+
+
+def test_only_an_owner_builds_on_a_role_that_is_not_there(alice: Actor) -> None:
+    ada = member(alice, "Ada", "admin")
+    with pytest.raises(Denied, match="no role 'ops' yet"):
+        service.create_role(ada, "quiet", inherits=["ops"])
+    service.create_role(ada, "quiet", inherits=["viewer"])
+    with pytest.raises(Denied, match="no role 'ops' yet"):
+        service.update_role(ada, "quiet", inherits=["viewer", "ops"])
+    service.update_role(alice, "quiet", inherits=["viewer", "ops"])
+    assert service.update_role(ada, "quiet", description="As it was").inherits == ("viewer", "ops")
+
+
+def test_a_token_that_holds_less_makes_no_way_in_for_its_own_person(alice: Actor) -> None:
+    _token, secret = service.mint_token(alice, "people", ("users:write", "users:read"))
+    scoped = service.authenticate(Credentials(bearer=secret))
+    assert scoped
+    with pytest.raises(Denied):
+        service.sign_in_code(scoped, alice.user)
+    assert service.sign_in_code(alice, alice.user)

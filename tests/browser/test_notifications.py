@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
 from tests.browser.conftest import Open, Shop
 from tests.notifications.listener import Device
@@ -32,7 +33,8 @@ def page(shop: Shop, open_page: Open) -> Page:
 
 def test_this_browser_can_be_told(page: Page) -> None:
     page.evaluate(SUBSCRIBES, Device().form("https://push.example.com/of-this-test"))
-    page.get_by_role("button", name="Tell this browser").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Tell this browser").click()
     row = page.locator("[data-channel]", has_text="push.example.com").first
     expect(row).to_contain_text("Chrome on Linux")
     assert page.evaluate("window.name") == "65"
@@ -44,24 +46,21 @@ def test_this_browser_can_be_told(page: Page) -> None:
 
 
 def test_what_is_pushed_is_shown_and_opens_what_it_is_about(page: Page) -> None:
+    host = f"push-{secrets.token_hex(4)}.example.com"
     page.context.grant_permissions(["notifications"])
-    page.evaluate(SUBSCRIBES, Device().form("https://push.example.com/of-another-test"))
-    page.get_by_role("button", name="Tell this browser").click()
-    row = page.locator("[data-channel]", has_text="push.example.com")
+    page.evaluate(SUBSCRIBES, Device().form(f"https://{host}/of-this-test"))
+    with page.expect_navigation():
+        page.get_by_role("button", name="Tell this browser").click()
+    row = page.locator("[data-channel]", has_text=host)
     expect(row).to_have_count(1)
-    page.evaluate("navigator.serviceWorker.ready")
-    devtools = page.context.new_cdp_session(page)
-    registrations: list[str] = []
-    devtools.on(
-        "ServiceWorker.workerRegistrationUpdated",
-        lambda told: registrations.extend(one["registrationId"] for one in told["registrations"]),
-    )
-    devtools.send("ServiceWorker.enable")
+    page.evaluate("async () => { await navigator.serviceWorker.ready; }")
     origin = page.evaluate("location.origin")
+    devtools = page.context.new_cdp_session(page)
+    registration = registered(page, devtools, origin)
     told = {"title": "Needs you: make paint", "url": f"{origin}/inbox", "tag": "ask_1", "event": "approval"}
     devtools.send(
         "ServiceWorker.deliverPushMessage",
-        {"origin": origin, "registrationId": registrations[0], "data": json.dumps(told)},
+        {"origin": origin, "registrationId": registration, "data": json.dumps(told)},
     )
     shown = page.wait_for_function(
         "async () => { const [one] = await (await navigator.serviceWorker.ready).getNotifications();"
@@ -70,3 +69,22 @@ def test_what_is_pushed_is_shown_and_opens_what_it_is_about(page: Page) -> None:
     assert shown.json_value() == ["Needs you: make paint", "ask_1", f"{origin}/inbox"]
     row.get_by_role("button", name="Remove").click()
     expect(row).to_have_count(0)
+
+
+def registered(page: Page, devtools: CDPSession, origin: str) -> str:
+    """The id of the origin's service worker, which the browser tells some time after it is asked."""
+    known: list[str] = []
+    devtools.on(
+        "ServiceWorker.workerRegistrationUpdated",
+        lambda told: known.extend(
+            one["registrationId"]
+            for one in told["registrations"]
+            if one["scopeURL"] == f"{origin}/" and not one["isDeleted"]
+        ),
+    )
+    devtools.send("ServiceWorker.enable")
+    for _ in range(1000):
+        if known:
+            return known[0]
+        page.evaluate("() => new Promise((done) => setTimeout(done, 10))")
+    raise AssertionError("the browser told of no service worker")
