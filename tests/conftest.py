@@ -253,10 +253,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what each fault came to (see tests/chaos)."""
+    """Say what each fault came to (see tests/chaos), and why a test that passed later failed at first."""
     reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
     lines = [told for one in reports for name, told in one.user_properties if name == "chaos" and one.when == "call"]
     if lines:
         terminalreporter.section("faults")
         for line in sorted(lines):
             terminalreporter.line(line)
+    for one in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"first try of {one.nodeid}")
+        terminalreporter.line(one.longreprtext)

@@ -38,8 +38,15 @@ def call(actor: Actor, place: Place, name: str, **given: Any) -> Answer:
 
 
 def running(workspace: Path) -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if one.is_running() and "peer.py" in one.cmdline()]
+    return [one for one in psutil.Process().children(recursive=True) if "peer.py" in words(one)]
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Its command line; none of one that has ended, whoever has yet to take note of it."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def test_its_tools_are_listed_and_called(alice: Actor, place: Place, peer: str) -> None:
