@@ -11,17 +11,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Act:
-    """An act: its name in the record, its group, and a few words."""
+    """An act: its name in the record, its group, a few words, and others where it was not done, if need be."""
 
     name: str
     group: str
     words: str
+    undone: str = ""
+
+    def told(self, result: str) -> str:
+        """What people call it, by how it came out."""
+        return self.undone if self.undone and result != "done" else self.words
 
 
 _GROUPS: dict[str, dict[str, str]] = {
     "Sign-in": {
         "signin": "signed in",
-        "signin.code": "sign-in link made, or a wrong one refused",
+        "signin.code": "sign-in link made",
         "signin.password": "wrong password refused",
         "signin.oidc": "sign-in through a provider refused",
         "signin.link": "sign-in by a link",
@@ -149,6 +154,9 @@ _GROUPS: dict[str, dict[str, str]] = {
         "sandbox.kill": "sandbox killed",
     },
 }
+_UNDONE = {"signin.code": "wrong sign-in link refused"}
 ACTS: dict[str, Act] = {
-    name: Act(name, group, words) for group, named in _GROUPS.items() for name, words in named.items()
+    name: Act(name, group, words, _UNDONE.get(name, ""))
+    for group, named in _GROUPS.items()
+    for name, words in named.items()
 }

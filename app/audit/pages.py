@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -69,11 +69,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Row:
-    """An entry in the list: who did it, and what, in words."""
+    """An entry in the list: who did it, what, in words, and the name of what it was done to; "" without one."""
 
     one: Entry
     who: str
     act: str
+    on: str
 
     @property
     def link(self) -> str:
@@ -93,14 +94,15 @@ def index() -> Response:
     before, chosen = _number("before"), _number("entry")
     people = _people(actor)
     found = service.entries(actor, wanted.conditions, before, SHOWN + 1)
-    rows = [_row(one, people) for one in found[:SHOWN]]
     opened = service.get(actor, chosen) if chosen is not None else None
+    names = _names(actor, people, [*found, *([opened] if opened else [])])
+    rows = [_row(one, people, names) for one in found[:SHOWN]]
     top = found[0].seq if found else 0
     older = {**wanted.query, "before": str(found[SHOWN - 1].seq)} if len(found) > SHOWN else {}
     return web.page(
         "audit/index.html",
         rows=rows,
-        opened=_row(opened, people) if opened else None,
+        opened=_row(opened, people, names) if opened else None,
         wanted=wanted,
         **_chain(actor, people),
         is_among=opened is not None and any(row.one.seq == opened.seq for row in rows),
@@ -167,9 +169,10 @@ class _Newest:
     def _rows(self, people: Mapping[str, str]) -> list[str]:
         newer = Condition("seq", self._top + 1, "gte")
         found = service.entries(self._actor, [*self._wanted.conditions, newer], limit=SHOWN)
+        names = _names(self._actor, people, found)
         drawn = []
         for one in reversed(found):
-            row = render_template("audit/_row.html", row=_row(one, people), wanted=self._wanted, opened=None)
+            row = render_template("audit/_row.html", row=_row(one, people, names), wanted=self._wanted, opened=None)
             drawn += [live.partial(f"#entry-{one.seq}", "delete"), live.partial("#audit-rows", "afterbegin", row)]
         if found:
             self._top = found[0].seq
@@ -184,13 +187,18 @@ def _chain(actor: Actor, people: Mapping[str, str], far: tuple[int, int] | None 
     return {"standing": standing, "progress": standing.progress or far, "looked_by": by}
 
 
-def _row(one: Entry, people: Mapping[str, str]) -> Row:
+def _names(actor: Actor, people: Mapping[str, str], found: Iterable[Entry]) -> dict[str, str]:
+    """What the entries' targets are called, as far as the actor may know it."""
+    return {**people, **slots.gather("names", actor, {one.target for one in found})}
+
+
+def _row(one: Entry, people: Mapping[str, str], names: Mapping[str, str]) -> Row:
     person = people.get(one.user, "")
     who = {"user": person or one.actor or "somebody unknown", "system": "Server", "visitor": "a visitor"}.get(
         one.actor_kind, f"{one.actor_kind} of {person or one.user}"
     )
-    act = ACTS[one.action].words if one.action in ACTS else one.action
-    return Row(one, who, act)
+    act = ACTS[one.action].told(one.result) if one.action in ACTS else one.action
+    return Row(one, who, act, names.get(one.target, ""))
 
 
 def _picks(people: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:

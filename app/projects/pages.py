@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,14 @@ def fill_home(actor: Actor) -> dict[str, Any]:
     figures = _figures(actor)
     ready = [{"id": project.id, "name": project.name} for project in found if project.state == "ready"]
     return {"project_rows": [_row(project, figures) for project in found], "projects": ready}
+
+
+@slots.fill("names")
+def fill_names(actor: Actor, targets: Collection[str]) -> dict[str, Any]:
+    """What those of the targets are called that are projects."""
+    if not accounts.may(actor, "projects:read") or not any(one.startswith("prj_") for one in targets):
+        return {}
+    return {project.id: project.name for project in service.list_all(actor) if project.id in targets}
 
 
 @slots.fill("secrets")

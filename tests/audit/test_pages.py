@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from html import escape
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
 from app.audit import pages, service
 from app.dialects.mount import Cabin
+from app.projects import service as projects
+from app.sessions import service as sessions
 from tests.conftest import member
 from tests.visitor import Browser, data_of, frames, is_whole, until
 
@@ -42,6 +46,25 @@ def test_the_newest_are_shown_with_who_and_what(browser: Browser, alice: Actor) 
     assert "secret set" in page.text
     assert "<b>" not in targets(page.text)[0]
     assert 'href="/audit"' in browser.get("/").text, "the rail names it"
+
+
+def test_what_has_a_name_is_called_by_it(browser: Browser, alice: Actor, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    project = projects.add(alice, str(tmp_path / "shop"))
+    session = sessions.create(alice, projects.resolve(alice, project.root), title="Paint the <shop>")
+    for target in (alice.user, project.id, session.id, "ses_gone"):
+        write(alice, "test.act", target)
+    seq = service.entries(SYSTEM)[1].seq
+    page = browser.get(f"/audit?entry={seq}").text
+    for target, name in ((alice.user, alice.name), (project.id, project.name), (session.id, session.title)):
+        assert f'title="{target}">{escape(name)}</span>' in page
+    assert targets(page)[0] == "ses_gone"
+    assert f"{escape(session.title)} <code>{session.id}</code>" in page
+
+
+def test_a_wrong_link_is_not_called_one_that_was_made(browser: Browser, alice: Actor) -> None:
+    write(alice, "signin.code", "", "denied")
+    assert "wrong sign-in link refused" in browser.get("/audit").text
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,13 @@ def count_running(counts: dict[str, int]) -> int:
 def fill_projects(actor: Actor) -> dict[str, Any]:
     """How each project's sessions stand, for the page of projects."""
     return {"sessions": service.count_by_project(actor)}
+
+
+@slots.fill("names")
+def fill_names(actor: Actor, targets: Collection[str]) -> dict[str, Any]:
+    """What those of the targets are called that are sessions."""
+    found = service.labels(actor, [one for one in targets if one.startswith("ses_")])
+    return {session_id: label.title for session_id, label in found.items()}
 
 
 @slots.fill("home")
