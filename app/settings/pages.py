@@ -5,11 +5,19 @@ from __future__ import annotations
 from flask import Response, request, url_for
 
 from app import web
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Invalid
 from app.projects import service as projects
 from app.projects.service import Place
 from app.settings import bp, service
+
+
+@bp.get("/settings")
+def index() -> Response:
+    """The first page of the settings that the person may read."""
+    accounts.require(web.actor(), "settings:read")
+    return web.back(url_for("agent.providers"))
 
 
 @bp.get("/settings/configuration")

@@ -142,3 +142,8 @@ def test_members_read_and_strangers_see_nothing(app: Cabin, alice: Actor, stall:
 def test_a_save_without_the_page_s_token_is_refused(browser: Browser, alice: Actor, stall: Place) -> None:
     assert browser.post(PAGE, {"text": '{"theme": "x"}'}, token="").status_code == 403
     assert service.config(alice, None).shown() == {}
+
+
+def test_the_settings_begin_with_their_first_page(browser: Browser) -> None:
+    answer = browser.get("/settings")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/settings/providers")
