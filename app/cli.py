@@ -35,7 +35,10 @@ def worker() -> None:
     """Take runs and jobs beside a serving process, on the same database and the same machine."""
     from app import server
 
-    server.work(_config())
+    try:
+        server.work(_config())
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
 
 
 @main.command()
@@ -139,7 +142,9 @@ def export(session: str, kind: str, out: Path | None) -> None:
     from app.secrets import service as secrets
     from app.sessions.pages import export as files
 
-    with create_app(_config()).app_context():
+    app = create_app(_config())
+    _check_schema()
+    with app.app_context():
         secrets.watch_all()
         try:
             _name, pieces = files.written(accounts.local_owner(), session, kind)
@@ -334,4 +339,14 @@ def _open() -> Config:
     settings = _config()
     config.use(settings)
     db.use(db.Database(settings.database_url, settings.durability))
+    _check_schema()
     return settings
+
+
+def _check_schema() -> None:
+    from app import schema
+
+    try:
+        schema.check()
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.errors import AppImportError
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -216,12 +217,17 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """The app, built in the worker."""
+        """The app, built in the worker; AppImportError, which ends the server, with what keeps it from serving."""
         gc.disable()  # nothing that is built here is garbage; `begin_work` turns it on again
-        from app import create_app
+        from app import create_app, schema
         from app.accounts import service as accounts
+        from app.errors import Problem
 
         app = create_app(self.settings)
+        try:
+            schema.check()
+        except Problem as problem:
+            raise AppImportError(problem.message) from None
         say_where(self.settings, accounts.first_start())
         return app
 
@@ -330,8 +336,8 @@ def _taken_by(port: int) -> str:
 
 
 def work(settings: Config) -> None:
-    """Take runs without serving pages, until told to stop."""
-    from app import db, rooms
+    """Take runs without serving pages, until told to stop. Raises Unavailable with what keeps it from working."""
+    from app import db, rooms, schema
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     rooms.import_models()
@@ -339,6 +345,7 @@ def work(settings: Config) -> None:
     os.umask(0o077)
     raise_shield()
     db.use(db.Database(settings.database_url, settings.durability))
+    schema.check()
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
