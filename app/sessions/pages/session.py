@@ -62,7 +62,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
     return {
         **given,
         "session": session,
-        "sharing_on": service.is_shared_here(session.directory),
+        "sharing_on": service.may_share(actor, session),
         "run": runs[0] if runs else service.last_run(actor, session.id),
         "queued": _queued(actor, session, runs),
         "figures": figures,
