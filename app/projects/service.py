@@ -193,7 +193,8 @@ def resolve(actor: Actor, directory: str | None) -> Place:
     path = _real(directory)
     place = _worktree(found, path) or _below(found, path)
     if place is None:
-        refusals.note(actor, str(path))
+        if not _is_closed(actor, path):  # nobody can add it
+            refusals.note(actor, str(path))
         raise Denied(f"{path} is not a project. Add it on the Projects page, or with: python -m app project add {path}")
     _on_named(actor, _ready(place))
     return place
@@ -325,6 +326,12 @@ def _known(actor: Actor, project: Project) -> Project:
     if not accounts.may(actor, "projects:read", project):
         raise Invalid("This directory belongs to a project that is not open to you.", "path")
     return project
+
+
+def _is_closed(actor: Actor, path: Path) -> bool:
+    """Tell whether a path lies in a project that is closed to the actor."""
+    closed = [one for one in rows.listed() if not accounts.is_open(actor, one.id)]
+    return any(rows.is_below(path, top) for one in closed for top in (one.path, worktrees_of(one)))
 
 
 def _refuse_closed(root: Path) -> None:
