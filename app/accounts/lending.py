@@ -29,12 +29,13 @@ LENDABLE = {
     f"{grants.OTHERS}terminals:write": "type into terminals",
 }
 MOST = 50
+_names = ("user_id", "name", "key", "project", "owner", "owner_name", "given_by", "giver")
 
 
 @dataclass(frozen=True)
 class Loan:
-    """A key that a person (`user_id`, `name`) was lent: over the things in a project or those of an owner, by ids, of
-    which the other is ""; given in unix ms, by somebody's id and name ("" once nobody knows it).
+    """A key that a person (`user_id`, `name`) was lent: over the things in a project or those of an owner, of which the
+    other is ""; given in unix ms, by somebody's id and name ("" for the server itself).
     """
 
     user_id: str
@@ -42,6 +43,7 @@ class Loan:
     key: str
     project: str
     owner: str
+    owner_name: str
     given_by: str
     giver: str
     given: int
@@ -143,15 +145,13 @@ def _insert(conn: sa.Connection, actor: Actor, user_id: str, key: str, *, projec
 
 
 def _loans(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Loan]:
-    giver = user.alias()
+    giver, owner = user.alias(), user.alias()
     query = (
-        sa.select(table, user.c.name, giver.c.name.label("giver"))
+        sa.select(table, user.c.name, giver.c.name.label("giver"), owner.c.name.label("owner_name"))
         .join(user, user.c.id == table.c.user_id)
         .outerjoin(giver, giver.c.id == table.c.given_by)
+        .outerjoin(owner, owner.c.id == table.c.owner)
         .where(*where)
         .order_by(table.c.given, table.c.id)
     )
-    return [
-        Loan(row.user_id, row.name, row.key, row.project, row.owner, row.given_by, row.giver or "", row.given)
-        for row in conn.execute(query)
-    ]
+    return [Loan(**{name: getattr(row, name) or "" for name in _names}, given=row.given) for row in conn.execute(query)]

@@ -135,6 +135,9 @@ def _of(thing: Thing, person: Actor, key: str) -> str:
         return "The team sees it, and reading asks no more."
     needed = grants.OTHERS + key
     held = "they hold" if grants.covers(person.grants, needed) else "they do not hold"
-    for place, words in ((thing.project, "they were lent in its project"), (thing.owner, "they were lent by its owner")):
+    for place, words in (
+        (thing.project, "they were lent in its project"),
+        (thing.owner, "they were lent by its owner"),
+    ):
         held = words if (needed, place) in person.lent else held
     return f"It is somebody else's, and acting on it takes {needed}, which {held}."
