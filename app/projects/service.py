@@ -337,7 +337,7 @@ def _is_closed(actor: Actor, path: Path) -> bool:
 def _refuse_closed(root: Path) -> None:
     """Insist that a new root neither holds nor lies in a project that only its people see: all would read its files."""
     with db.read() as conn:
-        closed = rows.select(conn, table.c.visibility == "members")
+        closed = rows.select(conn, table.c.visibility == "members", table.c.root != str(root))
     for one in closed:
         if rows.is_below(one.path, root):
             raise Invalid("A project that only some people see lies in this directory.", "path")
