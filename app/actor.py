@@ -12,6 +12,8 @@ class Actor:
 
     A visitor came by a public link: `session` is the one session that it may read, and nothing else is there for it.
     `device` is the browser or client that a person signed in with, "" if they act without one.
+    `closed` are the projects that are not open to the person, by id: nothing in them is there for the actor either.
+    `lent` are the keys that the person was lent, each with the id of the project, or of the person, over whose things.
     """
 
     id: str
@@ -25,6 +27,8 @@ class Actor:
     address: str = ""
     session: str | None = None
     device: str = ""
+    closed: frozenset[str] = frozenset()
+    lent: frozenset[tuple[str, str]] = frozenset()
 
 
 class Thing(Protocol):
@@ -42,7 +46,7 @@ class Thing(Protocol):
 
     @property
     def visibility(self) -> str:
-        """Who else sees it: private, team or shared."""
+        """Who else sees it: private, team, shared, or of a project members, which its id says more of."""
         ...
 
 

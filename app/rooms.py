@@ -14,7 +14,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "secrets": ("pages", "rootcx"),
     "oidc": ("pages", "rootcx"),
     "invites": ("pages", "rootcx"),
-    "projects": ("pages", "opencode"),
+    "projects": ("pages", "opencode", "rootcx"),
     "sandboxes": ("e2b",),
     "processes": ("codebuddy", "e2b"),
     "files": ("pages", "opencode", "codebuddy", "e2b"),

@@ -18,6 +18,7 @@ from app.actor import Actor
 from app.agent.providers import line
 from app.config import Config
 from app.dialects.mount import Cabin
+from app.projects import service as projects  # noqa: F401 - without it nobody knows what is closed to whom
 from tests import migrated, postgres
 from tests.begun import Begun
 from tests.compiled import compile_once

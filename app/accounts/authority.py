@@ -26,6 +26,11 @@ def may(actor: Actor | None, key: str, thing: Thing | None = None) -> bool:
     return actor is not None and _allowed(actor, key, thing)
 
 
+def is_open(actor: Actor, project: str) -> bool:
+    """Whether a project is open to the actor's person, by its id; what is in another one is not there for them."""
+    return project not in actor.closed
+
+
 def _allowed(actor: Actor, key: str, thing: Thing | None) -> bool:
     if actor.kind == "agent" and grants.closed_to_agents(key):
         return False
@@ -35,8 +40,15 @@ def _allowed(actor: Actor, key: str, thing: Thing | None) -> bool:
         # A visitor follows events, which are judged one by one, and has no business with lists.
         return actor.kind != "visitor" or key == "events:read"
     return _sees(actor, thing) and (
-        thing.owner == actor.user or grants.is_reading(key) or grants.covers(actor.grants, grants.OTHERS + key)
+        thing.owner == actor.user
+        or grants.is_reading(key)
+        or grants.covers(actor.grants, grants.OTHERS + key)
+        or _is_lent(actor, grants.OTHERS + key, thing)
     )
+
+
+def _is_lent(actor: Actor, key: str, thing: Thing) -> bool:
+    return bool(actor.lent) and ((key, thing.project) in actor.lent or (key, thing.owner) in actor.lent)
 
 
 def _sees(actor: Actor, thing: Thing) -> bool:
@@ -44,7 +56,9 @@ def _sees(actor: Actor, thing: Thing) -> bool:
         return actor.session is not None and getattr(thing, "id", None) == actor.session
     if actor.project is not None and thing.project != actor.project:
         return False
-    if thing.owner == actor.user or thing.visibility in ("team", "shared"):
+    if thing.project in actor.closed:
+        return False  # before whose it is: who was taken out of a project has left there what they made
+    if thing.owner == actor.user or thing.visibility in ("team", "shared", "members"):
         return True
     # What others keep to themselves is open to the owner of the place, not to the owner's agents.
     return grants.EVERYTHING in actor.grants and actor.kind != "agent"

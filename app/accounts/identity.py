@@ -1,4 +1,4 @@
-"""From what a request brought to the actor it stands for: one indexed query for who it is, one for their roles."""
+"""From what a request brought to the actor it stands for: one query for who it is, one for how far they come."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from app import config, db, ids
-from app.accounts import digests, grants, roles
+from app.accounts import digests, grants, reach
 from app.accounts.models import access_token, browser_session, client_session, role_assignment, token, user
+from app.accounts.reach import Reach
 from app.actor import Actor, Credentials, Signed
 
 BASIC_USER = "opencode"
@@ -68,6 +69,7 @@ class _Memory:
 
 
 _memory = _Memory()
+_NOWHERE = Reach()
 
 
 def forget() -> None:
@@ -151,7 +153,7 @@ def _token(where: sa.ColumnElement[bool]) -> Actor | None:
     )
     with db.read() as conn:
         row = conn.execute(query).first()
-        held = _held(conn, row.user_id) if row is not None else ()
+        held = reach.of(conn, row.user_id).within(row.scopes) if row is not None else _NOWHERE
     if row is None or (row.expires is not None and row.expires <= now):
         return None
     if row.last_used is None or now - row.last_used >= TOUCH_EVERY:
@@ -161,10 +163,12 @@ def _token(where: sa.ColumnElement[bool]) -> Actor | None:
         kind="agent" if row.is_agent else "token",
         user=row.user_id,
         name=row.name,
-        grants=grants.meet(held, row.scopes),
+        grants=held.grants,
         token=row.id,
         project=row.project,
         via=row.only_in,
+        closed=held.closed,
+        lent=held.lent,
     )
 
 
@@ -177,7 +181,7 @@ def _by_browser(key: str) -> Actor | None:
     )
     with db.read() as conn:
         row = conn.execute(query).first()
-        held = _held(conn, row.user_id) if row is not None else ()
+        held = reach.of(conn, row.user_id) if row is not None else _NOWHERE
     if row is None or row.expires <= now or row.seen + row.idle <= now:
         return None
     if now - row.seen >= TOUCH_EVERY:
@@ -201,7 +205,7 @@ def _by_access(key: str) -> Actor | None:
     )
     with db.read() as conn:
         row = conn.execute(query).first()
-        held = _held(conn, row.user_id) if row is not None else ()
+        held = reach.of(conn, row.user_id) if row is not None else _NOWHERE
     if row is None:
         return None
     if now - row.seen >= TOUCH_EVERY:
@@ -227,15 +231,20 @@ def _by_admin_token(_key: str) -> Actor | None:
 def _open_door(_key: str) -> Actor | None:
     with db.read() as conn:
         row = conn.execute(_first_owner).first()
-    return _person(row.id, row.name, grants.ROLES["owner"]) if row else None
+    return _person(row.id, row.name, Reach(grants.ROLES["owner"])) if row else None
 
 
-def _held(conn: sa.Connection, user_id: str) -> tuple[str, ...]:
-    return roles.come_to(conn, roles.of(conn, user_id))
-
-
-def _person(user_id: str, name: str, held: tuple[str, ...], device: str = "") -> Actor:
-    return Actor(id=user_id, kind="user", user=user_id, name=name, grants=held, device=device)
+def _person(user_id: str, name: str, held: Reach, device: str = "") -> Actor:
+    return Actor(
+        id=user_id,
+        kind="user",
+        user=user_id,
+        name=name,
+        grants=held.grants,
+        device=device,
+        closed=held.closed,
+        lent=held.lent,
+    )
 
 
 _first_owner = (

@@ -1,4 +1,4 @@
-"""The tables of accounts: users, roles, passwords, API tokens, signed-in browsers and clients, codes, failures."""
+"""The tables of accounts: users, roles, loans, passwords, tokens, signed-in browsers and clients, codes, failures."""
 
 from __future__ import annotations
 
@@ -46,6 +46,21 @@ role_assignment = sa.Table(
     sa.Column("role", sa.String(64), primary_key=True),
     sa.Column("assigned", sa.BigInteger, nullable=False),
     sa.Index("ix_role_assignment_role", "role"),
+)
+
+# What somebody was lent beside their roles: a key over the things in one project, or over those of one person.
+loan = sa.Table(
+    "loan",
+    db.metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), nullable=False),
+    sa.Column("key", sa.String(64), nullable=False),
+    # One of these two, and "" for the other.
+    sa.Column("project", sa.String(40), nullable=False, index=True),
+    sa.Column("owner", sa.String(40), nullable=False, index=True),
+    sa.Column("given_by", sa.String(40), nullable=False),
+    sa.Column("given", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("user_id", "key", "project", "owner"),
 )
 
 token = sa.Table(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from app import db, ids, record
-from app.accounts import grants, identity, roles
+from app.accounts import grants, identity, reach, roles
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked
 from app.accounts.models import (
@@ -19,6 +19,7 @@ from app.accounts.models import (
     browser_session,
     client_session,
     code,
+    loan,
     password,
     refresh_token,
     role_assignment,
@@ -109,6 +110,8 @@ def revoke_user(actor: Actor, user_id: str) -> None:
         conn.execute(token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now))
         _erase_sign_ins(conn, user_id)
         conn.execute(role_assignment.delete().where(role_assignment.c.user_id == user_id))
+        # Also what others were lent over their things: nobody is there any more who could take it back.
+        conn.execute(loan.delete().where(sa.or_(loan.c.user_id == user_id, loan.c.owner == user_id)))
         record.audit(conn, actor, "user.revoke", user_id, {"roles": list(person.roles)})
         announce_end(conn, PrincipalRevoked(user_id, "user", user_id))
 
@@ -257,28 +260,30 @@ def acting_for(
     project: str | None = None,
     name: str | None = None,
     via: str = "",
+    scopes: tuple[str, ...] | None = None,
 ) -> Actor | None:
-    """An actor with a person's present rights, for a run or a schedule; None once the person is gone."""
+    """An actor with a person's present rights, for a run or a schedule; None once the person is gone.
+
+    With `scopes` it holds no more of them than these.
+    """
     with db.read() as conn:
-        person = find(conn, user_id)
-    if person is None:
+        known = conn.execute(_living(sa.select(user.c.name), user.c.id == user_id)).first()
+        held = reach.of(conn, user_id) if known else reach.Reach()
+    if known is None:
         return None
+    if scopes is not None:
+        held = held.within(scopes)
     return Actor(
         id=f"{kind}:{user_id}",
         kind=kind,
         user=user_id,
-        name=name or person.name,
-        grants=person.grants,
+        name=name or known.name,
+        grants=held.grants,
         project=project,
         via=via,
+        closed=held.closed,
+        lent=held.lent,
     )
-
-
-def held_of(user_id: str, scopes: tuple[str, ...]) -> tuple[str, ...]:
-    """What a person holds of these grants now; nothing once they are gone."""
-    with db.read() as conn:
-        person = find(conn, user_id)
-    return grants.meet(person.grants, scopes) if person else ()
 
 
 def announce_end(conn: sa.Connection, fact: PrincipalRevoked) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app import db
-from app.accounts import authority, grants, keys, people, roles
+from app.accounts import authority, grants, keys, lending, people, reach, roles
 from app.accounts.authority import require
+from app.accounts.lending import Loan
 from app.actor import Actor, Thing
 from app.errors import Denied
 
@@ -33,13 +34,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Reason:
-    """Whether a person may use a key, and by what; `thing` says in words what a thing's own rights add."""
+    """Whether a person may use a key, and by what; `thing` says in words what a thing's own rights add.
+
+    `lent` are the loans by which they hold the key over some things, or over what is others' if it is for their own.
+    """
 
     person: people.User
     key: str
     may: bool
     sources: tuple[Source, ...]
     thing: str = ""
+    lent: tuple[Loan, ...] = ()
 
 
 def list_roles(actor: Actor) -> list[roles.Role]:
@@ -90,6 +95,7 @@ def why(actor: Actor, user_id: str, key: str, thing: Thing | None = None) -> Rea
         require(actor, "users:read")
     with db.read() as conn:
         person, among = people.get(conn, user_id), roles.known(conn)
+        held, lent = reach.of(conn, user_id), lending.of_person(conn, user_id)
     ways = roles.expand(person.roles, among)
     sources = tuple(
         Source(way, grant)
@@ -97,8 +103,10 @@ def why(actor: Actor, user_id: str, key: str, thing: Thing | None = None) -> Rea
         for grant in among[name].permissions
         if grants.covers([grant], key)
     )
-    as_they = Actor(id=person.id, kind="user", user=person.id, name=person.name, grants=person.grants)
-    return Reason(person, key, authority.may(as_they, key, thing), sources, _of(thing, person, key) if thing else "")
+    as_they = Actor(person.id, "user", person.id, person.name, held.grants, closed=held.closed, lent=held.lent)
+    of_thing = _of(thing, as_they, key) if thing else ""
+    by_loan = tuple(one for one in lent if one.key in (key, grants.OTHERS + key))
+    return Reason(person, key, authority.may(as_they, key, thing), sources, of_thing, by_loan)
 
 
 def _row(role: roles.Role, held: tuple[str, ...]) -> dict[str, Cell]:
@@ -113,9 +121,11 @@ def _cell(role: roles.Role, key: str, held: tuple[str, ...]) -> Cell:
     return ""
 
 
-def _of(thing: Thing, person: people.User, key: str) -> str:
+def _of(thing: Thing, person: Actor, key: str) -> str:
     """What the thing says: whose it is, who sees it, and what it takes to act on what is somebody else's."""
-    if thing.owner == person.id:
+    if not authority.is_open(person, thing.project):
+        return "It is in a project that only its people see, and they are not in it: for them it does not exist."
+    if thing.owner == person.user:
         return "It is theirs."
     if thing.visibility == "private":
         if grants.EVERYTHING in person.grants:
@@ -125,4 +135,9 @@ def _of(thing: Thing, person: people.User, key: str) -> str:
         return "The team sees it, and reading asks no more."
     needed = grants.OTHERS + key
     held = "they hold" if grants.covers(person.grants, needed) else "they do not hold"
+    for place, words in (
+        (thing.project, "they were lent in its project"),
+        (thing.owner, "they were lent by its owner"),
+    ):
+        held = words if (needed, place) in person.lent else held
     return f"It is somebody else's, and acting on it takes {needed}, which {held}."

@@ -18,13 +18,14 @@ from app.accounts.admission import (
     note_failure,
     words_of,
 )
-from app.accounts.authority import may, require
+from app.accounts.authority import is_open, may, require
 from app.accounts.clients import Tokens, log_in, log_out, refresh
 from app.accounts.devices import Device, list_devices, revoke_device, revoke_other_devices, sign_out
 from app.accounts.digests import digest
 from app.accounts.fresh import Stale, is_fresh, prove_by_code, require_fresh
 from app.accounts.giving import (
     Assignment,
+    announce,
     assign_role,
     create_role,
     delete_role,
@@ -37,6 +38,17 @@ from app.accounts.giving import (
 from app.accounts.handover import hand_over, take_over, way_back
 from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
 from app.accounts.keys import KEYS, Key
+from app.accounts.lending import (
+    ANSWER,
+    LENDABLE,
+    Loan,
+    lend_answers,
+    lend_in,
+    lent_in,
+    my_loans,
+    take_back_answers,
+    tell_all_but,
+)
 from app.accounts.members import Member, list_members
 from app.accounts.passwords import WrongPassword, change_password, password_changed, prove, reset_password, sign_in
 from app.accounts.people import (
@@ -44,7 +56,6 @@ from app.accounts.people import (
     acting_for,
     create_user,
     has_team,
-    held_of,
     list_users,
     local_owner,
     me,
@@ -52,6 +63,7 @@ from app.accounts.people import (
     user_of,
 )
 from app.accounts.profile import change_profile
+from app.accounts.reach import register_closed
 from app.accounts.reasons import (
     Cell,
     Effective,
@@ -72,7 +84,9 @@ from app.accounts.ways import Provider, Ways, register_providers, sign_in_ways
 from app.csrf import csrf_token
 
 __all__ = [
+    "ANSWER",
     "KEYS",
+    "LENDABLE",
     "OWNER",
     "Assignment",
     "Cell",
@@ -80,6 +94,7 @@ __all__ = [
     "Effective",
     "Identity",
     "Key",
+    "Loan",
     "Member",
     "Newcomer",
     "Provider",
@@ -93,6 +108,7 @@ __all__ = [
     "Ways",
     "WrongPassword",
     "acting_for",
+    "announce",
     "assign_role",
     "authenticate",
     "available_permissions",
@@ -113,14 +129,17 @@ __all__ = [
     "give_roles",
     "hand_over",
     "has_team",
-    "held_of",
     "holds",
     "identify",
     "is_fresh",
     "is_good",
+    "is_open",
     "is_role",
     "keep_password",
+    "lend_answers",
+    "lend_in",
     "lend_token",
+    "lent_in",
     "let_client_in",
     "let_in",
     "list_assignments",
@@ -136,6 +155,7 @@ __all__ = [
     "may",
     "me",
     "mint_token",
+    "my_loans",
     "my_permissions",
     "note_failure",
     "password_changed",
@@ -145,6 +165,7 @@ __all__ = [
     "redeem",
     "refresh",
     "register",
+    "register_closed",
     "register_providers",
     "register_signatures",
     "require",
@@ -163,7 +184,9 @@ __all__ = [
     "sign_in_ways",
     "sign_out",
     "take_back",
+    "take_back_answers",
     "take_over",
+    "tell_all_but",
     "update_role",
     "user_of",
     "way_back",

@@ -208,7 +208,8 @@ def _scopes(actor: Actor, scopes: tuple[str, ...]) -> tuple[str, ...]:
         raise Invalid("Scopes are 1 to 100 grants such as sessions:read, tool:* or *.", "scopes")
     if asked == (grants.EVERYTHING,):
         return asked if actor.token is None else actor.grants
-    if not grants.covers_all(actor.grants, asked):
+    # What was lent counts too: when the token is used, it holds of that what is lent then, and over no more.
+    if not grants.covers_all((*actor.grants, *(key for key, _place in actor.lent)), asked):
         raise Denied("A token can hold only what you hold yourself.")
     return asked
 

@@ -12,7 +12,7 @@ from app.checkpoints import compare, rows, steps, taking
 from app.checkpoints.compare import FileDiff
 from app.checkpoints.rows import Checkpoint
 from app.checkpoints.shadow import Shadow
-from app.errors import Conflict
+from app.errors import Conflict, NotFound
 from app.sessions import service as sessions
 from app.sessions.service import Message, Session
 
@@ -28,7 +28,10 @@ def get(actor: Actor, checkpoint_id: str) -> Checkpoint:
     """Return one checkpoint; raises NotFound."""
     with db.read() as conn:
         found = rows.get(conn, checkpoint_id)
-    session_of(actor, found.session_id, "checkpoints:read")
+    try:
+        session_of(actor, found.session_id, "checkpoints:read")
+    except NotFound:  # of whoever may not see the session, nobody learns its id either
+        raise NotFound("checkpoint", checkpoint_id) from None
     return found
 
 

@@ -254,7 +254,7 @@ class Hub:
 
     def sees(self, actor: Actor, fact: Fact) -> bool:
         """Whether the actor may read the fact; asked once for all streams with the same rights."""
-        rights = (actor.kind, actor.user, actor.project, actor.grants)
+        rights = (actor.kind, actor.user, actor.project, actor.grants, actor.closed)
         return bool(fact.once(rights, lambda fact: self._may(actor, fact)))
 
     def leave(self, subscription: Subscription) -> None:

@@ -36,7 +36,7 @@ MOST = 64  # directories that are followed in this process
 MOST_ROAMED = 8  # directories that one listener follows who named none, those named last
 HEAD = pathlist.HEAD
 Told = tuple[str, str]
-Rights = tuple[str, str | None, tuple[str, ...]]
+Rights = tuple[str, str | None, tuple[str, ...], frozenset[str]]
 _logger = logging.getLogger(__name__)
 
 
@@ -249,7 +249,7 @@ def stop() -> None:
 
 def _roam(actor: Actor) -> Callable[[], None]:
     """Listen to what the actor's requests name, first what they mean when they name nothing; returns what ends it."""
-    rights = (actor.kind, actor.project, actor.grants)
+    rights = (actor.kind, actor.project, actor.grants, actor.closed)
     with _lock:
         theirs = _roamers.setdefault(actor.user, {})
         roamer = theirs.setdefault(rights, Roamer(actor, rights))

@@ -55,7 +55,7 @@ def needless(one: Notice) -> str:
     if actor is None:
         return "its reader is gone"
     if not one.is_ask:
-        return ""
+        return "" if not one.session or sessions.labels(actor, [one.session]) else "its session is not there any more"
     try:
         is_waiting = approvals.get(actor, one.about).state == "waiting"
     except Problem:

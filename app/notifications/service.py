@@ -18,6 +18,7 @@ from app.notifications.senders import browser, webhook
 from app.notifications.senders.scopes import scope_of
 from app.notifications.things import OCCASIONS, TEST, Channel, Notice, Rules
 from app.secrets import service as secrets
+from app.sessions import service as sessions
 
 __all__ = [
     "OCCASIONS",
@@ -156,14 +157,15 @@ def list_notices(actor: Actor | None) -> list[Notice]:
     """What the actor was told lately, or was not and why; newest first."""
     actor = accounts.require(actor, "notifications:read")
     with db.read() as connection:
-        return rows.notices(connection, models.notice.c.owner == actor.user, limit=SHOWN)
+        return _shown(actor, rows.notices(connection, models.notice.c.owner == actor.user, limit=SHOWN))
 
 
 def find_notice(actor: Actor | None, notice_id: str) -> Notice:
     """One of them. Raises NotFound."""
     actor = accounts.require(actor, "notifications:read")
     with db.read() as connection:
-        found = rows.notices(connection, models.notice.c.id == notice_id, models.notice.c.owner == actor.user)
+        this = models.notice.c.id == notice_id, models.notice.c.owner == actor.user
+        found = _shown(actor, rows.notices(connection, *this))
     if not found:
         raise NotFound("notice", notice_id)
     return found[0]
@@ -179,6 +181,12 @@ def begin_looking(actor: Actor) -> dict[str, object]:
     """A page of the actor's is in sight; by a name, what is called once it no longer is."""
     accounts.require(actor, "events:read")
     return {"presence": presence.begin(actor.user)}
+
+
+def _shown(actor: Actor, found: list[Notice]) -> list[Notice]:
+    """Those about sessions that the actor may still read, and those about none."""
+    known = sessions.labels(actor, list({one.session for one in found if one.session}))
+    return [one for one in found if not one.session or one.session in known]
 
 
 def _add(actor: Actor, kind: str, name: str, address: str, kept: dict[str, str]) -> Channel:

@@ -378,7 +378,7 @@ def _on_changed(fact: RightsChanged) -> None:
     for live in found:
         live.end_taps(fact.user_id)
         is_theirs = live.owner == fact.user_id and live.ended is None
-        if is_theirs and not accounts.may(person, f"{_noun(live.kind)}:write"):
+        if is_theirs and not accounts.may(person, f"{_noun(live.kind)}:write", live):
             live.pump.aside(live.end)
 
 

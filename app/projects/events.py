@@ -30,6 +30,13 @@ class ProjectRemoved(record.Event, kind="projects.removed"):
 
 
 @dataclass(frozen=True)
+class ProjectClosed(record.Event, kind="projects.closed"):
+    """From now on only its people see the project and what is in it."""
+
+    project_id: str
+
+
+@dataclass(frozen=True)
 class WorktreeAdded(record.Event, kind="projects.worktree_added"):
     """A worktree was made; `worktree` holds its columns."""
 

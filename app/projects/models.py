@@ -1,4 +1,4 @@
-"""The tables of projects: the registered roots, our worktrees of them, and the directories that were
+"""The tables of projects: the registered roots, who is in them, our worktrees of them, and the directories that were
 refused.
 """
 
@@ -25,6 +25,24 @@ project = sa.Table(
     sa.Column("initialized", sa.BigInteger),
     # When the process that clones last said so; another one takes over when it has been silent.
     sa.Column("beat", sa.BigInteger, nullable=False),
+)
+
+# Read with each look at who somebody is, and empty where nobody closes a project.
+sa.Index(
+    "ix_project_closed",
+    project.c.id,
+    sqlite_where=project.c.visibility == "members",
+    postgresql_where=project.c.visibility == "members",
+)
+
+# Who sees a project that only these people, its owner and who holds everything see.
+member = sa.Table(
+    "project_member",
+    db.metadata,
+    sa.Column("project", sa.String(40), primary_key=True),
+    sa.Column("user_id", sa.String(40), primary_key=True, index=True),
+    sa.Column("added_by", sa.String(40), nullable=False),
+    sa.Column("added", sa.BigInteger, nullable=False),
 )
 
 worktree = sa.Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,25 @@ def remove_worktree(project_id: str, worktree_id: str) -> Response:
     return web.back(url_for("projects.index", project=project_id))
 
 
+@bp.post("/projects/<project_id>/visibility")
+def set_visibility(project_id: str) -> Response:
+    """Let everybody or only its people see a project."""
+    return _changed(project_id, lambda actor: service.set_visibility(actor, project_id, web.form("visibility")))
+
+
+@bp.post("/projects/<project_id>/members")
+def put_member(project_id: str) -> Response:
+    """Take somebody into a project, or change what they may do there."""
+    keys = request.form.getlist("key")
+    return _changed(project_id, lambda actor: service.put_member(actor, project_id, web.form("person"), keys))
+
+
+@bp.post("/projects/<project_id>/members/<user_id>/remove")
+def remove_member(project_id: str, user_id: str) -> Response:
+    """Take somebody out of a project."""
+    return _changed(project_id, lambda actor: service.remove_member(actor, project_id, user_id))
+
+
 @slots.draws(events.ProjectUpdated)
 def draw_row(actor: Actor, fact: Any) -> list[str]:
     """The row of a project while it is cloned, and after."""
@@ -119,12 +138,33 @@ def fill_names(actor: Actor, targets: Collection[str]) -> dict[str, Any]:
     return {project.id: project.name for project in service.list_all(actor) if project.id in targets}
 
 
+@slots.fill("account")
+@slots.fill("members")
+def fill_place_names(actor: Actor) -> dict[str, Any]:
+    """What the projects are called in which somebody was lent something."""
+    return {"place_names": service.place_names(actor)}
+
+
 @slots.fill("secrets")
 def fill_secrets(actor: Actor) -> dict[str, Any]:
     """The projects whose sessions' commands may be lent a secret."""
     if not accounts.may(actor, "projects:read"):
         return {"projects": []}
     return {"projects": [{"id": project.id, "name": project.name} for project in service.list_all(actor)]}
+
+
+def _changed(project_id: str, change: Callable[[Actor], None]) -> Response:
+    """The panel with who sees the project by now, or with what is wrong."""
+    actor = web.actor()
+    try:
+        change(actor)
+    except (Conflict, Invalid) as problem:
+        return _index(actor, problem.status, chosen=project_id, refused_access=problem.message)
+    except Denied as problem:
+        if not accounts.may(actor, "projects:write"):
+            raise
+        return _index(actor, problem.status, chosen=project_id, refused_access=problem.message)
+    return web.back(url_for("projects.index", project=project_id, _anchor="who"))
 
 
 def _index(
@@ -135,6 +175,7 @@ def _index(
     problem: str | None = None,
     chosen: str = "",
     refused_tree: tuple[str, str] = ("", ""),
+    refused_access: str = "",
 ) -> Response:
     figures = _figures(actor)
     rows = [_row(project, figures, service.list_worktrees(actor, project)) for project in service.list_all(actor)]
@@ -153,8 +194,20 @@ def _index(
         chosen=shown,
         open=wanted is not None,
         refused_tree=refused_tree,
+        refused_access=refused_access,
+        **_who(actor, shown),
         sessions_in=slots.gather("worktrees", actor, places).get("sessions_in", {}),
     )
+
+
+def _who(actor: Actor, shown: Row | None) -> dict[str, Any]:
+    """Who sees the shown project, and who else could be let in."""
+    if shown is None or not accounts.may(actor, "users:read"):
+        return {"access": None}
+    access = service.access_of(actor, shown.project.id)
+    inside = {access.owner, *(one.user_id for one in access.members)}
+    people = [one for one in accounts.list_users(actor) if one.revoked is None and one.id not in inside]
+    return {"access": access, "people": people, "lendable": accounts.LENDABLE}
 
 
 def _figures(actor: Actor) -> dict[str, Any]:

@@ -92,8 +92,10 @@ _memory = _Memory()
 _forget = _memory.forget
 
 
-def get(conn: sa.Connection, project_id: str) -> Project:
-    """Return a project that is on the list; raise NotFound."""
+def get(conn: sa.Connection, project_id: str, *, lock: bool = False) -> Project:
+    """Return a project that is on the list; raise NotFound. With `lock` nobody else changes it meanwhile."""
+    if lock:
+        conn.execute(sa.select(table.c.id).where(table.c.id == project_id).with_for_update())
     found = select(conn, table.c.id == project_id, table.c.state != "removed")
     if not found:
         raise NotFound("project", project_id)
@@ -123,6 +125,11 @@ def remove(conn: sa.Connection, old: Project) -> None:
     conn.execute(table.update().where(table.c.id == old.id).values(state="removed", progress={}))
     db.after_commit(_forget)
     record.event(conn, ProjectRemoved(old.id), old.scope)
+
+
+def is_below(path: Path, top: Path) -> bool:
+    """Tell whether a directory is another one or lies in it, by the text alone."""
+    return path == top or path.is_relative_to(top)
 
 
 def fresh(name: str, root: Path, owner: str, **columns: Any) -> Project:

@@ -16,6 +16,16 @@ from app.actor import SYSTEM, Actor
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.lately import Lately
 from app.projects import clones, refusals, rows, sample, worktrees
+from app.projects.members import (
+    Access,
+    Member,
+    access_of,
+    may_open_up,
+    place_names,
+    put_member,
+    remove_member,
+    set_visibility,
+)
 from app.projects.models import project as table
 from app.projects.refusals import Refusal
 from app.projects.rows import Project
@@ -36,13 +46,16 @@ from app.projects.worktrees import (
 from app.secrets import service as secrets
 
 __all__ = [
+    "Access",
     "Beside",
     "Condition",
+    "Member",
     "Place",
     "Project",
     "Refusal",
     "Standing",
     "Worktree",
+    "access_of",
     "add",
     "beside",
     "cancel",
@@ -59,17 +72,22 @@ __all__ = [
     "list_ready",
     "list_refusals",
     "list_worktrees",
+    "may_open_up",
     "open_scratch",
+    "place_names",
     "private_of",
+    "put_member",
     "reconcile",
     "register_busy",
     "register_named",
     "release",
     "remove",
+    "remove_member",
     "remove_worktree",
     "resolve",
     "resolve_project",
     "set_initialized",
+    "set_visibility",
     "with_worktree",
     "worktrees_of",
 ]
@@ -175,7 +193,8 @@ def resolve(actor: Actor, directory: str | None) -> Place:
     path = _real(directory)
     place = _worktree(found, path) or _below(found, path)
     if place is None:
-        refusals.note(actor, str(path))
+        if not _is_closed(actor, path):  # nobody can add it
+            refusals.note(actor, str(path))
         raise Denied(f"{path} is not a project. Add it on the Projects page, or with: python -m app project add {path}")
     _on_named(actor, _ready(place))
     return place
@@ -285,13 +304,14 @@ def _register(actor: Actor, root: Path, owner: str) -> Project:
     with db.read() as conn:
         known = rows.select(conn, table.c.root == str(root), table.c.state != "removed")
     if known:
-        return known[0]
+        return _known(actor, known[0])
+    _refuse_closed(root)
     top = git.find_toplevel(root)
     is_git = top is not None and (top == root or bool(git.ls_files(root, untracked=False)))
     facts = {"vcs": is_git, "git_root": git.root_commit(root), "origin": git.origin(root)} if is_git else {}
     with db.transaction() as conn:
         known = rows.select(conn, table.c.root == str(root))
-        if known and known[0].state != "removed":
+        if known and _known(actor, known[0]).state != "removed":
             return known[0]
         if known:
             project = rows.update(conn, known[0], state="ready", progress={}, **facts)
@@ -301,11 +321,36 @@ def _register(actor: Actor, root: Path, owner: str) -> Project:
         return project
 
 
+def _known(actor: Actor, project: Project) -> Project:
+    """Return the project that a directory is, if the actor may see it: there cannot be two of one directory."""
+    if not accounts.may(actor, "projects:read", project):
+        raise Invalid("This directory belongs to a project that is not open to you.", "path")
+    return project
+
+
+def _is_closed(actor: Actor, path: Path) -> bool:
+    """Tell whether a path lies in a project that is closed to the actor."""
+    closed = [one for one in rows.listed() if not accounts.is_open(actor, one.id)]
+    return any(rows.is_below(path, top) for one in closed for top in (one.path, worktrees_of(one)))
+
+
+def _refuse_closed(root: Path) -> None:
+    """Insist that a new root neither holds nor lies in a project that only its people see: all would read its files."""
+    with db.read() as conn:
+        closed = rows.select(conn, table.c.visibility == "members", table.c.root != str(root))
+    for one in closed:
+        if rows.is_below(one.path, root):
+            raise Invalid("A project that only some people see lies in this directory.", "path")
+        if rows.is_below(root, one.path) or rows.is_below(root, worktrees_of(one)):
+            raise Invalid("This directory lies in a project that only some people see.", "path")
+
+
 def _add_clone(actor: Actor, url: str) -> Project:
     """Begin a clone; one that failed is begun again in its place."""
     clones.check(url)
     with db.transaction() as conn:
         known = rows.select(conn, table.c.origin == url, table.c.state.in_(("failed", "cloning")))
+        known = [one for one in known if accounts.may(actor, "projects:read", one)]
         if known and known[0].state == "cloning":
             return known[0]
         if known:

@@ -362,17 +362,18 @@ def _on_revoked(fact: PrincipalRevoked) -> None:
 
 
 def _on_changed(fact: RightsChanged) -> None:
-    """Terminals end with the right to open them; the processes room lets go of who only watches."""
+    """Terminals end with the right to open them there; the processes room lets go of who only watches."""
     tickets.withdraw(fact.user_id)
-    if not accounts.may(accounts.acting_for(fact.user_id, "system"), "terminals:write"):
-        _end_all(fact.user_id)
+    person = accounts.acting_for(fact.user_id, "system")
+    _end_all(fact.user_id, lambda terminal: not accounts.may(person, "terminals:write", terminal))
 
 
-def _end_all(owner: str) -> None:
+def _end_all(owner: str, ends: Callable[[Terminal], bool] = lambda _terminal: True) -> None:
     with _lock:
         found = [one for one in _terminals.values() if one.owner == owner]
     for terminal in found:
-        terminal.live.end()
+        if ends(terminal):
+            terminal.live.end()
 
 
 def _forget(connection: sa.Connection, terminal: Terminal) -> None:

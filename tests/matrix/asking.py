@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 
 from app.dialects.door import operations
 from app.dialects.mount import Cabin
+from tests.conftest import member
 from tests.matrix import bodies
 from tests.matrix.world import World
 from tests.patience import PATIENCE
@@ -155,6 +156,11 @@ def _new(_world: World, _names: Mapping[str, str]) -> str:
     return f"new{next(_numbers)}"
 
 
+def _guest(world: World, _names: Mapping[str, str]) -> str:
+    """Somebody who is here."""
+    return member(world.alice, f"Late{next(_numbers)}").id
+
+
 def _email(_world: World, _names: Mapping[str, str]) -> str:
     """The address of somebody who is not here."""
     return f"new{next(_numbers)}@example.com"
@@ -226,6 +232,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "invites.ask": {"email": "nobody@example.com"},
     "invites.create": {"email": _email, "role": "viewer"},
     "mcp.add": {"name": _new, "kind": "local", "command": "true"},
+    "accounts.add_approver": {"person": _guest},
+    "projects.put_member": {"person": _guest, "key": "others:approvals:answer"},
+    "projects.set_visibility": {"visibility": "members"},
     "secrets.add": {"name": _new, "value": "the-value-of-a-secret"},
     "secrets.delete": {"scope": "platform", "name": _secret},
     "secrets.grant": {"scope": "platform", "name": _secret, "project": _project},
@@ -284,6 +293,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "processes.e2b.update": {"process": _selector_within},
     "sandboxes.e2b.create": {"templateID": "base"},
     "sandboxes.e2b.create_v1": {"templateID": "base"},
+    "projects.rootcx.set_access": {"visibility": "members"},
     "secrets.rootcx.set_app_secret": {"key": _new, "value": "the-value-of-a-secret"},
     "secrets.rootcx.set_platform_secret": {"key": _new, "value": "the-value-of-a-secret"},
     "sessions.opencode.prompt": _PROMPT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,17 @@ class World:
                 if name not in self._makers:
                     pytest.fail(f"tests/matrix/world.py makes no <{name}> yet, which {dialect} {path} names.")
                 found[name] = self._makers[name]()
+        if {"user_id", "user"} & set(wanted):
+            self._let_in(path, found)
         return found
+
+    def _let_in(self, path: str, found: Mapping[str, str]) -> None:
+        """Have somebody in the project, or answering for Mia, whom a route takes out again."""
+        person = found.get("user_id") or found.get("user", "")
+        if path.startswith(("/projects/", "/api/v1/projects/")) and person:
+            projects.put_member(self.alice, found["project_id"], person)
+        if "/approvers/" in path:
+            accounts.lend_answers(self.mia, person)
 
     def _of_place(self, path: str, wanted: list[str]) -> dict[str, str]:
         """Things whose kind only the path tells."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request, url_for
 
-from app import ids, web
+from app import ids, slots, web
 from app.accounts import bp, service
 from app.accounts.service import Device, Token
 from app.errors import Problem
@@ -134,6 +134,24 @@ def change_profile() -> Response:
     return web.back(url_for("accounts.account", changed="profile") + "#profile")
 
 
+@bp.post("/account/approvers")
+def add_approver() -> Response:
+    """Let somebody answer what one's own agents ask."""
+    typed = {"person": web.form("person")}
+    try:
+        service.lend_answers(web.actor(), typed["person"])
+    except Problem as problem:
+        return _refused("approver", typed, problem)
+    return web.back(url_for("accounts.account") + "#approvers")
+
+
+@bp.post("/account/approvers/<user_id>/remove")
+def remove_approver(user_id: str) -> Response:
+    """End that."""
+    service.take_back_answers(web.actor(), user_id)
+    return web.back(url_for("accounts.account") + "#approvers")
+
+
 def called(agent: str) -> str:
     """What a program and its system are called, as far as its own words tell: "Firefox on Linux"."""
     program = next((word for word in _PROGRAMS if word in agent), "")
@@ -154,6 +172,9 @@ def _refused(of: str, typed: dict[str, str], problem: Problem) -> Response:
 def _page(typed: Typed, status: int = 200, *, made: Token | None = None, secret: str = "") -> Response:
     actor = web.actor()
     is_person = actor.kind == "user"
+    mine, lent = service.my_loans(actor)
+    answering = {actor.user, *(one.user_id for one in mine)}
+    people = service.list_users(actor) if service.may(actor, "users:read") else []
     context: dict[str, Any] = {
         "person": service.me(actor),
         "tokens": service.list_tokens(actor) if service.may(actor, "tokens:read") else None,
@@ -164,5 +185,10 @@ def _page(typed: Typed, status: int = 200, *, made: Token | None = None, secret:
         "told": request.args.get("changed", ""),
         "may_be": [{"id": key, "name": words} for key, (words, _scopes) in MAY.items()],
         "ends": [{"id": key, "name": words} for key, (words, _days) in ENDS.items()],
+        "approvers": mine,
+        "lent": lent,
+        "lendable": service.LENDABLE,
+        "people": [one for one in people if one.revoked is None and one.id not in answering],
+        **slots.gather("account", actor),
     }
     return web.page("accounts/account.html", status, typed=typed, made=made, secret=secret, **context)

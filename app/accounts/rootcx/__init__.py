@@ -2,4 +2,5 @@
 
 from app.accounts.rootcx import auth as auth
 from app.accounts.rootcx import handover as handover
+from app.accounts.rootcx import loans as loans
 from app.accounts.rootcx import roles as roles

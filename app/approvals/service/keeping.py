@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from app import db, record
 from app.accounts import service as accounts
-from app.actor import Actor
+from app.actor import Actor, Scope
 from app.approvals import models, rulebook, tool_rules
 from app.approvals.rules import Rule
 from app.approvals.things import StoredRule, plain_rule
@@ -91,6 +91,8 @@ def _require_rules(actor: Actor, layer: str, target: str, *, writes: bool) -> No
         if target != actor.user:
             accounts.require(actor, "users:write" if writes else "users:read")
     elif layer in ("project", "server"):
-        accounts.require(actor, "settings:write" if writes else "settings:read")
+        # A project that is closed to the actor is as good as none.
+        where = Scope(actor.user, target) if layer == "project" else None
+        accounts.require(actor, "settings:write" if writes else "settings:read", where)
     else:
         raise Invalid(f"layer is one of {', '.join(SCOPES)}.", "layer")

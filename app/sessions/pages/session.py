@@ -9,6 +9,7 @@ from typing import Any
 
 from app import slots
 from app.actor import Actor
+from app.projects import service as projects
 from app.sessions import service
 from app.sessions.pages import rows
 from app.sessions.service import Message, Run, Session, Subagent
@@ -62,7 +63,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
     return {
         **given,
         "session": session,
-        "sharing_on": service.is_shared_here(session.directory),
+        "sharing_on": service.is_shared_here(session.directory) and projects.may_open_up(actor, session.project),
         "run": runs[0] if runs else service.last_run(actor, session.id),
         "queued": _queued(actor, session, runs),
         "figures": figures,

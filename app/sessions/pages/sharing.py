@@ -22,6 +22,8 @@ def share_form(session_id: str) -> Response:
     accounts.require(actor, "sessions:share", session)
     if not service.is_shared_here(session.directory):
         raise Denied("Sharing is switched off here.")
+    if not service.may_share(actor, session):
+        raise Denied(service.OF_FEW)
     settings = config.current()
     return web.page(
         "sessions/share.html",

@@ -66,9 +66,11 @@ from app.sessions.service.runs import (
     wait,
 )
 from app.sessions.service.sharing import (
+    OF_FEW,
     find_visitor,
     follow_shared,
     is_shared_here,
+    may_share,
     share,
     share_of,
     share_url,
@@ -121,6 +123,7 @@ from app.sessions.service.windows import outline, parts_before, window
 from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session, Share
 
 __all__ = [
+    "OF_FEW",
     "Aborted",
     "Errand",
     "Fenced",
@@ -190,6 +193,7 @@ __all__ = [
     "last_run",
     "live_runs",
     "lowered_preset",
+    "may_share",
     "message",
     "modes_above",
     "note_told",

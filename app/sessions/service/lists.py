@@ -134,6 +134,8 @@ def readable(actor: Actor) -> list[sa.ColumnElement[bool]]:
         where.append(SESSIONS.c.project == actor.project)
     if "*" not in actor.grants:
         where.append(_open_to(actor.user))
+    if actor.closed:
+        where.append(SESSIONS.c.project.not_in(actor.closed))
     return where
 
 
@@ -147,6 +149,8 @@ def _visible(actor: Actor) -> dict[str, dict[str, Any]]:
         visible["bound"] = {"bound": actor.project}
     if "*" not in actor.grants:
         visible["visible"] = {"reader": actor.user}
+    if actor.closed:
+        visible["closed"] = {"closed": list(actor.closed)}
     return visible
 
 
@@ -211,6 +215,7 @@ _titled = SESSIONS.c.title.ilike(sa.bindparam("pattern", type_=sa.Text), escape=
 _FILTERS: dict[str, sa.ColumnElement[bool]] = {
     "bound": SESSIONS.c.project == sa.bindparam("bound"),
     "visible": _open_to(sa.bindparam("reader")),
+    "closed": SESSIONS.c.project.not_in(sa.bindparam("closed", expanding=True)),
     "project": SESSIONS.c.project == sa.bindparam("project"),
     "directory": SESSIONS.c.directory == sa.bindparam("directory"),
     "owner": SESSIONS.c.owner == sa.bindparam("owner"),

@@ -28,17 +28,24 @@ def _on_revoked(fact: PrincipalRevoked) -> None:
 
 
 def _on_changed(fact: RightsChanged) -> None:
-    if not accounts.may(accounts.acting_for(fact.user_id, "system"), KEY):
+    person = accounts.acting_for(fact.user_id, "system")
+    if person is None or person.closed or not accounts.may(person, KEY):
         dispatch.wake(STOP, fact.user_id)
 
 
 @dispatch.actor(STOP)
 def stop_runs_of(user_id: str) -> None:
-    """Stop all that a person's agents do, unless they may run them again by now; a second time finds nothing."""
-    if accounts.may(accounts.acting_for(user_id, "system"), KEY):
-        return
+    """Stop all that a person's agents do where they may not run them by now; a second time finds nothing."""
+    person = accounts.acting_for(user_id, "system")
+    where: list[sa.ColumnElement[bool]] = []
+    if person is not None and accounts.may(person, KEY):
+        if not person.closed:
+            return
+        where = [SESSIONS.c.project.in_(person.closed)]
     with db.transaction() as connection:
         query = sa.select(RUNS.c.session_id).join(SESSIONS, SESSIONS.c.id == RUNS.c.session_id)
-        live = query.where(SESSIONS.c.owner == user_id, RUNS.c.state.not_in(runs.ENDED), RUNS.c.abort.is_(False))
+        live = query.where(
+            SESSIONS.c.owner == user_id, RUNS.c.state.not_in(runs.ENDED), RUNS.c.abort.is_(False), *where
+        )
         for session_id in connection.scalars(live.distinct()).all():
             runs.abort_all(connection, rows.session(connection, session_id, lock=True))

@@ -411,12 +411,7 @@ def _closed(kind: str, data: dict[str, Any], word: str, now: int) -> dict[str, A
 
 def _agent(session: Session) -> Actor:
     """The agent acts for the session's owner with no more than they hold, and never approves or configures."""
-    return Actor(
-        id=f"agent:{session.id}",
-        kind="agent",
-        user=session.owner,
-        name="Agent",
-        grants=accounts.held_of(session.owner, AGENT),
-        project=session.project,
-        via=session.via,
-    )
+    found = accounts.acting_for(
+        session.owner, "agent", project=session.project, name="Agent", via=session.via, scopes=AGENT
+    ) or Actor("", "agent", session.owner, "Agent", (), project=session.project, via=session.via)
+    return replace(found, id=f"agent:{session.id}")

@@ -1,6 +1,7 @@
 """Sharing: one session on a public page for whoever has its address, until somebody ends that.
 
-An address is as good as the right of whoever gave it: once they are gone, or may share no more, it opens nothing.
+An address is as good as the right of whoever gave it: once they are gone, or may share no more, it opens nothing. In a
+project that only its people see, nobody else is shown anything but by who says who these are.
 The end of the address is stored as it is, unlike the secrets of accounts: everybody who may read the session is to see
 its address again, and whoever can read the row reads the transcript beside it, which is all that it opens.
 """
@@ -22,6 +23,8 @@ from app.actor import Actor
 from app.errors import Denied
 from app.events import service as hub
 from app.events.service import Fact, Subscription
+from app.projects import service as projects
+from app.projects.events import ProjectClosed
 from app.sessions import events
 from app.sessions.service import rows
 from app.sessions.service.rows import SESSIONS
@@ -33,6 +36,7 @@ BYTES = 18  # of chance in an address, 144 bits: nobody finds one by trying
 KEY = "sessions:share"
 # What somebody who comes by a link may do with the one session that it leads to.
 GRANTS = ("sessions:read", "events:read")
+OF_FEW = "Only its people see this project; who says who they are may share what is in it."
 _SLUG = re.compile(r"[A-Za-z0-9_-]{24}")
 _shared = sa.select(SESSIONS.c.share_slug, SESSIONS.c.share).where(SESSIONS.c.share_slug.is_not(None))
 _by_slug = sa.select(SESSIONS).where(SESSIONS.c.share_slug == sa.bindparam("slug"))
@@ -50,6 +54,8 @@ def share(actor: Actor, session_id: str, *, output: bool | None = None) -> Sessi
         if not is_shared_here(session.directory):
             where = "for this project" if config.current().share else "on this server"
             raise Denied(f"Sharing is switched off {where}.")
+        if not projects.may_open_up(actor, session.project):
+            raise Denied(OF_FEW)
         was = share_of(session)
         is_good = was is not None and _is_good(was, session)
         if is_good and was is not None and output in (None, was.output):
@@ -78,6 +84,15 @@ def is_shared_here(directory: str = "") -> bool:
     if not config.current().share:
         return False
     return settings.merged(settings.of_directory(Path(directory) if directory else None)).get("share") != "disabled"
+
+
+def may_share(actor: Actor, session: Session) -> bool:
+    """Whether the actor may give the session a public address here."""
+    return (
+        is_shared_here(session.directory)
+        and accounts.may(actor, KEY, session)
+        and projects.may_open_up(actor, session.project)
+    )
 
 
 def share_of(session: Session) -> Share | None:
@@ -135,6 +150,7 @@ def start() -> None:
     hub.listen(events.ShareEnded, _on_end)
     hub.listen(PrincipalRevoked, _on_revoked)
     hub.listen(RightsChanged, _on_changed)
+    hub.listen(ProjectClosed, _on_closed)
 
 
 def _on_end(fact: events.ShareEnded) -> None:
@@ -152,6 +168,13 @@ def _on_changed(fact: RightsChanged) -> None:
     _close_all(fact.user_id)
 
 
+def _on_closed(fact: ProjectClosed) -> None:
+    """Visitors come back, if what they look at was shared by who may do that in a project of few."""
+    with db.read() as connection:
+        for row in connection.execute(_shared.where(SESSIONS.c.project == fact.project_id)).all():
+            hub.close(_id(row.share_slug))
+
+
 def _close_all(user_id: str) -> None:
     with db.read() as connection:
         shared = connection.execute(_shared).all()
@@ -162,7 +185,9 @@ def _close_all(user_id: str) -> None:
 
 def _is_good(share: Share, session: Session) -> bool:
     person = accounts.acting_for(share.by, "system")
-    return person is not None and accounts.may(person, KEY, session)
+    if person is None or not accounts.may(person, KEY, session):
+        return False
+    return projects.may_open_up(person, session.project)
 
 
 def _id(slug: str) -> str:

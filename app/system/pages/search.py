@@ -270,7 +270,7 @@ def _of_session(actor: Actor, words: str, at: str) -> list[Hit]:
         Hit(url_for("sessions.export", session_id=at, format=kind), "download", f"Export this session as {name}")
         for kind, name in (("md", "Markdown"), ("json", "JSON"), ("html", "HTML"))
     ]
-    if sessions.is_shared_here(session.directory) and accounts.may(actor, "sessions:share", session):
+    if sessions.may_share(actor, session):
         share = "Stop sharing this session…" if session.share_slug else "Share this session…"
         hits.append(Hit(url_for("sessions.share_form", session_id=at), "share-2", share))
     return [hit for hit in hits if _fits(hit.words, words)]
