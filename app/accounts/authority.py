@@ -46,7 +46,11 @@ def _sees(actor: Actor, thing: Thing) -> bool:
         return False
     if thing.owner == actor.user or thing.visibility in ("team", "shared"):
         return True
-    # What others keep to themselves is open to the owner of the place, not to the owner's agents.
+    return sees_private(actor)
+
+
+def sees_private(actor: Actor) -> bool:
+    """Whether what others keep to themselves is open to the actor: to the owner of the place, not to their agents."""
     return grants.EVERYTHING in actor.grants and actor.kind != "agent"
 
 

@@ -18,7 +18,7 @@ from app.accounts.admission import (
     note_failure,
     words_of,
 )
-from app.accounts.authority import may, require
+from app.accounts.authority import may, require, sees_private
 from app.accounts.clients import Tokens, log_in, log_out, refresh
 from app.accounts.devices import Device, list_devices, revoke_device, revoke_other_devices, sign_out
 from app.accounts.digests import digest
@@ -37,6 +37,7 @@ from app.accounts.giving import (
 from app.accounts.handover import hand_over, take_over, way_back
 from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
 from app.accounts.keys import KEYS, Key
+from app.accounts.look import DENSITIES, THEMES, Look, change_look, change_visibility, look_of
 from app.accounts.members import Member, list_members
 from app.accounts.passwords import WrongPassword, change_password, password_changed, prove, reset_password, sign_in
 from app.accounts.people import (
@@ -72,14 +73,17 @@ from app.accounts.ways import Provider, Ways, register_providers, sign_in_ways
 from app.csrf import csrf_token
 
 __all__ = [
+    "DENSITIES",
     "KEYS",
     "OWNER",
+    "THEMES",
     "Assignment",
     "Cell",
     "Device",
     "Effective",
     "Identity",
     "Key",
+    "Look",
     "Member",
     "Newcomer",
     "Provider",
@@ -96,8 +100,10 @@ __all__ = [
     "assign_role",
     "authenticate",
     "available_permissions",
+    "change_look",
     "change_password",
     "change_profile",
+    "change_visibility",
     "check_pace",
     "claim",
     "covers",
@@ -132,6 +138,7 @@ __all__ = [
     "local_owner",
     "log_in",
     "log_out",
+    "look_of",
     "make_password",
     "may",
     "me",
@@ -156,6 +163,7 @@ __all__ = [
     "revoke_token",
     "revoke_user",
     "role_matrix",
+    "sees_private",
     "set_permissions",
     "set_roles",
     "sign_in",
