@@ -65,7 +65,7 @@ def _put(conn: sa.Connection, actor: Actor, **chosen: str) -> Look:
                 conn.execute(table.insert().values(user_id=actor.user, **asdict(new)))
                 return new
         except sa.exc.IntegrityError:  # another page of theirs was quicker
-            new = replace(Look(*conn.execute(_by_user, {"user": actor.user}).one()), **chosen)
+            new = replace(Look(*conn.execute(_by_user.with_for_update(), {"user": actor.user}).one()), **chosen)
     conn.execute(table.update().where(table.c.user_id == actor.user).values(**asdict(new)))
     return new
 
