@@ -58,8 +58,8 @@ def needless(one: Notice) -> str:
         return ""
     try:
         is_waiting = approvals.get(actor, one.about).state == "waiting"
-    except Problem:
-        is_waiting = False
+    except Problem:  # its session is gone, or private by now
+        return "it is out of your sight"
     return "" if is_waiting else "it was answered"
 
 
