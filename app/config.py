@@ -12,6 +12,7 @@ from app.errors import Invalid
 PREFIX = "SIGNALCABIN_"
 DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
 LOOPBACK = ("127.0.0.1", "::1")
+VISIBILITIES = ("team", "private")
 PRESETS = ("read-only", "ask", "accept-edits", "auto")
 
 
@@ -91,6 +92,7 @@ class Config:
     codebuddy_auth: str = ""
     preset_ceiling: str = "auto"
     share: bool = True
+    visibility: str = "team"  # of new sessions, until somebody chooses on a page
     model_waits: tuple[float, float, float] = (10, 60, 90)
     model_pause: float = 1.0  # the unit of the pauses between tries of a model, in seconds; only tests change it
     testing: bool = False
@@ -155,6 +157,7 @@ class Config:
             query_password=get("QUERY_PASSWORD").lower() in ("1", "true", "yes", "on"),
             codebuddy_auth=environ.get("CODEBUDDY_GATEWAY_AUTH", "").strip().lower(),
             share=_one_of("SHARE", get("SHARE") or "on", ("on", "off")) == "on",
+            visibility=_one_of("VISIBILITY", get("VISIBILITY") or "team", VISIBILITIES),
             preset_ceiling=_one_of("PRESET_CEILING", get("PRESET_CEILING") or "auto", PRESETS),
             model_waits=_waits("MODEL_WAITS", get("MODEL_WAITS") or "10,60,90"),
         ).checked()

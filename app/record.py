@@ -65,6 +65,8 @@ class Event:
     kind: ClassVar[str] = ""
     # Whether it is for its owner alone, whatever others may read.
     is_personal: ClassVar[bool] = False
+    # Whether it is for those alone who see no more of what it is about.
+    is_farewell: ClassVar[bool] = False
     # Whether nothing comes after it about its session.
     is_last: ClassVar[bool] = False
 

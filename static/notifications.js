@@ -1,6 +1,10 @@
 /* "Tell this browser": asks the person, subscribes with the browser's push service, and posts the subscription. */
 (() => {
   "use strict";
+  /* Nobody has said yet where they live: the browser knows its clock. */
+  const zone = document.querySelector("input[data-zone]");
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && here && document.querySelector(`#zones option[value="${CSS.escape(here)}"]`)) zone.value = here;
   const form = document.querySelector("form[data-push]");
   const button = form?.querySelector("button");
   const say = (words) => { form.querySelector("[data-push-state]").textContent = words; };

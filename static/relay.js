@@ -46,7 +46,7 @@
     "session.list": () => doc.dispatchEvent(new Event("open-bar")),
     "model.list": () => pick("model", false),
     "agent.cycle": () => pick("mode", true),
-    "theme.switch": () => tell("These pages are light or dark as your system is; there is no other theme to choose."),
+    "theme.switch": () => { location.href = one("#relay").dataset.look; },
     "prompt.submit": submit,
     "prompt.clear": () => { if (area()) write(""); },
     "session.new": () => { location.href = one("#relay").dataset.home; },

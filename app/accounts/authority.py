@@ -60,7 +60,11 @@ def _sees(actor: Actor, thing: Thing) -> bool:
         return False  # before whose it is: who was taken out of a project has left there what they made
     if thing.owner == actor.user or thing.visibility in ("team", "shared", "members"):
         return True
-    # What others keep to themselves is open to the owner of the place, not to the owner's agents.
+    return sees_private(actor)
+
+
+def sees_private(actor: Actor) -> bool:
+    """Whether what others keep to themselves is open to the actor: to the owner of the place, not to their agents."""
     return grants.EVERYTHING in actor.grants and actor.kind != "agent"
 
 

@@ -180,3 +180,13 @@ handover = sa.Table(
     sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), nullable=False),
     sa.Column("expires", sa.BigInteger, nullable=False),
 )
+
+# What people have chosen for themselves; "" where they have made no choice.
+look = sa.Table(
+    "look",
+    db.metadata,
+    sa.Column("user_id", sa.String, sa.ForeignKey("user.id"), primary_key=True),
+    sa.Column("theme", sa.String(16), nullable=False),
+    sa.Column("density", sa.String(16), nullable=False),
+    sa.Column("visibility", sa.String(16), nullable=False),
+)

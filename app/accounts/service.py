@@ -18,7 +18,7 @@ from app.accounts.admission import (
     note_failure,
     words_of,
 )
-from app.accounts.authority import is_open, may, require
+from app.accounts.authority import is_open, may, require, sees_private
 from app.accounts.clients import Tokens, log_in, log_out, refresh
 from app.accounts.devices import Device, list_devices, revoke_device, revoke_other_devices, sign_out
 from app.accounts.digests import digest
@@ -49,6 +49,7 @@ from app.accounts.lending import (
     take_back_answers,
     tell_all_but,
 )
+from app.accounts.look import DENSITIES, THEMES, Look, change_look, change_visibility, look_of
 from app.accounts.members import Member, list_members
 from app.accounts.passwords import WrongPassword, change_password, password_changed, prove, reset_password, sign_in
 from app.accounts.people import (
@@ -85,9 +86,11 @@ from app.csrf import csrf_token
 
 __all__ = [
     "ANSWER",
+    "DENSITIES",
     "KEYS",
     "LENDABLE",
     "OWNER",
+    "THEMES",
     "Assignment",
     "Cell",
     "Device",
@@ -95,6 +98,7 @@ __all__ = [
     "Identity",
     "Key",
     "Loan",
+    "Look",
     "Member",
     "Newcomer",
     "Provider",
@@ -112,8 +116,10 @@ __all__ = [
     "assign_role",
     "authenticate",
     "available_permissions",
+    "change_look",
     "change_password",
     "change_profile",
+    "change_visibility",
     "check_pace",
     "claim",
     "covers",
@@ -151,6 +157,7 @@ __all__ = [
     "local_owner",
     "log_in",
     "log_out",
+    "look_of",
     "make_password",
     "may",
     "me",
@@ -177,6 +184,7 @@ __all__ = [
     "revoke_token",
     "revoke_user",
     "role_matrix",
+    "sees_private",
     "set_permissions",
     "set_roles",
     "sign_in",

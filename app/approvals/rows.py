@@ -92,6 +92,12 @@ def lock_waiting(connection: sa.Connection, which: sa.ColumnElement[bool]) -> No
     connection.execute(waits.order_by(ASKS.c.id).with_for_update()).all()
 
 
+def follow(connection: sa.Connection, session: Session) -> None:
+    """Keep what a session asked in step with who may see it."""
+    scope = {"owner": session.owner, "visibility": session.visibility}
+    connection.execute(ASKS.update().where(ASKS.c.session_id == session.id).values(scope))
+
+
 def remove(connection: sa.Connection, session_id: str) -> None:
     """Forget whatever a session ever asked."""
     connection.execute(ASKS.delete().where(ASKS.c.session_id == session_id))

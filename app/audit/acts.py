@@ -42,6 +42,7 @@ _GROUPS: dict[str, dict[str, str]] = {
         "team.begin": "team begun",
         "user.create": "person added",
         "user.profile": "name or email changed",
+        "user.visibility": "who sees one's new sessions chosen",
         "user.revoke": "person removed",
         "password.change": "password changed",
         "password.reset": "password reset by somebody else",
@@ -60,6 +61,7 @@ _GROUPS: dict[str, dict[str, str]] = {
         "oidc.connect": "identity of a provider connected",
         "rights.lend": "right lent",
         "rights.take_back": "lent right taken back",
+        "oidc.disconnect": "identity of a provider disconnected",
         "token.mint": "token made",
         "token.revoke": "token revoked",
         "token.reuse": "spent refresh token shown again",
@@ -126,6 +128,7 @@ _GROUPS: dict[str, dict[str, str]] = {
     },
     "Sessions": {
         "session.change": "session changed",
+        "session.visibility": "who sees a session changed",
         "session.delete": "session deleted",
         "session.share": "session shared",
         "session.unshare": "sharing ended",

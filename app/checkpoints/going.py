@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from app import db, git, record
 from app.accounts import service as accounts
-from app.actor import Actor, Scope
+from app.actor import Actor
 from app.checkpoints import compare, figures, putback, rows, steps, taking, talk
 from app.checkpoints.compare import FileDiff
 from app.checkpoints.events import FilesRestored
@@ -273,7 +273,7 @@ def _go_back(
             raise taking.problem_of(error, "Not all files could be put back") from error
     with db.transaction() as conn:
         fact = FilesRestored(session.id, new.number, list(done.restored), list(done.removed))
-        record.event(conn, fact, Scope(session.owner, session.project, session.visibility))
+        record.event(conn, fact, sessions.scope_of(conn, session))
     return new
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import record
-from app.actor import Scope
 from app.checkpoints.events import CheckpointAdded
 from app.checkpoints.models import checkpoint as table
 from app.errors import NotFound
+from app.sessions import service as sessions
 from app.sessions.service import Session
 
 
@@ -101,8 +101,7 @@ def insert(conn: sa.Connection, new: Checkpoint, session: Session) -> Checkpoint
     last = conn.scalar(newest)
     stored = dataclasses.replace(new, number=0 if last is None else last + 1)
     conn.execute(table.insert().values(**dataclasses.asdict(stored)))
-    scope = Scope(session.owner, session.project, session.visibility)
-    record.event(conn, CheckpointAdded(session.id, dataclasses.asdict(stored)), scope)
+    record.event(conn, CheckpointAdded(session.id, dataclasses.asdict(stored)), sessions.scope_of(conn, session))
     return stored
 
 

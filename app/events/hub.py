@@ -99,6 +99,8 @@ class Subscription:
         """Whether nothing more can come about the session that this follows."""
         if getattr(fact.event, "session_id", "") != self._session:
             return False
+        if fact.event.is_farewell:
+            return sees
         return fact.event.is_last or not (sees or fact.event.is_personal)
 
     def _take(self, fact: Fact) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -174,7 +175,9 @@ def _judge_anew(fact: RightsChanged) -> None:
 def _may(actor: Actor, fact: Fact) -> bool:
     if actor.kind == "visitor":
         is_its_session = getattr(fact.event, "session_id", None) == actor.session is not None
-        return is_its_session and not fact.event.is_personal
+        return is_its_session and not (fact.event.is_personal or fact.event.is_farewell)
+    if fact.event.is_farewell and accounts.may(actor, "events:read", replace(fact.scope, visibility="private")):
+        return False
     if fact.event.is_personal and fact.scope.owner != actor.user:
         return False
     return accounts.may(actor, "events:read", fact.scope)

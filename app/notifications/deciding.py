@@ -58,8 +58,8 @@ def needless(one: Notice) -> str:
         return "" if not one.session or sessions.labels(actor, [one.session]) else "its session is not there any more"
     try:
         is_waiting = approvals.get(actor, one.about).state == "waiting"
-    except Problem:
-        is_waiting = False
+    except Problem:  # its session is gone, or private by now
+        return "it is out of your sight"
     return "" if is_waiting else "it was answered"
 
 

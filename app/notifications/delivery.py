@@ -18,8 +18,8 @@ from app import db, dispatch, ids
 from app.approvals.events import Asked
 from app.errors import NotFound
 from app.events import service as events
-from app.notifications import deciding, models, presence, rows, senders
-from app.notifications.things import TEST, Channel, Notice
+from app.notifications import deciding, holding, models, presence, rows, senders
+from app.notifications.things import SUMMARY, TEST, Channel, Notice
 from app.sessions.events import RunEnded, SessionDeleted
 
 THREADS = 4
@@ -63,13 +63,32 @@ def sweep() -> None:
     due = sa.and_(_table.c.state == "queued", _table.c.due <= now)
     with db.read() as connection:
         found = rows.notices(connection, sa.or_(due, lost), limit=500)
+        held = holding.due_channels(connection, now)
     for one in found:
         _soon(deliver, one.id)
+    for channel in held:
+        _soon(tell_held, channel)
 
 
 def plan(one: Notice) -> None:
     """Deliver it at its time."""
     dispatch.later(one.due, one.id, lambda: _soon(deliver, one.id))
+
+
+def plan_held(due: dict[str, int]) -> None:
+    """Tell what is held for each of these channels at its time."""
+    for channel, when in due.items():
+        dispatch.later(when, f"held:{channel}", lambda channel=channel: _soon(tell_held, channel))  # type: ignore[misc]
+
+
+def tell_held(channel_id: str) -> None:
+    """Tell what was held for a channel, as far as its time has come: several in one summary."""
+    with db.transaction() as connection:
+        found = holding.release(connection, channel_id, ids.now())
+        further = {one: when for one, when in holding.held(connection).items() if one == channel_id}
+    plan_held(further)
+    if found is not None:
+        deliver(found.id)
 
 
 def deliver(notice_id: str) -> None:
@@ -79,7 +98,7 @@ def deliver(notice_id: str) -> None:
         return
     one, channel = taken
     try:
-        senders.send(channel, senders.Told.of(one))
+        senders.send(channel, senders.Told.of(one, _joined(one)))
     except senders.Later as later:
         _again(one, str(later))
     except senders.Gone as gone:
@@ -124,7 +143,9 @@ def _catch_up() -> None:
         _plan_all(deciding.of_ask(Asked(session_id=ask.session_id, ask=ask.plain())))
     with db.read() as connection:
         queued = rows.notices(connection, _table.c.state == "queued")
+        held = holding.held(connection)
     _plan_all(queued)
+    plan_held(held)
     sweep()
 
 
@@ -143,8 +164,12 @@ def _take(notice_id: str) -> tuple[Notice, Channel] | None:
         if why := deciding.needless(one):
             rows.settle(connection, one, "dropped", why)
             return None
-        if not _is_seen(connection, one, now):
+        end = holding.hold(connection, one, now)
+        if end is None and not _is_seen(connection, one, now):
             return one, channel
+        if end is not None:
+            plan_held({one.channel: end})
+            return None
         if not one.is_ask:
             rows.settle(connection, one, "dropped", "you were looking")
             return None
@@ -152,6 +177,14 @@ def _take(notice_id: str) -> tuple[Notice, Channel] | None:
         connection.execute(_at(one.id).values(state="queued", due=due, tries=one.tries, why="you were looking"))
     plan(Notice(**{**vars(one), "due": due}))
     return None
+
+
+def _joined(one: Notice) -> list[Notice]:
+    """What a summary is of, oldest first."""
+    if one.occasion != SUMMARY:
+        return []
+    with db.read() as connection:
+        return rows.notices(connection, _table.c.joined == one.id)[::-1]
 
 
 def _claim(connection: sa.Connection, one: Notice, now: int) -> bool:
@@ -164,7 +197,7 @@ def _claim(connection: sa.Connection, one: Notice, now: int) -> bool:
 
 def _is_seen(connection: sa.Connection, one: Notice, now: int) -> bool:
     """Whether its owner sees it on a page of ours and wants it nowhere else then."""
-    if one.occasion == TEST or not rows.rules_of(connection, one.owner).away_only:
+    if one.occasion in (TEST, SUMMARY) or not rows.rules_of(connection, one.owner).away_only:
         return False
     return now - one.created < UNSEEN_FOR * 1000 and presence.is_looking(connection, one.owner)
 

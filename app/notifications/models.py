@@ -29,6 +29,13 @@ rules = sa.Table(
     sa.Column("away_only", sa.Boolean, nullable=False),
     sa.Column("others", sa.Boolean, nullable=False),
     sa.Column("delay", sa.Integer, nullable=False),
+    # Quiet hours: minutes after midnight in the zone, and the days on which they begin, "1" Monday to "7" Sunday.
+    sa.Column("quiet", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("quiet_from", sa.Integer, nullable=False, server_default="1200"),
+    sa.Column("quiet_to", sa.Integer, nullable=False, server_default="450"),
+    sa.Column("quiet_days", sa.String(7), nullable=False, server_default="1234567"),
+    sa.Column("quiet_lets", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("zone", sa.String(64), nullable=False, server_default="UTC"),
 )
 
 notice = sa.Table(
@@ -48,6 +55,8 @@ notice = sa.Table(
     sa.Column("why", sa.String(400), nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("settled", sa.BigInteger),
+    # The summary that it was told in, "" for none.
+    sa.Column("joined", sa.String(40), nullable=False, server_default="", index=True),
     sa.UniqueConstraint("channel", "about"),
     sa.Index("notification_due", "state", "due"),
     sa.Index("notification_owner", "owner", "created"),

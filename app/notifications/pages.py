@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Response, g, render_template, request, url_for
@@ -13,6 +14,8 @@ from app.notifications import bp, service
 from app.notifications.events import NoticeChanged
 from app.notifications.service import OCCASIONS, Rules
 
+DAYS = {"1": "Mon", "2": "Tue", "3": "Wed", "4": "Thu", "5": "Fri", "6": "Sat", "7": "Sun"}
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::00)?")
 WORDS = {0: "at once", 15: "after 15 s", 60: "after 1 min", 300: "after 5 min"}
 
 
@@ -60,8 +63,19 @@ def save() -> Response:
     """Say of what each channel tells, and when."""
     actor, delay = web.actor(), web.form("delay")
     wanted = int(delay) if delay.isascii() and delay.isdigit() and len(delay) < 6 else -1
+    rules = Rules(
+        away_only="away_only" in request.form,
+        others="others" in request.form,
+        delay=wanted,
+        quiet="quiet" in request.form,
+        quiet_from=_minutes("quiet_from", Rules.quiet_from),
+        quiet_to=_minutes("quiet_to", Rules.quiet_to),
+        quiet_days="".join(sorted(request.form.getlist("quiet_days"))),
+        quiet_lets="quiet_lets" in request.form,
+        zone=web.form("zone") or Rules.zone,
+    )
     try:
-        service.change_rules(actor, Rules("away_only" in request.form, "others" in request.form, wanted))
+        service.change_rules(actor, rules)
         # One that was added meanwhile is not in the form, which says nothing of it.
         shown = set(request.form.getlist("channel"))
         for one in service.list_channels(actor):
@@ -122,6 +136,8 @@ def _page(
         occasions=OCCASIONS,
         rules=service.rules_of(actor),
         delays=WORDS,
+        days=DAYS,
+        zones=sorted(service.zones()),
         told=service.list_notices(actor),
         has_mail=mail.is_on(),
         public_key=service.public_key(actor),
@@ -130,6 +146,12 @@ def _page(
         key=key,
         fresh=fresh,
     )
+
+
+def _minutes(name: str, default: int) -> int:
+    """A time of the form, 20:00, in minutes after midnight; -1 for what is none."""
+    found = _TIME.fullmatch(web.form(name) or f"{default // 60:02}:{default % 60:02}")
+    return int(found[1]) * 60 + int(found[2]) if found else -1
 
 
 def _browser() -> str:

@@ -13,7 +13,7 @@ from app import db, ids, mail, outbound, record
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Invalid, NotFound
-from app.notifications import delivery, models, presence, rows
+from app.notifications import delivery, holding, models, presence, quiet, rows
 from app.notifications.senders import browser, webhook
 from app.notifications.senders.scopes import scope_of
 from app.notifications.things import OCCASIONS, TEST, Channel, Notice, Rules
@@ -40,6 +40,7 @@ __all__ = [
     "start",
     "stop",
     "test",
+    "zones",
 ]
 MOST_CHANNELS = 20
 LONGEST_NAME, LONGEST_ADDRESS = 100, 2000
@@ -49,6 +50,7 @@ SHOWN = 50
 _POINT, _SECRET = 65, 16
 
 start = delivery.start
+zones = quiet.zones
 stop = delivery.stop
 
 
@@ -141,16 +143,19 @@ def rules_of(actor: Actor | None) -> Rules:
 
 
 def change_rules(actor: Actor | None, rules: Rules) -> None:
-    """Say when to be told. Raises Invalid for a delay that is none of DELAYS."""
+    """Say when to be told, and when not. Raises Invalid for a delay that is none of DELAYS, or hours that are none."""
     actor = accounts.require(actor, "notifications:write")
     if rules.delay not in DELAYS:
         raise Invalid(f"The delay is one of {', '.join(map(str, DELAYS))} seconds.", "delay")
+    quiet.check(rules)
     with db.transaction() as connection:
         if rows.rules_of(connection, actor.user) == rules:
             return
         connection.execute(models.rules.delete().where(models.rules.c.owner == actor.user))
         connection.execute(models.rules.insert().values(owner=actor.user, **asdict(rules)))
         record.audit(connection, actor, "notifications.rules", actor.user, asdict(rules))
+        moved = holding.move(connection, actor.user, rules, ids.now())
+    delivery.plan_held(moved)
 
 
 def list_notices(actor: Actor | None) -> list[Notice]:

@@ -13,6 +13,8 @@ OCCASIONS = {
     "failed": "a session failed",
 }
 TEST = "test"
+# What was held in quiet hours, told together.
+SUMMARY = "summary"
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,28 @@ class Channel:
 class Rules:
     """When somebody is told: only while no page of theirs is in sight; also of others' sessions whose asks they may
     answer; after so many seconds, for the case that it is settled by then.
+
+    With `quiet` nothing is told between two times (minutes after midnight, by the clock of `zone`) that begin on these
+    days ("1" Monday to "7" Sunday), but what waits for them where `quiet_lets` it pass.
     """
 
     away_only: bool = True
     others: bool = False
     delay: int = 15
+    quiet: bool = False
+    quiet_from: int = 20 * 60
+    quiet_to: int = 7 * 60 + 30
+    quiet_days: str = "1234567"
+    quiet_lets: bool = True
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True)
 class Notice:
     """One thing told over one channel, or to be; times in unix ms.
 
-    state: queued, sending, sent, failed, dropped; `why` says why it failed, was put off or dropped.
+    state: queued, held (until quiet hours end), sending, sent, joined (told in the summary `joined`), failed, dropped;
+    `why` says why it failed, was put off or dropped.
     """
 
     id: str
@@ -65,6 +77,7 @@ class Notice:
     why: str
     created: int
     settled: int | None
+    joined: str = ""
 
     @property
     def is_ask(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, g, request, url_for
 
-from app import web
+from app import slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem
@@ -36,6 +36,24 @@ def go_and_connect(provider_id: str) -> Response:
     user_id = _person(web.actor())
     begun = service.begin(provider_id, request.remote_addr or "", purpose="link", going="/", user_id=user_id)
     return _send(begun)
+
+
+@bp.post("/account/identities/<identity_id>/disconnect")
+def disconnect(identity_id: str) -> Response:
+    """Sign in by it no more."""
+    try:
+        service.disconnect(web.actor(), identity_id)
+    except Conflict:  # the page says why, beside what else there is
+        return web.back(url_for("accounts.account", changed="last-way") + "#sign-in")
+    return web.back(url_for("accounts.account", changed="disconnected") + "#sign-in")
+
+
+@slots.fill("account")
+def fill_account(actor: Actor) -> dict[str, Any]:
+    """By which providers one signs in, and by which else one could."""
+    mine = service.list_identities(actor)
+    known = {one.provider for one in mine}
+    return {"identities": mine, "connectable": [one for one in service.offered() if one.id not in known]}
 
 
 @bp.get("/settings/sign-in")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.oidc.flow import Begun, Brought, Ended, begin, come_back, cookie_of, exchange
+from app.oidc.identities import Identity, disconnect, list_identities
 from app.oidc.providers import (
     callback,
     check_provider,
@@ -22,6 +23,7 @@ __all__ = [
     "Brought",
     "Claims",
     "Ended",
+    "Identity",
     "Metadata",
     "Provider",
     "Refused",
@@ -32,9 +34,11 @@ __all__ = [
     "come_back",
     "cookie_of",
     "delete_provider",
+    "disconnect",
     "exchange",
     "get_provider",
     "has_secret",
+    "list_identities",
     "list_providers",
     "offered",
     "roles_to_give",

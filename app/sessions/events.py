@@ -34,6 +34,21 @@ class SessionDeleted(Event, kind="sessions.deleted"):
 
 
 @dataclass(frozen=True)
+class SessionHidden(Event, kind="sessions.hidden"):
+    """A session is its owner's alone from now on: told to those who saw it until now, and to nobody else."""
+
+    is_farewell: ClassVar[bool] = True
+    session_id: str
+
+
+@dataclass(frozen=True)
+class SessionShown(Event, kind="sessions.shown"):
+    """A session that was its owner's alone is the team's too, with all that waits in it."""
+
+    session_id: str
+
+
+@dataclass(frozen=True)
 class ShareEnded(Event, kind="sessions.share_ended"):
     """A session's public address is no more: whoever reads there reads no further."""
 

@@ -47,6 +47,7 @@ sessions = sa.Table(
     # The end of its public address, and how it is shared (things.Share); both empty while it is not.
     sa.Column("share_slug", sa.String(40), nullable=True),
     sa.Column("share", db.Json, nullable=True),
+    sa.Column("share_until", sa.BigInteger, nullable=True, index=True),  # when that address ends by itself
     sa.Index("session_share_slug", "share_slug", unique=True),
     sa.Index("session_updated_id", "updated", "id"),
     sa.Index("session_project_updated", "project", "updated", "id"),

@@ -45,6 +45,7 @@ class Session:
     version: int = 1
     share_slug: str | None = None
     share: dict[str, Any] | None = None
+    share_until: int | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -58,12 +59,17 @@ class Session:
 
 @dataclass(frozen=True)
 class Share:
-    """How a session is shared: since when (unix ms), by which user, their name, whether with what tools gave back."""
+    """How a session is shared: since when (unix ms), by which user, their name, whether with what tools gave back.
+
+    `was` is who saw it before, and sees it once the link has ended; `until` is when that is (unix ms), None for never.
+    """
 
     at: int
     by: str
     name: str
     output: bool
+    was: str = "team"
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class Run:
 
 # The lock keeps a take-over out until the writes that this let pass are committed (SQLite has one writer anyway).
 _held = (
-    sa.select(models.runs.c.abort, models.sessions.c.owner, models.sessions.c.visibility)
+    sa.select(models.runs.c.abort, models.runs.c.session_id, models.sessions.c.owner, models.sessions.c.visibility)
     .join(models.sessions, models.sessions.c.id == models.runs.c.session_id)
     .where(
         models.runs.c.id == sa.bindparam("run"),
@@ -139,6 +145,9 @@ _held = (
         models.runs.c.state == "running",
     )
     .with_for_update(read=True, of=models.runs)
+)
+_seen = sa.select(models.sessions.c.owner, models.sessions.c.visibility).where(
+    models.sessions.c.id == sa.bindparam("session")
 )
 
 
@@ -176,8 +185,12 @@ class Hold:
             raise Fenced(self.run_id)
         if row.abort and not self.cancelled.is_set():
             self.cancel()
-        if (row.owner, row.visibility) != (self.session.owner, self.session.visibility):
-            self.session = replace(self.session, owner=row.owner, visibility=row.visibility)
+        owner, visibility = row.owner, row.visibility
+        if connection.dialect.name == "postgresql":
+            # The lock may have waited for a change of who sees it, which the statement that waited does not see.
+            owner, visibility = connection.execute(_seen, {"session": row.session_id}).one()
+        if (owner, visibility) != (self.session.owner, self.session.visibility):
+            self.session = replace(self.session, owner=owner, visibility=visibility)
 
     def cancel(self) -> None:
         """Stop now: whatever waits on a model, a tool or a pause is told."""

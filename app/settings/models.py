@@ -18,3 +18,13 @@ configurations = sa.Table(
     sa.Column("by", sa.String(40), nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False),
 )
+
+# What was chosen for the whole server on its pages, over what its operator's settings say.
+choices = sa.Table(
+    "server_choice",
+    db.metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.String(200), nullable=False),
+    sa.Column("by", sa.String(40), nullable=False),
+    sa.Column("updated", sa.BigInteger, nullable=False),
+)

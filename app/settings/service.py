@@ -20,6 +20,7 @@ from app.actor import Actor, Scope
 from app.errors import Conflict, Invalid
 from app.projects.service import Place
 from app.settings import jsonc, layers, refusals, sealing, stored
+from app.settings.choices import choice, choose
 from app.settings.events import ConfigChanged
 from app.settings.jsonc import Fault
 from app.settings.layers import File, Layer, addressed, merged, narrowing, spelled, without_nulls
@@ -34,6 +35,8 @@ __all__ = [
     "Theirs",
     "Written",
     "addressed",
+    "choice",
+    "choose",
     "config",
     "dispose",
     "may_set",

@@ -82,7 +82,8 @@ def test_toasts_show_and_dialogs_open(shop: Shop, page: Page) -> None:
     steer(shop, "open-models")
     expect(page.get_by_label("Model", exact=True)).to_be_focused()
     steer(shop, "open-themes")
-    expect(page.locator(".toast").last).to_contain_text("light or dark")
+    page.wait_for_url(re.compile(r"/account#look$"))
+    expect(page.get_by_role("heading", name="Look")).to_be_visible()
 
 
 def test_a_session_is_shown(shop: Shop, page: Page) -> None:

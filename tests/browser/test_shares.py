@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open, Shop, stayed, stays
 from tests.browser.test_live import HIDE, begin, streams
@@ -24,13 +24,19 @@ def running(tmp_path: Path) -> Iterator[Running]:
         yield started
 
 
+def to_share(page: Page) -> None:
+    """Go from a session to the page that shares it."""
+    page.locator(".who-sees > summary").click()
+    page.get_by_role("link", name="Anyone with the link…").click()
+
+
 def test_a_stranger_follows_a_shared_session_until_it_is_stopped(shop: Shop, open_page: Open) -> None:
     gate, last = Gate(), Gate()
     shop.model.script.append([Say("First."), gate, Say("\n\nSecond."), Call("bash", {"command": "echo deep"})])
     shop.model.script.append([Say("Third."), last, Say(" Fourth.")])
     page = open_page(shop.running, storage_state=shop.state)
     url = begin(page, "Go on.")
-    page.get_by_role("link", name="Share", exact=True).click()
+    to_share(page)
     expect(page.get_by_role("heading", name="Share this session?")).to_be_visible()
     expect(page.get_by_text("commands as they were typed")).to_be_visible()
     page.get_by_role("button", name="Share this session").click()
@@ -57,9 +63,9 @@ def test_a_stranger_follows_a_shared_session_until_it_is_stopped(shop: Shop, ope
     assert visit.context.cookies() == []
     assert stayed(visit)
 
-    page.get_by_role("link", name="Shared", exact=True).click()
-    page.get_by_role("button", name="Stop sharing").click()
-    expect(page.get_by_role("link", name="Share", exact=True)).to_be_visible()
+    page.locator(".who-sees > summary").click()
+    page.get_by_role("button", name="End the link").click()
+    expect(page.locator(".who-sees > summary")).to_have_attribute("aria-label", "Who sees it: the team")
     expect(visit.get_by_text("This link has ended or never was.")).to_be_visible()
     last.opened.set()
     expect(page.locator(".prose").last).to_have_text("Third. Fourth.")
@@ -110,7 +116,7 @@ def test_sharing_works_without_a_script(running: Running, open_page: Open) -> No
     sign_in_by_code(page, running)
     page.get_by_role("button", name="Run the demo").click()
     page.wait_for_url(re.compile(r"/sessions/ses_"))
-    page.get_by_role("link", name="Share", exact=True).click()
+    to_share(page)
     page.get_by_label("Also what tools gave back").check()
     page.get_by_role("button", name="Share this session").click()
     address = page.locator("#share-url").inner_text()

@@ -36,6 +36,9 @@ OPEN_TO_VIEWERS = {
     "opencode POST /log": "a client's words for the server's log",
     "opencode POST /pty/<terminal_id>/connect-token": "watches, as one may by other ways",
     "pages POST /account/devices/revoke-others": "ends one's own sessions",
+    "pages POST /account/look": "how pages look to oneself",
+    "pages POST /account/visibility": "who sees one's own new sessions",
+    "pages POST /look": "how pages look in this browser",
     "pages POST /settings/auto-approve/preview": "shows what rules would do, and keeps nothing",
     "pages POST /signout": "ends one's own session",
 }
@@ -44,7 +47,7 @@ PRIVATE = re.compile(r"<(session|task|message|permission|question|ask|checkpoint
 # How agents are told what they may do, and who else may: their own tokens reach none of it.
 CONTROL = re.compile(
     r"/(config|global/config|auth|mcp|mcps|mcp-servers|permission|permissions|question|inbox|auto-approve|instructions|"
-    r"modes|profiles|providers|configuration|languages|models|roles|users|share|unshare|pty|terminals|process|"
+    r"modes|profiles|providers|configuration|languages|models|roles|users|share|unshare|visibility|pty|terminals|process|"
     r"projects|dispose|secrets|tokens|invites|members|account|approvers)(/|$)"
 )
 # Of those, what an agent's token may do all the same.

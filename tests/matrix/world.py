@@ -22,6 +22,7 @@ from app.dialects.mount import Cabin
 from app.invites import service as invites
 from app.mcp import service as mcp
 from app.notifications import service as notifications
+from app.oidc import models as oidc
 from app.processes import service as processes
 from app.projects import service as projects
 from app.sandboxes import service as sandboxes
@@ -188,6 +189,20 @@ class World:
         Browser(self.app, self.mia)
         return next(one.id for one in accounts.list_devices(self.mia) if one.id not in known)
 
+    def identity(self) -> str:
+        """The id of who Mia is at a provider."""
+        new_id = f"idn_{next(_numbers)}"
+        row = {
+            "id": new_id,
+            "issuer": "https://id.example.com",
+            "subject": new_id,
+            "provider": "okta",
+            "user_id": self.mia.id,
+        }
+        with db.transaction() as conn:
+            conn.execute(oidc.identity.insert(), {**row, "email": "mia@example.com", "created": 0, "seen": 0})
+        return new_id
+
     def make_sandbox(self) -> str:
         """The id of a sandbox of Mia's, in place of the one before."""
         for one in sandboxes.list_all(self.mia):
@@ -276,6 +291,7 @@ class World:
             "checkpoint_id": self.checkpoint,
             "token_id": lambda: accounts.mint_token(self.mia, f"token{number}")[0].id,
             "device_id": self.device,
+            "identity_id": self.identity,
             "channel_id": self.channel,
             "invite_id": lambda: invites.invite(self.alice, f"guest{number}@example.com", ("viewer",)).invite.id,
             "sandbox_id": self.make_sandbox,

@@ -58,14 +58,44 @@ def test_this_browser_is_added_by_its_subscription(browser: Browser, alice: Acto
 def test_one_form_says_of_what_and_when(browser: Browser, alice: Actor) -> None:
     channel, _key = service.add_webhook(alice, "Lamp", "https://example.com")
     added, _key = service.add_webhook(alice, "Added in another tab", "https://example.com/added")
-    wanted = {"delay": "60", "others": "on", "channel": channel.id, channel.id: ["done", "failed"]}
+    hours = {
+        "quiet_from": "22:15",
+        "quiet_to": "06:00",
+        "quiet_days": ["7", "1"],
+        "zone": "Europe/Berlin",
+        "quiet": "on",
+    }
+    wanted = {"delay": "60", "others": "on", "channel": channel.id, channel.id: ["done", "failed"], **hours}
     assert browser.post(PAGE, wanted).status_code == 303
-    assert service.rules_of(alice) == Rules(away_only=False, others=True, delay=60)
+    assert service.rules_of(alice) == Rules(
+        away_only=False,
+        others=True,
+        delay=60,
+        quiet=True,
+        quiet_from=22 * 60 + 15,
+        quiet_to=360,
+        quiet_days="17",
+        quiet_lets=False,
+        zone="Europe/Berlin",
+    )
     assert [one.occasions for one in service.list_channels(alice)] == [["done", "failed"], added.occasions]
     for one in (channel, added):
         assert f'name="channel" value="{one.id}"' in browser.get(PAGE).text
     for delay in ("7", "x", "", "-1", "9" * 40):
-        assert browser.post(PAGE, {"delay": delay}).status_code == 400
+        assert browser.post(PAGE, {**wanted, "delay": delay}).status_code == 400
+    for wrong in (
+        {"quiet_from": "24:00"},
+        {"quiet_to": "x"},
+        {"zone": "Mars"},
+        {"quiet_days": []},
+        {"quiet_days": "8"},
+    ):
+        assert browser.post(PAGE, {**wanted, **wrong}).status_code == 400
+    page = browser.get(PAGE).text
+    assert 'name="quiet_from" value="22:15"' in page
+    assert 'name="quiet" checked' in page
+    assert 'name="quiet_days" value="1" checked' in page
+    assert 'name="quiet_days" value="2">' in page
     assert service.rules_of(alice).delay == 60
 
 

@@ -305,7 +305,7 @@ def test_one_shares_by_form_and_stops(browser: Browser, stranger: Caller, alice:
     url = re.findall(r'id="share-url">([^<]+)<', told)[0]
     assert url == service.share_url(service.get(alice, session.id))
     assert "Shared</span>" in browser.get(f"/sessions/{session.id}").text
-    assert "Shared by a public link" in browser.get("/sessions").text
+    assert "Seen by anyone with the link" in browser.get("/sessions").text
     assert "sharing this session…" in browser.get(f"/search?q=stop&at={session.id}").text
     share = service.share_of(service.get(alice, session.id))
     assert share is not None

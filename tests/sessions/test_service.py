@@ -221,8 +221,11 @@ def test_changing_the_visibility_changes_what_was_told_and_what_will_be(alice: A
     service.update(alice, hold.session.id, visibility="private")
     service.append_text(hold, part, "secret", 6).result(PATIENCE)
     with db.read() as connection:
-        scopes = connection.scalars(sa.select(record.events.c.visibility).distinct()).all()
+        kind, told_to = record.events.c.kind, record.events.c.visibility
+        scopes = connection.scalars(sa.select(told_to).where(kind != "sessions.hidden").distinct()).all()
+        farewells = connection.scalars(sa.select(record.events.c.data).where(kind == "sessions.hidden")).all()
     assert scopes == ["private"]
+    assert farewells == [{"session_id": hold.session.id}] * 2
 
 
 def test_pages_neither_lose_nor_double_a_session_of_the_same_moment(

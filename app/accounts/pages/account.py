@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request, url_for
 
-from app import ids, slots, web
+from app import config, ids, slots, web
 from app.accounts import bp, service
 from app.accounts.service import Device, Token
 from app.errors import Problem
@@ -35,6 +35,9 @@ ENDS: dict[str, tuple[str, int | None]] = {
     "365": ("in a year", 365),
     "never": ("never", None),
 }
+THEMES = {"system": "System", "light": "Light", "dark": "Dark"}
+DENSITIES = {"normal": "Normal", "compact": "Compact"}
+_DIALECTS = {"opencode": "OpenCode", "roo": "RooCode", "codebuddy": "CodeBuddy", "rootcx": "RootCX", "e2b": "E2B"}
 _PROGRAMS = ("Firefox", "Edg", "OPR", "Chrome", "Safari", "curl", "python", "node")
 _SYSTEMS = ("iPhone", "iPad", "Android", "Windows", "Macintosh", "Linux")
 _CALLED = {"Edg": "Edge", "OPR": "Opera", "Macintosh": "macOS", "python": "Python", "node": "Node"}
@@ -66,6 +69,15 @@ class Row:
         if self.one.kind == "client":
             return "terminal"
         return "smartphone" if any(word in self.one.agent for word in ("iPhone", "Android")) else "monitor"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of one dialect: as which of the person's tokens it acts, "" if it asks for credentials."""
+
+    number: int
+    dialect: str
+    token: str
 
 
 @bp.get("/account")
@@ -160,6 +172,16 @@ def called(agent: str) -> str:
     return " on ".join(words) or agent.split("/", maxsplit=1)[0][:40]
 
 
+def _ports(tokens: list[Token]) -> list[Port]:
+    """The ports that act as one's own tokens, and those that ask whoever comes; not what acts as somebody else."""
+    mine = {token.name for token in tokens}
+    return [
+        Port(port.port, _DIALECTS[port.dialect], port.token or "")
+        for port in config.current().ports
+        if port.token is None or port.token in mine
+    ]
+
+
 def _refused(of: str, typed: dict[str, str], problem: Problem) -> Response:
     """What was typed, beside what is wrong with it; what leads elsewhere is the error page's."""
     if problem.status in (401, 403, 404):
@@ -175,9 +197,19 @@ def _page(typed: Typed, status: int = 200, *, made: Token | None = None, secret:
     mine, lent = service.my_loans(actor)
     answering = {actor.user, *(one.user_id for one in mine)}
     people = service.list_users(actor) if service.may(actor, "users:read") else []
+    tokens = service.list_tokens(actor) if service.may(actor, "tokens:read") else None
     context: dict[str, Any] = {
+        "identities": [],
+        "connectable": [],
+        "server_visibility": "",
+        "place_names": {},
+        **(slots.gather("account", actor) if is_person else {}),
+        "visibility": service.look_of(actor.user).visibility if is_person else "",
+        "ports": _ports(tokens or []),
+        "themes": THEMES,
+        "densities": DENSITIES,
         "person": service.me(actor),
-        "tokens": service.list_tokens(actor) if service.may(actor, "tokens:read") else None,
+        "tokens": tokens,
         "devices": [Row(one) for one in service.list_devices(actor)] if is_person else [],
         "changed": service.password_changed(actor),
         "is_person": is_person,
@@ -189,6 +221,5 @@ def _page(typed: Typed, status: int = 200, *, made: Token | None = None, secret:
         "lent": lent,
         "lendable": service.LENDABLE,
         "people": [one for one in people if one.revoked is None and one.id not in answering],
-        **slots.gather("account", actor),
     }
     return web.page("accounts/account.html", status, typed=typed, made=made, secret=secret, **context)

@@ -14,6 +14,7 @@ from app.approvals import events, service
 from app.approvals.service import Ask
 from app.projects import service as projects
 from app.sessions import service as sessions
+from app.sessions.events import SessionHidden, SessionShown
 from app.sessions.service import Session
 
 ON_HOME = 4
@@ -104,9 +105,12 @@ def draw_in_session(actor: Actor, session: Session, fact: Any) -> dict[str, Any]
 @slots.draws(events.Asked)
 def draw_asked(actor: Actor, fact: Any) -> list[str]:
     """The count, a word to those who listen, and the row on Home."""
-    if not accounts.may(actor, "approvals:answer", Ask(**fact.event.ask)):
+    return _asked(actor, service.get(actor, fact.event.ask["id"]))
+
+
+def _asked(actor: Actor, ask: Ask) -> list[str]:
+    if not accounts.may(actor, "approvals:answer", ask):
         return []
-    ask = service.get(actor, fact.event.ask["id"])
     said = f"{'Question' if ask.kind == 'question' else 'Approval asked'}: {ask.title[:120]}"
     partials = [_count(actor), live.partial("#say", "innerHTML", str(escape(said)))]
     if ask.state == "waiting":
@@ -127,6 +131,22 @@ def draw_answered(actor: Actor, fact: Any) -> list[str]:
     if not accounts.may(actor, "approvals:answer", ask):
         return []
     return [_count(actor), live.partial(f"#ask-row-{ask.id}", "delete"), *_session_row(actor, ask)]
+
+
+@slots.draws(SessionHidden)
+def draw_hidden(actor: Actor, fact: Any) -> list[str]:
+    """What a session asks goes from the pages of those who see it no more."""
+    if not accounts.may(actor, "approvals:read"):
+        return []
+    gone = service.waiting_ids_of(actor, fact.event.session_id)
+    return [_count(actor), *(live.partial(f"#ask-row-{ask_id}", "delete") for ask_id in gone)]
+
+
+@slots.draws(SessionShown)
+def draw_shown(actor: Actor, fact: Any) -> list[str]:
+    """What a session asks comes to the pages of those who see it from now on."""
+    found = service.waiting_in(actor, [fact.event.session_id])
+    return [partial for ask in found for partial in _asked(actor, ask)]
 
 
 def _session_row(actor: Actor, ask: Ask) -> list[str]:

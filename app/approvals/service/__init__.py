@@ -26,6 +26,7 @@ from app.approvals.service.lists import (
     of_session,
     waiting,
     waiting_ids,
+    waiting_ids_of,
     waiting_in,
 )
 from app.approvals.service.questions import answer_question, question, reject_question
@@ -93,6 +94,7 @@ __all__ = [
     "verdict",
     "waiting",
     "waiting_ids",
+    "waiting_ids_of",
     "waiting_in",
     "withdraw",
 ]

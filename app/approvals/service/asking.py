@@ -83,10 +83,25 @@ def withdraw(connection: sa.Connection, *, session_id: str = "", run_id: str = "
 
 def store(hold: Hold, call: Call, values: dict[str, Any]) -> Ask:
     """Keep what is asked about a call, once, and announce it; Fenced without the lease."""
+    above = _above(hold)
+    with db.transaction() as connection:
+        hold.check(connection)
+        session = hold.session  # as the check has found it: whoever may see it by now is told
+        earlier = rows.latest(connection, session, call)
+        if earlier is not None and earlier.state == "waiting":
+            return earlier
+        row = {**_blank(hold, call), "above": above, **values}
+        connection.execute(ASKS.insert().inline(), row)
+        new = rows.one(connection, row["id"])
+        record.event(connection, events.Asked(session.id, new.plain()), session)
+    return new
+
+
+def _blank(hold: Hold, call: Call) -> dict[str, Any]:
+    """The row of an ask about a call that says nothing yet."""
     session = hold.session
-    row = {
+    return {
         "session_id": session.id,
-        "above": _above(hold),
         "run_id": hold.run_id,
         "message_id": call.message_id,
         "part_id": call.part_id,
@@ -112,17 +127,7 @@ def store(hold: Hold, call: Call, values: dict[str, Any]) -> Ask:
         "answered_name": "",
         "created": ids.now(),
         "answered": None,
-        **values,
     }
-    with db.transaction() as connection:
-        hold.check(connection)
-        earlier = rows.latest(connection, session, call)
-        if earlier is not None and earlier.state == "waiting":
-            return earlier
-        connection.execute(ASKS.insert().inline(), row)
-        new = rows.one(connection, row["id"])
-        record.event(connection, events.Asked(session.id, new.plain()), session)
-    return new
 
 
 def _above(hold: Hold) -> str:

@@ -36,6 +36,14 @@ def waiting_in(actor: Actor | None, session_ids: list[str]) -> list[Ask]:
         return rows.readable(actor, rows.many(connection, *this))
 
 
+def waiting_ids_of(actor: Actor | None, session_id: str) -> list[str]:
+    """The ids of what waits in a session, for the page of somebody who sees it no more: nothing else of it."""
+    accounts.require(actor, "approvals:read")
+    query = sa.select(ASKS.c.id).where(ASKS.c.session_id == session_id, ASKS.c.state == "waiting")
+    with db.read() as connection:
+        return list(connection.scalars(query))
+
+
 def of_session(actor: Actor | None, session_id: str, messages: Sequence[str] | None = None) -> list[Ask]:
     """The asks of a session, answered ones too, oldest first: of these of its messages, or of all, and then what its
     subagents wait for too.

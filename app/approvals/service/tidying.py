@@ -24,6 +24,7 @@ def start() -> None:
     process that died did not.
     """
     sessions.register_rules(keep_given, own_rules)
+    sessions.register_follower(rows.follow)
     log.listen(RunEnded, _on_run_ended)
     log.listen(SessionDeleted, _on_session_deleted)
     tidy()

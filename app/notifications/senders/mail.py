@@ -14,6 +14,8 @@ def send(channel: Channel, told: Told) -> None:
     """One mail to the person's own address."""
     foot = WHERE.format(config.current().url)
     try:
-        mail.send(channel.address, f"{told.headline}: {told.title}", f"{told.title}\n\n{told.url}\n\n{foot}\n")
+        items = "".join(f"{one.headline}: {one.title}\n{one.url}\n\n" for one in told.items)
+        body = f"{told.title}\n\n{items}{told.url}\n\n{foot}\n"
+        mail.send(channel.address, f"{told.headline}: {told.title}", body)
     except mail.Unsent as unsent:
         raise Later(str(unsent)) from unsent

@@ -18,19 +18,12 @@ GONE = (410,)
 
 
 def send(channel: Channel, told: Told) -> None:
-    """`{id, event, title, session, url, at}`; the signature is HMAC-SHA256 over `<at>.<body>`, in hex."""
-    body = orjson.dumps(
-        {
-            "id": told.id,
-            "event": told.occasion,
-            "headline": told.headline,
-            "title": told.title,
-            "about": told.about,
-            "session": told.session,
-            "url": told.url,
-            "at": told.at,
-        }
-    )
+    """`{id, event, title, session, url, at}`, of a summary also `items` of such.
+
+    The signature is HMAC-SHA256 over `<at>.<body>`, in hex.
+    """
+    items = {"items": [_said(one) for one in told.items]} if told.items else {}
+    body = orjson.dumps({**_said(told), "at": told.at, **items})
     key = secrets.held(scope_of(channel.id), SECRET)
     headers = {
         "Content-Type": "application/json",
@@ -39,6 +32,18 @@ def send(channel: Channel, told: Told) -> None:
         "X-Signalcabin-Signature": sign(key, told.at, body),
     }
     post(channel.address, body, headers, GONE)
+
+
+def _said(told: Told) -> dict[str, object]:
+    return {
+        "id": told.id,
+        "event": told.occasion,
+        "headline": told.headline,
+        "title": told.title,
+        "about": told.about,
+        "session": told.session,
+        "url": told.url,
+    }
 
 
 def sign(key: str, at: int, body: bytes) -> str:

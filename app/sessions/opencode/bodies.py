@@ -10,6 +10,7 @@ SessionId = Annotated[str, StringConstraints(pattern=r"^ses")]
 MessageId = Annotated[str, StringConstraints(pattern=r"^msg", max_length=40)]
 PartId = Annotated[str, StringConstraints(pattern=r"^prt", max_length=40)]
 Name = Annotated[str, StringConstraints(max_length=64)]
+Visibility = Literal["private", "team"]
 Time = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -38,12 +39,13 @@ class SessionModel(Body):
 
 
 class CreateSession(Body):
-    """POST /session; `worktree` is ours: the session gets a git worktree of its own."""
+    """POST /session; ours are `worktree`, by which the session gets a git worktree of its own, and who sees it."""
 
     parentID: SessionId | None = None
     title: Annotated[str, StringConstraints(max_length=2000)] | None = None
     agent: Name | None = None
     worktree: bool = False
+    visibility: Visibility | None = None
     model: SessionModel | None = None
     permission: Ruleset = []
 
@@ -61,8 +63,9 @@ class UpdateTime(Body):
 
 
 class UpdateSession(Body):
-    """PATCH /session/{id}."""
+    """PATCH /session/{id}; who sees it is ours."""
 
+    visibility: Visibility | None = None
     title: Annotated[str, StringConstraints(max_length=2000)] | None = None
     time: UpdateTime | None = None
     permission: Ruleset = []

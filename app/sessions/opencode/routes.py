@@ -67,6 +67,7 @@ def create(actor: Actor, body: CreateSession) -> dict[str, Any]:
             title=body.title or "",
             parent_id=body.parentID,
             mode=body.agent or "",
+            visibility=body.visibility or "",
             worktree=(body.title or "") if body.worktree else None,
             provider=body.model.providerID if body.model else "",
             model=body.model.id if body.model else "",
@@ -83,10 +84,11 @@ def get(actor: Actor, session_id: str) -> dict[str, Any]:
 
 @door.patch("/session/<session_id>", body=UpdateSession)
 def update(actor: Actor, body: UpdateSession, session_id: str) -> dict[str, Any]:
-    """Change the title, archive, or add rules."""
+    """Change the title or who sees it, archive, or add rules."""
     archived = body.time.archived if body.time else None
     own_rules = [shapes.rule(one) for one in body.permission]
-    return _whole(service.update(actor, _id(session_id), title=body.title, archived=archived, own_rules=own_rules))
+    changes = {"title": body.title, "archived": archived, "visibility": body.visibility}
+    return _whole(service.update(actor, _id(session_id), own_rules=own_rules, **changes))
 
 
 @door.delete("/session/<session_id>")

@@ -138,6 +138,23 @@ def _deleted(fact: Fact) -> list[dict[str, Any]]:
     return _event("session.deleted", fact.event.session_id, info=session(fact.event.session))  # type: ignore[attr-defined]
 
 
+@opencode.encodes(events.SessionHidden)
+def _hidden(fact: Fact) -> list[dict[str, Any]]:
+    """It is told to those alone who see it no more: gone, as far as they know."""
+    session_id: str = fact.event.session_id  # type: ignore[attr-defined]
+    blank = {
+        "id": session_id,
+        "slug": session_id[-12:].lower(),
+        "version": opencode.VERSION,
+        "projectID": fact.scope.project,
+        "directory": "",
+        "path": "",
+        "title": "",
+        "time": {"created": fact.at, "updated": fact.at},
+    }
+    return _event("session.deleted", session_id, info=blank)
+
+
 @opencode.encodes(events.SessionBusy)
 def _busy(fact: Fact) -> list[dict[str, Any]]:
     return _event("session.status", fact.event.session_id, status={"type": "busy"})  # type: ignore[attr-defined]

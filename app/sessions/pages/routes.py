@@ -31,13 +31,15 @@ TABS = {
     "failed": "failed",
     "archived": "",
 }
+# Who sees a session, in the words of the filter and of the form for a new one.
+SEEN = {"private": "its owner alone", "team": "the team", "shared": "anyone with the link"}
 
 
 @bp.get("/sessions")
 def index() -> Response:
     """The sessions that match the URL, newest first."""
     actor = web.actor()
-    wanted = {name: request.args.get(name, "").strip()[:200] for name in ("tab", "q", "owner", "project")}
+    wanted = {name: request.args.get(name, "").strip()[:200] for name in ("tab", "q", "owner", "project", "seen")}
     tab = wanted["tab"] if wanted["tab"] in TABS else "all"
     found = service.find_page(
         actor,
@@ -45,12 +47,14 @@ def index() -> Response:
         state=TABS[tab],
         owner=wanted["owner"],
         project=wanted["project"],
+        seen=wanted["seen"],
         before=_before(),
         limit=PAGE + 1,
         archived=tab == "archived",
         in_messages=True,
     )
     url: dict[str, Any] = {name: value or None for name, value in wanted.items()}
+    url["seen"] = wanted["seen"] if wanted["seen"] in SEEN else None
     url["tab"] = tab if tab != "all" else None
     people, places = rows.names(actor), rows.project_names(actor)
     context: dict[str, Any] = {
@@ -59,7 +63,7 @@ def index() -> Response:
         "counts": _counts(actor),
         "q": wanted["q"],
         "filters": _filters(url, people, places),
-        "picks": {"owners": _picks(people), "projects": _picks(places)},
+        "picks": {"owners": _picks(people), "projects": _picks(places), "seen": _picks(SEEN)},
         "older": _older(url, found),
         "clear": url_for("sessions.index"),
         "address": config.current().url,
@@ -119,7 +123,7 @@ def create() -> Response:
     if "mode" in chosen and offered.get("model") == _model_of(chosen):
         chosen = _without_model(chosen)
     worktree = text[:200].splitlines()[0] if web.form("where") == "worktree" else None
-    session = service.create(actor, place, **chosen, worktree=worktree)
+    session = service.create(actor, place, **chosen, worktree=worktree, visibility=web.form("visibility"))
     _say(actor, session, text, offered, {})
     return web.back(url_for("sessions.show", session_id=session.id))
 
@@ -151,6 +155,13 @@ def summarize(session_id: str) -> Response:
 def summary(session_id: str) -> Response:
     """Put a summary aside, so that the model sees the whole conversation again, or take it up again."""
     service.put_summary_aside(web.actor(), session_id, web.form("messageID"), aside=web.form("aside") == "yes")
+    return _done(session_id)
+
+
+@bp.post("/sessions/<session_id>/visibility")
+def see(session_id: str) -> Response:
+    """Say who sees it: its owner alone, or the team; a link that it has ends."""
+    service.update(web.actor(), session_id, visibility=web.form("visibility"))
     return _done(session_id)
 
 
@@ -265,11 +276,11 @@ def _older(url: dict[str, Any], found: list[Session]) -> str:
 def _filters(url: dict[str, Any], people: dict[str, str], places: dict[str, str]) -> list[dict[str, str]]:
     """The filters in force, each with the URL that takes it away."""
     found = []
-    for name, words in (("owner", people), ("project", places)):
+    for name, called, words in (("owner", "owner", people), ("project", "project", places), ("seen", "seen by", SEEN)):
         value = url[name]
         if value:
             without = url_for("sessions.index", **{**url, name: None})
-            found.append({"words": f"{name} {words.get(value, value)}", "without": without})
+            found.append({"words": f"{called} {words.get(value, value)}", "without": without})
     return found
 
 

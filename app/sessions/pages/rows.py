@@ -169,9 +169,9 @@ def fill_worktrees(actor: Actor, directories: list[str]) -> dict[str, Any]:
     return {"sessions_in": {directory: page[0] for directory, page in found.items() if page}}
 
 
-@slots.draws(events.SessionDeleted)
+@slots.draws(events.SessionDeleted, events.SessionHidden)
 def draw_gone(actor: Actor, fact: Any) -> list[str]:
-    """The session's rows go."""
+    """The session's rows go, where it is deleted or out of this person's sight."""
     places = [f"#{kind}-{fact.event.session_id}" for kind in ("row", "side", "run", "recent")]
     return [*(live.partial(place, "delete") for place in places), *draw_running(actor)]
 

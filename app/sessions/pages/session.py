@@ -64,6 +64,8 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
         **given,
         "session": session,
         "sharing_on": service.is_shared_here(session.directory) and projects.may_open_up(actor, session.project),
+        "share_link": service.share_url(session),
+        "share_ends": session.share_until,
         "run": runs[0] if runs else service.last_run(actor, session.id),
         "queued": _queued(actor, session, runs),
         "figures": figures,
@@ -86,8 +88,11 @@ def child_of(part: Mapping[str, Any]) -> str:
 
 
 def watch(session: Session, tab: str = "") -> dict[str, str]:
-    """What a page tells its stream: which session it shows on which tab, set back to which point, with which lines."""
-    return {"at": session.id, "tab": tab, "point": point_of(session), "lines": lines_of(session)}
+    """What a page tells its stream: which session it shows on which tab, set back to which point, with which lines, and
+    seen by whom.
+    """
+    seen = seen_of(session)
+    return {"at": session.id, "tab": tab, "point": point_of(session), "lines": lines_of(session), "seen": seen}
 
 
 def is_plain(name: str) -> bool:
@@ -129,6 +134,12 @@ def with_model(session: Session, offered: dict[str, Any]) -> Session:
 def lines_of(session: Session) -> str:
     """How many lines and files of a session differ, as one word to compare."""
     return f"{session.additions}.{session.deletions}.{session.files}"
+
+
+def seen_of(session: Session) -> str:
+    """Who sees a session and how long by a link, as one word to compare; the link itself is not in it."""
+    share = session.share or {}
+    return f"{session.visibility}.{share.get('at', '')}.{session.share_until or ''}"
 
 
 def _queued(actor: Actor, session: Session, runs: list[Run]) -> list[dict[str, str]]:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from flask import Response, g, request, url_for
 
-from app import config, live, web
+from app import config, ids, live, web
 from app.accounts import service as accounts
-from app.errors import Denied
+from app.errors import Denied, Invalid
 from app.events import service as events
 from app.sessions import bp, service
 from app.sessions.pages import public
 
 SHOWN = 100
+DAY = 86_400_000
+# When a link ends by itself, in days, and in words; "" leaves the end that it has.
+ENDS: dict[str, tuple[str, int | None]] = {
+    "1": ("in a day", 1),
+    "7": ("in 7 days", 7),
+    "30": ("in 30 days", 30),
+    "never": ("never", None),
+}
 
 
 @bp.get("/sessions/<session_id>/share")
@@ -24,11 +32,15 @@ def share_form(session_id: str) -> Response:
         raise Denied("Sharing is switched off here.")
     if not service.may_share(actor, session):
         raise Denied(service.OF_FEW)
-    settings = config.current()
+    settings, now = config.current(), service.share_of(session)
+    ends = [{"id": key, "name": words} for key, (words, _days) in ENDS.items()]
+    kept = [{"id": "", "name": "as it is"}] if now and now.until else []
     return web.page(
         "sessions/share.html",
         session=session,
-        share=service.share_of(session),
+        share=now,
+        ends=[*kept, *ends],
+        end="" if kept else "never",
         url=service.share_url(session),
         alone=settings.is_loopback and not settings.public_url,
     )
@@ -37,7 +49,12 @@ def share_form(session_id: str) -> Response:
 @bp.post("/sessions/<session_id>/share")
 def share(session_id: str) -> Response:
     """Share it, or change what its public page shows."""
-    service.share(web.actor(), session_id, output=web.form("output") == "yes")
+    ends = web.form("ends")
+    if ends and ends not in ENDS:
+        raise Invalid(f"ends is one of {', '.join(ENDS)}.", "ends")
+    days = ENDS[ends][1] if ends else None
+    until = service.AS_IT_IS if not ends else ids.now() + days * DAY if days else None
+    service.share(web.actor(), session_id, output=web.form("output") == "yes", until=until)
     return web.back(url_for("sessions.share_form", session_id=session_id))
 
 
@@ -45,6 +62,8 @@ def share(session_id: str) -> Response:
 def unshare(session_id: str) -> Response:
     """End its public address."""
     service.unshare(web.actor(), session_id)
+    if web.is_htmx():  # the page's stream shows it
+        return Response(status=204)
     return web.back(url_for("sessions.show", session_id=session_id))
 
 

@@ -36,6 +36,7 @@ class Changes:
         self._actor = actor
         self._session = session
         self._watch = watch
+        self._seen = watch.get("seen", "")
 
     def keeps(self, fact: Any) -> bool:
         """Whether a fact changes this page."""
@@ -55,14 +56,16 @@ class Changes:
         return self._figures(service.get(self._actor, self._session.id))
 
     def gone(self, _fact: Any) -> list[str]:
-        """The session is deleted: its page will say so."""
+        """The session is deleted, or out of this person's sight: its page will say so."""
         raise live.LoadAnew
 
     def _figures(self, session: Session) -> list[str]:
         # What the page was drawn with counts, not what this stream found when it began: between the two lies time.
         if shown.point_of(session) != self._watch.get("point", ""):
             raise live.LoadAnew
-        self._session = session
+        # A menu that somebody has open is drawn again only when what it says is another.
+        is_seen_so = shown.seen_of(session) == self._seen
+        self._session, self._seen = session, shown.seen_of(session)
         context = shown.context(self._actor, session)
         stale = shown.lines_of(session) != self._watch.get("lines", "")
         return [
@@ -70,6 +73,7 @@ class Changes:
                 f"#session-{name}", "outerHTML", render_template(f"sessions/_{name}.html", **context, stale=stale)
             )
             for name in FIGURES
+            if not (name == "share" and is_seen_so)
         ]
 
 
@@ -218,6 +222,7 @@ class Transcript(Changes):
 _AROUND = {
     events.SessionUpdated: Changes.session,
     events.SessionDeleted: Changes.gone,
+    events.SessionHidden: Changes.gone,
     events.TodosUpdated: Changes.todos,
 }
 # What a subagent does that shows in its parent's transcript.
@@ -240,5 +245,7 @@ _DRAWN = {
     events.SessionFailed: Transcript.nothing,
     events.SessionCompacted: Transcript.nothing,
     events.RunEnded: Transcript.nothing,
+    events.SessionShown: Transcript.nothing,
+    events.ShareEnded: Transcript.nothing,
     events.AbortAsked: Transcript.nothing,
 }

@@ -66,7 +66,9 @@ from app.sessions.service.runs import (
     wait,
 )
 from app.sessions.service.sharing import (
+    AS_IT_IS,
     OF_FEW,
+    end_shares,
     find_visitor,
     follow_shared,
     is_shared_here,
@@ -119,11 +121,16 @@ from app.sessions.service.transcript import (
     update,
 )
 from app.sessions.service.typed import send_typed
+from app.sessions.service.visibility import CHOICES as VISIBILITIES
+from app.sessions.service.visibility import default as default_visibility
+from app.sessions.service.visibility import register_follower, scope_of, server_default, set_server_default
 from app.sessions.service.windows import outline, parts_before, window
 from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session, Share
 
 __all__ = [
+    "AS_IT_IS",
     "OF_FEW",
+    "VISIBILITIES",
     "Aborted",
     "Errand",
     "Fenced",
@@ -163,12 +170,14 @@ __all__ = [
     "count_calls",
     "count_running",
     "create",
+    "default_visibility",
     "delete",
     "depth_of",
     "directory_of",
     "drop_message",
     "end_dead_leases",
     "end_lost_leases",
+    "end_shares",
     "end_summary",
     "ended_run",
     "export",
@@ -207,6 +216,7 @@ __all__ = [
     "refresh",
     "register_default_mode",
     "register_default_model",
+    "register_follower",
     "register_modes",
     "register_rules",
     "release",
@@ -222,10 +232,13 @@ __all__ = [
     "save_part",
     "say_busy",
     "say_retrying",
+    "scope_of",
     "send",
     "send_typed",
+    "server_default",
     "set_figures",
     "set_revert",
+    "set_server_default",
     "set_todos",
     "share",
     "share_of",

@@ -11,7 +11,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import NotFound
 from app.sessions import events
-from app.sessions.service import rows
+from app.sessions.service import rows, visibility
 from app.sessions.service.rows import SESSIONS
 from app.sessions.service.transcript import Place, require_place
 from app.sessions.things import Message, Part, Session
@@ -23,7 +23,8 @@ def fork(actor: Actor, place: Place, session_id: str, before: str | None = None)
     """Begin a session with copies of another's messages, up to one of them, and of its todos.
 
     `place` is where that session works. What is reverted, or is still being written, stays behind; so do approvals,
-    rules and checkpoints. Raises NotFound for a message that is not there.
+    rules and checkpoints. It is seen as any new one of the actor's; of a private one by them alone. Raises NotFound for
+    a message that is not there.
     """
     with db.read() as connection:
         source = rows.session(connection, session_id)
@@ -36,7 +37,10 @@ def fork(actor: Actor, place: Place, session_id: str, before: str | None = None)
     # Made before the write begins, which others wait for.
     copies = _copies(new, _standing(source, messages, before))
     with db.transaction() as connection:
-        accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        source = rows.session(connection, session_id)
+        accounts.require(actor, "sessions:read", source)
+        if source.visibility == "private":  # perhaps only by now
+            new = replace(new, visibility="private")
         connection.execute(SESSIONS.insert().inline(), new.plain())
         record.event(connection, events.SessionCreated(new.id, new.plain()), new)
         record.event(connection, events.SessionUpdated(new.id, new.plain()), new)
@@ -55,7 +59,7 @@ def _begun(actor: Actor, source: Session) -> Session:
         title=_title(source.title),
         preset=source.preset if is_own else "ask",
         owner=actor.user,
-        visibility="private" if source.visibility == "private" else "team",
+        visibility="private" if source.visibility == "private" else visibility.default(actor.user),
         via=actor.via,
         state="idle",
         cost=0.0,
@@ -71,6 +75,7 @@ def _begun(actor: Actor, source: Session) -> Session:
         version=1,
         share_slug=None,
         share=None,
+        share_until=None,
     )
 
 

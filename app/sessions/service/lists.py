@@ -21,8 +21,8 @@ class Wanted(TypedDict, total=False):
     """Which sessions a list shows.
 
     `words` are sought in titles, with `in_messages` also in what was said and in the calls of tools; `state` is
-    one or several by comma; `parent_id` None means those without a parent; `before` is the (updated, id) of the
-    last row shown, `since` the least `updated`, both in unix ms.
+    one or several by comma; `seen` is who sees them: private, team or shared; `parent_id` None means those without a
+    parent; `before` is the (updated, id) of the last row shown, `since` the least `updated`, both in unix ms.
     """
 
     words: str
@@ -31,6 +31,7 @@ class Wanted(TypedDict, total=False):
     project: str
     directory: str
     owner: str
+    seen: str
     parent_id: str | None
     archived: bool | None
     before: tuple[int, str] | None
@@ -132,7 +133,7 @@ def readable(actor: Actor) -> list[sa.ColumnElement[bool]]:
     where: list[sa.ColumnElement[bool]] = []
     if actor.project is not None:
         where.append(SESSIONS.c.project == actor.project)
-    if "*" not in actor.grants:
+    if not accounts.sees_private(actor):
         where.append(_open_to(actor.user))
     if actor.closed:
         where.append(SESSIONS.c.project.not_in(actor.closed))
@@ -147,7 +148,7 @@ def _visible(actor: Actor) -> dict[str, dict[str, Any]]:
     visible: dict[str, dict[str, Any]] = {}
     if actor.project is not None:
         visible["bound"] = {"bound": actor.project}
-    if "*" not in actor.grants:
+    if not accounts.sees_private(actor):
         visible["visible"] = {"reader": actor.user}
     if actor.closed:
         visible["closed"] = {"closed": list(actor.closed)}
@@ -162,6 +163,7 @@ def _given(
     project: str = "",
     directory: str = "",
     owner: str = "",
+    seen: str = "",
     parent_id: str | None = "",
     before: tuple[int, str] | None = None,
     since: int = 0,
@@ -175,6 +177,8 @@ def _given(
     for name, value in (("project", project), ("directory", directory), ("owner", owner), ("since", since)):
         if value:
             given[name] = {name: value}
+    if seen in _SEEN:
+        given[f"seen by {seen}"] = {}
     if words:
         given |= _seek(words, in_messages)
     if archived is not None:
@@ -211,8 +215,14 @@ def _titled_or_said(engine: str) -> sa.ColumnElement[bool]:
     return sa.or_(_titled, SESSIONS.c.id.in_(said))
 
 
+_SEEN = {
+    "private": sa.and_(SESSIONS.c.visibility == "private", SESSIONS.c.share_slug.is_(None)),
+    "team": sa.and_(SESSIONS.c.visibility == "team", SESSIONS.c.share_slug.is_(None)),
+    "shared": SESSIONS.c.share_slug.is_not(None),
+}
 _titled = SESSIONS.c.title.ilike(sa.bindparam("pattern", type_=sa.Text), escape="\\")
 _FILTERS: dict[str, sa.ColumnElement[bool]] = {
+    **{f"seen by {name}": which for name, which in _SEEN.items()},
     "bound": SESSIONS.c.project == sa.bindparam("bound"),
     "visible": _open_to(sa.bindparam("reader")),
     "closed": SESSIONS.c.project.not_in(sa.bindparam("closed", expanding=True)),

@@ -194,5 +194,5 @@ def _child(connection: sa.Connection, hold: Hold, errand: Errand) -> Session:
         provider=errand.provider,
         model=errand.model,
         preset=presets.lowered(parent.preset),
-        visibility=parent.visibility,
+        visibility="private" if parent.visibility == "private" else "team",
     )

@@ -19,6 +19,7 @@ from app.errors import Busy, Conflict, Denied, Invalid, NotFound, Problem
 from app.projects import service as projects
 from app.sessions import events
 from app.sessions.service import attachments, modes, presets, rows, rules, runs
+from app.sessions.service import visibility as seeing
 from app.sessions.service.rows import MESSAGES, PARTS, RUNS, SESSIONS
 from app.sessions.things import Message, Part, Run, Session, run_of, session_of
 from app.spelling import Spelling
@@ -26,7 +27,6 @@ from app.spelling import Spelling
 TITLE_LENGTH = 80
 LONGEST = {"mode": 64, "provider": 64, "model": 128, "preset": 32}
 _ID = re.compile(r"[A-Za-z0-9_-]{4,40}")
-VISIBILITIES = ("private", "team", "shared")
 
 
 class Place(Protocol):
@@ -69,19 +69,21 @@ def create(
     provider: str = "",
     model: str = "",
     preset: str = "",
-    visibility: str = "team",
+    visibility: str = "",
     worktree: str | None = None,
     own_rules: rules.Rules = (),
 ) -> Session:
     """Begin a session in a project's directory; idle until the first prompt; preset "" is the usual one.
 
     With `worktree` it gets a git worktree of its own, on a branch named after those words. `own_rules` hold in it
-    alone.
+    alone. `visibility` is private or team, "" what its owner has chosen for new ones; below a private session it is
+    private in any case.
     """
     require_place(actor, place.project)
     preset = preset or presets.lowered("ask")
     mode = mode or modes.default_mode(str(place.directory))
-    _check(title=title or "x", visibility=visibility, mode=mode, provider=provider, model=model, preset=preset)
+    _check(title=title or "x", mode=mode, provider=provider, model=model, preset=preset)
+    seen = seeing.checked(visibility) if visibility else seeing.default(actor.user)
     modes.model_of(mode, str(place.directory))
     if worktree is not None:
         place = projects.with_worktree(actor, place.project, Path(place.directory), worktree)
@@ -98,7 +100,7 @@ def create(
         model=model,
         preset=preset,
         owner=actor.user,
-        visibility=visibility,
+        visibility=seen,
         via=actor.via,
         state="idle",
         cost=0.0,
@@ -114,22 +116,26 @@ def create(
         archived=None,
     )
     try:
-        _store(actor, session, own_rules)
+        return _store(actor, session, own_rules)
     except Problem:
         if worktree is not None:
             projects.release(session.directory)
         raise
-    return session
 
 
 def update(actor: Actor, session_id: str, *, own_rules: rules.Rules = (), **changes: Any) -> Session:
     """Change title, visibility, mode, provider, model, preset or archived (0: not any more); None leaves as it is.
 
-    `own_rules` are added to those that hold in this session alone.
+    Who sees it (private or team) is for its owner alone to say, and ends its link. `own_rules` are added to those that
+    hold in this session alone.
     """
     changes = {name: value for name, value in changes.items() if value is not None}
+    seen = changes.pop("visibility", None)
     with db.transaction() as connection:
-        session = rows.session(connection, session_id, lock=True)
+        is_told = seen is not None
+        session = (
+            seeing.hold_still(connection, session_id) if is_told else rows.session(connection, session_id, lock=True)
+        )
         accounts.require(actor, "sessions:write", session)
         _check(**changes)
         if "mode" in changes:
@@ -138,15 +144,14 @@ def update(actor: Actor, session_id: str, *, own_rules: rules.Rules = (), **chan
             changes["title"] = db.storable(changes["title"])
         if "archived" in changes:
             changes["archived"] = changes["archived"] or None
-        if "preset" in changes or "visibility" in changes:
+        if "preset" in changes:
             if actor.kind == "agent":
                 raise Denied("An agent never changes what it may do, or who sees it.")
             record.audit(connection, actor, "session.change", session_id, changes)
         rules.keep(connection, actor, session, own_rules)
-        session = rows.change(connection, session, **changes)
-        if "visibility" in changes:
-            record.rescope(connection, session_id, session)
-        return session
+        if seen is not None:
+            session = seeing.choose(connection, actor, session, seen)
+        return rows.change(connection, session, **changes) if changes or seen is None else session
 
 
 def delete(actor: Actor, session_id: str) -> Session:
@@ -165,7 +170,7 @@ def delete(actor: Actor, session_id: str) -> Session:
             connection.execute(table.delete().where(table.c.session_id == session_id))
         connection.execute(SESSIONS.delete().where(SESSIONS.c.id == session_id))
         record.forget(connection, session_id, events.AbortAsked, events.RunEnded)
-        gone = replace(session, todos=[], revert=None, last_act="", share_slug=None, share=None)
+        gone = replace(session, todos=[], revert=None, last_act="", share_slug=None, share=None, share_until=None)
         record.event(connection, events.SessionDeleted(session_id, gone.plain()), session)
         if session.share_slug is not None:
             record.event(connection, events.ShareEnded(session_id, session.share_slug), session)
@@ -334,15 +339,18 @@ def _own_words(part: Part) -> str:
     return f"/{told['name']} {told['arguments']}" if isinstance(told, dict) else str(part.data.get("text", ""))
 
 
-def _store(actor: Actor, session: Session, own_rules: rules.Rules) -> None:
-    """Write a new session and announce it."""
+def _store(actor: Actor, session: Session, own_rules: rules.Rules) -> Session:
+    """Write a new session and announce it; one below a private session is private too."""
     with db.transaction() as connection:
         if session.parent_id:
-            accounts.require(actor, "sessions:write", rows.session(connection, session.parent_id))
+            above = rows.session(connection, session.parent_id, lock=True)
+            accounts.require(actor, "sessions:write", above)
+            session = replace(session, visibility="private") if above.visibility == "private" else session
         connection.execute(SESSIONS.insert().inline(), session.plain())
         record.event(connection, events.SessionCreated(session.id, session.plain()), session)
         record.event(connection, events.SessionUpdated(session.id, session.plain()), session)
         rules.keep(connection, actor, session, own_rules)
+    return session
 
 
 def require_place(actor: Actor, project: Any) -> None:
@@ -356,8 +364,6 @@ def _check(**values: Any) -> None:
     """Raise Invalid for a value that a session cannot hold; names that have no rule pass."""
     if not values.get("title", "x").strip():
         raise Invalid("A title needs at least one character.", "title")
-    if values.get("visibility", "team") not in VISIBILITIES:
-        raise Invalid(f"visibility is one of {', '.join(VISIBILITIES)}.", "visibility")
     for name, most in LONGEST.items():
         value = values.get(name, "")
         if len(value) > most or "\0" in value:

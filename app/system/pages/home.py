@@ -16,6 +16,7 @@ from app.system import bp
 
 DEMO = ("demo", "walkthrough")
 PLACES = ({"id": "", "name": "in place"}, {"id": "worktree", "name": "own worktree"})
+SEEN = ({"id": "private", "name": "only me"}, {"id": "team", "name": "the team"})
 PROMPT = (
     "Customers who change their plan in the middle of a period are sometimes billed a cent too much. "
     "Find the cause, fix it, and run the tests."
@@ -52,6 +53,8 @@ def home() -> Response:
         project=chosen,
         places=PLACES if any(row.project.vcs for row in given["project_rows"]) else (),
         where=request.args.get("where", ""),
+        seen=SEEN,
+        visibility=sessions.default_visibility(actor.user),
         text=request.args.get("text", ""),
         problem=None,
         server=_server(),

@@ -20,7 +20,7 @@ class Shell:
     """What base.html shows around a page; each figure is looked up when the template asks for it."""
 
     kind = "user"
-    team = theme = density = ""
+    team = ""
     keys = True
 
     @property
