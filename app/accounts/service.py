@@ -64,11 +64,11 @@ from app.accounts.reasons import (
     role_matrix,
     why,
 )
-from app.accounts.registration import Newcomer, claim, register
+from app.accounts.registration import Newcomer, claim, register, settle
 from app.accounts.roles import Role
 from app.accounts.signin import first_start, redeem, sign_in_code
 from app.accounts.tokens import Token, is_good, lend_token, list_tokens, mint_token, revoke_token, take_back
-from app.accounts.ways import Provider, Ways, register_providers, sign_in_ways
+from app.accounts.ways import Provider, Ways, have_a_password, register_providers, sign_in_ways, who_governs
 from app.csrf import csrf_token
 
 __all__ = [
@@ -113,6 +113,7 @@ __all__ = [
     "give_roles",
     "hand_over",
     "has_team",
+    "have_a_password",
     "held_of",
     "holds",
     "identify",
@@ -158,6 +159,7 @@ __all__ = [
     "role_matrix",
     "set_permissions",
     "set_roles",
+    "settle",
     "sign_in",
     "sign_in_code",
     "sign_in_ways",
@@ -167,6 +169,7 @@ __all__ = [
     "update_role",
     "user_of",
     "way_back",
+    "who_governs",
     "why",
     "words_of",
 ]
