@@ -11,7 +11,8 @@ class Actor:
     """Somebody or something that acts: a person, a token, an agent inside a run, the server itself, or a visitor.
 
     A visitor came by a public link: `session` is the one session that it may read, and nothing else is there for it.
-    `device` is the browser or client that a person signed in with, "" if they act without one.
+    `device` is the browser or client that a person signed in with, "" if they act without one. `until` is when what
+    they were known by ends by itself (unix ms), None for what does not.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Actor:
     address: str = ""
     session: str | None = None
     device: str = ""
+    until: int | None = None
 
 
 class Thing(Protocol):

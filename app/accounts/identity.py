@@ -23,6 +23,7 @@ ACCESS = "sca_"
 TOUCH_EVERY = 60_000
 REMEMBER = 1.0
 CAPACITY = 4096
+FIXED = "admin_token"
 
 Proof = Literal["bearer", "basic", "port", "cookie", "open"]
 
@@ -165,6 +166,7 @@ def _token(where: sa.ColumnElement[bool]) -> Actor | None:
         token=row.id,
         project=row.project,
         via=row.only_in,
+        until=row.expires,
     )
 
 
@@ -182,13 +184,13 @@ def _by_browser(key: str) -> Actor | None:
         return None
     if now - row.seen >= TOUCH_EVERY:
         _touch(browser_session.update().where(browser_session.c.id == row.id).values(seen=now))
-    return _person(row.user_id, row.name, held, row.id)
+    return _person(row.user_id, row.name, held, row.id, row.expires)
 
 
 def _by_access(key: str) -> Actor | None:
     now = ids.now()
     query = (
-        sa.select(client_session, user.c.name)
+        sa.select(client_session, user.c.name, access_token.c.expires.label("until"))
         .join(access_token, access_token.c.session_id == client_session.c.id)
         .join(user, user.c.id == client_session.c.user_id)
         .where(
@@ -206,7 +208,7 @@ def _by_access(key: str) -> Actor | None:
         return None
     if now - row.seen >= TOUCH_EVERY:
         _touch(client_session.update().where(client_session.c.id == row.id).values(seen=now))
-    return _person(row.user_id, row.name, held, row.id)
+    return _person(row.user_id, row.name, held, row.id, row.until)
 
 
 def _by_admin_token(_key: str) -> Actor | None:
@@ -215,12 +217,12 @@ def _by_admin_token(_key: str) -> Actor | None:
     if row is None:
         return None
     return Actor(
-        id="admin_token",
+        id=FIXED,
         kind="token",
         user=row.id,
         name="ADMIN_TOKEN",
         grants=grants.ROLES["owner"],
-        token="admin_token",  # noqa: S106 - an id, not a secret
+        token=FIXED,
     )
 
 
@@ -234,8 +236,8 @@ def _held(conn: sa.Connection, user_id: str) -> tuple[str, ...]:
     return roles.come_to(conn, roles.of(conn, user_id))
 
 
-def _person(user_id: str, name: str, held: tuple[str, ...], device: str = "") -> Actor:
-    return Actor(id=user_id, kind="user", user=user_id, name=name, grants=held, device=device)
+def _person(user_id: str, name: str, held: tuple[str, ...], device: str = "", until: int | None = None) -> Actor:
+    return Actor(id=user_id, kind="user", user=user_id, name=name, grants=held, device=device, until=until)
 
 
 _first_owner = (

@@ -37,6 +37,7 @@ from app.accounts.giving import (
 from app.accounts.handover import hand_over, take_over, way_back
 from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
 from app.accounts.keys import KEYS, Key
+from app.accounts.lasting import ended
 from app.accounts.members import Member, list_members
 from app.accounts.passwords import WrongPassword, change_password, password_changed, prove, reset_password, sign_in
 from app.accounts.people import (
@@ -106,6 +107,7 @@ __all__ = [
     "csrf_token",
     "delete_role",
     "digest",
+    "ended",
     "find_person",
     "find_person_by_email",
     "first_start",

@@ -140,7 +140,7 @@ def test_twelve_foreign_origins_read_nothing_of_five_doors(running: Running, met
     good = ask(running.port, method, door, {**OWNER, **asked, "Origin": GUEST})
     assert good.headers["Access-Control-Allow-Origin"] == GUEST
     assert "Access-Control-Allow-Credentials" not in good.headers
-    assert "Access-Control-Allow-Private-Network" not in good.headers
+    assert good.headers.get("Access-Control-Allow-Private-Network", "false") == "false"
 
 
 @pytest.mark.parametrize("going", WAYS_OUT)
