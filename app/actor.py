@@ -11,9 +11,10 @@ class Actor:
     """Somebody or something that acts: a person, a token, an agent inside a run, the server itself, or a visitor.
 
     A visitor came by a public link: `session` is the one session that it may read, and nothing else is there for it.
-    `device` is the browser or client that a person signed in with, "" if they act without one.
-    `closed` are the projects that are not open to the person, by id: nothing in them is there for the actor either.
-    `lent` are the keys that the person was lent, each with the id of the project, or of the person, over whose things.
+    `device` is the browser or client that a person signed in with, "" if they act without one. `until` is when what
+    they were known by ends by itself (unix ms), None for what does not. `closed` are the projects that are not open to
+    the person, by id: nothing in them is there for the actor either. `lent` are the keys that the person was lent, each
+    with the id of the project, or of the person, over whose things.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Actor:
     device: str = ""
     closed: frozenset[str] = frozenset()
     lent: frozenset[tuple[str, str]] = frozenset()
+    until: int | None = None
 
 
 class Thing(Protocol):

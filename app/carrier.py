@@ -30,7 +30,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Outlet:
-    """One handed-over connection: `send` from any thread, `finish` closes it once all is sent."""
+    """One handed-over connection: `send` from any thread, `finish` closes it once all is sent.
+
+    `holder` is whom it is for, as `holders` and `let_go` tell them apart; None for nobody in particular.
+    """
 
     def __init__(self, carrier: Carrier, sock: socket.socket, ended: Callable[[], None]) -> None:
         self._carrier = carrier
@@ -44,6 +47,7 @@ class Outlet:
         self._sent = 0
         self._finishing = False
         self._closed = False
+        self.holder: Any = None
 
     def send(self, data: bytes, then: Callable[[], None] | None = None) -> None:
         """Send, or keep for later what the client does not take now; nothing once it is closed.
@@ -66,6 +70,10 @@ class Outlet:
             self._carrier.ask(self.close if is_lost else lambda: self._carrier.watch(self))
         elif then is not None:
             then()
+
+    def let_go(self) -> None:
+        """Close it because its holder may hold it no longer; the client comes back and is asked who it is."""
+        self.finish()
 
     def finish(self) -> None:
         """Close it when what is waiting has gone out."""
@@ -225,12 +233,14 @@ class Carrier:
         ended: Callable[[], None],
         beat: Callable[[], bytes] | None = None,
         every: float = 0.0,
+        holder: Any = None,
     ) -> Outlet:
-        """Own the socket from now on; `beat` gives what to send every so many seconds.
+        """Own the socket from now on, for this holder; `beat` gives what to send every so many seconds.
 
         `ended` is called once, in this thread, when the connection is closed, whoever closed it.
         """
         outlet = Outlet(self, sock, ended)
+        outlet.holder = holder
         self.carry(outlet, beat, every)
         return outlet
 
@@ -238,6 +248,10 @@ class Carrier:
         """Serve an outlet that somebody made for this carrier, from now on, as `adopt` does."""
         outlet.unblock()
         self.ask(lambda: self._enter(outlet, beat, every))
+
+    def outlets(self) -> list[Outlet]:
+        """Those that are open now."""
+        return list(self._outlets.copy())
 
     def ask(self, work: Callable[[], None]) -> None:
         """Have something done in the carrier's thread, in the order of asking."""
@@ -349,6 +363,20 @@ def stop() -> None:
 def running() -> Carrier | None:
     """The carrier of this process, if it runs."""
     return _carrier if _carrier is not None and _carrier.is_running else None
+
+
+def holders() -> set[Any]:
+    """For whom connections are open."""
+    here = running()
+    return {one.holder for one in here.outlets() if one.holder is not None} if here is not None else set()
+
+
+def let_go(ended: set[Any]) -> None:
+    """Close the connections of these holders."""
+    here = running()
+    for one in here.outlets() if here is not None and ended else ():
+        if one.holder in ended:
+            one.let_go()
 
 
 def porter() -> Carrier | None:

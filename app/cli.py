@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ def main() -> None:
 
 
 @main.command()
+@click.option("--host", help="Listen here instead of SIGNALCABIN_HOST.")
 @click.option("--port", type=int, help="Listen here instead of SIGNALCABIN_PORT.")
-def serve(port: int | None) -> None:
+def serve(host: str | None, port: int | None) -> None:
     """Run the server."""
     from app import server
 
     environ = dict(os.environ)
+    if host is not None:
+        environ["SIGNALCABIN_HOST"] = host
     if port is not None:
         environ["SIGNALCABIN_PORT"] = str(port)
     server.serve(_config(environ))
@@ -91,6 +95,28 @@ def user_add(email: str, name: str | None, role: str) -> None:
     except Problem as problem:
         raise click.ClickException(problem.message) from None
     click.echo(f"{settings.url}/signin#{accounts.sign_in_code(owner, made.id)}")
+
+
+@user.command("owner")
+@click.argument("email")
+@click.option("--name", default="", help="What they are called; the email's first part without.")
+@click.option("--stdin", "is_piped", is_flag=True, help="Read the password from standard input, one line.")
+def user_owner(email: str, name: str, is_piped: bool) -> None:
+    """Give the owner their email and password before the first start, which a HOST beyond this machine asks for."""
+    from app import migrate as migrations
+    from app.accounts import service as accounts
+
+    settings = _config()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    migrations.upgrade(settings.database_url)
+    _open()
+    password = sys.stdin.readline().rstrip("\n") if is_piped else ""
+    password = password or click.prompt("New password", hide_input=True, confirmation_prompt=True)
+    try:
+        owner = accounts.settle(accounts.local_owner(), accounts.Newcomer(email, password, name))
+    except Problem as problem:
+        raise click.ClickException(problem.message) from None
+    click.echo(f"{owner.email} owns this server and signs in with the password.")
 
 
 @user.command("password")

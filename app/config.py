@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from app.errors import Invalid
+from app.proxies import networks
 
 PREFIX = "SIGNALCABIN_"
 DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
@@ -163,7 +164,8 @@ class Config:
         ).checked()
 
     def checked(self) -> Config:
-        """Refuse combinations that would let strangers in."""
+        """Refuse combinations that would let strangers in, and proxies that are none."""
+        networks(self.trusted_proxies)
         if self.auth == "none" and not self.is_loopback:
             raise Invalid("SIGNALCABIN_AUTH=none is for a loopback HOST only.", "AUTH")
         if not self.is_loopback and not self.public_url:

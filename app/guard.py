@@ -17,6 +17,7 @@ from markupsafe import escape
 from app import body_limits, security_headers
 from app.config import Config
 from app.errors import Invalid, Misdirected, Problem, TooLarge, UnsupportedMedia
+from app.proxies import Proxies, networks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -121,9 +122,11 @@ class Guard:
         ports = {config.port, *(port.port for port in config.ports)}
         self._ports = frozenset(str(port) for port in ports)
         self._hosts = frozenset(_known_hosts(config))
+        self._proxies = Proxies(networks(config.trusted_proxies))
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Check, then go on; or answer with what was wrong."""
+        self._proxies.see_through(environ)
         try:
             self._check_host(environ)
             _check_method(environ)

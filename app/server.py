@@ -23,7 +23,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from app import config, onepiece, pace
+from app import beyond, config, onepiece, pace
 from app.config import Config
 from app.shield import raise_shield
 from app.wake import Ringer
@@ -206,7 +206,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 30,
             "keepalive": 75,
             "limit_request_line": 8190,
-            "forwarded_allow_ips": ",".join(self.settings.trusted_proxies),
+            "forwarded_allow_ips": "",  # the guard knows whom to trust (see proxies)
             "forwarder_headers": "",
             "loglevel": "warning",
             "control_socket_disable": True,
@@ -361,9 +361,10 @@ def serve(settings: Config) -> None:
     for chatty in ("httpx2", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     config.use(settings)
+    os.umask(0o077)
+    beyond.check(settings)
     check_ports(settings)
     open_files()
-    os.umask(0o077)
     raise_shield()
     sys.argv = sys.argv[:1]
     Server(settings).run()

@@ -129,6 +129,10 @@ class Socket(carrier.Outlet):
         self.send(closing(code, reason))
         self.finish()
 
+    def let_go(self) -> None:
+        """Close it, and say why."""
+        self.bye(POLICY, "Signed in no more")
+
     # What follows is called in the carrier's thread.
 
     def hear(self) -> None:
@@ -277,7 +281,7 @@ class Upgrade(Response):
             return _by_flask_sock(self._talk)(environ, start_response)
         taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        begin(running, taken, self._talk, self._head())
+        begin(running, taken, self._talk, self._head(), web.find_actor())
         raise StopIteration
 
     def _head(self) -> bytes:
@@ -291,9 +295,10 @@ class Upgrade(Response):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def begin(running: carrier.Carrier, taken: socket.socket, talk: Talk, head: bytes = b"") -> Socket:
-    """Let a talk begin on a socket whose client expects this head first."""
+def begin(running: carrier.Carrier, taken: socket.socket, talk: Talk, head: bytes = b"", holder: Any = None) -> Socket:
+    """Let a talk begin on a socket whose client expects this head first; for as long as its holder is signed in."""
     speaker = Socket(running, taken, talk)
+    speaker.holder = holder
     speaker.unblock()
     speaker.send(head)
     talk.begin(speaker)

@@ -272,7 +272,7 @@ def _adopt(taken: socket.socket, ended: Callable[[], None], beat: Callable[[], b
         taken.close()
         ended()
         raise StopIteration
-    return running.adopt(taken, ended, beat, every)
+    return running.adopt(taken, ended, beat, every, g.get("actor"))
 
 
 def _say_and_finish(outlet: carrier.Outlet, answer: Callable[[], Response]) -> None:

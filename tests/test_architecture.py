@@ -12,7 +12,7 @@ from app.rooms import ROOMS
 from tests.floor_plan import APP, DOORS, Module, calls, module, modules, rooms_on_disk
 
 # These put the rooms together, so they may import any of them.
-COMPOSERS = frozenset({"app", "app.__main__", "app.cli", "app.migrate", "app.rooms", "app.server"})
+COMPOSERS = frozenset({"app", "app.__main__", "app.beyond", "app.cli", "app.migrate", "app.rooms", "app.server"})
 OUTWARD = frozenset({"aiohttp", "ftplib", "httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"})
 OUTWARD_STANDARD = ("http.client", "urllib.request")
 # The outbound client, its connections and its proxy; and the clients of the model APIs.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -35,14 +36,18 @@ class Inner:
         return [body]
 
 
-def ask(path: str = "/inbox", *, inner: Inner | None = None, **more: Any) -> tuple[int, dict[str, str], bytes, Inner]:
+def ask(
+    path: str = "/inbox", *, inner: Inner | None = None, trusted_proxies: tuple[str, ...] = (), **more: Any
+) -> tuple[int, dict[str, str], bytes, Inner]:
     """Ask the guard; `more` goes to the environ (lower-case names are those of EnvironBuilder)."""
     reached = inner or Inner()
     raw = {name: more.pop(name) for name in list(more) if name.isupper() or "." in name}
     builder = EnvironBuilder(path, base_url="http://127.0.0.1:8000", **more)
     environ = builder.get_environ()
     environ.update(raw)
-    chunks, status, headers = run_wsgi_app(guard.Guard(reached, CONFIG), environ)
+    chunks, status, headers = run_wsgi_app(
+        guard.Guard(reached, replace(CONFIG, trusted_proxies=trusted_proxies)), environ
+    )
     body = b"".join(chunks)
     return int(status[:3]), dict(headers), body, reached
 

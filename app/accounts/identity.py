@@ -24,6 +24,7 @@ ACCESS = "sca_"
 TOUCH_EVERY = 60_000
 REMEMBER = 1.0
 CAPACITY = 4096
+FIXED = "admin_token"
 
 Proof = Literal["bearer", "basic", "port", "cookie", "open"]
 
@@ -169,6 +170,7 @@ def _token(where: sa.ColumnElement[bool]) -> Actor | None:
         via=row.only_in,
         closed=held.closed,
         lent=held.lent,
+        until=row.expires,
     )
 
 
@@ -186,13 +188,13 @@ def _by_browser(key: str) -> Actor | None:
         return None
     if now - row.seen >= TOUCH_EVERY:
         _touch(browser_session.update().where(browser_session.c.id == row.id).values(seen=now))
-    return _person(row.user_id, row.name, held, row.id)
+    return _person(row.user_id, row.name, held, row.id, row.expires)
 
 
 def _by_access(key: str) -> Actor | None:
     now = ids.now()
     query = (
-        sa.select(client_session, user.c.name)
+        sa.select(client_session, user.c.name, access_token.c.expires.label("until"))
         .join(access_token, access_token.c.session_id == client_session.c.id)
         .join(user, user.c.id == client_session.c.user_id)
         .where(
@@ -210,7 +212,7 @@ def _by_access(key: str) -> Actor | None:
         return None
     if now - row.seen >= TOUCH_EVERY:
         _touch(client_session.update().where(client_session.c.id == row.id).values(seen=now))
-    return _person(row.user_id, row.name, held, row.id)
+    return _person(row.user_id, row.name, held, row.id, row.until)
 
 
 def _by_admin_token(_key: str) -> Actor | None:
@@ -219,12 +221,12 @@ def _by_admin_token(_key: str) -> Actor | None:
     if row is None:
         return None
     return Actor(
-        id="admin_token",
+        id=FIXED,
         kind="token",
         user=row.id,
         name="ADMIN_TOKEN",
         grants=grants.ROLES["owner"],
-        token="admin_token",  # noqa: S106 - an id, not a secret
+        token=FIXED,
     )
 
 
@@ -234,7 +236,7 @@ def _open_door(_key: str) -> Actor | None:
     return _person(row.id, row.name, Reach(grants.ROLES["owner"])) if row else None
 
 
-def _person(user_id: str, name: str, held: Reach, device: str = "") -> Actor:
+def _person(user_id: str, name: str, held: Reach, device: str = "", until: int | None = None) -> Actor:
     return Actor(
         id=user_id,
         kind="user",
@@ -242,6 +244,7 @@ def _person(user_id: str, name: str, held: Reach, device: str = "") -> Actor:
         name=name,
         grants=held.grants,
         device=device,
+        until=until,
         closed=held.closed,
         lent=held.lent,
     )

@@ -135,6 +135,11 @@ def list_users(actor: Actor) -> list[User]:
         return _read(conn, conn.execute(query).mappings().all())
 
 
+def everybody(conn: sa.Connection) -> list[User]:
+    """All who are here, with what they hold."""
+    return _read(conn, conn.execute(_living(sa.select(*_columns))).mappings().all())
+
+
 def user_of(actor: Actor, email: str) -> User:
     """The living person with this email; raises NotFound."""
     require(actor, "users:read")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app import config, db, record
-from app.accounts import devices, failures, hashing, passwords, people, profile, signin, strength
-from app.accounts.authority import may
+from app.accounts import devices, failures, grants, hashing, passwords, people, profile, signin, strength
+from app.accounts.authority import may, require
+from app.accounts.models import code
 from app.actor import Actor
 from app.errors import Denied, Invalid, Unauthenticated
 
@@ -53,6 +54,24 @@ def claim(new: Newcomer, address: str, agent: str = "") -> tuple[Actor, str]:
     if opened is None:
         raise Unauthenticated(signin.WRONG_CODE)
     return opened
+
+
+def settle(actor: Actor, new: Newcomer) -> people.User:
+    """Make the server the owner's at its own shell, before anybody can reach it: their email, name and password.
+
+    What they are signed in with ends. Raises Invalid, Taken; Denied for anybody but an owner.
+    """
+    require(actor, grants.EVERYTHING)
+    wanted = _checked(new, "owner")
+    with hashing.place():
+        made = hashing.make(new.password)
+    with db.transaction() as conn:
+        profile.rewrite(conn, people.get(conn, actor.user), wanted)
+        passwords.store(conn, actor.user, made)
+        conn.execute(code.delete().where(code.c.user_id == actor.user))
+        devices.end_all(conn, actor, actor.user)
+        record.audit(conn, actor, "server.claim", actor.user, {"name": wanted.name})
+        return people.get(conn, actor.user)
 
 
 def _claimed(new: Newcomer, address: str, agent: str | None) -> tuple[people.User, tuple[Actor, str] | None]:

@@ -38,6 +38,7 @@ from app.accounts.giving import (
 from app.accounts.handover import hand_over, take_over, way_back
 from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
 from app.accounts.keys import KEYS, Key
+from app.accounts.lasting import ended
 from app.accounts.lending import (
     ANSWER,
     LENDABLE,
@@ -77,11 +78,11 @@ from app.accounts.reasons import (
     role_matrix,
     why,
 )
-from app.accounts.registration import Newcomer, claim, register
+from app.accounts.registration import Newcomer, claim, register, settle
 from app.accounts.roles import Role
 from app.accounts.signin import first_start, redeem, sign_in_code
 from app.accounts.tokens import Token, is_good, lend_token, list_tokens, mint_token, revoke_token, take_back
-from app.accounts.ways import Provider, Ways, register_providers, sign_in_ways
+from app.accounts.ways import Provider, Ways, have_a_password, register_providers, sign_in_ways, who_governs
 from app.csrf import csrf_token
 
 __all__ = [
@@ -128,6 +129,7 @@ __all__ = [
     "csrf_token",
     "delete_role",
     "digest",
+    "ended",
     "find_person",
     "find_person_by_email",
     "first_start",
@@ -135,6 +137,7 @@ __all__ = [
     "give_roles",
     "hand_over",
     "has_team",
+    "have_a_password",
     "holds",
     "identify",
     "is_fresh",
@@ -187,6 +190,7 @@ __all__ = [
     "sees_private",
     "set_permissions",
     "set_roles",
+    "settle",
     "sign_in",
     "sign_in_code",
     "sign_in_ways",
@@ -198,6 +202,7 @@ __all__ = [
     "update_role",
     "user_of",
     "way_back",
+    "who_governs",
     "why",
     "words_of",
 ]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from app import config, db, mail
-from app.accounts import people
+from app.accounts import grants, people
+from app.accounts.models import password
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,15 @@ def sign_in_ways() -> Ways:
         is_new = is_required and not people.is_settled(conn)
     providers, mails = tuple(_find_providers()), mail.is_on()
     return Ways(is_required, is_new, password=True, magic_link=True, providers=providers, mails=mails)
+
+
+def who_governs() -> list[str]:
+    """The ids of those who may change people and their rights."""
+    with db.read() as conn:
+        return [one.id for one in people.everybody(conn) if grants.covers(one.grants, "users:write")]
+
+
+def have_a_password(user_ids: list[str]) -> bool:
+    """Whether one of these people has a password to sign in with."""
+    with db.read() as conn:
+        return bool(conn.execute(sa.select(sa.exists().where(password.c.user_id.in_(user_ids)))).scalar())

@@ -39,6 +39,7 @@ _GROUPS: dict[str, dict[str, str]] = {
     },
     "People and tokens": {
         "server.claim": "server made one's own",
+        "server.open": "server started without sign-in",
         "team.begin": "team begun",
         "user.create": "person added",
         "user.profile": "name or email changed",

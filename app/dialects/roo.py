@@ -116,6 +116,7 @@ def door(bp: Blueprint) -> Door:
         methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "X-Roo-Api-Version"],
         expose_headers=["X-Total-Count", "Link"],
+        allow_private_network=False,
         max_age=600,
     )
     return made

@@ -41,6 +41,13 @@ def offered() -> list[Provider]:
         return [_read(row) for row in rows]
 
 
+def vouches_for(user_ids: list[str]) -> bool:
+    """Whether one of these people can sign in with a provider that is on."""
+    theirs = identity.c.user_id.in_(user_ids), identity.c.provider == table.c.id, table.c.enabled
+    with db.read() as conn:
+        return bool(conn.execute(sa.select(sa.exists().where(*theirs))).scalar())
+
+
 def list_providers(actor: Actor | None) -> list[Provider]:
     """All providers with how many people they have vouched for."""
     accounts.require(actor, KEY)

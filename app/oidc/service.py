@@ -14,6 +14,7 @@ from app.oidc.providers import (
     offered,
     roles_to_give,
     save_provider,
+    vouches_for,
 )
 from app.oidc.things import SCOPES, Claims, Metadata, Provider, Refused, Wanted
 
@@ -43,4 +44,5 @@ __all__ = [
     "offered",
     "roles_to_give",
     "save_provider",
+    "vouches_for",
 ]

@@ -219,3 +219,25 @@ def test_an_email_is_taken_once_by_all_who_want_it_at_once(either_database: db.D
         thread.join(PATIENCE)
     assert sorted(told) == ["dora@example.org"] * 3 + ["in"]
     assert with_password() == 1
+
+
+def test_who_governs_is_who_may_change_people(alice: Actor, bob: Actor) -> None:
+    dora = person("dora", "admin")
+    assert set(service.who_governs()) == {alice.id, dora.id}
+    assert not service.have_a_password([alice.id, dora.id])
+    service.reset_password(alice, bob.id, PASSWORD)
+    assert not service.have_a_password([alice.id, dora.id])
+    service.reset_password(alice, dora.id, PASSWORD)
+    assert service.have_a_password([alice.id, dora.id])
+
+
+def test_the_owner_is_settled_at_the_servers_shell_alone(alice: Actor, bob: Actor) -> None:
+    opened = service.sign_in_code(alice)
+    new = Newcomer("ines@example.org", PASSWORD, "Ines")
+    with pytest.raises(Denied):
+        service.settle(bob, new)
+    assert service.settle(alice, new).name == "Ines"
+    assert service.first_start() is None
+    with pytest.raises(Unauthenticated):
+        service.redeem(opened, "127.0.0.1")
+    service.sign_in("ines@example.org", PASSWORD, "127.0.0.1")

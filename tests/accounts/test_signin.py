@@ -52,6 +52,9 @@ def test_without_sign_in_there_is_an_owner_and_no_code(database: db.Database) ->
     config.use(replace(config.current(), auth="none"))
     assert service.first_start() is None
     assert service.authenticate(Credentials(), address="127.0.0.1") is not None
+    with db.read() as conn:
+        rows = conn.execute(sa.select(record.audit_rows.c.actor, record.audit_rows.c.action)).all()
+    assert rows == [("system", "server.open")]
 
 
 def test_a_code_is_spent_once_by_twenty_at_a_time(alice: Actor) -> None:

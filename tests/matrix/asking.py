@@ -17,6 +17,7 @@ from app.dialects.door import operations
 from app.dialects.mount import Cabin
 from tests.conftest import member
 from tests.matrix import bodies
+from tests.matrix.fences import lacking
 from tests.matrix.world import World
 from tests.patience import PATIENCE
 
@@ -113,6 +114,8 @@ def _open(
 
 def _class_of(route: Route, answer: Any) -> str:
     status = answer.status_code
+    if lacks := lacking(answer, is_kept=route.path.startswith(("/static/", "/push.js"))):
+        return f"lacks {lacks}"
     if status == 303 and answer.headers["Location"].startswith("/signin?next="):
         return "401"
     if status == 502 and route.dialect == "e2b":

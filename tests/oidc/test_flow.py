@@ -431,3 +431,15 @@ def test_of_many_first_sign_ins_at_once_one_adds_the_person(
     assert traces()[1:] == (1, 2)
     identity.forget()
     assert set(people(alice)["Mei"].roles) == {"viewer", "admin"}
+
+
+def test_who_governs_may_rely_on_a_provider_that_is_on(
+    visitor: Visitor, app: Cabin, issuer: Issuer, alice: Actor, okta: Provider
+) -> None:
+    assert not service.vouches_for([alice.id])
+    visitor.sign_in()
+    everybody = [one.id for one in accounts.list_users(alice)]
+    assert service.vouches_for(everybody)
+    assert not service.vouches_for([alice.id])
+    service.save_provider(alice, wanted(issuer, enabled=False))
+    assert not service.vouches_for(everybody)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import db
+from app import db, ids
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.config import Config
@@ -310,3 +310,19 @@ def test_programs_set_providers_up_too(call: Caller, stranger: Caller, issuer: I
     assert call("DELETE", "/api/v1/auth/oidc/providers/okta").get_json() == {"message": "oidc provider 'okta' deleted"}
     assert call("DELETE", "/api/v1/auth/oidc/providers/okta").status_code == 404
     assert json.loads(stranger.get("/api/v1/auth/oidc/providers").text) == []
+
+
+def test_a_browser_left_open_neither_saves_nor_deletes_a_provider(
+    app: Cabin, browser: Browser, issuer: Issuer, alice: Actor, okta: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = next(one.id for one in accounts.list_devices(alice))
+    here = replace(alice, device=device)
+    service.save_provider(here, wanted(issuer, name="Fresh"))
+    later = ids.now() + 16 * 60_000
+    monkeypatch.setattr(ids, "now", lambda: later)
+    with pytest.raises(accounts.Stale):
+        service.save_provider(here, wanted(issuer, name="Stale"))
+    with pytest.raises(accounts.Stale):
+        service.delete_provider(here, okta.id, force=True)
+    assert [one.name for one in service.list_providers(alice)] == ["Fresh"]
+    assert browser.post(f"/settings/sign-in/{okta.id}/delete").headers["Location"].startswith("/account/confirm?next=")
