@@ -12,7 +12,7 @@ from app.checkpoints import compare, rows, steps, taking
 from app.checkpoints.compare import FileDiff
 from app.checkpoints.rows import Checkpoint
 from app.checkpoints.shadow import Shadow
-from app.errors import Conflict
+from app.errors import Conflict, NotFound
 from app.sessions import service as sessions
 from app.sessions.service import Message, Session
 
@@ -25,10 +25,13 @@ def of_session(actor: Actor, session_id: str) -> list[Checkpoint]:
 
 
 def get(actor: Actor, checkpoint_id: str) -> Checkpoint:
-    """Return one checkpoint; raises NotFound."""
+    """Return one checkpoint; raises NotFound, in the same words for one of a session that the actor may not see."""
     with db.read() as conn:
         found = rows.get(conn, checkpoint_id)
-    session_of(actor, found.session_id, "checkpoints:read")
+    try:
+        session_of(actor, found.session_id, "checkpoints:read")
+    except NotFound:
+        raise NotFound("checkpoint", checkpoint_id) from None
     return found
 
 
