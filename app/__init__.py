@@ -30,7 +30,7 @@ def put_to_use(app: Cabin, config: Config) -> Cabin:
     if config.smtp_url:
         mail.Server.read(config.smtp_url)
     configuration.use(config)
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    configuration.keep_private(config.data_dir)
     db.use(db.Database(config.database_url, config.durability))
     mounted = Mount(app.answer, app.owners, config.ports)
     app.wsgi_app = Guard(mounted, config)  # type: ignore[method-assign]

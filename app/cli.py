@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from app.config import DIALECTS, Config
+from app.config import DIALECTS, Config, keep_private
 from app.errors import Problem
 from app.gate import Allowed
 
@@ -51,7 +51,7 @@ def migrate() -> None:
     from app import migrate as migrations
 
     settings = _config()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keep_private(settings.data_dir)
     migrations.upgrade(settings.database_url)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -214,6 +216,14 @@ def _ports(text: str) -> tuple[DialectPort, ...]:
 
 
 _current: Config | None = None
+
+
+def keep_private(directory: Path) -> None:
+    """Make a directory, or have one of ours be for us alone, whoever made it; one like /tmp stays as it is."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = directory.stat()
+    if found.st_uid == os.geteuid() and found.st_mode & 0o077 and not found.st_mode & stat.S_ISVTX:
+        directory.chmod(0o700)
 
 
 def use(config: Config) -> None:

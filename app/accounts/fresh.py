@@ -45,6 +45,14 @@ def require_fresh(actor: Actor) -> None:
         raise Stale
 
 
+def require_fresh_browser(actor: Actor) -> None:
+    """Raise Stale for a browser whose sign-in is not fresh; clients do it as RootCX has them do it, at any time."""
+    with db.read() as conn:
+        row = conn.execute(sa.select(browser_session.c.proved).where(browser_session.c.id == actor.device)).first()
+    if row is not None and ids.now() >= row.proved + FRESH_FOR:
+        raise Stale
+
+
 def prove_by_code(actor: Actor, text: str) -> None:
     """Show once more who one is by a one-time code of one's own: the device is fresh again. Raises Invalid, Limited."""
     with db.transaction() as conn:

@@ -1,4 +1,7 @@
-"""Making roles and giving them: nobody gives, makes or widens what they do not hold themselves."""
+"""Making roles and giving them: nobody gives, makes or widens what they do not hold themselves.
+
+Whoever does it in a browser has shown lately who they are, else it raises Stale.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app import db, ids, record
-from app.accounts import grants, identity, people, roles
+from app.accounts import fresh, grants, identity, people, roles
 from app.accounts.authority import require
 from app.accounts.events import RightsChanged
 from app.accounts.models import role as table
@@ -47,6 +50,7 @@ def create_role(
     Raises Invalid for a name that is taken, a permission that has not the form, and a ring; Denied.
     """
     require(actor, "users:write")
+    fresh.require_fresh_browser(actor)
     new = Role(_name(name), _description(description), _parents(inherits), _permissions(permissions))
     with db.transaction() as conn:
         among = roles.known(conn, lock=True)
@@ -78,6 +82,7 @@ def update_role(
     Raises NotFound, Invalid for a built-in role, for nothing to change, a wrong permission and a ring, and Denied.
     """
     require(actor, "users:write")
+    fresh.require_fresh_browser(actor)
     changes: dict[str, Any] = {}
     if description is not None:
         changes["description"] = _description(description)
@@ -133,6 +138,7 @@ def assign_role(actor: Actor, user_id: str, role: str) -> None:
     Raises Invalid for a role that is not there, Conflict for somebody who is not here, Denied.
     """
     require(actor, "users:write")
+    fresh.require_fresh_browser(actor)
     with db.transaction() as conn:
         among = roles.known(conn, lock=True)
         if role not in among:

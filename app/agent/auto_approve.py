@@ -92,14 +92,28 @@ def get(actor: Actor | None, place: Place) -> Switches:
 def change(actor: Actor | None, place: Place, changes: Mapping[str, Any]) -> Switches:
     """Set some of them, all or nothing, by whoever may answer approvals.
 
-    Raises Invalid for a command that is none, or a number that is out of bounds.
+    Raises Invalid for a command that is none, or a number that is out of bounds; Stale where more would run unasked
+    than before and the sign-in is not fresh.
     """
-    accounts.require(actor, "approvals:answer")
+    actor = accounts.require(actor, "approvals:answer")
     check(changes)
+    before = get(actor, place)
+    if widens(before, read({**before.plain(), **changes})):
+        accounts.require_fresh(actor)
     now = read(chosen.choose(actor, place, approve=changes).approve)
     if now.is_on("always_allow_followup_questions"):
         dispatch.wake("agent.time_questions")
     return now
+
+
+def widens(before: Switches, after: Switches) -> bool:
+    """Whether more runs unasked with the switches after than with those before, or without an end."""
+    on = any(getattr(after, name) and not getattr(before, name) for name in BOOLEANS)
+    allowed = set(after.allowed_commands) - set(before.allowed_commands)
+    denied = set(before.denied_commands) - set(after.denied_commands)
+    limits = any(_is_looser(getattr(before, name), getattr(after, name)) for name in NUMBERS[1:])
+    sooner = after.followup_auto_approve_timeout_ms < before.followup_auto_approve_timeout_ms
+    return on or bool(allowed or denied) or limits or sooner
 
 
 def check(changes: Mapping[str, Any]) -> None:
@@ -119,6 +133,11 @@ def check(changes: Mapping[str, Any]) -> None:
 def of(owner: str, directory: str) -> Switches:
     """The switches of a session's owner in its directory."""
     return read(chosen.of(owner, directory).approve)
+
+
+def of_many(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Switches]:
+    """Those of many (owner, directory), those that nobody has set are left out."""
+    return {pair: read(found.approve) for pair, found in chosen.of_many(pairs).items()}
 
 
 def locked() -> dict[str, str]:
@@ -175,6 +194,11 @@ def _words(command: str) -> list[str]:
 def _is_in(short: list[str], long: list[str]) -> bool:
     """Whether a command begins with a shorter one."""
     return len(long) > len(short) and long[: len(short)] == short
+
+
+def _is_looser(before: float | None, after: float | None) -> bool:
+    """Whether a limit lets more pass than the one before; None is no limit."""
+    return before is not None and (after is None or after > before)
 
 
 def _frozen(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +50,18 @@ def of(owner: str, directory: str) -> Choice:
     """What the owner of a session has chosen for its directory."""
     with db.read() as connection:
         return _read(connection, owner, directory)
+
+
+def of_many(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Choice]:
+    """What the owners of sessions have chosen for their directories, by one query; who chose nothing is left out."""
+    wanted = set(pairs)
+    names = [one.name for one in fields(Choice)]
+    query = sa.select(choice.c.owner, choice.c.directory, *(choice.c[name] for name in names)).where(
+        choice.c.owner.in_(sorted({owner for owner, _directory in wanted}))
+    )
+    with db.read() as connection:
+        rows = connection.execute(query).all() if wanted else []
+    return {(owner, where): Choice(*row) for owner, where, *row in rows if (owner, where) in wanted}
 
 
 def choose(actor: Actor | None, place: Place, *, approve: Mapping[str, Any] = NOTHING, **changes: Any) -> Choice:

@@ -6,6 +6,7 @@ When that is follows from the row, so it is timed again at each start; whether i
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from app import dispatch, ids
@@ -29,10 +30,9 @@ def start() -> None:
 
 @dispatch.actor("agent.time_questions")
 def time_questions() -> None:
-    """Time every question that waits and whose person wants that."""
-    for ask in approvals.waiting(CLOCK):
-        if due := _due(ask):
-            dispatch.at(due, "agent.answer_question", ask.id)
+    """Time every question that waits and whose person wants that, however many they are by three queries."""
+    for ask, due in _dues([ask for ask in approvals.waiting(CLOCK) if _is_suggested(ask)]):
+        dispatch.at(due, "agent.answer_question", ask.id)
 
 
 @dispatch.actor("agent.answer_question")
@@ -54,11 +54,21 @@ def _on_asked(fact: Asked) -> None:
 
 
 def _due(ask: Ask) -> int | None:
-    """When it answers itself, in unix ms; None if it does not: each of its questions must have a suggestion."""
-    if ask.kind != "question" or not all(one.get("options") for one in ask.questions):
-        return None
-    label = sessions.labels(CLOCK, [ask.session_id]).get(ask.session_id)
-    given = auto_approve.of(ask.owner, label.directory) if label else auto_approve.Switches()
-    if not given.is_on("always_allow_followup_questions"):
-        return None
-    return ask.created + given.followup_auto_approve_timeout_ms
+    """When it answers itself, in unix ms; None if it does not."""
+    return next((due for _ask, due in _dues([ask])), None) if _is_suggested(ask) else None
+
+
+def _dues(asks: Sequence[Ask]) -> Iterator[tuple[Ask, int]]:
+    """Those of the questions that answer themselves, and when."""
+    labels = sessions.labels(CLOCK, [ask.session_id for ask in asks])
+    of = {ask.id: (ask.owner, labels[ask.session_id].directory) for ask in asks if ask.session_id in labels}
+    given = auto_approve.of_many(of.values())
+    for ask in asks:
+        switches = given.get(of[ask.id]) if ask.id in of else None
+        if switches is not None and switches.is_on("always_allow_followup_questions"):
+            yield ask, ask.created + switches.followup_auto_approve_timeout_ms
+
+
+def _is_suggested(ask: Ask) -> bool:
+    """Whether it is a question each of whose parts has a suggestion: only such a one can answer itself."""
+    return ask.kind == "question" and all(one.get("options") for one in ask.questions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import string
+import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 LONGEST = 1_000
 DEEPEST = 8  # a compiler takes twice as long with each level
 LARGEST = 5_000  # how many characters it is with all its counts written out
-PATIENCE = 0.25
+PATIENCE = 0.25  # seconds for one search
+PER_CALL = 1.0  # and for all that are made to decide one call
 _WORD = frozenset(string.ascii_letters + string.digits + "_")
 _SPACE = r"\t\n\x0b\x0c\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _NO_SPACE = (
@@ -45,12 +47,25 @@ def fault_of(pattern: str) -> str:
     return ""
 
 
-def finds(pattern: str, text: str) -> bool:
-    """Whether a pattern is found anywhere in a text; raises BadPattern, or TooSlow."""
+@dataclass
+class Allowance:
+    """The seconds that all searches of one decision may take together: paths times patterns have no other bound."""
+
+    left: float = PER_CALL
+
+
+def finds(pattern: str, text: str, allowance: Allowance | None = None) -> bool:
+    """Whether a pattern is found anywhere in a text; raises BadPattern, or TooSlow, too once the allowance is spent."""
+    allowed = allowance or Allowance()
+    search, began = compiled(pattern).search, time.monotonic()
     try:
-        return compiled(pattern).search(text, timeout=PATIENCE, concurrent=True) is not None
+        if allowed.left <= 0:
+            raise TimeoutError
+        return search(text, timeout=min(PATIENCE, allowed.left), concurrent=True) is not None
     except (TimeoutError, MemoryError):
         raise TooSlow(f"{shortened(pattern)} takes too long") from None
+    finally:
+        allowed.left -= time.monotonic() - began
 
 
 def shortened(pattern: str) -> str:

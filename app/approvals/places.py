@@ -9,7 +9,6 @@ import os.path
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 PROTECTED = (
@@ -36,6 +35,15 @@ PROTECTED_HEADS = (".roorules", ".clinerules")
 PROTECTED_TAILS = (".code-workspace",)
 OURS = "the server's own data"
 HIDDEN = ".rooignore keeps it from agents"
+# One sign of a shell's pattern: any characters, one of some, one as it is.
+_SIGN = re.compile(r"\*+|\[[!^]?\]?[^\]]*\]|\\.|.", re.DOTALL)
+_TAILS = tuple(f"*{tail}" for tail in PROTECTED_TAILS)
+_NAMES = (
+    *(names[0].casefold() for names in PROTECTED),
+    *(f"{head}-*" for head in PROTECTED_HEADS),
+    ".env*",
+)
+_TELLING = 4
 _SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
 
 
@@ -89,14 +97,41 @@ def place(ground: Ground, path: str, base: str = "") -> Place:
 
 
 def may_touch_protected(glob: str) -> bool:
-    """Whether a shell glob could expand to a protected or secret name in some folder."""
-    heads = (*(names[0] for names in PROTECTED), ".env")
-    heads = (*heads, *(f"x{tail}" for tail in PROTECTED_TAILS))
-    return any(
-        any(fnmatchcase(head, part) for head in heads)
-        for part in glob.split("/")
-        if part and not part.startswith(("*", "?"))
-    )
+    """Whether a shell glob could expand to a protected or secret name in some folder.
+
+    One that begins with `*` takes no name with a dot in front. Of a name that is protected by its end alone it has to
+    say some of that: `src*` may be anything.
+    """
+    parts = [part for part in glob.casefold().split("/") if part]
+    heads = any(_meet(part, name) for part in parts if not part.startswith("*") for name in _NAMES)
+    ends = (part for part in parts if "code" in part or len(part.rpartition("*")[2]) >= _TELLING)
+    return heads or any(_meet(part, name) for part in ends for name in _TAILS)
+
+
+def _meet(part: str, name: str) -> bool:
+    """Whether a shell's pattern for one name and a name, in which `*` is any end or beginning, have one in common.
+
+    It steps along the pattern and keeps every place that this can have come to in the name.
+    """
+    states = _along({0}, name)
+    for sign in _SIGN.findall(part):
+        if sign.startswith("*"):
+            states = set(range(min(states), len(name) + 1))
+            continue
+        after = set[int]()
+        for at in states:
+            if at < len(name) and name[at] == "*":
+                after.add(at)
+            elif at < len(name) and (sign == name[at] or (sign[0] in "?[" and not (at == 0 and name[0] == "."))):
+                after.add(at + 1)
+        states = _along(after, name)
+        if not states:
+            return False
+    return len(name) in states
+
+
+def _along(states: set[int], name: str) -> set[int]:
+    return states | {at + 1 for at in states if at < len(name) and name[at] == "*"}
 
 
 def words_as_paths(word: str) -> list[str]:

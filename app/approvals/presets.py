@@ -6,12 +6,12 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Literal
 
 from app.approvals import js_patterns
-from app.approvals.js_patterns import BadPattern, TooSlow
+from app.approvals.js_patterns import Allowance, BadPattern, TooSlow
 from app.config import PRESETS
 
 Action = Literal["allow", "ask", "deny"]
@@ -33,14 +33,16 @@ class Only:
     why: str = ""
     mode: str = ""
 
-    def refuses(self, path: str) -> str:
-        """Why it refuses a path, relative to the workspace; "" if it does not. What cannot be told is refused."""
+    def refuses(self, path: str, allowance: Allowance | None = None) -> str:
+        """Why it refuses a path, relative to the workspace; "" if it does not. What cannot be told is refused, in the
+        time that is left of the allowance.
+        """
         pattern = js_patterns.shortened(self.pattern)
         says = f"the mode {self.mode} edits only paths that match {pattern}{f' ({self.why})' if self.why else ''}"
         if path.startswith("/"):
             return f"{says}, and {path} is outside of the workspace"
         try:
-            return "" if js_patterns.finds(self.pattern, path) else f"{says}, and {path} does not"
+            return "" if js_patterns.finds(self.pattern, path, allowance) else f"{says}, and {path} does not"
         except TooSlow:
             return f"{says}, and whether {path} does takes too long to tell"
         except BadPattern as bad:
@@ -84,12 +86,15 @@ def limits_of(*modes: str | Limits, tools: Iterable[str] | None = None) -> Limit
 
 @dataclass(frozen=True)
 class Stance:
-    """How a session stands: its preset, the highest one an admin allows, and its mode's limits."""
+    """How a session stands when a call is decided: its preset, the highest one an admin allows, its mode's limits; and
+    the time for the patterns of these.
+    """
 
     preset: str = "ask"
     ceiling: str = "auto"
     mode: str = "build"
     limits: Limits = UNLIMITED
+    allowance: Allowance = field(default_factory=Allowance, compare=False, repr=False)
 
     @property
     def effective(self) -> str:
@@ -138,7 +143,7 @@ def _limit(stance: Stance, tool: str, subject: str, only_reads: bool) -> Base | 
     if tool == "edit":
         if not limits.edits:
             return Base("deny", f"the mode {mode} edits nothing", final=True)
-        if why := next((said for only in limits.only if (said := only.refuses(subject))), ""):
+        if why := next((said for only in limits.only if (said := only.refuses(subject, stance.allowance))), ""):
             return Base("deny", why, final=True)
     if tool == "bash" and limits.commands == "none":
         return Base("deny", f"the mode {mode} has no shell", final=True)

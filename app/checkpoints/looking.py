@@ -25,7 +25,7 @@ def of_session(actor: Actor, session_id: str) -> list[Checkpoint]:
 
 
 def get(actor: Actor, checkpoint_id: str) -> Checkpoint:
-    """Return one checkpoint; raises NotFound."""
+    """Return one checkpoint; raises NotFound, in the same words for one of a session that the actor may not see."""
     with db.read() as conn:
         found = rows.get(conn, checkpoint_id)
     try:

@@ -106,7 +106,7 @@ def add(project_id: str) -> Response:
     try:
         service.add(actor, place, form.name.strip(), _wanted(form, request.form))
     except Problem as problem:
-        if problem.status in (401, 403, 404):
+        if problem.status in (401, 403, 404) and not isinstance(problem, accounts.Stale):
             raise
         told = Form(**{**vars(form), "problem": problem.message, "field": problem.field or ""})
         return _page(actor, place, "", problem.status, form=told)
@@ -245,6 +245,7 @@ def _page(
         going=going,
         there=urlsplit(going).netloc,
         problem=problem,
+        is_stale=form is not None and not accounts.is_fresh(actor),
         named=service.named(actor, place),
         refused=refused,
         open=form is not None or bool(name and shown["chosen"]),

@@ -98,7 +98,8 @@ _hearing = Hearing(_links)
 def add(actor: Actor | None, place: Place, name: str, wanted: Wanted) -> Status:
     """Add a server to the place's project, in place of one of that name, and connect it if it is enabled.
 
-    Raises Invalid for a name, a command or a URL that is none, NotAllowed for a URL that leads inside.
+    Raises Invalid for a name, a command or a URL that is none, NotAllowed for a URL that leads inside, Stale for a
+    sign-in that is not fresh: a server is a command that runs here, or an address that gets what agents send.
     """
     return _status(place, _put(accounts.require(actor, "mcp:write", place.project), place, name, wanted))
 
@@ -183,7 +184,7 @@ def remove(actor: Actor | None, place: Place, name: str) -> None:
 
 
 def connect(actor: Actor | None, place: Place, name: str) -> Status:
-    """Enable a server and connect it now, however often it failed; raises NotFound."""
+    """Enable a server and connect it now, however often it failed; raises NotFound, Stale for one that was disabled."""
     server = _switch(actor, place, name, on=True)
     return _status(place, server, at_once=True)
 
@@ -327,6 +328,7 @@ def stop() -> None:
 
 
 def _put(actor: Actor, place: Place, name: str, wanted: Wanted) -> Server:
+    accounts.require_fresh(actor)
     checks.check(name, wanted)
     new = Server(
         ids.random("mcp"), place.project.id, name, wanted.kind, list(wanted.target), wanted.timeout,
@@ -372,6 +374,8 @@ def _switch(actor: Actor | None, place: Place, name: str, *, on: bool) -> Server
     with db.transaction() as conn:
         server = rows.find(conn, place, name)
         if server.enabled != on:
+            if on:
+                accounts.require_fresh(actor)
             conn.execute(table.update().where(table.c.id == server.id).values(enabled=on))
             record.audit(conn, actor, "mcp.enable" if on else "mcp.disable", server.id, {"project": server.project})
             _tell(conn, place, name)

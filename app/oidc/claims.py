@@ -14,6 +14,7 @@ from app.actor import SYSTEM, Actor
 from app.errors import Invalid, Taken
 from app.oidc import providers
 from app.oidc.models import identity
+from app.oidc.models import provider as table
 from app.oidc.things import Claims, Provider, Refused
 
 MOST_VALUES = 1000
@@ -43,11 +44,27 @@ def _person_of(provider: Provider, claims: Claims) -> User:
         if person is None:
             raise Refused("GONE", provider.name)
         _is_below(provider, person)
-        _note(conn, claims)
         roles = roles_of(provider, claims)
+        others = _roles_by_others(conn, claims, person.id)
+        _note(conn, claims, roles)
+        # Each provider speaks for what it gave itself; what another one gave stays while the person still holds it.
+        roles = tuple(dict.fromkeys((*roles, *(role for role in person.roles if role in others)))) if roles else ()
         if roles and accounts.OWNER not in person.roles and set(roles) != set(person.roles):
             accounts.give_roles(voucher(provider), person.id, roles)
         return accounts.find_person(person.id) or person
+
+
+def _roles_by_others(conn: sa.Connection, claims: Claims, user_id: str) -> set[str]:
+    """The roles that this person has by the claims of other providers that are on, as they were at the last sign-ins.
+
+    Sign-ins of one person go one after the other from here on.
+    """
+    mine = identity.c.user_id == user_id
+    list(conn.execute(sa.select(identity.c.id).where(mine).order_by(identity.c.id).with_for_update()))
+    is_this = sa.and_(identity.c.issuer == claims.issuer, identity.c.subject == claims.subject)
+    on = sa.select(table.c.id).where(table.c.enabled, table.c.role_claim != "")
+    query = sa.select(identity.c.roles).where(mine, sa.not_(is_this), identity.c.provider.in_(on))
+    return {role for roles in conn.scalars(query) for role in roles}
 
 
 def connect(provider: Provider, claims: Claims, user_id: str) -> None:
@@ -93,13 +110,21 @@ def _is_below(provider: Provider, person: User) -> None:
         raise Refused("CEILING", provider.name)
 
 
-def _values(said: Mapping[str, Any], name: str) -> Iterator[str]:
-    """The words of a claim; a name with dots leads into an object where no claim has all of it for its name."""
+def value_of(said: Mapping[str, Any], name: str) -> Any:
+    """What a claim says, None where there is none; a name with dots leads into an object where no claim has all of it
+    for its name.
+    """
     found: Any = said.get(name)
     if found is None and "." in name:
         found = said
         for step in name.split("."):
             found = found.get(step) if isinstance(found, Mapping) else None
+    return found
+
+
+def _values(said: Mapping[str, Any], name: str) -> Iterator[str]:
+    """The words of a claim."""
+    found = value_of(said, name)
     for value in found[:MOST_VALUES] if isinstance(found, list) else [found]:
         if isinstance(value, str) and 0 < len(value) <= 255:
             yield value
@@ -136,11 +161,13 @@ def _insert(conn: sa.Connection, provider: Provider, claims: Claims, user_id: st
     now = ids.now()
     row = {"id": ids.random("idn"), "issuer": claims.issuer, "subject": claims.subject, "provider": provider.id}
     conn.execute(
-        identity.insert(), {**row, "user_id": user_id, "email": claims.email[:255], "created": now, "seen": now}
+        identity.insert(),
+        {**row, "user_id": user_id, "email": claims.email[:255], "roles": [], "created": now, "seen": now},
     )
     record.audit(conn, SYSTEM, "oidc.connect", user_id, {"provider": provider.id, "identity": row["id"]})
 
 
-def _note(conn: sa.Connection, claims: Claims) -> None:
+def _note(conn: sa.Connection, claims: Claims, roles: tuple[str, ...]) -> None:
     mine = identity.c.issuer == claims.issuer, identity.c.subject == claims.subject
-    conn.execute(identity.update().where(*mine).values(email=claims.email[:255], seen=ids.now()))
+    given = {"email": claims.email[:255], "roles": list(roles), "seen": ids.now()}
+    conn.execute(identity.update().where(*mine).values(given))

@@ -59,13 +59,20 @@ class Pending:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a sign-in came to: a person for `page` and `api`, for `test` only what was said and the roles it gives."""
+    """What a sign-in came to: a person for `page` and `api`, for `test` only what was said and the roles it gives;
+    `said` is what the claim of roles says.
+    """
 
     pending: Pending
     provider: Provider
     claims: Claims
     person: User | None
     roles: tuple[str, ...]
+
+    @property
+    def said(self) -> Any:
+        """What the claim of roles says, whatever that is."""
+        return people.value_of(self.claims.said, self.provider.role_claim)
 
 
 def begin(provider_id: str, address: str, *, purpose: Purpose = "page", going: str = "", user_id: str = "") -> Begun:

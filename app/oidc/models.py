@@ -37,6 +37,8 @@ identity = sa.Table(
     sa.Column("provider", sa.String(64), nullable=False, index=True),
     sa.Column("user_id", sa.String(40), nullable=False, index=True),
     sa.Column("email", sa.String(255), nullable=False),
+    # What its claims gave at the last sign-in.
+    sa.Column("roles", db.Json, nullable=False, server_default="[]"),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("seen", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("issuer", "subject"),

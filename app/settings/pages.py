@@ -6,8 +6,9 @@ from flask import Response, request, url_for
 
 from app import web
 from app.accounts import service as accounts
+from app.accounts.service import Stale
 from app.actor import Actor
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Invalid, Problem
 from app.projects import service as projects
 from app.projects.service import Place
 from app.settings import bp, service
@@ -44,13 +45,13 @@ def _save(actor: Actor, place: Place | None) -> Response:
     text = request.form.get("text", "").replace("\r\n", "\n")
     try:
         service.replace(actor, place, text, web.form("stamp"))
-    except (Invalid, Conflict) as problem:
+    except (Invalid, Conflict, Stale) as problem:
         return _page(actor, place, problem.status, typed=text, problem=problem)
     return web.back(url_for("settings.configuration", project=place.project.id if place else None, saved=1))
 
 
 def _page(
-    actor: Actor, place: Place | None, status: int = 200, *, typed: str = "", problem: Invalid | Conflict | None = None
+    actor: Actor, place: Place | None, status: int = 200, *, typed: str = "", problem: Problem | None = None
 ) -> Response:
     written = service.written(actor, place)
     return web.page(
@@ -61,9 +62,11 @@ def _page(
         # Who was overtaken keeps the old stamp: only opening the page anew shows what would be lost.
         stamp=web.form("stamp") if problem else written.stamp,
         written=written,
-        faults=problem.message.split("\n") if problem else [],
+        faults=problem.message.split("\n") if problem and not isinstance(problem, Stale) else [],
+        is_unsaved=isinstance(problem, Stale),
         is_overtaken=isinstance(problem, Conflict),
         may_write=service.may_set(actor, place),
+        is_stale=not accounts.is_fresh(actor),
         saved=bool(request.args.get("saved")) and not problem,
         offered=projects.list_ready(actor),
     )

@@ -51,6 +51,8 @@ __all__ = [
 ]
 LARGEST = 256 * 1024
 _PLACE = re.compile(r"\{(?:env|file):")
+# What says which model is asked, and nothing of what agents may do: no fresh sign-in is wanted for it alone.
+_HARMLESS = frozenset(("model", "small_model"))
 _SERVER = Scope(owner="", project="")
 
 
@@ -99,7 +101,8 @@ def shown(config: Config) -> dict[str, Any]:
 def set_values(actor: Actor | None, place: Place | None, given: Config) -> dict[str, Any]:
     """Set the given keys for the place's project, or for the server without one; the same without its secrets.
 
-    Objects are changed key by key, null takes a key away. Raises Invalid for what would never take effect.
+    Objects are changed key by key, null takes a key away. Raises Invalid for what would never take effect, Stale for a
+    sign-in that is not fresh, unless only models are chosen.
     """
     patch = given.shown()
 
@@ -113,7 +116,7 @@ def set_values(actor: Actor | None, place: Place | None, given: Config) -> dict[
 def replace(actor: Actor | None, place: Place | None, text: str, stamp: str = "") -> None:
     """Set all of it as JSON with comments (which are not kept), in place of the state that the stamp is of.
 
-    Raises Invalid, with line and column in its words, Conflict if somebody else changed it since.
+    Raises Invalid, with line and column in its words, Conflict if somebody else changed it since, Stale.
     """
     if len(text) > LARGEST:
         raise Invalid(f"A configuration has at most {LARGEST // 1024} KiB.", "text")
@@ -129,7 +132,8 @@ def replace(actor: Actor | None, place: Place | None, text: str, stamp: str = ""
             raise Conflict("Somebody changed it since you opened it.")
         return without_nulls(data)
 
-    _change(actor, place, change, sorted(data))
+    gone = stored.get(_scope(place)).data.keys() - data.keys()
+    _change(actor, place, change, sorted({*data, *gone}))
 
 
 def written(actor: Actor | None, place: Place | None) -> Written:
@@ -181,6 +185,8 @@ def _change(
     actor: Actor | None, place: Place | None, change: Callable[[Document], Mapping[str, Any]], keys: list[str]
 ) -> None:
     actor = accounts.require(actor, "settings:write", place.project if place else _SERVER)
+    if not _HARMLESS.issuperset(keys):
+        accounts.require_fresh(actor)
     scope = _scope(place)
     with db.transaction() as conn:
         before = stored.get_for_update(conn, scope)

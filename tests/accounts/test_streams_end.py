@@ -37,9 +37,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 class Window:
     """A browser that is signed in with the password: its cookie, and forms that go with it."""
 
-    def __init__(self, running: Running, password: str) -> None:
+    def __init__(self, running: Running, password: str, email: str = EMAIL) -> None:
         self.running = running
-        status, headers = self._send("/signin", {"email": EMAIL, "password": password}, {})
+        status, headers = self._send("/signin", {"email": email, "password": password}, {})
         assert status == 303
         self._keep(headers)
 
@@ -49,6 +49,10 @@ class Window:
         status, headers = self._send(path, given, {"Cookie": f"sid={self.sid}"})
         self._keep(headers)
         return status
+
+    def proof(self) -> dict[str, str]:
+        """The header by which its scripts show that they are its own."""
+        return {csrf.HEADER: csrf.csrf_token(self.sid)}
 
     def devices(self) -> str:
         """The account page."""

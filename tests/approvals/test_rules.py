@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from app.approvals import patterns
-from app.approvals.presets import MODES
+from app.approvals import patterns, places
+from app.approvals.presets import MODES, Limits, Only
 from app.approvals.rules import Decision, Ground, Rule, Stance, decide
 
 GROUND = Ground(project="/home/alice/app", data_dir="/srv/cabin", home="/home/alice")
@@ -884,6 +885,61 @@ def test_long_and_deep_lines_are_answered_soon() -> None:
     assert bash("(" * 4_000 + "ls" + ")" * 4_000, allow("*"), stance=AUTO).action == "ask"
     assert bash("a" * 70_000, allow("*"), stance=AUTO).action == "ask"
     assert bash("\ud800", allow("*"), stance=AUTO).action == "ask"
+
+
+@pytest.mark.parametrize(
+    "glob",
+    [
+        *(
+            ".rooru*s-code",
+            ".roorules-c*",
+            ".clinerul*s-x",
+            ".clinerules-[a-z]*",
+            ".rooru??s",
+            ".env.loc*",
+            ".e*v.production",
+        ),
+        *(
+            "AGENTS.m*",
+            "agents.*",
+            "?GENTS.md",
+            "[A]GENTS.md",
+            "CLAUDE.??",
+            "my*.code-workspace",
+            "*.code-works*",
+            "x.code-*",
+        ),
+        *("sub/.g*t/config", ".g[i]t/hooks/x", ".GI*", ".git*", ".github/work*", "opencode.js*"),
+    ],
+)
+def test_a_glob_that_may_become_something_protected_asks(glob: str) -> None:
+    assert places.may_touch_protected(glob)
+    assert bash(f"cp evil {glob}", allow("*"), stance=AUTO).action == "ask"
+
+
+@pytest.mark.parametrize(
+    "glob", ["src*", "*.md", "src/*.py", "a?c", "[ab]*.txt", "*.c*", "*e", "tests/**/x*", "README.*"]
+)
+def test_a_glob_that_cannot_does_not(glob: str) -> None:
+    assert not places.may_touch_protected(glob)
+
+
+def test_a_glob_made_to_be_slow_is_looked_at_soon() -> None:
+    began = time.monotonic()
+    assert not places.may_touch_protected("?*" * 30_000)
+    assert places.may_touch_protected(".r" + "*o" * 30_000)
+    assert time.monotonic() - began < 20
+
+
+def test_all_the_patterns_of_a_call_take_one_allowance_together() -> None:
+    slow = tuple(Only(f"^(([a-z])+.)+[A-Z]([a-z])+$|{n}", mode="slow") for n in range(30))
+    stance = Stance("auto", mode="slow", limits=Limits(only=slow))
+    paths = "".join(f"*** Add File: {'a' * 2_000}x{n % 7}\n+x\n" for n in range(20))
+    given = {"patchText": f"*** Begin Patch\n{paths}*** End Patch"}
+    began = time.monotonic()
+    assert tool("patch", given, stance=stance).action == "deny"
+    assert stance.allowance.left <= 0
+    assert time.monotonic() - began < 20
 
 
 def test_a_hostile_glob_is_answered_soon() -> None:

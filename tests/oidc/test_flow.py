@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app import db, ids
+from app import config, db, ids
 from app.accounts import identity
 from app.accounts import service as accounts
 from app.accounts.service import User
@@ -361,6 +361,54 @@ def test_a_test_shows_what_is_said_and_lets_nobody_in(
     assert "&lt;b&gt;x" in page
     assert ">member<" in page
     assert traces() == before
+
+
+@pytest.fixture
+def entra(app: Cabin, alice: Actor, okta: Provider) -> Iterator[Provider]:
+    """A second provider, whose claims give roles too."""
+    second = Issuer()
+    before = config.current()
+    config.use(replace(before, outbound_allow=(*before.outbound_allow, second.place)))
+    yield service.save_provider(
+        alice, wanted(second, id="entra", name="Entra", role_claim="groups", default_role="base")
+    )
+    config.use(before)
+    second.stop()
+
+
+def test_two_providers_each_speak_for_the_roles_that_they_gave(
+    issuer: Issuer, okta: Provider, entra: Provider, alice: Actor
+) -> None:
+    first = service.save_provider(alice, wanted(issuer, role_claim="groups", default_role="base"))
+
+    def come(provider: Provider, *groups: str) -> set[str]:
+        said = {"groups": list(groups)}
+        person = claims.person_of(provider, Claims(provider.issuer, "mei-1", "Mei", "mei@example.com", True, said))
+        return set(person.roles)
+
+    assert come(first, "admin") == {"admin"}
+    claims.connect(entra, Claims(entra.issuer, "mei-1", "Mei", "mei@example.com", True, {}), people(alice)["Mei"].id)
+    assert come(entra, "viewer") == {"admin", "viewer"}
+    assert come(first, "member") == {"member", "viewer"}, "what the second one gave stays, what the first one took goes"
+    assert come(entra) == {"member", "base"}
+    assert come(first, "member") == {"member", "base"}
+    accounts.set_roles(alice, people(alice)["Mei"].id, ["member"])
+    assert come(first, "member") == {"member"}, "what somebody took away by hand comes back by no other provider"
+    assert come(entra, "viewer") == {"member", "viewer"}
+    service.save_provider(alice, wanted(issuer, role_claim="groups", default_role="base", enabled=False))
+    assert come(entra, "viewer") == {"viewer"}, "one that is off speaks for nobody"
+
+
+def test_a_test_shows_the_claim_within_an_object(
+    browser: Browser, issuer: Issuer, alice: Actor, okta: Provider
+) -> None:
+    service.save_provider(alice, wanted(issuer, role_claim="realm_access.roles", role_map=MAP))
+    issuer.twist = lambda claims: claims.update(realm_access={"roles": ["eng"]})
+    there = issuer.consent(browser.get("/settings/sign-in/okta/test").headers["Location"])
+    page = browser.get(there.removeprefix(ORIGIN)).text
+    assert "eng" in page
+    assert "null" not in page
+    assert ">member<" in page
 
 
 def test_one_that_is_off_is_offered_to_nobody(

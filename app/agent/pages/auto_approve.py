@@ -16,7 +16,7 @@ from app.agent.auto_approve import BOOLEANS, COMMANDS, NUMBERS, Switches
 from app.agent.tools import mcp
 from app.approvals import service as approvals
 from app.approvals.service import Foresight
-from app.errors import Invalid
+from app.errors import Invalid, Problem
 from app.projects import service as projects
 from app.projects.service import Place
 
@@ -63,7 +63,7 @@ def save_auto_approve() -> Response:
     place = projects.resolve_project(actor, web.form("project"))
     try:
         auto_approve.change(actor, place, _ticked())
-    except Invalid as problem:
+    except (Invalid, accounts.Stale) as problem:
         return _page(actor, place, _as_ticked(actor, place), problem.status, problem=problem)
     return web.back(url_for("agent.auto_approve_page", project=place.project.id, saved=1))
 
@@ -92,7 +92,7 @@ def _page(
     status: int = 200,
     *,
     saved: bool = False,
-    problem: Invalid | None = None,
+    problem: Problem | None = None,
 ) -> Response:
     typed = {name: web.form(name) for name in NUMBERS} if problem else _numbers(given)
     return web.page(
@@ -105,6 +105,7 @@ def _page(
         may_write=accounts.may(actor, "approvals:answer"),
         saved=saved,
         problem=problem.message if problem else "",
+        is_stale=not accounts.is_fresh(actor),
         offered=projects.list_ready(actor),
         **_foreseen(actor, place, given),
     )

@@ -38,9 +38,11 @@ def said_of(actor: Actor | None, project: Project, tools: Mapping[str, str]) -> 
 
 
 def add_rule(actor: Actor | None, rule: Rule, target: str = "") -> None:
-    """Add a rule at its layer for a target."""
+    """Add a rule at its layer for a target; raises Stale for one that allows, if the sign-in is not fresh."""
     actor = accounts.require(actor, "approvals:answer")
     _require_rules(actor, rule.layer, target, writes=True)
+    if rule.action == "allow":
+        accounts.require_fresh(actor)
     if not rule.tool or not rule.pattern or rule.action not in ("allow", "ask", "deny"):
         raise Invalid("A rule has a tool, a pattern, and one of allow, ask, deny.", "rule")
     with db.transaction() as connection:
@@ -50,13 +52,17 @@ def add_rule(actor: Actor | None, rule: Rule, target: str = "") -> None:
 
 
 def remove_rule(actor: Actor | None, rule_id: str) -> None:
-    """Take a rule back; what it let pass has passed."""
+    """Take a rule back; what it let pass has passed. Raises Stale for one that does not allow, if the sign-in is not
+    fresh.
+    """
     actor = accounts.require(actor, "approvals:answer")
     with db.transaction() as connection:
         found = rulebook.find(connection, rule_id)
         if found is None:
             raise NotFound("rule", rule_id)
         _require_rules(actor, found.layer, found.target, writes=True)
+        if found.action != "allow":
+            accounts.require_fresh(actor)
         rulebook.remove(connection, models.rules.c.id == rule_id)
         rule = f"{found.action} {found.tool} {found.pattern}"
         detail = {"rule": rule, "layer": found.layer, "target": found.target}

@@ -24,6 +24,7 @@ from app.errors import Denied, Invalid
 from app.projects import service as projects
 from app.projects.service import Place
 from app.sessions import service as sessions
+from tests.agent.roo.test_costs import counted
 from tests.agent.talk import Talk
 from tests.conftest import Caller
 from tests.model_server import Call, ModelServer, Say
@@ -367,3 +368,19 @@ def test_a_question_that_waits_already_is_timed_once_the_switch_is_on_and_after_
     talk.follow()
     talk.until_idle()
     assert approvals.get(alice, asked).answered_name == "Auto-approve"
+
+
+def test_questions_are_timed_by_as_many_queries_for_a_hundred_as_for_one(
+    app: Cabin, alice: Actor, place: Place, model: ModelServer
+) -> None:
+    talk = Talk(alice)
+    model.script = [[Call("question", QUESTION)], [Say("Fine")]]
+    talk.say("Ask me.")
+    asked = approvals.get(alice, talk.until_asked()["id"])
+    auto_approve.change(alice, place, {"auto_approval_enabled": True, "always_allow_followup_questions": True})
+    with counted() as alone:
+        one = list(followups._dues([asked]))
+    with counted() as together:
+        many = list(followups._dues([replace(asked, id=f"que_{number}") for number in range(100)]))
+    assert (len(one), len(many)) == (1, 100)
+    assert len(alone) == len(together) == 2
