@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import smtplib
 import ssl
 from dataclasses import dataclass
-from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from app import config, redact
 from app.errors import Invalid
+
+if TYPE_CHECKING:
+    import smtplib
 
 SECONDS = 15
 PORTS = {"smtp": 587, "smtps": 465}
@@ -64,6 +65,10 @@ def is_on() -> bool:
 
 def send(to: str, subject: str, text: str) -> None:
     """Hand one mail over; may take a quarter of a minute. Raises Unsent."""
+    import smtplib
+    from email.message import EmailMessage
+    from email.utils import formatdate, make_msgid
+
     if not _PLAIN.fullmatch(to):
         raise Unsent(f"{to} is no plain address")
     server = Server.read(config.current().smtp_url)
@@ -89,6 +94,8 @@ def send(to: str, subject: str, text: str) -> None:
 
 
 def _open(server: Server) -> smtplib.SMTP:
+    import smtplib
+
     safely = ssl.create_default_context()
     if server.is_tls:
         smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=SECONDS, context=safely)

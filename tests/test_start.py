@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LATE = {"httpx2", "anyio", "yaml", "cryptography", "alembic"}
+LATE = {"httpx2", "anyio", "yaml", "cryptography", "alembic", "argon2", "authlib", "smtplib"}
 ROOT = Path(__file__).parent.parent
 
 

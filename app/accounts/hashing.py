@@ -6,18 +6,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from typing import TYPE_CHECKING
 
 from app import ids
 from app.errors import Limited
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 LONGEST = 1024  # bytes of a password; more is refused before anything is worked out
 AT_ONCE = 2
 WAITING = 4
 
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _places = threading.BoundedSemaphore(AT_ONCE + WAITING)
 _working = threading.BoundedSemaphore(AT_ONCE)
 
@@ -39,26 +39,36 @@ def place() -> Iterator[None]:
 
 def make(password: str) -> str:
     """The hash to keep; wants a place."""
-    return _hasher.hash(_bytes(password))
+    return _hasher().hash(_bytes(password))
 
 
 def is_right(kept: str | None, password: str) -> bool:
     """Whether the password is that of the kept hash; for None it does the same work, in vain. Wants a place."""
+    from argon2.exceptions import InvalidHashError, VerificationError
+
     nobodys = _nobodys()
     try:
-        return _hasher.verify(kept or nobodys, _bytes(password)) and kept is not None
+        return _hasher().verify(kept or nobodys, _bytes(password)) and kept is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
 def is_weak(kept: str) -> bool:
     """Whether the hash was made with less work than hashes are now."""
-    return _hasher.check_needs_rehash(kept)
+    return _hasher().check_needs_rehash(kept)
 
 
 def is_too_long(password: str) -> bool:
     """Whether it is longer than any password may be."""
     return len(_bytes(password)) > LONGEST
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    """How passwords are hashed; imported when somebody has one, for many servers go by links and tokens alone."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 def _bytes(password: str) -> bytes:
@@ -68,4 +78,4 @@ def _bytes(password: str) -> bytes:
 @cache
 def _nobodys() -> str:
     """A hash that no password has."""
-    return _hasher.hash(ids.secret("nobody"))
+    return _hasher().hash(ids.secret("nobody"))

@@ -16,10 +16,11 @@ import orjson
 from flask import Flask
 from flask.wrappers import Request
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Map, MapAdapter, Rule
+from werkzeug.routing import Map, MapAdapter
 
 from app.config import DialectPort
 from app.dialects import peek
+from app.dialects.rules import LateRule
 from app.web import KEY, PORT_TOKEN
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ class Owners:
     def __init__(self, url_map: Map, dialects: Iterable[str]) -> None:
         self.prefixes = frozenset(dialects)
         self._first: dict[str, set[str]] = {}
-        rules: list[Rule] = []
+        rules: list[LateRule] = []
         for rule in url_map.iter_rules():
             owner = rule.subdomain or ""
             if rule.rule in NOT_AT_ROOT.get(owner, ()):
                 continue
             self._first.setdefault(rule.rule.split("/")[1], set()).add(owner)
-            rules.append(Rule(rule.rule, endpoint=owner))
+            rules.append(LateRule(rule.rule, endpoint=owner))
         rules.sort(key=lambda rule: "<" in rule.rule)
         self._map = Map(rules, strict_slashes=False, merge_slashes=False)
 
@@ -77,6 +78,7 @@ class Owners:
 class Cabin(Flask):
     """A Flask whose URL adapter is bound to the request's dialect instead of the host's subdomain."""
 
+    url_rule_class = LateRule
     owners: Owners
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:

@@ -15,7 +15,7 @@ from app.accounts.service import User
 from app.actor import Actor
 from app.errors import Invalid, Limited, NotFound
 from app.oidc import claims as people
-from app.oidc import client, discovery, idtokens, providers
+from app.oidc import discovery, idtokens, providers
 from app.oidc.models import state as table
 from app.oidc.things import Claims, Provider, Purpose, Refused
 
@@ -81,6 +81,8 @@ def begin(provider_id: str, address: str, *, purpose: Purpose = "page", going: s
     Raises NotFound for no such provider or one that is off (but for a test), Limited, Invalid for a target that is not
     ours.
     """
+    from app.oidc import client
+
     provider = providers.find(provider_id)
     if provider is None or not (provider.enabled or purpose == "test"):
         raise NotFound("provider", provider_id)
@@ -177,6 +179,8 @@ def _check(brought: Brought, pending: Pending, provider: Provider, browser: str,
 
 
 def _redeemed(provider: Provider, code: str, key: str) -> Claims:
+    from app.oidc import client
+
     callback, secret = providers.callback(), providers.secret_of(provider)
     try:
         tokens = client.redeem(provider, secret, callback, code, key)
@@ -191,6 +195,8 @@ def _redeemed(provider: Provider, code: str, key: str) -> Claims:
 def _claims(provider: Provider, token: Any, nonce: str | None, access_token: str | None) -> Claims:
     if not isinstance(token, str):
         raise Refused("TOKEN", provider.name, detail="there is none")
+    from app.oidc import client
+
     metadata = provider.metadata
     try:
         claims = idtokens.read(token, metadata, provider.client_id, nonce=nonce, access_token=access_token)

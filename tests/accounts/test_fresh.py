@@ -20,7 +20,7 @@ PASSWORD, HERE = "tractor-lamp-9", "10.0.0.1"
 @pytest.fixture
 def ines(alice: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Actor:
     """The owner in a browser that she signed in with a quarter of an hour ago."""
-    monkeypatch.setattr(hashing, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    monkeypatch.setattr(hashing, "_hasher", lambda: PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
     service.reset_password(alice, alice.id, PASSWORD)
     _, sid = service.sign_in("alice@example.org", PASSWORD, HERE)
     found = service.authenticate(Credentials(cookie=sid), address=HERE)
