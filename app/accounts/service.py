@@ -63,7 +63,7 @@ from app.accounts.people import (
     user_of,
 )
 from app.accounts.profile import change_profile
-from app.accounts.reach import register_closed
+from app.accounts.reach import is_current, register_closed
 from app.accounts.reasons import (
     Cell,
     Effective,
@@ -131,6 +131,7 @@ __all__ = [
     "has_team",
     "holds",
     "identify",
+    "is_current",
     "is_fresh",
     "is_good",
     "is_open",

@@ -37,9 +37,9 @@ COUNTING = 0x5CAB  # the advisory lock of PostgreSQL under which runs are counte
 _crowded = threading.Event()
 
 
-def check_owner(actor: Actor, session: Session) -> None:
-    """Raise Conflict where the session's project is closed to its owner, for whom its agent acts."""
-    if actor.user == session.owner:
+def check_owner(session: Session, asking: str) -> None:
+    """Raise Conflict where somebody else asks, and the project is closed to the owner, for whom the agent acts."""
+    if asking == session.owner:
         return
     owner = accounts.acting_for(session.owner, "system")
     if owner is not None and not accounts.is_open(owner, session.project):
