@@ -65,7 +65,7 @@ from app.accounts.people import (
     user_of,
 )
 from app.accounts.profile import change_profile
-from app.accounts.reach import register_closed
+from app.accounts.reach import is_current, register_closed
 from app.accounts.reasons import (
     Cell,
     Effective,
@@ -140,6 +140,7 @@ __all__ = [
     "have_a_password",
     "holds",
     "identify",
+    "is_current",
     "is_fresh",
     "is_good",
     "is_open",

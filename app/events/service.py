@@ -67,6 +67,10 @@ def subscribe(
     if _hub is None:
         raise Unavailable("Events are not running in this process.")
     subscription = _hub.subscribe(actor, keep, after, session)
+    if not accounts.is_current(actor):
+        subscription.close()
+        accounts.forget()
+        raise Unavailable("What is open to you has just changed. Connect again.", retry_after=1)
     if files is not None and _follow is not None:
         try:
             subscription.hold(_follow(actor, files))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -155,17 +156,27 @@ def names(actor: Actor | None, scope: str) -> list[str]:
 
 def describe(actor: Actor | None, scope: str) -> list[Secret]:
     """The scope's secrets by name, without their values."""
-    accounts.require(actor, "secrets:read", rows.thing(actor, scope))
-    return _described(models.secrets.c.scope == scope)
+    actor = accounts.require(actor, "secrets:read", rows.thing(actor, scope))
+    return _shown(actor, _described(models.secrets.c.scope == scope))
 
 
 def list_all(actor: Actor | None) -> list[Secret]:
     """All that people have set, by scope and name, of what the actor may see; without values."""
-    accounts.require(actor, "secrets:read")
+    actor = accounts.require(actor, "secrets:read")
     scope = models.secrets.c.scope
     shown = [scope.startswith(one, autoescape=True) if one.endswith(":") else scope == one for one in SHOWN]
     found = _described(sa.or_(*shown))
-    return [one for one in found if accounts.may(actor, "secrets:read", rows.thing(actor, one.scope))]
+    return _shown(actor, [one for one in found if accounts.may(actor, "secrets:read", rows.thing(actor, one.scope))])
+
+
+def _shown(actor: Actor, found: list[Secret]) -> list[Secret]:
+    """The same, granted to projects that are open to the actor alone."""
+    if not actor.closed:
+        return found
+    return [
+        replace(one, projects=tuple(project for project in one.projects if accounts.is_open(actor, project)))
+        for one in found
+    ]
 
 
 def delete(actor: Actor | None, scope: str, name: str) -> None:

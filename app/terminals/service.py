@@ -276,7 +276,11 @@ def attach(
     """Read what it shows, from the beginning of what is kept or after an offset; ends when the actor is revoked."""
     accounts.require(actor, "terminals:read", terminal)
     more = {} if window is None else {"window": window}
-    return terminal.live.attach(after, is_acked=is_acked, principals=(actor.id, actor.user, actor.token), **more)
+    tap = terminal.live.attach(after, is_acked=is_acked, principals=(actor.id, actor.user, actor.token), **more)
+    if not accounts.is_current(actor):
+        terminal.live.leave(tap)
+        raise NotFound("terminal", terminal.id)
+    return tap
 
 
 def ticket(actor: Actor, terminal_id: str) -> Ticket:

@@ -80,6 +80,10 @@ class Closed(World):
     def _makers(self) -> dict[str, Callable[[], str]]:
         return {**super()._makers, "slug": lambda: sessions.share(self.alice, self.session().id).share_slug or ""}
 
+    def server(self) -> str:
+        """An MCP server of the project."""
+        return self._makers["mcp_id"]()
+
     def project(self) -> str:
         """The project itself."""
         return self.place.project.id
@@ -109,6 +113,10 @@ def world(app: Cabin, alice: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             made.worktree(),
             made.terminal(),
         )
+        made.secret(granted=True)
+        made.secret(f"project:{found.id}")
+        made.server()
+        made.process()
     return made
 
 

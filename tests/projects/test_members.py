@@ -134,6 +134,20 @@ def test_who_was_taken_out_sees_not_even_their_own_and_all_of_it_again_once_they
     assert sessions.get(now(bob), mine.id).title == mine.title
 
 
+def test_nobody_has_the_agent_of_somebody_work_who_is_out(alice: Actor, bob: Actor, place: Path) -> None:
+    vault = project_of(alice, place)
+    theirs = session_in(vault, bob)
+    said = [{"type": "text", "text": "Go on"}]
+    sessions.send(alice, theirs.id, said)
+    projects.set_visibility(alice, vault.id, "members")
+    with pytest.raises(Conflict, match="Bob, whose session this is, is not in the project any more"):
+        sessions.send(alice, theirs.id, said)
+    mine = sessions.fork(alice, Place(vault, vault.path, vault.path), theirs.id)
+    assert sessions.send(alice, mine.id, said)[1]
+    projects.put_member(alice, vault.id, bob.user)
+    assert sessions.send(alice, theirs.id, said)[1]
+
+
 def test_nobody_begins_anything_in_a_project_that_is_closed_to_them(alice: Actor, bob: Actor, place: Path) -> None:
     vault = project_of(alice, place)
     projects.set_visibility(alice, vault.id, "members")

@@ -14,6 +14,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.approvals import service as approvals
 from app.dialects.mount import Cabin
+from app.errors import NotFound, Unavailable
 from app.events import service as events
 from app.processes import service as processes
 from app.projects import service as projects
@@ -145,6 +146,20 @@ def test_the_hub_gives_facts_in_it_to_its_people_alone(alice: Actor, bob: Actor,
                     break
     assert made.id in told["alice"]
     assert made.id not in told["bob"]
+
+
+def test_nothing_begins_to_follow_by_rights_that_are_over(alice: Actor, bob: Actor, place: Place) -> None:
+    """Whoever came before they were taken out, and only now gets to the log or to a terminal."""
+    was = accounts.acting_for(bob.user, "agent")
+    terminal = terminals.create(alice, place, command=("cat",))
+    assert was is not None
+    with events.subscribe(was):
+        terminals.attach(was, terminal)
+    projects.remove_member(alice, place.project.id, bob.user)
+    with pytest.raises(Unavailable):
+        events.subscribe(was)
+    with pytest.raises(NotFound):
+        terminals.attach(was, terminal)
 
 
 def test_the_panel_works_without_scripts(app: Cabin, alice: Actor, bob: Actor, place: Place) -> None:

@@ -53,6 +53,7 @@ def _to_settle(connection: sa.Connection, actor: Actor, session_id: str) -> tupl
     run = _last(connection, session_id, lock=True)
     session = rows.session(connection, session_id, lock=True)
     accounts.require(actor, "sessions:run", session)
+    runs.check_owner(session, actor.user)
     if actor.kind == "agent":
         raise Denied("An agent never goes on with what somebody stopped.")
     prompt = _prompt(connection, session, run) if run is not None else None

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from app import config, db, dispatch, ids, record
 from app.accounts import service as accounts
 from app.actor import Actor
+from app.errors import Conflict
 from app.sessions import events
 from app.sessions.service import owners, rows
 from app.sessions.service.rows import MESSAGES, RUNS, SESSIONS
@@ -34,6 +35,15 @@ INTERRUPTED: dict[str, Any] = {
 }
 COUNTING = 0x5CAB  # the advisory lock of PostgreSQL under which runs are counted
 _crowded = threading.Event()
+
+
+def check_owner(session: Session, asking: str) -> None:
+    """Raise Conflict where somebody else asks, and the project is closed to the owner, for whom the agent acts."""
+    if asking == session.owner:
+        return
+    owner = accounts.acting_for(session.owner, "system")
+    if owner is not None and not accounts.is_open(owner, session.project):
+        raise Conflict(f"{owner.name}, whose session this is, is not in the project any more. Fork it to go on.")
 
 
 def queue(

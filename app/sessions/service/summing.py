@@ -36,6 +36,7 @@ def summarize(
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
+        runs.check_owner(session, actor.user)
         session = drop_reverted(connection, session)
         if connection.scalar(sa.select(MESSAGES.c.id).where(MESSAGES.c.session_id == session_id).limit(1)) is None:
             raise Conflict("Nothing was said yet, so there is nothing to sum up.")

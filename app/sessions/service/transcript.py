@@ -256,6 +256,8 @@ def send(
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
+        if not no_reply:
+            runs.check_owner(session, actor.user)
         session = drop_reverted(connection, session)
         data: dict[str, Any] = {"agent": mode, "model": {"providerID": provider, "modelID": model}, "by": actor.name}
         data |= {name: value for name, value in (("system", system), ("tools", tools)) if value}

@@ -49,6 +49,7 @@ def send_typed(
     with db.transaction() as connection:
         session = rows.session(connection, session_id, lock=True)
         accounts.require(actor, "sessions:run", session)
+        runs.check_owner(session, actor.user)
         if session.is_busy:
             raise Busy(session_id)
         session = drop_reverted(connection, session)
