@@ -12,9 +12,11 @@ from app import config
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.errors import Conflict, Invalid
-from app.notifications import service
-from app.notifications.service import Rules
+from app.notifications import senders, service
+from app.notifications.senders import Told
+from app.notifications.service import Notice, Rules
 from tests.conftest import member
+from tests.notifications.listener import Listener
 from tests.notifications.test_telling import WAITS, asked, begin, settled
 from tests.smtp import Post, text_of
 from tests.visitor import Browser
@@ -49,6 +51,30 @@ def test_a_server_that_does_not_take_it_is_told_on_the_page(post: Post, app: Cab
     service.test(bob, service.list_channels(bob)[0].id)
     settled(bob, "failed")
     assert "does not take mail for bob@example.com" in browser.get("/account/notifications").text
+
+
+def test_a_summary_lists_what_it_is_of(post: Post, app: Cabin, alice: Actor, listener: Listener) -> None:
+    bob = member(alice, "Bob")
+    given = ("sessions:ntc_3", "", "2 sessions are done", "queued", 0, 0, "", 0, None)
+    of = [
+        Notice(
+            f"ntc_{name}", bob.user, "x", "done", f"run_{name}", f"ses_{name}", name, "joined", 0, 0, "", 0, 0, "ntc_3"
+        )
+        for name in ("Paint", "Sand")
+    ]
+    told = Told.of(Notice("ntc_3", bob.user, "x", "summary", *given), of)
+    senders.send(service.add_mail(bob), told)
+    mail = post.next()
+    assert mail["Subject"] == "While it was quiet: 2 sessions are done"
+    for one in of:
+        assert f"Done: {one.title}\n{config.current().url}/sessions/{one.session}\n" in text_of(mail)
+    senders.send(service.add_webhook(bob, "Lamp", f"{listener.url}/lamp")[0], told)
+    data = listener.next().data
+    assert (data["event"], data["url"]) == ("summary", f"{config.current().url}/sessions")
+    assert [(one["event"], one["title"], one["session"]) for one in data["items"]] == [
+        ("done", "Paint", "ses_Paint"),
+        ("done", "Sand", "ses_Sand"),
+    ]
 
 
 def test_it_takes_an_address_and_a_server(post: Post, app: Cabin, alice: Actor) -> None:

@@ -193,11 +193,11 @@ def test_what_its_agent_asks_follows_it(alice: Actor, bob: Actor, tmp_path: Path
     release = accounts.create_role(alice, "release", inherits=["member"], permissions=["others:approvals:answer"])
     eve = member(alice, "Eve", release.name)
     hold = hold_of(bob, tmp_path)
-    ask = runs(hold, "git push")
-    assert approvals.waiting_ids(eve) == ([ask.id], [])
+    ask, like_it = runs(hold, "git push"), runs(hold, "git push")
+    assert approvals.waiting_ids(eve) == ([ask.id, like_it.id], [])
     see(bob, hold.session, "private")
     assert approvals.waiting_ids(eve) == ([], [])
-    assert approvals.waiting_ids(bob) == ([ask.id], [])
+    assert approvals.waiting_ids(bob) == ([ask.id, like_it.id], [])
     with pytest.raises(NotFound):
         approvals.answer(eve, ask.id, "once")
     with events.subscribe(eve, events.latest()) as hers:
@@ -207,6 +207,7 @@ def test_what_its_agent_asks_follows_it(alice: Actor, bob: Actor, tmp_path: Path
         for fact in hers.facts(heartbeat=PATIENCE):
             assert fact is not None
             assert ask.id not in str(fact.event)
+            assert like_it.id not in str(fact.event)
             assert further.id not in str(fact.event)
             if sentinel.id in str(fact.event):
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +17,8 @@ from app.projects import service as projects
 from app.sessions import service
 from app.sessions.service import Session
 from tests.conftest import Caller, member
+from tests.model_server import ModelServer
+from tests.patience import PATIENCE
 from tests.visitor import Browser, data_of, frames, is_whole, until
 
 
@@ -174,6 +177,25 @@ def test_opencodes_clients_are_told_that_it_is_gone(app: Cabin, alice: Actor, bo
     assert "secret" not in his_told
     assert "session.deleted" not in her_told
     assert "secret" in her_told
+
+
+def test_who_waits_for_an_answer_in_it_waits_no_more(
+    app: Cabin, scripted: ModelServer, alice: Actor, bob: Actor
+) -> None:
+    session = service.create(bob, projects.resolve(bob, None), title="His", provider="openai", model="scripted")
+    hers, answers = Caller(app, member(alice, "Ada", "admin")), []
+
+    def ask() -> None:
+        parts = [{"type": "text", "text": "[[bash make paint]] [[say Painted.]]"}]
+        answers.append(hers.post(f"/session/{session.id}/message", {"parts": parts}))
+
+    waits = threading.Thread(target=ask)
+    waits.start()
+    until(lambda: approvals.waiting(bob, session.id))
+    service.update(bob, session.id, visibility="private")
+    waits.join(PATIENCE)
+    assert not waits.is_alive()
+    assert answers[0].status_code == 404
 
 
 def test_the_server_has_a_default_on_its_settings_page(app: Cabin, browser: Browser, bob: Actor) -> None:

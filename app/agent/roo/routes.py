@@ -20,7 +20,7 @@ from app.dialects import roo
 from app.events import service as events
 from app.events.service import Fact
 from app.sessions import service as sessions
-from app.sessions.events import SessionDeleted, SessionIdle
+from app.sessions.events import SessionDeleted, SessionHidden, SessionIdle
 from app.sessions.service import Session
 
 door = roo.door(bp)
@@ -162,7 +162,7 @@ def _stops(task_id: str) -> Callable[[Fact], bool]:
         event = fact.event
         if isinstance(event, Asked):
             return event.session_id == task_id or f"/{task_id}/" in event.ask["above"]
-        return isinstance(event, SessionIdle | SessionDeleted) and event.session_id == task_id
+        return isinstance(event, SessionIdle | SessionDeleted | SessionHidden) and event.session_id == task_id
 
     return keep
 

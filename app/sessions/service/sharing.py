@@ -40,7 +40,6 @@ GRANTS = ("sessions:read", "events:read")
 OF_FEW = "Only its people see this project; who says who they are may share what is in it."
 AS_IT_IS = 0
 SWEEP = 10.0
-END = "sessions.end_shares"
 LONGEST = 366 * 86_400_000
 _SLUG = re.compile(r"[A-Za-z0-9_-]{24}")
 _shared = sa.select(SESSIONS.c.share_slug, SESSIONS.c.share).where(SESSIONS.c.share_slug.is_not(None))
@@ -80,7 +79,7 @@ def share(actor: Actor, session_id: str, *, output: bool | None = None, until: i
         slug = session.share_slug if kept else secrets.token_urlsafe(BYTES)
         stored = {name: value for name, value in asdict(new).items() if name != "until"}
         if ends:
-            dispatch.at(ends, END)
+            dispatch.later(ends, f"share:{session_id}", end_shares)
         return visibility.change(connection, session, "shared", share_slug=slug, share=stored, share_until=ends)
 
 
@@ -95,7 +94,6 @@ def unshare(actor: Actor, session_id: str) -> Session:
         return _end(connection, actor, session) if session.share_slug is not None else session
 
 
-@dispatch.actor(END)
 @dispatch.every(SWEEP)
 def end_shares() -> None:
     """End the addresses whose time is over; a second time finds none."""
