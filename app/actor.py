@@ -12,7 +12,8 @@ class Actor:
 
     A visitor came by a public link: `session` is the one session that it may read, and nothing else is there for it.
     `device` is the browser or client that a person signed in with, "" if they act without one. `until` is when what
-    they were known by ends by itself (unix ms), None for what does not.
+    they were known by ends by itself (unix ms), None for what does not. `is_due`: their browser gets a new secret with
+    its next page.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Actor:
     session: str | None = None
     device: str = ""
     until: int | None = None
+    is_due: bool = False
 
 
 class Thing(Protocol):
