@@ -65,7 +65,7 @@ def assemble() -> Cabin:
         stranger = Actor("", "user", "", "", (), via=web.dialect(), address=request.remote_addr or "")
         audit.note_denial(actor or stranger, action, target, detail)
 
-    web.install(app, identify, accounts.may, registry, note_change, note_denial)
+    web.install(app, identify, accounts.may, accounts.renew_due, registry, note_change, note_denial)
     rooms.register(app)
     app.owners = Owners(app.url_map, registry)
     return app

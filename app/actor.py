@@ -14,7 +14,8 @@ class Actor:
     `device` is the browser or client that a person signed in with, "" if they act without one. `until` is when what
     they were known by ends by itself (unix ms), None for what does not. `closed` are the projects that are not open to
     the person, by id: nothing in them is there for the actor either. `lent` are the keys that the person was lent, each
-    with the id of the project, or of the person, over whose things.
+    with the id of the project, or of the person, over whose things. `is_due`: their browser gets a new secret with its
+    next page.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Actor:
     closed: frozenset[str] = frozenset()
     lent: frozenset[tuple[str, str]] = frozenset()
     until: int | None = None
+    is_due: bool = False
 
 
 class Thing(Protocol):

@@ -223,14 +223,16 @@ def install(
     app: Flask,
     identify: Callable[[Credentials, str, str], Any],
     may: Callable[..., bool],
+    renew: Callable[[Actor, str], str | None],
     accents: Mapping[str, Accent],
     note_change: Callable[[Actor, str, str], None],
     note_denial: NoteDenial,
 ) -> None:
     """Wire sign-in, the check against foreign changes, headers, errors and template globals into the app.
 
-    `note_change` writes down (actor, what, on which port) each change that came without credentials through
-    a port which acts as a token; `note_denial` (actor or None, what, on what, detail) each refusal.
+    `renew` gives the new secret of a browser session whose person's rights have changed. `note_change` writes down
+    (actor, what, on which port) each change that came without credentials through a port which acts as a token;
+    `note_denial` (actor or None, what, on what, detail) each refusal.
     """
 
     @app.before_request
@@ -264,6 +266,8 @@ def install(
             guest_origins=guests,
         )
         g.actor = identity.actor
+        if identity.actor.is_due and identity.proof == "cookie" and _is_page():
+            g.new_sid = renew(identity.actor, brought.cookie or "")
         if identity.proof == "port" and request.method not in csrf.SAFE_METHODS and request.endpoint:
             note_change(g.actor, f"{request.method} {request.path}", request.environ["SERVER_PORT"])
 
@@ -272,12 +276,17 @@ def install(
     app.after_request(_with_headers)
     app.register_error_handler(Exception, lambda error: _on_error(error, accents.get(dialect()), note_denial))
     app.jinja_env.globals.update(
-        csrf_token=lambda: csrf.csrf_token(request.cookies.get(cookie_name(), "")),
+        csrf_token=lambda: csrf.csrf_token(g.get("new_sid") or request.cookies.get(cookie_name(), "")),
         actor=lambda: g.get("actor"),
         static=find_static,
         page_path=page_path,
         may=lambda key, thing=None: may(g.get("actor"), key, thing),
     )
+
+
+def _is_page() -> bool:
+    """Whether a browser asks for a whole page, whose forms get their token with it."""
+    return request.method == "GET" and dialect() == "" and _wants_html() and not is_htmx()
 
 
 def _request_detail() -> dict[str, Any]:
@@ -303,6 +312,8 @@ def _with_headers(response: Response) -> Response:
     for name, value in security_headers.headers_for(kind, is_https=request.is_secure).items():
         if name.lower() not in own:
             response.headers.add(name, value)
+    if new_sid := g.get("new_sid"):
+        keep_signed_in(response, new_sid)
     response.headers["X-Request-Id"] = g.get("request_id", "")
     origin = request.headers.get("Origin")
     if origin and dialect() and origin in config.current().cors_origins:

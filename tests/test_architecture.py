@@ -22,7 +22,13 @@ OUTWARD_MODULES = ("app.dial", "app.gate", "app.outbound", "app.agent.providers"
 OWN = frozenset(
     f"app.accounts.{name}"
     for name in (
-        *("people.me", "devices.sign_out", "devices.revoke_other_devices", "passwords.password_changed"),
+        *(
+            "people.me",
+            "devices.sign_out",
+            "devices.renew_due",
+            "devices.revoke_other_devices",
+            "passwords.password_changed",
+        ),
         *("passwords.prove", "fresh.is_fresh", "fresh.require_fresh", "fresh.prove_by_code"),
         *("look.change_look", "look.change_visibility", "authority.sees_private"),
         *("reasons.list_roles", "reasons.my_permissions", "reasons.available_permissions"),

@@ -26,9 +26,12 @@ class Browser:
         code = accounts.sign_in_code(accounts.local_owner(), actor.user)
         answer = self.client.post("/signin", data={"code": code}, headers={"Origin": ORIGIN})
         assert answer.status_code == 303, answer.text
+
+    @property
+    def token(self) -> str:
+        """What the forms of its pages carry; it changes with the cookie."""
         cookie = self.client.get_cookie("sid")
-        assert cookie is not None
-        self.token = csrf.csrf_token(cookie.value)
+        return csrf.csrf_token(cookie.value) if cookie is not None else ""
 
     def get(self, path: str, **more: Any) -> Any:
         """Open a page."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from app import db, ids, record
-from app.accounts import digests, people
+from app.accounts import digests, identity, people
 from app.accounts.authority import may
 from app.accounts.events import PrincipalRevoked, SignedIn
+from app.accounts.identity import GRACE
 from app.accounts.models import access_token, browser_session, client_session, user
 from app.actor import Actor, Scope
 from app.errors import NotFound
@@ -130,6 +135,37 @@ def renew(conn: sa.Connection, device_id: str) -> str | None:
         browser_session.update().where(browser_session.c.id == device_id).values(hash=digests.digest(sid), proved=now)
     )
     return sid if changed.rowcount else None
+
+
+def make_due(conn: sa.Connection, user_ids: Sequence[str]) -> None:
+    """Have these people's browsers get new secrets with their next page, because their rights change."""
+    theirs = browser_session.c.user_id.in_(user_ids)
+    conn.execute(browser_session.update().where(theirs).values(is_due=True))
+
+
+def renew_due(actor: Actor, sid: str) -> str | None:
+    """The new secret of a browser session that is due for one, given with a page; None for one that is not.
+
+    The one before stays good for ten seconds, for what is under way, and leads to the very same new one.
+    """
+    now, before = ids.now(), digests.digest(sid)
+    with db.transaction() as conn:
+        mine = browser_session.c.id == actor.device
+        row = conn.execute(sa.select(browser_session).where(mine).with_for_update()).first()
+        if row is not None and row.previous == before and row.renewed > now - GRACE:
+            return _successor(sid, row.salt)
+        if row is None or row.hash != before or not row.is_due:
+            return None
+        salt = secrets.token_hex(32)
+        fresh = _successor(sid, salt)
+        given = {"hash": digests.digest(fresh), "previous": before, "salt": salt, "renewed": now, "is_due": False}
+        conn.execute(browser_session.update().where(mine).values(**given))
+        db.after_commit(identity.forget)
+    return fresh
+
+
+def _successor(sid: str, salt: str) -> str:
+    return f"sid_{hmac.new(salt.encode(), sid.encode(), hashlib.sha256).hexdigest()}"
 
 
 def _device(row: Any, *, is_current: bool) -> Device:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app import db, ids, record
-from app.accounts import fresh, grants, identity, people, roles
+from app.accounts import devices, fresh, grants, identity, people, roles
 from app.accounts.authority import require
 from app.accounts.events import RightsChanged
 from app.accounts.models import role as table
@@ -196,7 +196,9 @@ def list_assignments(actor: Actor) -> list[Assignment]:
 
 def announce(conn: sa.Connection, user_ids: Iterable[str]) -> None:
     """Say that the rights of these people have changed, and forget them in this process once that is committed."""
-    for user_id in user_ids:
+    changed = list(user_ids)
+    devices.make_due(conn, changed)
+    for user_id in changed:
         record.event(conn, RightsChanged(user_id), Scope(owner=user_id, project="", visibility="private"))
     db.after_commit(identity.forget)
 

@@ -25,6 +25,7 @@ TOUCH_EVERY = 60_000
 REMEMBER = 1.0
 CAPACITY = 4096
 FIXED = "admin_token"
+GRACE = 10_000
 
 Proof = Literal["bearer", "basic", "port", "cookie", "open"]
 
@@ -179,7 +180,7 @@ def _by_browser(key: str) -> Actor | None:
     query = (
         sa.select(browser_session, user.c.name)
         .join(user, user.c.id == browser_session.c.user_id)
-        .where(browser_session.c.hash == key.removeprefix("sid:"), user.c.revoked.is_(None))
+        .where(_has_secret(key.removeprefix("sid:"), now), user.c.revoked.is_(None))
     )
     with db.read() as conn:
         row = conn.execute(query).first()
@@ -188,7 +189,16 @@ def _by_browser(key: str) -> Actor | None:
         return None
     if now - row.seen >= TOUCH_EVERY:
         _touch(browser_session.update().where(browser_session.c.id == row.id).values(seen=now))
-    return _person(row.user_id, row.name, held, row.id, row.expires)
+    person = _person(row.user_id, row.name, held, row.id, row.expires)
+    # Who comes with the one before has not got the new one yet.
+    is_due = row.is_due or row.hash != key.removeprefix("sid:")
+    return dataclasses.replace(person, is_due=True) if is_due else person
+
+
+def _has_secret(known: str, now: int) -> sa.ColumnElement[bool]:
+    """Whether it is the session's secret, or was until just now."""
+    is_former = sa.and_(browser_session.c.previous == known, browser_session.c.renewed > now - GRACE)
+    return sa.or_(browser_session.c.hash == known, is_former)
 
 
 def _by_access(key: str) -> Actor | None:

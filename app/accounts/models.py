@@ -107,6 +107,12 @@ browser_session = sa.Table(
     sa.Column("expires", sa.BigInteger, nullable=False),
     # When the person last showed who they are.
     sa.Column("proved", sa.BigInteger, nullable=False, server_default="0"),
+    # Whether it is to have a new secret at its next page; the one before, which is good for a few seconds more; what
+    # the new one was made of together with that, and when.
+    sa.Column("is_due", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("previous", sa.String(64), nullable=False, server_default="", index=True),
+    sa.Column("salt", sa.String(64), nullable=False, server_default=""),
+    sa.Column("renewed", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 password = sa.Table(

@@ -26,7 +26,7 @@ def client(database: db.Database) -> FlaskClient:
     def identify(given: Credentials, via: str, address: str) -> service.Identity | None:
         return service.identify(given, dialect=via, address=address)
 
-    web.install(app, identify, service.may, {}, lambda *_: None, lambda *_: None)
+    web.install(app, identify, service.may, service.renew_due, {}, lambda *_: None, lambda *_: None)
     app.register_blueprint(bp)
     probe = Blueprint("probe", __name__)
     probe.add_url_rule("/whoami", view_func=lambda: web.actor().name)
