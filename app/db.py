@@ -252,9 +252,17 @@ def _engine(url: str, durability: str, *, writer: bool) -> sa.Engine:
         **common,
     )
     sa.event.listen(engine, "connect", _pragmas("FULL" if durability == "full" else "NORMAL"))
-    begin = "BEGIN IMMEDIATE" if writer else "BEGIN"
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    sa.event.listen(engine, "begin", _begin_write if writer else _begin_read)
     return engine
+
+
+def _begin_write(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_read(connection: sa.Connection) -> None:
+    """Nothing is locked or read by it, so nothing of it can fail that SQLAlchemy would have to tell of."""
+    connection.connection.cursor().execute("BEGIN")
 
 
 def _tell_nul(context: sa.engine.ExceptionContext) -> None:

@@ -30,21 +30,23 @@ class Spelling(Generic[T]):
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, keys: Sequence[str], load: Callable[[list[str]], Iterable[tuple[str, T]]]) -> list[orjson.Fragment]:
-        """The things of these keys, spelled, in their order; `load` gives those of the ids it is asked for, or more.
+    def of(self, keys: Sequence[str], load: Callable[[list[str]], Iterable[tuple[str, T]]]) -> orjson.Fragment:
+        """The list of these keys' things, in their order; `load` gives those of the ids it is asked for, or more.
 
         A key is `id@version`; `id@` stands for a thing that is still being written, which is read each time.
         """
         with self._lock:
-            found = [self._known.get(key) for key in keys]
-        missing = {key.partition("@")[0]: key for key, known in zip(keys, found, strict=True) if known is None}
-        if not missing:
-            return [orjson.Fragment(known) for known in found if known is not None]
+            found = list(map(self._known.get, keys))
+        if None in found:
+            fresh = self._read([key for key, known in zip(keys, found, strict=True) if known is None], load)
+            self._keep(keys, fresh)
+            found = [known or fresh.get(key) for key, known in zip(keys, found, strict=True)]
+        return orjson.Fragment(b"[" + b",".join([spelled for spelled in found if spelled is not None]) + b"]")
+
+    def _read(self, keys: list[str], load: Callable[[list[str]], Iterable[tuple[str, T]]]) -> dict[str, bytes]:
+        missing = {key.partition("@")[0]: key for key in keys}
         loaded = ((name, thing) for name, thing in load(list(missing)) if name in missing)
-        fresh = {missing[name]: orjson.dumps(self._spell(thing)) for name, thing in loaded}
-        self._keep(keys, fresh)
-        both = (known or fresh.get(key) for key, known in zip(keys, found, strict=True))
-        return [orjson.Fragment(spelled) for spelled in both if spelled is not None]
+        return {missing[name]: orjson.dumps(self._spell(thing)) for name, thing in loaded}
 
     def _keep(self, keys: Iterable[str], fresh: dict[str, bytes]) -> None:
         """Take in what is new and let go of what was used longest ago; what was asked for counts as used."""

@@ -9,7 +9,7 @@ brings decides: an email in its body, or a bearer of RootCX's form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -55,6 +55,8 @@ class Owners:
             rules.append(LateRule(rule.rule, endpoint=owner))
         rules.sort(key=lambda rule: "<" in rule.rule)
         self._map = Map(rules, strict_slashes=False, merge_slashes=False)
+        self._plain = {rule.rule for rule in rules if "<" not in rule.rule}
+        self._known: dict[str, str] = {}  # owners of plain paths that were asked for
 
     def find(self, environ: dict[str, Any]) -> str:
         """The owner of a request's path, or who says that nobody has it."""
@@ -64,6 +66,8 @@ class Owners:
         owners = self._first.get(path.split("/", 2)[1] if "/" in path else "", set())
         if len(owners) == 1 and not path.startswith(SHARED):
             return next(iter(owners))
+        if path in self._known:
+            return self._known[path]
         try:
             endpoint, _ = self._map.bind("").match(path)
         except HTTPException:
@@ -72,6 +76,8 @@ class Owners:
             if path.startswith(SHARED):
                 return "roo"
             return "" if _is_page(environ) or path.startswith(OTHERS) else AT_ROOT
+        if path in self._plain:
+            self._known[path] = str(endpoint)
         return str(endpoint)
 
 
@@ -95,6 +101,10 @@ class Cabin(Flask):
             path_info=request.path,
             query_args=request.query_string.decode("latin-1"),
         )
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Views are plain functions here; Flask would look again at each call whether one is a coroutine's."""
+        return func
 
     def answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Flask's own application, behind all that is put in front of it."""

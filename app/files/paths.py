@@ -184,23 +184,21 @@ class Root:
         is_same = True
         fd = self._open(name, parts, beneath.FOLDER)
         try:
-            with os.scandir(fd) as listed:
-                for one in listed:
-                    label = one.name
-                    try:
-                        about = one.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue  # removed while we looked
-                    entry = known.get(label)
-                    if entry is None or not _is_still(entry, about):
-                        if label.startswith(TEMPORARY):
-                            continue
-                        before, entry = entry, self._scanned(parts, below, label, about, fd)
-                        if entry == before:
-                            entry = before  # a link that says the same
-                        else:
-                            is_same = False
-                    found[label] = entry
+            for label in os.listdir(fd):  # noqa: PTH208 - of a descriptor; quicker than scandir with a stat of each
+                try:
+                    about = os.stat(label, dir_fd=fd, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # removed while we looked
+                entry = known.get(label)
+                if entry is None or not _is_still(entry, about):
+                    if label.startswith(TEMPORARY):
+                        continue
+                    before, entry = entry, self._scanned(parts, below, label, about, fd)
+                    if entry == before:
+                        entry = before  # a link that says the same
+                    else:
+                        is_same = False
+                found[label] = entry
         finally:
             os.close(fd)
         if not is_same or len(found) != len(listing):

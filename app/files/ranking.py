@@ -10,17 +10,26 @@ from __future__ import annotations
 import functools
 import heapq
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator
 from itertools import compress, islice
 from typing import Literal
 
-STARTS = re.compile(r"(?:^|(?<=[^A-Za-z0-9]))(?=[A-Za-z0-9])|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])")
 MOST_WEIGHED = 600  # names that are weighed one by one, the shortest of them
 LONGEST = 64  # letters that can mean the beginnings of words
 MOST_LETTERS = 1_000
+MOST_TIMES = 3  # as which a letter's further times count
+MOST_MARKS = 200
 IN_BASE, NONE = 5, 11  # the last kind of match of which nothing far is nearer; none at all
 Choice = Literal["", "file", "directory"]
 _AS_BYTES = bytes.maketrans(b"01", b"\0\1")
+
+
+def _table(members: str) -> bytes:
+    return bytes(ord("1" if chr(code) in members else "0") for code in range(256))
+
+
+_LETTERS, _DIGITS, _CAPITALS = map(_table, (string.ascii_letters, string.digits, string.ascii_uppercase))
 
 
 class Index:
@@ -33,7 +42,9 @@ class Index:
         self._at: dict[str, int] = {}
         self._letters: dict[str, int] = {}
         self._base_letters: dict[str, int] = {}
-        self._living = self._directories = self._hidden = 0
+        self._starting: dict[str, int] = {}
+        self._marks: dict[tuple[str, str, int], int] = {}
+        self._living = self._directories = self._hidden = self._sorted_until = 0
         self._fill(list(names))
 
     def __contains__(self, name: str) -> bool:
@@ -68,6 +79,10 @@ class Index:
             self._letters[letter] = self._letters.get(letter, 0) | bit
         for letter in set(base):
             self._base_letters[letter] = self._base_letters.get(letter, 0) | bit
+        self._starting[base[:1]] = self._starting.get(base[:1], 0) | bit
+        for (part, letter, times), mark in self._marks.items():
+            if (path if part == "path" else base).count(letter) >= times:
+                self._marks[part, letter, times] = mark | bit
         self._living |= bit
         self._directories |= bit if name.endswith("/") else 0
         self._hidden |= bit if _is_hidden(name) else 0
@@ -92,10 +107,16 @@ class Index:
         by_kind = self._sorted(words[0], limit, chosen) if len(words) == 1 else self._sorted_by_all(words, chosen)
         found: list[int] = []
         for one in sorted(by_kind):
-            found += heapq.nsmallest(limit - len(found), by_kind[one], key=self._length)
+            found += self._shortest(limit - len(found), by_kind[one])
             if len(found) >= limit:
                 break
         return [self._names[at] for at in found]
+
+    def _shortest(self, limit: int, places: list[int]) -> list[int]:
+        """The places of the shortest names; those that were there at first stand in that order."""
+        later = [at for at in places if at >= self._sorted_until]
+        first = heapq.nsmallest(limit, (at for at in places if at < self._sorted_until) if later else places)
+        return heapq.nsmallest(limit, [*first, *later], key=self._length) if later else first
 
     def _length(self, at: int) -> tuple[int, str]:
         return len(self._names[at]), self._names[at]
@@ -103,30 +124,38 @@ class Index:
     def _sorted(self, wanted: str, limit: int, chosen: int) -> dict[int, list[int]]:
         """The places of names by their kind of match (see `rank`), the farther kinds only if there are too few."""
         found: dict[int, list[int]] = {}
-        others = self._add_beginnings(wanted, chosen, found)
+        others: list[int] = []
+        self._add_beginnings(wanted, chosen, found)
         if _count(found) < limit:
+            others = self._others(wanted, chosen)
             self._add_near(others, wanted, found)
         if _count(found) < limit:
             bases, loose = self._bases, _in_order(wanted)
             self._add_far([at for at in others if loose(bases[at])], wanted, found)
         if sum(len(places) for kind, places in found.items() if kind <= IN_BASE) < limit:
             paths, loose = self._paths, _in_order(wanted)
-            held = self._places(chosen & _all_of(self._letters, wanted))
+            held = self._places(chosen & self._holding("path", wanted))
             self._add_far((at for at in held if loose(paths[at])), wanted, found)
         return found
 
-    def _add_beginnings(self, wanted: str, chosen: int, found: dict[int, list[int]]) -> list[int]:
-        """Add the names whose basename begins with the letters; returns others that may hold them."""
-        bases = self._bases
+    def _add_beginnings(self, wanted: str, chosen: int, found: dict[int, list[int]]) -> None:
+        """Add the names whose basename begins with the letters."""
+        bases, stem = self._bases, wanted.rstrip("/")
+        if stem != wanted:
+            chosen &= self._directories
+        held = chosen & self._holding("base", stem)
+        if stem:
+            held &= self._starting.get(stem[0], 0)
+        for at in [at for at in self._places(held) if bases[at].startswith(stem)]:
+            is_stem = _is_stem(bases[at], stem)
+            kind = 2 if not is_stem else 0 if stem in (bases[at], self._paths[at]) else 1
+            found.setdefault(kind, []).append(at)
+
+    def _others(self, wanted: str, chosen: int) -> list[int]:
+        """The names whose basename may hold the letters."""
         if wanted.endswith("/"):
             chosen &= self._directories
-        wanted = wanted.rstrip("/")
-        held = self._places(chosen & _all_of(self._base_letters, wanted))
-        for at in [at for at in held if bases[at].startswith(wanted)]:
-            is_stem = _is_stem(bases[at], wanted)
-            kind = 2 if not is_stem else 0 if wanted in (bases[at], self._paths[at]) else 1
-            found.setdefault(kind, []).append(at)
-        return held
+        return self._places(chosen & self._holding("base", wanted.rstrip("/")))
 
     def _add_near(self, held: list[int], wanted: str, found: dict[int, list[int]]) -> None:
         """Add the names whose basename holds the letters in one piece further on."""
@@ -145,7 +174,7 @@ class Index:
     def _sorted_by_all(self, words: list[str], chosen: int) -> dict[int, list[int]]:
         """The places of the names that hold each of the words, by how near they are to them together."""
         for word in words:
-            chosen &= _all_of(self._letters, word)
+            chosen &= self._holding("path", word)
         tests = [_in_order(word) for word in words]
         found: dict[int, list[int]] = {}
         held = (at for at in self._places(chosen) if all(test(self._paths[at]) for test in tests))
@@ -153,15 +182,37 @@ class Index:
             found.setdefault(sum(rank(self._names[at], word) for word in words), []).append(at)
         return found
 
+    def _holding(self, part: str, wanted: str) -> int:
+        """The names whose path or basename (`part`) holds every one of the letters, as often as they are wanted."""
+        letters, found = self._letters if part == "path" else self._base_letters, -1
+        for letter in set(wanted):
+            found &= letters.get(letter, 0)
+            times = min(wanted.count(letter), MOST_TIMES)
+            if found and times > 1:
+                found &= self._often(part, letter, times)
+        return found
+
+    def _often(self, part: str, letter: str, times: int) -> int:
+        """The names whose path or basename holds a letter so many times; worked out when it is first asked for."""
+        mark = part, letter, times
+        if mark not in self._marks:
+            if len(self._marks) >= MOST_MARKS:
+                self._marks.clear()
+            texts = self._paths if part == "path" else self._bases
+            self._marks[mark] = _number(["1" if text.count(letter) >= times else "0" for text in texts])
+        return self._marks[mark]
+
     def _places(self, chosen: int) -> list[int]:
         """The places that are set, short names first, apart from those that came later."""
         return list(compress(range(len(self._names)), _bits(chosen)))
 
     def _fill(self, names: list[str]) -> None:
-        self._names, self._paths, self._bases, self._at = [], [], [], {}
+        self._names, self._paths, self._bases, self._at, self._marks = [], [], [], {}, {}
         for name in sorted(names, key=lambda name: (len(name), name)):
             self._append(name)
+        self._sorted_until = len(self._names)
         self._letters, self._base_letters = _letters(self._paths), _letters(self._bases)
+        self._starting = _starting(self._bases)
         self._living = (1 << len(self._names)) - 1
         self._directories = _number(["1" if name.endswith("/") else "0" for name in self._names])
         self._hidden = _number(["1" if _is_hidden(name) else "0" for name in self._names])
@@ -210,9 +261,8 @@ def rank(name: str, wanted: str) -> int:
 
 def _near_rank(name: str, base: str, wanted: str) -> int:
     """Rank a name whose basename holds the letters, but not at its start."""
-    own = name.removesuffix("/").rpartition("/")[2]
-    starts = [found.start() for found in STARTS.finditer(own)]
-    return 3 if any(base.startswith(wanted, at) for at in starts) else 4
+    starts = _starts(name.removesuffix("/").rpartition("/")[2])
+    return 3 if starts & _places_of(base, wanted) else 4
 
 
 def _far_rank(name: str, path: str, wanted: str) -> int:
@@ -253,29 +303,42 @@ def _begins_words(name: str, path: str, wanted: str, own: int) -> int:
 
 def _reach(path: str, wanted: str, starts: int) -> int:
     """The places at which the letters can end, each of them at a start or right after the one before; as bits."""
-    reached = _places_of(path, wanted[0]) & starts
+    text = path.encode("ascii", "replace")[::-1]
+    reached = _places_in(text, path, wanted[0]) & starts
     for letter in wanted[1:]:
         if not reached:
             break
         later = starts & ~((reached & -reached) * 2 - 1)
-        reached = _places_of(path, letter) & (reached << 1 | later)
+        reached = _places_in(text, path, letter) & (reached << 1 | later)
     return reached
 
 
-@functools.lru_cache(maxsize=20_000)
+def _places_in(text: bytes, path: str, letter: str) -> int:
+    """Where a letter stands in a path, as bits; `text` is the path from its end, with ? for what is not ASCII."""
+    return int(text.translate(_only(letter)), 2) if letter.isascii() and letter != "?" else _places_of(path, letter)
+
+
+@functools.lru_cache(maxsize=128)
+def _only(letter: str) -> bytes:
+    return _table(letter)
+
+
 def _starts(name: str) -> int:
-    """Where its words start, as bits."""
-    starts = 0
-    for found in STARTS.finditer(name):
-        starts |= 1 << found.start()
-    return starts
+    """Where its words start, as bits: letters or digits begin, a capital follows none, or a digit a letter."""
+    text = name.encode("ascii", "replace")[::-1]
+    if not text:
+        return 0
+    letters, digits, capitals = (int(text.translate(kind), 2) for kind in (_LETTERS, _DIGITS, _CAPITALS))
+    either = letters | digits
+    return either & ~(either << 1) | capitals & ((either & ~capitals) << 1) | digits & (letters << 1)
 
 
-def _places_of(path: str, letter: str) -> int:
-    places, at = 0, path.find(letter)
+def _places_of(path: str, wanted: str) -> int:
+    """Where the wanted stands in it, as bits."""
+    places, at = 0, path.find(wanted)
     while at >= 0:
         places |= 1 << at
-        at = path.find(letter, at + 1)
+        at = path.find(wanted, at + 1)
     return places
 
 
@@ -290,12 +353,20 @@ def _count(found: dict[int, list[int]]) -> int:
     return sum(map(len, found.values()))
 
 
-def _all_of(letters: dict[str, int], wanted: str) -> int:
-    """The names that hold every one of the letters somewhere."""
-    found = -1
-    for letter in set(wanted):
-        found &= letters.get(letter, 0)
-    return found
+def _starting(bases: list[str]) -> dict[str, int]:
+    """Which basenames start with each letter."""
+    found: dict[str, list[int]] = {}
+    for at, base in enumerate(reversed(bases)):
+        found.setdefault(base[:1], []).append(at)
+    return {letter: _set(places, len(bases)) for letter, places in found.items()}
+
+
+def _set(places: list[int], size: int) -> int:
+    """The number of so many bits of which these are set, counted from the highest."""
+    bits = bytearray(b"0") * size
+    for at in places:
+        bits[at] = 49
+    return int(bits, 2)
 
 
 def _letters(texts: list[str]) -> dict[str, int]:

@@ -107,6 +107,7 @@ HITS = 1_000
 HITS_PER_FILE = 10
 OUTPUT = 1024 * 1024
 LONGEST_LINE = 2_000
+MATCH = b'{"type":"match",'  # how such a record of rg's begins
 
 
 @dataclass(frozen=True)
@@ -328,11 +329,10 @@ def _nodes(base: str, entries: list[Entry], ignored: set[str]) -> list[Node]:
 
 
 def _matches(records: Iterable[bytes]) -> Iterator[Match]:
-    """Read rg's JSON; its other records frame those of a file."""
+    """Read rg's JSON; its other records, often two for each that counts, frame those of a file."""
     for record in records:
-        told = orjson.loads(record)
-        if told["type"] == "match":
-            yield _match(told["data"])
+        if record.startswith(MATCH):
+            yield _match(orjson.loads(record)["data"])
 
 
 def _match(data: dict[str, Any]) -> Match:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 from app import config, git
@@ -18,7 +19,12 @@ DATE = "2026-01-05T09:00:00Z"
 
 def root() -> Path:
     """Return where the sample lies, whether or not it is there yet."""
-    return config.current().data_dir.resolve() / "sample"
+    return _real(config.current().data_dir) / "sample"
+
+
+@lru_cache(maxsize=8)
+def _real(data_dir: Path) -> Path:
+    return data_dir.resolve()
 
 
 def create() -> bool:

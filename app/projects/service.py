@@ -383,17 +383,21 @@ def _default(actor: Actor, found: list[Project]) -> Place:
     """Return the place of a request that names none: the token's project, the configured one, the sample,
     any.
     """
-    named = config.current().project
     ready = [project for project in found if project.state == "ready"]
-    for root in (os.path.realpath(named) if named else None, sample.root) if actor.project is None else ():
-        wanted = str(root()) if callable(root) else root
-        for project in ready:
-            if project.root == wanted:
-                return Place(project, project.path, project.path)
     if not ready:
         raise NotFound("project", actor.project or "")
-    any_one = min(ready, key=is_scratch)
-    return Place(any_one, any_one.path, any_one.path)
+    chosen = _usual({project.root: project for project in ready}) if actor.project is None else None
+    if chosen is None:
+        chosen = min(ready, key=is_scratch)
+    return Place(chosen, chosen.path, chosen.path)
+
+
+def _usual(by_root: dict[str, Project]) -> Project | None:
+    """Return the configured project, or the sample, of those with these roots."""
+    named = config.current().project
+    # Roots have no links in them: one that is named as it is need not be looked up with every request.
+    found = by_root.get(str(named)) or by_root.get(os.path.realpath(named)) if named else None
+    return found or by_root.get(str(sample.root()))
 
 
 def _below(found: list[Project], path: Path) -> Place | None:

@@ -178,3 +178,21 @@ def test_the_rank_of_a_single_name_says_the_same_as_the_index() -> None:
         ranks = [ranking.rank(name, query) for name in best]
         assert ranks == sorted(ranks)
         assert ranking.NONE not in ranks
+
+
+def test_what_comes_later_stands_where_it_would_have_stood_from_the_start() -> None:
+    late = ["app/sessions/zrooms.py", "sosses.py", "so/ssses/x.py", "résumé/es.PY", "s"]
+    grown, whole = Index(FILES), Index([*FILES, *late])
+    queries = ("s", "ss", "sss", "ssss", "sess", "so", "es.py", "?", "z", "a/s", "so/")
+    for query in queries:
+        grown.best(query, 10)  # what it works out for a question holds for the next one
+    for name in late:
+        grown.add(name)
+    assert {query: grown.best(query, 10) for query in queries} == {query: whole.best(query, 10) for query in queries}
+    assert grown.best("ssss", 2) == ["so/ssses/x.py", *whole.best("ssss", 2)[1:]]
+
+
+def test_words_of_a_name_start_where_people_see_them() -> None:
+    for name, letters in (("useSession2", "uS2"), ("a_b-c.d", "abcd"), ("HTTPServer", "H"), ("éa9b", "a9"), ("", "")):
+        starts = ranking._starts(name)
+        assert "".join(letter for at, letter in enumerate(name) if starts >> at & 1) == letters

@@ -33,14 +33,15 @@ PROMPT_WAIT = 24 * 3600.0
 
 
 @door.get("/session", query=ListSessions)
-def index(actor: Actor, query: ListSessions) -> list[Fragment]:
+def index(actor: Actor, query: ListSessions) -> Fragment:
     """Sessions of the directory, or of the one that `path` names below it, newest updated first."""
-    place = projects.resolve(actor, opencode.directory())
+    named = opencode.directory()
+    place = projects.resolve(actor, named)
     return service.spell_page(
         actor,
         shapes.SESSIONS,
         project=place.project.id,
-        directory=str(place.directory / (query.path or "")) if opencode.directory() or query.path else "",
+        directory=str(place.directory / (query.path or "")) if named or query.path else "",
         words=query.search or "",
         since=query.start or 0,
         limit=query.limit,
@@ -137,7 +138,7 @@ def abort(actor: Actor, session_id: str) -> bool:
 
 
 @door.get("/session/<session_id>/message", query=ListMessages)
-def messages(actor: Actor, query: ListMessages, session_id: str) -> list[Fragment]:
+def messages(actor: Actor, query: ListMessages, session_id: str) -> Fragment:
     """The transcript in order; with a limit its newest messages."""
     return service.spell_transcript(
         actor, _id(session_id), shapes.MESSAGES, before=query.before or "", limit=query.limit

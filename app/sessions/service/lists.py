@@ -46,7 +46,7 @@ def find_page(actor: Actor, **wanted: Unpack[Wanted]) -> list[Session]:
         return [session_of(row) for row in connection.execute(_page(tuple(given), keys=False), _values(given))]
 
 
-def spell_page(actor: Actor, spelling: Spelling[Session], **wanted: Unpack[Wanted]) -> list[Fragment]:
+def spell_page(actor: Actor, spelling: Spelling[Session], **wanted: Unpack[Wanted]) -> Fragment:
     """The same page as `find_page`, in a spelling that keeps what has not changed."""
     given = _given(actor, **wanted)
     with db.read() as connection:

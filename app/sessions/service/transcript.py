@@ -194,7 +194,7 @@ def transcript(actor: Actor, session_id: str) -> list[Message]:
 
 def spell_transcript(
     actor: Actor, session_id: str, spelling: Spelling[Message], *, before: str = "", limit: int | None = None
-) -> list[Fragment]:
+) -> Fragment:
     """The same messages as `transcript`, in a spelling that keeps what has not changed.
 
     Only those before a message's id, and of these only the newest `limit`.
