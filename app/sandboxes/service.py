@@ -90,6 +90,8 @@ def create(actor: Actor, wanted: Wanted) -> Sandbox:
     with db.read() as conn:
         mine = rows.select(conn, table.c.owner == actor.user)
     known = next((one for one in mine if wanted.key and one.key == wanted.key), None)
+    if known is not None and actor.project not in (None, known.project):
+        raise NotFound("template", wanted.template[:100])
     if known is not None:
         return _repeated(known, wanted)
     if len(mine) >= MOST:
@@ -112,14 +114,14 @@ def get(actor: Actor, sandbox_id: str) -> Sandbox:
     """Return one of the actor's sandboxes; raises NotFound."""
     accounts.require(actor, "sandboxes:read")
     with db.read() as conn:
-        return _living(rows.own(conn, actor.user, sandbox_id))
+        return _living(rows.own(conn, actor, sandbox_id))
 
 
 def list_all(actor: Actor, states: tuple[State, ...] = ("running", "paused")) -> list[Sandbox]:
     """Return the actor's sandboxes in these states, oldest first."""
     accounts.require(actor, "sandboxes:read")
     with db.read() as conn:
-        found = rows.select(conn, table.c.owner == actor.user, table.c.state.in_(states))
+        found = rows.select(conn, table.c.state.in_(states), *rows.of(actor))
     return [one for one in found if _is_living(one)]
 
 
@@ -131,7 +133,7 @@ def connect(actor: Actor, sandbox_id: str, seconds: int) -> tuple[Sandbox, bool]
     accounts.require(actor, "sandboxes:write")
     ends = ids.now() + _checked_seconds(seconds) * 1000
     with db.transaction() as conn:
-        one = _living(rows.own(conn, actor.user, sandbox_id))
+        one = _living(rows.own(conn, actor, sandbox_id))
         was_paused = one.state == "paused"
         changed = rows.update(conn, one, state="running", ends=ends if was_paused else max(ends, one.ends))
         if was_paused:
@@ -146,7 +148,7 @@ def set_timeout(actor: Actor, sandbox_id: str, seconds: int, *, no_less: bool = 
     accounts.require(actor, "sandboxes:write")
     ends = ids.now() + _checked_seconds(seconds) * 1000
     with db.transaction() as conn:
-        one = _living(rows.own(conn, actor.user, sandbox_id))
+        one = _living(rows.own(conn, actor, sandbox_id))
         if one.state != "running":
             raise NotFound("sandbox", sandbox_id)
         changed = rows.update(conn, one, ends=max(ends, one.ends) if no_less else ends)
@@ -158,7 +160,7 @@ def pause(actor: Actor, sandbox_id: str) -> None:
     """End what runs in a sandbox and keep its files until it is resumed; raises NotFound, Conflict if it is paused."""
     accounts.require(actor, "sandboxes:write")
     with db.transaction() as conn:
-        one = _living(rows.own(conn, actor.user, sandbox_id))
+        one = _living(rows.own(conn, actor, sandbox_id))
         if one.state == "paused":
             raise Conflict(f"Sandbox {sandbox_id} is paused already.")
         record.audit(conn, actor, "sandbox.pause", sandbox_id)
@@ -170,7 +172,7 @@ def kill(actor: Actor, sandbox_id: str) -> None:
     """Take a sandbox down: its processes, its access and its files; a worktree with work of its own stays listed."""
     accounts.require(actor, "sandboxes:write")
     with db.transaction() as conn:
-        one = rows.own(conn, actor.user, sandbox_id)
+        one = rows.own(conn, actor, sandbox_id)
         record.audit(conn, actor, "sandbox.kill", sandbox_id)
         ending.begin(conn, one)
     ending.finish(one)
@@ -210,7 +212,7 @@ def workspace(actor: Actor, named: str) -> Workspace:
         of_token = rows.select(conn, table.c.token == actor.token) if actor.token else []
         if not of_token and named in NAMELESS:
             return Workspace(projects.resolve(actor, None), None)
-        one = of_token[0] if of_token else rows.own(conn, actor.user, named)
+        one = of_token[0] if of_token else rows.own(conn, actor, named)
     if named not in ("", one.id) or one.state != "running" or one.ends <= ids.now():
         raise NotFound("sandbox", named or one.id)
     return Workspace(Place(projects.get(actor, one.project), one.path, one.path), one)
