@@ -10,7 +10,7 @@ ifeq ($(origin PROJECT),command line)
 export SIGNALCABIN_PROJECT := $(PROJECT)
 endif
 
-.PHONY: run worker test test-quick matrix check format bench chaos chaos-full lock
+.PHONY: run worker test test-quick matrix check format bench chaos chaos-full lock sbom audit
 .DEFAULT_GOAL := run
 
 run: ## Set up, migrate, serve on 127.0.0.1:8000 and print the link
@@ -60,8 +60,18 @@ bench: ## The figures to reach, against BASE=http://... or a server of its own
 	@./setup.sh test-quick
 	$(PYTHON_IN_VENV) -m bench $(BASE)
 
+sbom: ## What the server is made of, from its locks, as CycloneDX: sbom.cdx.json
+	@./setup.sh run
+	$(PYTHON_IN_VENV) .ci/sbom.py sbom.cdx.json
+
+audit: ## Ask the advisories about everything that is locked (needs the network; no part of `make test`)
+	@./setup.sh audit
+	for set in requirements requirements-tools requirements-dev; do \
+	    PYTHONPATH=.venv/audit $(PYTHON_IN_VENV) -m pip_audit --strict --disable-pip --require-hashes -r $$set.txt || exit 1; \
+	done
+
 lock: ## Resolve requirements*.in and the client packages again (needs uv and npm)
-	for set in requirements requirements-dev requirements-tools requirements-hostile; do \
+	for set in requirements requirements-dev requirements-tools requirements-hostile requirements-audit; do \
 	    uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	        --no-annotate --no-header --no-config --no-emit-index-url --no-emit-find-links \
 	        $$set.in --output-file $$set.txt || exit 1; \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prepares .venv for what is asked: run | test-quick | test | check. Safe to repeat: a stamp inside .venv is a
+# Prepares .venv for what is asked: run | test-quick | test | check | audit. Safe to repeat: a stamp inside .venv is a
 # copy of the lock file it was filled from, so that nothing happens while the lock is unchanged.
 set -eu
 cd "$(dirname "$0")"
@@ -144,6 +144,16 @@ hostile() {
     stamp requirements-hostile.txt
 }
 
+# pip-audit, beside .venv's own packages too.
+advisories() {
+    current requirements-audit.txt && return 0
+    lock
+    echo "setup: installing requirements-audit.txt"
+    rm -rf "$venv/audit"
+    pip_install --target "$venv/audit" -r requirements-audit.txt
+    stamp requirements-audit.txt
+}
+
 test_tools() {
     debian chromium chromium || echo "setup: browser tests will fail; install Chromium: apt-get install chromium"
     debian tmux tmux || echo "setup: terminal client tests will fail; install tmux: apt-get install tmux"
@@ -157,6 +167,7 @@ packages requirements.txt
 case $aim in
 run) run_tools ;;
 check) packages requirements-dev.txt ;;
+audit) advisories ;;
 test-quick)
     packages requirements-dev.txt
     run_tools
@@ -170,5 +181,5 @@ test)
     hostile
     test_tools
     ;;
-*) fail "unknown aim $aim; one of run, check, test-quick, test" ;;
+*) fail "unknown aim $aim; one of run, check, test-quick, test, audit" ;;
 esac

@@ -98,8 +98,7 @@ _hearing = Hearing(_links)
 def add(actor: Actor | None, place: Place, name: str, wanted: Wanted) -> Status:
     """Add a server to the place's project, in place of one of that name, and connect it if it is enabled.
 
-    Raises Invalid for a name, a command or a URL that is none, NotAllowed for a URL that leads inside, Stale for a
-    sign-in that is not fresh: a server is a command that runs here, or an address that gets what agents send.
+    Raises Invalid for a name, a command or a URL that is none, NotAllowed for a URL that leads inside, Stale.
     """
     return _status(place, _put(accounts.require(actor, "mcp:write", place.project), place, name, wanted))
 

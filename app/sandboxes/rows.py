@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from app.actor import Actor
 from app.errors import NotFound
 from app.sandboxes.models import sandbox as table
 
@@ -59,10 +60,14 @@ def select(conn: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[San
     return [Sandbox(**row._asdict()) for row in conn.execute(query)]
 
 
-def own(conn: sa.Connection, owner: str, sandbox_id: str) -> Sandbox:
-    """Return one of somebody's sandboxes; raise NotFound for those of others and those being taken down, too."""
-    conditions = table.c.id == sandbox_id, table.c.owner == owner, table.c.state != "ending"
-    found = select(conn, *conditions)
+def of(actor: Actor) -> list[sa.ColumnElement[bool]]:
+    """What an actor's own sandboxes have: a token that is bound to a project has only those of that project."""
+    return [table.c.owner == actor.user, *([table.c.project == actor.project] if actor.project is not None else [])]
+
+
+def own(conn: sa.Connection, actor: Actor, sandbox_id: str) -> Sandbox:
+    """Return one of the actor's sandboxes; raise NotFound for those of others and those being taken down, too."""
+    found = select(conn, table.c.id == sandbox_id, table.c.state != "ending", *of(actor))
     if not found:
         raise NotFound("sandbox", sandbox_id[:100])
     return found[0]

@@ -90,6 +90,8 @@ def create(actor: Actor, wanted: Wanted) -> Sandbox:
     with db.read() as conn:
         mine = rows.select(conn, table.c.owner == actor.user)
     known = next((one for one in mine if wanted.key and one.key == wanted.key), None)
+    if known is not None and actor.project not in (None, known.project):
+        raise NotFound("template", wanted.template[:100])
     if known is not None:
         return _repeated(known, wanted)
     if len(mine) >= MOST:
@@ -119,7 +121,7 @@ def list_all(actor: Actor, states: tuple[State, ...] = ("running", "paused")) ->
     """Return the actor's sandboxes in these states, oldest first."""
     accounts.require(actor, "sandboxes:read")
     with db.read() as conn:
-        found = rows.select(conn, table.c.owner == actor.user, table.c.state.in_(states))
+        found = rows.select(conn, table.c.state.in_(states), *rows.of(actor))
     return [one for one in found if _is_living(one) and accounts.is_open(actor, one.project)]
 
 
@@ -220,7 +222,7 @@ def workspace(actor: Actor, named: str) -> Workspace:
 
 def _own(conn: sa.Connection, actor: Actor, sandbox_id: str) -> Sandbox:
     """Return one of the actor's sandboxes; raise NotFound also for one of a project that is closed to them by now."""
-    one = rows.own(conn, actor.user, sandbox_id)
+    one = rows.own(conn, actor, sandbox_id)
     if not accounts.is_open(actor, one.project):
         raise NotFound("sandbox", sandbox_id[:100])
     return one

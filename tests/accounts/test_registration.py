@@ -92,6 +92,9 @@ def test_the_first_person_makes_the_server_theirs(database: db.Database) -> None
     assert service.first_start() is None
     assert service.local_owner().name == "Ines"
     service.sign_in("ines@example.org", PASSWORD, HERE)
+    with db.read() as conn:
+        acts = conn.exec_driver_sql("SELECT target FROM audit WHERE action = 'server.claim'").scalars().all()
+    assert acts == [actor.user]
 
 
 def test_over_the_api_it_signs_nobody_in_and_still_ends_the_first_start(database: db.Database) -> None:

@@ -102,6 +102,8 @@ def test_a_command_prints_it_in_every_form_and_it_shows_nowhere(
     assert holds(everything(settings)) == []
     [row] = audit.entries(talk.actor, [audit.Condition("action", "secrets.lend")])
     assert (row.actor_kind, row.target) == ("agent", "platform/TOKEN")
+    [row] = audit.entries(talk.actor, [audit.Condition("action", "tool.run")])
+    assert (row.actor_kind, row.user) == ("agent", talk.actor.user)
 
 
 def test_a_long_output_is_cut_and_kept_aside_without_it(

@@ -443,9 +443,13 @@ def test_a_sign_in_and_its_role_are_in_the_audit_log(visitor: Visitor, issuer: I
     service.save_provider(alice, wanted(issuer, role_claim="groups", role_map=MAP))
     issuer.twist = groups("platform")
     visitor.sign_in()
+    service.delete_provider(alice, "okta", force=True)
     with db.read() as conn:
         rows = [(row.action, row.actor, row.result) for row in conn.execute(audit_rows.select())]
     assert ("user.create", "oidc:okta", "done") in rows
+    assert ("oidc.provider_save", alice.id, "done") in rows
+    assert ("oidc.provider_delete", alice.id, "done") in rows
+    assert any(action == "oidc.connect" and result == "done" for action, _, result in rows)
     assert any(action == "signin" and result == "done" for action, _, result in rows)
     assert SECRET not in str(rows)
 
