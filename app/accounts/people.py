@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ LAST_OWNER = "LAST_OWNER"
 BASE = "base"
 IN_USE = "Somebody with this email is here already."
 
+_on_end: list[Callable[[sa.Connection, str], None]] = []
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 
 
@@ -109,8 +110,21 @@ def revoke_user(actor: Actor, user_id: str) -> None:
         conn.execute(token.update().where(token.c.user_id == user_id, token.c.revoked.is_(None)).values(revoked=now))
         _erase_sign_ins(conn, user_id)
         conn.execute(role_assignment.delete().where(role_assignment.c.user_id == user_id))
+        for end in _on_end:
+            end(conn, user_id)
         record.audit(conn, actor, "user.revoke", user_id, {"roles": list(person.roles)})
         announce_end(conn, PrincipalRevoked(user_id, "user", user_id))
+
+
+def register_end(end: Callable[[sa.Connection, str], None]) -> None:
+    """Say what else goes with a person, in the transaction that removes them: a room says so that is not known here."""
+    if end not in _on_end:
+        _on_end.append(end)
+
+
+def hold_person(conn: sa.Connection, user_id: str) -> None:
+    """Let nobody remove a person before the transaction ends; raises NotFound for who is not here any more."""
+    get(conn, user_id, lock=True)
 
 
 def _erase_sign_ins(conn: sa.Connection, user_id: str) -> None:

@@ -45,9 +45,11 @@ from app.accounts.people import (
     create_user,
     has_team,
     held_of,
+    hold_person,
     list_users,
     local_owner,
     me,
+    register_end,
     revoke_user,
     user_of,
 )
@@ -62,6 +64,7 @@ from app.accounts.reasons import (
     my_permissions,
     permissions_of,
     role_matrix,
+    roles_within,
     why,
 )
 from app.accounts.registration import Newcomer, claim, register
@@ -114,6 +117,7 @@ __all__ = [
     "hand_over",
     "has_team",
     "held_of",
+    "hold_person",
     "holds",
     "identify",
     "is_fresh",
@@ -145,6 +149,7 @@ __all__ = [
     "redeem",
     "refresh",
     "register",
+    "register_end",
     "register_providers",
     "register_signatures",
     "require",
@@ -156,6 +161,7 @@ __all__ = [
     "revoke_token",
     "revoke_user",
     "role_matrix",
+    "roles_within",
     "set_permissions",
     "set_roles",
     "sign_in",

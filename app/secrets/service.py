@@ -14,8 +14,9 @@ from app.errors import Conflict, Invalid, NotFound
 from app.events import service as events
 from app.secrets import holding, keys, lending, models, rows, sealing
 from app.secrets.events import SecretChanged
-from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go
+from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go, let_go_old
 from app.secrets.lending import end_of_project, grant, hide, lend, register_project, take_away
+from app.secrets.personal import end_of_person, forget_own, holders, keep_own, list_own, own_names, own_value
 from app.secrets.rotating import KeyUse, check, keys_in_use, rotate_key
 from app.secrets.rows import Secret
 
@@ -27,19 +28,27 @@ __all__ = [
     "derive",
     "derive_all",
     "describe",
+    "end_of_person",
     "end_of_project",
     "environment",
+    "forget_own",
     "get",
     "grant",
     "held",
     "hide",
     "hold",
     "hold_once",
+    "holders",
+    "keep_own",
     "keys_in_use",
     "lend",
     "let_go",
+    "let_go_old",
     "list_all",
+    "list_own",
     "names",
+    "own_names",
+    "own_value",
     "put",
     "put_app",
     "put_platform",
