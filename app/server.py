@@ -30,6 +30,7 @@ from app.wake import Ringer
 _ringers: list[Ringer] = []
 _draining = threading.Lock()
 CLOSERS = 8
+NO_BOOT = 3  # with it gunicorn gives up instead of trying again
 MOST_FILES = 65_536
 THREADS = 512  # they start when needed and cost nothing before
 
@@ -222,6 +223,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         from app.accounts import service as accounts
 
         app = create_app(self.settings)
+        refuse_wrong_key()
         say_where(self.settings, accounts.first_start())
         return app
 
@@ -233,6 +235,18 @@ def begin_work(settings: Config) -> None:
     threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
     gc.enable()
+
+
+def refuse_wrong_key() -> None:
+    """Exit with one line and NO_BOOT if the vault is sealed with a master key that is not here."""
+    from app.errors import Unavailable
+    from app.secrets import service as secrets
+
+    try:
+        secrets.check()
+    except Unavailable as problem:
+        print(f"Signalcabin does not start. {problem.message}", file=sys.stderr, flush=True)
+        raise SystemExit(NO_BOOT) from None
 
 
 def take_over(settings: Config) -> None:
@@ -339,6 +353,7 @@ def work(settings: Config) -> None:
     os.umask(0o077)
     raise_shield()
     db.use(db.Database(settings.database_url, settings.durability))
+    refuse_wrong_key()
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
