@@ -19,6 +19,9 @@ TABLE = "secret"
 SECRET_FIELDS = ("key", "token", "access", "refresh")
 # Scopes that begin so are a person's own: see personal, the one module that reads and writes them.
 OWN = "own:"
+# Every (name, word) of the vault that this process hides: what is stored no more goes from here, see fading.
+_seen: dict[tuple[str, str], None] = {}
+_before: dict[tuple[str, str], None] = {}
 USED_EVERY = 60_000  # ms: the time of the last use is no more exact than this
 
 
@@ -104,6 +107,20 @@ def watch(name: str, value: str) -> None:
     for word in (value, *words):
         if isinstance(word, str) and word:
             redact.watch(name, word)
+            _seen[name, word] = None
+
+
+def forget_unseen() -> None:
+    """Begin a look at what is stored: whatever `watch` is not told of until `stale` is asked is stored no more."""
+    _before.update(_seen)
+    _seen.clear()
+
+
+def stale() -> list[tuple[str, str]]:
+    """What was hidden before `forget_unseen` and is stored no more."""
+    found = [one for one in _before if one not in _seen]
+    _before.clear()
+    return found
 
 
 def announce(conn: sa.Connection, actor: Actor, scope: str, name: str) -> None:

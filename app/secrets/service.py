@@ -12,7 +12,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Invalid, NotFound
 from app.events import service as events
-from app.secrets import holding, keys, lending, models, rows, sealing
+from app.secrets import fading, holding, keys, lending, models, rows, sealing
 from app.secrets.events import SecretChanged
 from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go, let_go_old
 from app.secrets.lending import end_of_project, grant, hide, lend, register_project, take_away
@@ -191,6 +191,7 @@ def delete(actor: Actor | None, scope: str, name: str) -> None:
 
 def start() -> None:
     """At start-up: let the redactor know every value, and each that is set later in whichever process."""
+    fading.register_watch(watch_all)
     watch_all()
     events.listen(SecretChanged, _learn)
 
@@ -205,6 +206,7 @@ def watch_all() -> None:
 
 
 def _learn(fact: SecretChanged) -> None:
+    fading.note()
     _watch_stored(fact.scope, fact.name)
 
 

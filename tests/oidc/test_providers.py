@@ -310,3 +310,12 @@ def test_programs_set_providers_up_too(call: Caller, stranger: Caller, issuer: I
     assert call("DELETE", "/api/v1/auth/oidc/providers/okta").get_json() == {"message": "oidc provider 'okta' deleted"}
     assert call("DELETE", "/api/v1/auth/oidc/providers/okta").status_code == 404
     assert json.loads(stranger.get("/api/v1/auth/oidc/providers").text) == []
+
+
+def test_a_new_one_whose_id_is_taken_is_refused_by_the_verb(issuer: Issuer, alice: Actor, app: Cabin) -> None:
+    service.save_provider(alice, wanted(issuer), is_new=True)
+    before = service.list_providers(alice)
+    for act in (service.save_provider, service.check_provider):
+        with pytest.raises(Conflict, match="is here already"):
+            act(alice, replace(wanted(issuer), name="Another"), is_new=True)
+    assert service.list_providers(alice) == before
