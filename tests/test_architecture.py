@@ -24,7 +24,7 @@ OWN = frozenset(
     for name in (
         *("people.me", "devices.sign_out", "devices.revoke_other_devices", "passwords.password_changed"),
         *("passwords.prove", "fresh.is_fresh", "fresh.require_fresh", "fresh.prove_by_code"),
-        *("reasons.list_roles", "reasons.my_permissions", "reasons.available_permissions"),
+        *("reasons.list_roles", "reasons.roles_within", "reasons.my_permissions", "reasons.available_permissions"),
     )
 )
 SHELLS = frozenset({"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"})
