@@ -92,7 +92,14 @@ def own_value(user: str, name: str) -> str:
 
     Raises NotFound, Conflict SECRET_UNREADABLE, Unavailable MASTER_KEY.
     """
-    return rows.taken(rows.own(user), name)
+    value = rows.opened(rows.own(user), name)
+    rows.watch(name, value)
+    return value
+
+
+def note_own_use(user: str, name: str) -> None:
+    """A person's own is used now: a list that only looks whether it fits does not count."""
+    rows.taken(rows.own(user), name)
 
 
 def end_of_person(conn: sa.Connection, user: str) -> None:

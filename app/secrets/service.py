@@ -16,7 +16,16 @@ from app.secrets import fading, holding, keys, lending, models, rows, sealing
 from app.secrets.events import SecretChanged
 from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go, let_go_old
 from app.secrets.lending import end_of_project, grant, hide, lend, register_project, take_away
-from app.secrets.personal import end_of_person, forget_own, holders, keep_own, list_own, own_names, own_value
+from app.secrets.personal import (
+    end_of_person,
+    forget_own,
+    holders,
+    keep_own,
+    list_own,
+    note_own_use,
+    own_names,
+    own_value,
+)
 from app.secrets.rotating import KeyUse, check, keys_in_use, rotate_key
 from app.secrets.rows import Secret
 
@@ -47,6 +56,7 @@ __all__ = [
     "list_all",
     "list_own",
     "names",
+    "note_own_use",
     "own_names",
     "own_value",
     "put",

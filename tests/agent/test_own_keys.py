@@ -281,6 +281,7 @@ def test_the_page_keeps_tests_replaces_and_removes_a_key_and_never_shows_it(
 ) -> None:
     at = "/account/model-keys"
     assert browser.post(at, {"provider": "openai", "key": ALICE_S}).status_code == 303
+    assert "not used yet" in browser.get(at).text
     assert browser.post(f"{at}/openai/test", {}).status_code == 303
     assert bearers(scripted) == [f"Bearer {ALICE_S}"]
     shown = browser.get(at).text

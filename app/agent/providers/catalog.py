@@ -115,7 +115,10 @@ def resolve_paid(
         raise ProviderFailed(f"{entry.name} wants a key of your own here: add it under Account, Model keys.", auth=True)
     ours = config.current()
     breaker = circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * ours.model_pause)
-    return wire_of(entry, model, _bounds(ours.model_waits), breaker), own_keys.payer_of(entry)
+    payer = own_keys.payer_of(entry)
+    if payer == "own":
+        own_keys.note_use(user, provider)
+    return wire_of(entry, model, _bounds(ours.model_waits), breaker), payer
 
 
 def wire_of(entry: Entry, model: str, bounds: outbound.Bounds, breaker: circuit.Circuit) -> Wire:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -47,6 +48,12 @@ def find(user: str, provider: str) -> OwnKey | None:
     except NotFound:
         return None
     return OwnKey(data, str(data.get("for", "")))
+
+
+def note_use(user: str, provider: str) -> None:
+    """A model is asked with it now; one that was removed in this moment is used this once more."""
+    with suppress(NotFound):
+        secrets.note_own_use(user, provider)
 
 
 def names(user: str) -> list[str]:
