@@ -68,6 +68,7 @@ class Config:
     auth: str = "required"
     admin_token: str | None = None
     model: str | None = None
+    server_keys: str = "everyone"  # who may spend the server's keys of providers: everyone | owners
     public_url: str | None = None
     registration: str = "invite"
     ports: tuple[DialectPort, ...] = ()
@@ -134,6 +135,7 @@ class Config:
             auth=_one_of("AUTH", get("AUTH") or "required", ("required", "none")),
             admin_token=get("ADMIN_TOKEN") or None,
             model=get("MODEL") or None,
+            server_keys=_one_of("SERVER_KEYS", get("SERVER_KEYS") or "everyone", ("everyone", "owners")),
             public_url=get("PUBLIC_URL").rstrip("/") or None,
             registration=_one_of("REGISTRATION", get("REGISTRATION") or "invite", ("invite", "open", "closed")),
             ports=_ports(get("PORTS")),

@@ -36,6 +36,16 @@ class Redactor:
                 self._secrets[name] = (*held, value)
                 self._built = None
 
+    def unwatch(self, name: str, value: str) -> None:
+        """Let one value of this name pass again."""
+        with self._lock:
+            left = tuple(one for one in self._secrets.get(name, ()) if one != value)
+            if left:
+                self._secrets[name] = left
+            else:
+                self._secrets.pop(name, None)
+            self._built = None
+
     def forget(self, name: str) -> None:
         """Let values of this name pass again."""
         with self._lock:
@@ -235,6 +245,11 @@ _live = Redactor()
 def watch(name: str, value: str) -> None:
     """Hide this live value in all that the process shows or stores from now on."""
     _live.watch(name, value)
+
+
+def unwatch(name: str, value: str) -> None:
+    """Stop hiding one value of this name."""
+    _live.unwatch(name, value)
 
 
 def forget(name: str) -> None:

@@ -219,13 +219,13 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """The app, built in the worker; AppImportError, which ends the server, with what keeps it from serving."""
         gc.disable()  # nothing that is built here is garbage; `begin_work` turns it on again
-        from app import create_app, schema
+        from app import create_app
         from app.accounts import service as accounts
         from app.errors import Problem
 
         app = create_app(self.settings)
         try:
-            schema.check()
+            check_stores()
         except Problem as problem:
             raise AppImportError(problem.message) from None
         say_where(self.settings, accounts.first_start())
@@ -239,6 +239,15 @@ def begin_work(settings: Config) -> None:
     threading.Thread(target=_say_limits, name="limits", daemon=True).start()
     gc.freeze()
     gc.enable()
+
+
+def check_stores() -> None:
+    """Raise Unavailable, with what to do, unless the database has this version's schema and the vault its key."""
+    from app import schema
+    from app.secrets import service as secrets
+
+    schema.check()
+    secrets.check()
 
 
 def take_over(settings: Config) -> None:
@@ -337,7 +346,7 @@ def _taken_by(port: int) -> str:
 
 def work(settings: Config) -> None:
     """Take runs without serving pages, until told to stop. Raises Unavailable with what keeps it from working."""
-    from app import db, rooms, schema
+    from app import db, rooms
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     rooms.import_models()
@@ -345,7 +354,7 @@ def work(settings: Config) -> None:
     os.umask(0o077)
     raise_shield()
     db.use(db.Database(settings.database_url, settings.durability))
-    schema.check()
+    check_stores()
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())

@@ -31,7 +31,7 @@ OWN = frozenset(
         ),
         *("passwords.prove", "fresh.is_fresh", "fresh.require_fresh", "fresh.prove_by_code"),
         *("look.change_look", "look.change_visibility", "authority.sees_private"),
-        *("reasons.list_roles", "reasons.my_permissions", "reasons.available_permissions"),
+        *("reasons.list_roles", "reasons.roles_within", "reasons.my_permissions", "reasons.available_permissions"),
         "lending.my_loans",
     )
 )

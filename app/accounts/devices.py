@@ -172,12 +172,16 @@ def _device(row: Any, *, is_current: bool) -> Device:
     return Device(row.id, row.kind, row.address, row.agent, row.created, row.seen, row.expires, is_current)
 
 
+def is_present(now: int) -> sa.ColumnElement[bool]:
+    """The condition for a browser that is signed in: neither over nor idle for too long."""
+    table = browser_session.c
+    return sa.and_(table.expires > now, table.seen + table.idle > now)
+
+
 def _living(conn: sa.Connection, **which: str) -> list[Any]:
     """The rows of living devices with these values."""
     now = ids.now()
-    browsers = _columns(browser_session, "browser").where(
-        browser_session.c.expires > now, browser_session.c.seen + browser_session.c.idle > now
-    )
+    browsers = _columns(browser_session, "browser").where(is_present(now))
     clients = _columns(client_session, "client").where(client_session.c.expires > now, client_session.c.ended.is_(None))
     return [*conn.execute(browsers.filter_by(**which)).all(), *conn.execute(clients.filter_by(**which)).all()]
 

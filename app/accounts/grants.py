@@ -26,7 +26,7 @@ _VIEWER = (
 _MEMBER = (
     *_VIEWER,
     *("sessions:*", "approvals:*", "files:*", "checkpoints:*", "processes:*", "terminals:*"),
-    *("jobs:*", "notifications:*", "tokens:*", "tool:*", "sandboxes:*", f"{OTHERS}files:*"),
+    *("jobs:*", "notifications:*", "tokens:*", "tool:*", "sandboxes:*", "keys:*", f"{OTHERS}files:*"),
 )
 _ADMIN = (
     *_MEMBER,
@@ -92,7 +92,7 @@ def meet(held: Iterable[str], scopes: Iterable[str]) -> tuple[str, ...]:
 
 def closed_to_agents(key: str) -> bool:
     """Whether no agent may ever use the key, not even for an owner."""
-    return key.removeprefix(OTHERS) in _NEVER_FOR_AGENTS or key.startswith("secrets:")
+    return key.removeprefix(OTHERS) in _NEVER_FOR_AGENTS or key.startswith(("secrets:", "keys:"))
 
 
 def reading(key: str) -> str:

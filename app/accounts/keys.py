@@ -23,6 +23,8 @@ _DESCRIPTIONS = {
     "events:read": "Follow what happens, live.",
     "files:read": "Read and search the files of projects.",
     "files:write": "Change the files of projects.",
+    "keys:read": "See which model providers one has a key of one's own for.",
+    "keys:write": "Keep keys of one's own for model providers.",
     "mcp:read": "See MCP servers and their tools.",
     "mcp:write": "Add, change and start MCP servers.",
     "notifications:read": "See where one is told while one is elsewhere, and what was told.",

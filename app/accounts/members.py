@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from app import db, ids
-from app.accounts import people
+from app.accounts import devices, people
 from app.accounts.authority import require
 from app.accounts.models import browser_session, client_session, token
 from app.accounts.people import User
@@ -30,7 +30,7 @@ def list_members(actor: Actor) -> list[Member]:
     require(actor, "users:read")
     now = ids.now()
     with db.read() as conn:
-        browsers = _of_each(conn, browser_session, browser_session.c.seen, browser_session.c.expires > now)
+        browsers = _of_each(conn, browser_session, browser_session.c.seen, devices.is_present(now))
         clients = _of_each(
             conn,
             client_session,

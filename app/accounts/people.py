@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ LAST_OWNER = "LAST_OWNER"
 BASE = "base"
 IN_USE = "Somebody with this email is here already."
 
+_on_end: list[Callable[[sa.Connection, str], None]] = []
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 
 
@@ -112,8 +113,21 @@ def revoke_user(actor: Actor, user_id: str) -> None:
         conn.execute(role_assignment.delete().where(role_assignment.c.user_id == user_id))
         # Also what others were lent over their things: nobody is there any more who could take it back.
         conn.execute(loan.delete().where(sa.or_(loan.c.user_id == user_id, loan.c.owner == user_id)))
+        for end in _on_end:
+            end(conn, user_id)
         record.audit(conn, actor, "user.revoke", user_id, {"roles": list(person.roles)})
         announce_end(conn, PrincipalRevoked(user_id, "user", user_id))
+
+
+def register_end(end: Callable[[sa.Connection, str], None]) -> None:
+    """Say what else goes with a person, in the transaction that removes them: a room says so that is not known here."""
+    if end not in _on_end:
+        _on_end.append(end)
+
+
+def hold_person(conn: sa.Connection, user_id: str) -> None:
+    """Let nobody remove a person before the transaction ends; raises NotFound for who is not here any more."""
+    get(conn, user_id, lock=True)
 
 
 def _erase_sign_ins(conn: sa.Connection, user_id: str) -> None:

@@ -58,9 +58,11 @@ from app.accounts.people import (
     acting_for,
     create_user,
     has_team,
+    hold_person,
     list_users,
     local_owner,
     me,
+    register_end,
     revoke_user,
     user_of,
 )
@@ -76,6 +78,7 @@ from app.accounts.reasons import (
     my_permissions,
     permissions_of,
     role_matrix,
+    roles_within,
     why,
 )
 from app.accounts.registration import Newcomer, claim, register, settle
@@ -138,6 +141,7 @@ __all__ = [
     "hand_over",
     "has_team",
     "have_a_password",
+    "hold_person",
     "holds",
     "identify",
     "is_current",
@@ -177,6 +181,7 @@ __all__ = [
     "refresh",
     "register",
     "register_closed",
+    "register_end",
     "register_providers",
     "register_signatures",
     "renew_due",
@@ -189,6 +194,7 @@ __all__ = [
     "revoke_token",
     "revoke_user",
     "role_matrix",
+    "roles_within",
     "sees_private",
     "set_permissions",
     "set_roles",

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from secrets import SystemRandom
 
-from app import config, db, ids
+from app import config, db, ids, redact
 from app.agent import endings
 from app.agent.endings import Drained
 from app.agent.providers import Cancel, Done, Provider, ProviderFailed, Request, catalog
+from app.agent.providers.own_keys import Payer
 from app.agent.writer import StepWriter
 from app.sessions import service as sessions
 from app.sessions.service import Hold, Message
@@ -55,18 +56,23 @@ class Patience:
         return pause if self._clock() + pause < self._end else None
 
 
-def ask(hold: Hold, message: Message, request: Request) -> Done:
-    """Read the model's answer into the message; raises Failed once it is not worth another try."""
-    try:
-        provider = catalog.resolve(hold.actor, hold.run.provider, hold.run.model, Path(hold.session.directory))
-    except ProviderFailed as failed:
-        raise endings.failed(hold.run.provider, failed) from failed
+def ask(hold: Hold, message: Message, request: Request) -> tuple[Done, Payer]:
+    """Read the model's answer into the message, and say whose key paid; raises Failed once it is not worth another try.
+
+    Each try looks anew for the key of whoever owns the session: one that was replaced or removed is used no more.
+    """
+    run, session = hold.run, hold.session
     patience = Patience(config.current().model_pause)
     while True:
         writer = StepWriter(hold, message)
         try:
-            return _read(hold, writer, provider, request)
+            provider, payer = catalog.resolve_paid(
+                hold.actor, run.provider, run.model, Path(session.directory), session.owner
+            )
+            return _read(hold, writer, provider, request), payer
         except ProviderFailed as failed:
+            # Some servers repeat the key that they refuse.
+            failed.message, failed.body = redact.text(failed.message), redact.text(failed.body)
             seconds = patience.pause(failed)
             if seconds is None:
                 raise endings.failed(hold.run.provider, failed) from failed

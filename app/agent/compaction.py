@@ -152,7 +152,7 @@ def _write(hold: Hold, summary: Message, transcript: list[Message]) -> Done:
         said = UserTurn((Text(ASK.format(script)),))
         request = Request(hold.run.model, SYSTEM, [said], think=False, purpose="summary")
         try:
-            done = asking.ask(hold, summary, request)
+            done, _payer = asking.ask(hold, summary, request)
         except Overflowed:
             if not left:
                 raise
@@ -167,7 +167,7 @@ def _write(hold: Hold, summary: Message, transcript: list[Message]) -> Done:
 def _finish(hold: Hold, asked: Message, summary: Message, done: Done, beside: list[str]) -> None:
     """Write the figures, and from where on the transcript is told as it is."""
     run, tokens = hold.run, endings.tokens(done.usage)
-    cost = catalog.cost(run.provider, run.model, done.usage, Path(hold.session.directory)) or 0.0
+    cost = catalog.cost(run.provider, run.model, done.usage, Path(hold.session.directory), hold.session.owner) or 0.0
     told = [m for m in summaries.plain(sessions.transcript_of(hold)) if m.id < summary.id and m.id not in beside]
     room, whole = _room(hold), sum(map(summaries.size, told))
     tail = summaries.tail_of(told, min(TAIL, room // 4 if room else TAIL, whole // 2))
@@ -184,7 +184,7 @@ def _finish(hold: Hold, asked: Message, summary: Message, done: Done, beside: li
 
 def _room(hold: Hold) -> int | None:
     """How many tokens a request may have so that there is room for an answer; None where nobody knows the window."""
-    window, output = catalog.limits(hold.run.provider, hold.run.model, Path(hold.session.directory))
+    window, output = catalog.limits(hold.run.provider, hold.run.model, Path(hold.session.directory), hold.session.owner)
     return window - min(output or RESERVED, RESERVED, window // 4) if window else None
 
 

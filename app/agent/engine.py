@@ -151,13 +151,14 @@ def _ask_model(hold: Hold, transcript: list[Message]) -> tuple[Message, list[Mes
         message = _begin(hold)
         sessions.add_part(hold, message.id, "step-start", {})
     try:
-        done = asking.ask(hold, message, request)
+        done, payer = asking.ask(hold, message, request)
     except Overflowed as refused:
         return _ask_model(hold, compaction.after_overflow(hold, message, refused))
-    cost = catalog.cost(run.provider, run.model, done.usage, directory) or 0.0
+    cost = catalog.cost(run.provider, run.model, done.usage, directory, session.owner) or 0.0
     with db.transaction():
-        message = sessions.save_message(hold, message, finish=done.finish, cost=cost, tokens=endings.tokens(done.usage))
-        sessions.add_usage(hold, cost, endings.tokens(done.usage))
+        tokens = endings.tokens(done.usage)
+        message = sessions.save_message(hold, message, finish=done.finish, cost=cost, tokens=tokens, paid=payer)
+        sessions.add_usage(hold, cost, tokens)
     return sessions.refresh(hold, message), transcript
 
 
@@ -191,7 +192,7 @@ def _choose_model(hold: Hold) -> None:
     """A prompt that named no model gets the default one, from now on the session's."""
     if hold.run.provider and hold.run.model:
         return
-    provider, model = catalog.default_model(Path(hold.session.directory))
+    provider, model = catalog.default_model(Path(hold.session.directory), hold.session.owner)
     hold.run = replace(hold.run, provider=provider, model=model)
     hold.session = sessions.update(hold.actor, hold.session.id, provider=provider, model=model)
 

@@ -14,7 +14,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import chosen
 from app.agent.models import profile as table
-from app.agent.providers import catalog, trial
+from app.agent.providers import catalog, own_keys, trial
 from app.agent.providers.trial import Trial
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.projects.service import Place
@@ -45,7 +45,7 @@ class Profile:
 def list_all(actor: Actor | None, place: Place) -> list[Profile]:
     """The actor's profiles: first that of the usual model, then their own by name."""
     actor = accounts.require(actor, "settings:read", place.project)
-    provider, model = catalog.default_model(place.directory)
+    provider, model = catalog.default_model(place.directory, actor.user)
     return [Profile(DEFAULT, actor.user, DEFAULT, provider, model), *own(actor)]
 
 
@@ -79,7 +79,7 @@ def of_mode(owner: str, directory: str, mode: str) -> tuple[str, str] | None:
     choice = chosen.of(owner, directory)
     wanted = choice.profile if mode == (choice.mode or chosen.FIRST) else choice.linked.get(mode, "")
     if wanted == DEFAULT:
-        return catalog.default_model(Path(directory))
+        return catalog.default_model(Path(directory), owner)
     query = sa.select(table.c.provider, table.c.model).where(table.c.id == wanted, table.c.owner == owner)
     with db.read() as connection:
         row = connection.execute(query).first()
@@ -102,7 +102,7 @@ def save(actor: Actor | None, place: Place, name: str, provider: str, model: str
     name = " ".join(name.split())
     if not 0 < len(name) <= LONGEST:
         raise Invalid(f"A profile's name has 1 to {LONGEST} characters.", "name")
-    if catalog.entry_of(provider, place.directory) is None and provider != "demo":
+    if catalog.entry_of(provider, place.directory, user=actor.user) is None and provider != "demo":
         raise Invalid(f"There is no provider {provider!r} that is connected.", "provider")
     if not 0 < len(model.strip()) <= 128:
         raise Invalid("Name a model of the provider.", "model")
@@ -152,8 +152,8 @@ def test(actor: Actor | None, place: Place, id: str) -> Trial:
     accounts.require(actor, "sessions:run")
     actor = _person(actor)
     found = get(actor, place, id)
-    entry = catalog.entry_of(found.provider, place.directory)
-    if entry is None:
+    entry = catalog.entry_of(found.provider, place.directory, user=actor.user)
+    if entry is None or not own_keys.may_use(entry, actor.user):
         raise NotFound("provider", found.provider)
     return trial.ask(entry, found.model)
 

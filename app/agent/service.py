@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import dispatch
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.agent import commands, engine, followups, mcp_prompts, modes, network, skills, tools, typed
+from app.agent import commands, engine, followups, mcp_prompts, model_keys, modes, network, skills, tools, typed
 from app.agent.commands import Command
 from app.agent.modes import Mode
 from app.agent.providers import ToolSpec, catalog, standing, trial
@@ -34,9 +34,7 @@ from app.sessions.service import Hold, Message
 from app.settings import service as settings
 
 BEAT = 2.0
-LONGEST_KEY = 8_000
 _SERVER = Scope(owner="", project="")
-_KEY = re.compile(r"[\x21-\x7e]+")
 _held: dict[str, Hold] = {}
 _lock = threading.Lock()
 _draining = threading.Event()
@@ -91,7 +89,7 @@ def start(*, hears_of_work: bool = False) -> None:
     _draining.clear()
     sessions.register_modes(modes.model_of)
     sessions.register_default_mode(modes.default)
-    sessions.register_default_model(lambda directory: catalog.default_model(Path(directory)))
+    sessions.register_default_model(lambda directory, owner: catalog.default_model(Path(directory), owner))
     events.listen(AbortAsked, _on_abort)
     network.start()
     followups.start()
@@ -210,13 +208,28 @@ def list_skills(actor: Actor, directory: Path) -> list[Skill]:
 def default_model(actor: Actor, directory: Path | None = None) -> tuple[str, str]:
     """The provider and model that a prompt gets which names none."""
     accounts.require(actor, "settings:read")
-    return catalog.default_model(directory)
+    return catalog.default_model(directory, actor.user)
 
 
 def keep_login(actor: Actor, provider: str, login: Mapping[str, Any]) -> None:
     """Keep a provider's key or login (see catalog.keep_login)."""
     catalog.keep_login(actor, provider, login)
     trial.forget(provider)
+
+
+def keep_any_login(actor: Actor, provider: str, login: Mapping[str, Any]) -> None:
+    """Keep a login for the server, of who may set its secrets; anybody else's is their own."""
+    if accounts.may(actor, "secrets:write"):
+        keep_login(actor, provider, login)
+    else:
+        model_keys.keep(actor, provider, login)
+
+
+def forget_any_login(actor: Actor, provider: str) -> bool:
+    """Forget what keep_any_login keeps; False if there was none."""
+    if accounts.may(actor, "secrets:write"):
+        return forget_login(actor, provider)
+    return model_keys.forget(actor, provider)
 
 
 def forget_login(actor: Actor, provider: str) -> bool:
@@ -230,9 +243,9 @@ def forget_login(actor: Actor, provider: str) -> bool:
     return True
 
 
-def list_standings(actor: Actor, directory: Path | None = None) -> list[Standing]:
+def list_standings(actor: Actor, directory: Path | None = None, *, mine: bool = False) -> list[Standing]:
     """Every provider we know or was told of, and how each stands (see standing.list_standings)."""
-    return standing.list_standings(actor, directory)
+    return standing.list_standings(actor, directory, mine=mine)
 
 
 def get_standing(actor: Actor, provider: str) -> Standing:
@@ -265,7 +278,7 @@ def keep_key(actor: Actor, provider: str, key: str) -> None:
     """Keep the key of a provider that is in the list; raises NotFound, Invalid."""
     accounts.require(actor, "secrets:write")
     standing.get_standing(actor, provider)
-    keep_login(actor, provider, {"type": "api", "key": _checked_key(key)})
+    keep_login(actor, provider, {"type": "api", "key": model_keys.checked(key)})
 
 
 def add_provider(actor: Actor, name: str, base_url: str, key: str = "") -> str:
@@ -281,7 +294,7 @@ def add_provider(actor: Actor, name: str, base_url: str, key: str = "") -> str:
         raise Invalid(f"There is a provider {provider} already.", "name")
     if not base_url:
         raise Invalid("Give the address under which it answers.", "base_url")
-    catalog.connect(actor, provider, _checked_key(key) if key else "", base_url, name)
+    catalog.connect(actor, provider, model_keys.checked(key) if key else "", base_url, name)
     return provider
 
 
@@ -294,12 +307,6 @@ def last_trial(actor: Actor, provider: str) -> Trial | None:
     """What the last test of a provider showed, None since the server started or its key changed."""
     accounts.require(actor, "settings:read")
     return trial.last(provider)
-
-
-def _checked_key(key: str) -> str:
-    if len(key) > LONGEST_KEY or not _KEY.fullmatch(key):
-        raise Invalid("A key is one word without spaces, up to 8,000 characters.", "key")
-    return key
 
 
 def _on_queued(fact: SessionUpdated) -> None:

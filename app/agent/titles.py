@@ -48,7 +48,7 @@ def name(session_id: str) -> None:
         _logger.warning("session %s keeps its title: %s", session_id, failed)
         return
     line = next((line.strip(" \t\"'*#") for line in said.splitlines() if line.strip(" \t\"'*#")), "")
-    cost = catalog.cost(*small, usage, Path(session.directory)) or 0.0
+    cost = catalog.cost(*small, usage, Path(session.directory), session.owner) or 0.0
     sessions.retitle(SYSTEM, session_id, session.title, line or session.title, cost, endings.tokens(usage))
 
 
@@ -56,7 +56,8 @@ def _ask(session: Session, provider: str, model: str, prompt: Message) -> tuple[
     words = "\n".join(part.data["text"] for part in prompt.parts if _is_own(part.type, part.data))[:LONGEST_PROMPT]
     request = Request(model, SYSTEM_PROMPT, [UserTurn((Text(words),))], think=False, purpose="title")
     said = ""
-    for delta in catalog.resolve(SYSTEM, provider, model, Path(session.directory)).stream(request, Cancel()):
+    asked = catalog.resolve(SYSTEM, provider, model, Path(session.directory), session.owner)
+    for delta in asked.stream(request, Cancel()):
         if isinstance(delta, TextDelta):
             said += delta.text
         elif isinstance(delta, Done):

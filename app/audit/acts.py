@@ -70,6 +70,8 @@ _GROUPS: dict[str, dict[str, str]] = {
     "Secrets": {
         "secrets.put": "secret set",
         "secrets.delete": "secret deleted",
+        "secrets.own_put": "key of one's own set",
+        "secrets.own_delete": "key of one's own deleted",
         "secrets.grant": "secret granted to a project",
         "secrets.take_away": "grant of a secret taken away",
         "secrets.lend": "secret given to a run's commands",

@@ -104,7 +104,7 @@ def revoke(actor: Actor | None, invite_id: str) -> None:
 def roles_to_give(actor: Actor | None) -> list[str]:
     """The roles that the actor can invite somebody with, the weakest that does something first."""
     actor = _require(actor)
-    names = [role.name for role in accounts.list_roles(actor) if accounts.holds(actor.grants, role.name)]
+    names = [role.name for role in accounts.roles_within(actor)]
     return sorted(names, key=lambda name: name != "member")
 
 

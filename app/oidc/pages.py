@@ -72,14 +72,11 @@ def index() -> Response:
 def save() -> Response:
     """Check a provider, and save it unless it was to be checked alone."""
     actor, wanted = web.actor(), _wanted()
-    is_known = any(one.id == wanted.id for one in service.list_providers(actor))
     is_new = web.form("is_new") == "1"
     try:
-        if is_new and is_known:
-            raise Conflict("A provider with this id is here already.")
         if web.form("act") == "check":
-            return _page(actor, form=_typed(), said=service.check_provider(actor, wanted))
-        service.save_provider(actor, wanted)
+            return _page(actor, form=_typed(), said=service.check_provider(actor, wanted, is_new=is_new))
+        service.save_provider(actor, wanted, is_new=is_new)
     except (Invalid, Denied, Conflict) as problem:
         return _page(actor, problem.status, form=_typed(), problem=problem)
     return web.back(url_for("oidc.index", provider=wanted.id, saved=1))

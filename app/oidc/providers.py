@@ -25,6 +25,7 @@ CALLBACK = "/api/v1/auth/oidc/callback"
 FRESH = 24 * 3600 * 1000
 MOST = 50
 MOST_MAPPED = 200
+TAKEN = "A provider with this id is here already."
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}")
 
@@ -65,26 +66,35 @@ def get_provider(actor: Actor | None, provider_id: str) -> Provider:
     return found
 
 
-def check_provider(actor: Actor | None, wanted: Wanted) -> Metadata:
-    """What a provider says of itself now, kept nowhere; raises Invalid in words for people, Denied."""
+def check_provider(actor: Actor | None, wanted: Wanted, *, is_new: bool = False) -> Metadata:
+    """What a provider says of itself now, kept nowhere; raises Invalid in words for people, Denied, Conflict."""
     actor = accounts.require(actor, KEY)
     _check(actor, wanted)
+    if is_new:
+        with db.read() as conn:
+            _is_free(conn, wanted.id)
     return discovery.discover(wanted.issuer)
 
 
-def save_provider(actor: Actor | None, wanted: Wanted) -> Provider:
+def save_provider(actor: Actor | None, wanted: Wanted, *, is_new: bool = False) -> Provider:
     """Add a provider, or change the one of this id, once what it says of itself is as it has to be.
 
-    Raises Invalid that names the field, Denied for a role beyond what the actor holds or a sign-in that is not fresh.
+    Raises Invalid that names the field, Denied for a role beyond what the actor holds or a sign-in that is not fresh,
+    and Conflict for a new one whose id is taken.
     """
     actor = accounts.require(actor, KEY)
     accounts.require_fresh(actor)
     _check(actor, wanted)
+    if is_new:
+        with db.read() as conn:
+            _is_free(conn, wanted.id)  # before anybody is asked what they say of themselves
     metadata = discovery.discover(wanted.issuer)
     keysets.forget(metadata.jwks_uri)
     now = ids.now()
     with db.transaction() as conn:
         before = conn.execute(sa.select(table).where(table.c.id == wanted.id).with_for_update()).first()
+        if is_new and before is not None:
+            raise Conflict(TAKEN)
         _may_replace(conn, actor, before)
         if wanted.role_map is None:
             wanted = dataclasses.replace(wanted, role_map=dict(before.role_map) if before is not None else {})
@@ -121,11 +131,15 @@ def delete_provider(actor: Actor | None, provider_id: str, *, force: bool = Fals
         record.audit(conn, actor, "oidc.provider_delete", provider_id, {"people": people})
 
 
+def _is_free(conn: sa.Connection, provider_id: str) -> None:
+    if conn.execute(sa.select(table.c.id).where(table.c.id == provider_id)).first() is not None:
+        raise Conflict(TAKEN)
+
+
 def roles_to_give(actor: Actor | None) -> list[str]:
     """The roles that the actor can let a provider give."""
     actor = accounts.require(actor, KEY)
-    names = [role.name for role in accounts.list_roles(actor) if role.name != accounts.OWNER]
-    return [name for name in names if accounts.holds(actor.grants, name)]
+    return [role.name for role in accounts.roles_within(actor) if role.name != accounts.OWNER]
 
 
 def find(provider_id: str) -> Provider | None:

@@ -73,6 +73,20 @@ def held(scope: str, name: str, conn: sa.Connection | None = None) -> str:
     return sealing.unseal(key, row.sealed, TABLE, whole, name, row.version).decode()
 
 
+def let_go_old(prefix: str, name: str, before: int) -> None:
+    """Forget what was kept under this name, in scopes that begin so, before a moment (unix ms), and their keys."""
+    table = models.secrets.c
+    old = (table.scope.startswith(PREFIX + prefix, autoescape=True), table.name == name, table.updated < before)
+    with db.read() as conn:
+        scopes = list(conn.scalars(sa.select(table.scope).where(*old)))
+    for scope in scopes:
+        with db.transaction() as conn:
+            # One that was put in its place meanwhile stays, with the key that it is sealed with.
+            if conn.execute(models.secrets.delete().where(table.scope == scope, *old[1:])).rowcount:
+                left = sa.exists().where(table.scope == scope)
+                conn.execute(models.keys.delete().where(models.keys.c.scope == scope, ~left))
+
+
 def let_go(scope: str) -> None:
     """Forget all that is kept of a scope, and its key."""
     with db.transaction() as conn:

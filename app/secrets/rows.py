@@ -17,6 +17,11 @@ from app.secrets.events import SecretChanged
 TABLE = "secret"
 # What is secret by itself in a value that is a JSON object.
 SECRET_FIELDS = ("key", "token", "access", "refresh")
+# Scopes that begin so are a person's own: see personal, the one module that reads and writes them.
+OWN = "own:"
+# Every (name, word) of the vault that this process hides: what is stored no more goes from here, see fading.
+_seen: dict[tuple[str, str], None] = {}
+_before: dict[tuple[str, str], None] = {}
 USED_EVERY = 60_000  # ms: the time of the last use is no more exact than this
 
 
@@ -47,8 +52,18 @@ def row_of(scope: str, name: str) -> sa.Select[Any]:
     return sa.select(models.secrets).where(*at(scope, name))
 
 
+def own(user: str) -> str:
+    """The scope of what a person keeps for themselves."""
+    return f"{OWN}{user}"
+
+
 def thing(actor: Actor | None, scope: str) -> Scope:
-    """What rights are asked about: a project's secrets bind to it, a user's are private, what is held nobody's."""
+    """What rights are asked about: a project's secrets bind to it, what is held is nobody's.
+
+    Raises NotFound for what a person keeps for themselves: no verb that takes a scope reaches it, not even an owner's.
+    """
+    if scope.startswith(OWN):
+        raise NotFound("secret", scope)
     if scope.startswith(holding.PREFIX):
         return Scope(owner="", project="", visibility="private")
     kind, _, owner = scope.partition(":")
@@ -92,11 +107,27 @@ def watch(name: str, value: str) -> None:
     for word in (value, *words):
         if isinstance(word, str) and word:
             redact.watch(name, word)
+            _seen[name, word] = None
+
+
+def forget_unseen() -> None:
+    """Begin a look at what is stored: whatever `watch` is not told of until `stale` is asked is stored no more."""
+    _before.update(_seen)
+    _seen.clear()
+
+
+def stale() -> list[tuple[str, str]]:
+    """What was hidden before `forget_unseen` and is stored no more."""
+    found = [one for one in _before if one not in _seen]
+    _before.clear()
+    return found
 
 
 def announce(conn: sa.Connection, actor: Actor, scope: str, name: str) -> None:
     """Say that something about a secret has changed, to those who may see that there is one."""
-    record.event(conn, SecretChanged(scope, name), thing(actor, scope))
+    is_own = scope.startswith(OWN)
+    who = Scope(actor.user, "", "private") if is_own else thing(actor, scope)
+    record.event(conn, SecretChanged(scope, name), who)
 
 
 def _opened(scope: str, name: str) -> tuple[str, int | None]:

@@ -13,10 +13,20 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Invalid, NotFound
 from app.events import service as events
-from app.secrets import holding, keys, lending, models, rows, sealing
+from app.secrets import fading, holding, keys, lending, models, rows, sealing
 from app.secrets.events import SecretChanged
-from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go
+from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go, let_go_old
 from app.secrets.lending import end_of_project, grant, hide, lend, register_project, take_away
+from app.secrets.personal import (
+    end_of_person,
+    forget_own,
+    holders,
+    keep_own,
+    list_own,
+    note_own_use,
+    own_names,
+    own_value,
+)
 from app.secrets.rotating import KeyUse, check, keys_in_use, rotate_key
 from app.secrets.rows import Secret
 
@@ -28,19 +38,28 @@ __all__ = [
     "derive",
     "derive_all",
     "describe",
+    "end_of_person",
     "end_of_project",
     "environment",
+    "forget_own",
     "get",
     "grant",
     "held",
     "hide",
     "hold",
     "hold_once",
+    "holders",
+    "keep_own",
     "keys_in_use",
     "lend",
     "let_go",
+    "let_go_old",
     "list_all",
+    "list_own",
     "names",
+    "note_own_use",
+    "own_names",
+    "own_value",
     "put",
     "put_app",
     "put_platform",
@@ -193,6 +212,7 @@ def delete(actor: Actor | None, scope: str, name: str) -> None:
 
 def start() -> None:
     """At start-up: let the redactor know every value, and each that is set later in whichever process."""
+    fading.register_watch(watch_all)
     watch_all()
     events.listen(SecretChanged, _learn)
 
@@ -207,6 +227,7 @@ def watch_all() -> None:
 
 
 def _learn(fact: SecretChanged) -> None:
+    fading.note()
     _watch_stored(fact.scope, fact.name)
 
 

@@ -23,6 +23,11 @@ _POSTGRESQL = (
 _POSTGRESQL_EACH = (
     "CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table} FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()"
 )
+# TRUNCATE fires no trigger for each row.
+_POSTGRESQL_WHOLE = (
+    "CREATE TRIGGER {table}_no_TRUNCATE BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
+    " EXECUTE FUNCTION audit_is_append_only()"
+)
 
 
 def upgrade() -> None:
@@ -46,6 +51,8 @@ def upgrade() -> None:
     for table in _KEPT:
         for verb in ('UPDATE', 'DELETE'):
             op.execute((_SQLITE if is_sqlite else _POSTGRESQL_EACH).format(table=table, verb=verb))
+        if not is_sqlite:
+            op.execute(_POSTGRESQL_WHOLE.format(table=table))
 
 
 def downgrade() -> None:
@@ -54,6 +61,8 @@ def downgrade() -> None:
     for table in _KEPT:
         for verb in ('UPDATE', 'DELETE'):
             op.execute(f'DROP TRIGGER {table}_no_{verb}' + ('' if is_sqlite else f' ON {table}'))
+        if not is_sqlite:
+            op.execute(f'DROP TRIGGER {table}_no_TRUNCATE ON {table}')
     if not is_sqlite:
         op.execute('DROP FUNCTION audit_is_append_only()')
     op.drop_index('audit_action', 'audit')

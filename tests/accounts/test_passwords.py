@@ -414,3 +414,23 @@ def test_a_token_changes_no_password(dora: Actor) -> None:
     token = Actor("tok_1", "token", dora.id, "script", ("*",), token="tok_1")
     with pytest.raises(NotFound):
         service.change_password(token, RIGHT, OTHER)
+
+
+def test_a_one_time_code_ends_with_the_password_that_was_before_it(alice: Actor, dora: Actor) -> None:
+    actor, _sid = sign_in()
+    for change in (
+        lambda: service.change_password(actor, RIGHT, OTHER),
+        lambda: service.reset_password(alice, dora.id, RIGHT),
+    ):
+        code = service.sign_in_code(alice, dora.id)
+        change()
+        with pytest.raises(Unauthenticated):
+            service.redeem(code, HERE)
+
+
+def test_a_browser_that_idled_too_long_is_no_device_of_a_member(alice: Actor, dora: Actor, clock: Clock) -> None:
+    sign_in()
+    devices = lambda: next(one.devices for one in service.list_members(alice) if one.user.id == dora.id)  # noqa: E731
+    assert devices() == 1
+    clock.pass_by(hours=24 * 5)
+    assert devices() == 0

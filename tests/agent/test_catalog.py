@@ -21,6 +21,7 @@ from app.agent.providers import (
     Usage,
     UserTurn,
     catalog,
+    trying,
 )
 from app.agent.providers.known import KNOWN
 from app.errors import Denied, Invalid, NotFound
@@ -197,7 +198,7 @@ def test_members_use_what_admins_connect(alice: Actor, bob: Actor, model_server:
     for forbidden in (
         lambda: catalog.connect(bob, "lab", "mine", model_server.url),
         lambda: catalog.disconnect(bob, "lab"),
-        lambda: catalog.test_key(bob, "lab", model_server.url, "k"),
+        lambda: trying.test_key(bob, "lab", model_server.url, "k"),
     ):
         with pytest.raises(Denied):
             forbidden()
@@ -291,21 +292,21 @@ def test_wires_we_do_not_speak_are_left_out(alice: Actor, tmp_path: Path) -> Non
 
 
 def test_a_key_is_tested_before_it_is_kept(alice: Actor, model_server: ModelServer) -> None:
-    good = catalog.test_key(alice, "lab", model_server.url, "right")
+    good = trying.test_key(alice, "lab", model_server.url, "right")
     assert (good.ok, good.models) == (True, ("scripted",))
-    assert catalog.test_key(alice, "lab", model_server.url, "wrong").message == "The key was refused."
-    gone = catalog.test_key(alice, "lab", "http://127.0.0.1:1/v1", "k")
+    assert trying.test_key(alice, "lab", model_server.url, "wrong").message == "The key was refused."
+    gone = trying.test_key(alice, "lab", "http://127.0.0.1:1/v1", "k")
     assert not gone.ok
     assert "cannot be reached" in gone.message
     with pytest.raises(Invalid):
-        catalog.test_key(alice, "lab", "", "k")
+        trying.test_key(alice, "lab", "", "k")
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "google"])
 def test_keys_of_other_wires_are_tested_on_them(alice: Actor, model_server: ModelServer, provider: str) -> None:
-    good = catalog.test_key(alice, provider, model_server.urls[provider], "right")
+    good = trying.test_key(alice, provider, model_server.urls[provider], "right")
     assert (good.ok, good.models) == (True, ("scripted",))
-    assert catalog.test_key(alice, provider, model_server.urls[provider], "wrong").message == "The key was refused."
+    assert trying.test_key(alice, provider, model_server.urls[provider], "wrong").message == "The key was refused."
     catalog.connect(alice, provider, "right", model_server.urls[provider])
     ask(alice, provider)
     assert "right" in model_server.headers[0].values()

@@ -140,3 +140,14 @@ def test_the_database_itself_takes_no_change(deeds: None, tmp_path: Path, table:
     with pytest.raises(sa.exc.DBAPIError, match="append-only"), db.transaction() as conn:
         conn.execute(sa.text(verb.format(table=table)))
     assert len(service.entries(ALICE)) == len(DEEDS)
+
+
+@pytest.mark.parametrize("table", ["audit", "audit_seal"])
+@pytest.mark.postgres
+def test_postgresql_does_not_empty_it_at_once_either(postgres_database: str, table: str) -> None:
+    opened = db.Database(postgres_database)
+    try:
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), opened.engine.begin() as conn:
+            conn.execute(sa.text(f"TRUNCATE {table}"))
+    finally:
+        opened.close()

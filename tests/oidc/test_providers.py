@@ -326,3 +326,12 @@ def test_a_browser_left_open_neither_saves_nor_deletes_a_provider(
         service.delete_provider(here, okta.id, force=True)
     assert [one.name for one in service.list_providers(alice)] == ["Fresh"]
     assert browser.post(f"/settings/sign-in/{okta.id}/delete").headers["Location"].startswith("/account/confirm?next=")
+
+
+def test_a_new_one_whose_id_is_taken_is_refused_by_the_verb(issuer: Issuer, alice: Actor, app: Cabin) -> None:
+    service.save_provider(alice, wanted(issuer), is_new=True)
+    before = service.list_providers(alice)
+    for act in (service.save_provider, service.check_provider):
+        with pytest.raises(Conflict, match="is here already"):
+            act(alice, replace(wanted(issuer), name="Another"), is_new=True)
+    assert service.list_providers(alice) == before

@@ -27,12 +27,16 @@ def modes(given: Given) -> Iterator[Item]:
     if not isinstance(written, list):
         yield Item("setting:customModes", "setting", "customModes", "skipped", why="It is no list.")
         written = []
-    for number, one in enumerate([*written, *_prompted(settings)][:MOST], 1):
+    every = [*written, *_prompted(settings)]
+    for number, one in enumerate(every[:MOST], 1):
         item, mode = _read(number, one)
         if mode is not None and item.key in seen:
             item, mode = replace(item, key=f"{item.key}:{number}", why="Another mode of the file has its slug."), None
         seen.add(item.key)
         yield item if mode is None else _item(given, item, mode, there.get(mode.slug))
+    if len(every) > MOST:
+        why = f"An import takes {MOST} modes; {len(every) - MOST} more are in the file."
+        yield Item("setting:customModes:rest", "setting", "customModes", "skipped", why=why)
 
 
 def to_come(items: Sequence[Item]) -> dict[str, str]:

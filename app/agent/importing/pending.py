@@ -8,7 +8,7 @@ from functools import partial
 
 import orjson
 
-from app import ids
+from app import dispatch, ids
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent.ticks import ticks
@@ -17,6 +17,7 @@ from app.secrets import service as secrets
 
 LIFE = 30 * 60 * 1000  # ms
 NAME = "document"
+SWEPT = 600.0  # seconds
 
 
 def hold(actor: Actor | None, data: bytes) -> None:
@@ -34,6 +35,12 @@ def held(actor: Actor | None) -> bytes:
 def drop(actor: Actor | None) -> None:
     """Forget it."""
     secrets.let_go(_scope(accounts.require(actor, "sessions:write")))
+
+
+@dispatch.every(SWEPT)
+def forget_old() -> None:
+    """What waits since before a restart has no timer any more: it goes too when its time is over."""
+    secrets.let_go_old("import:", NAME, ids.now() - LIFE)
 
 
 def _held(scope: str) -> bytes:

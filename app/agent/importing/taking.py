@@ -108,3 +108,6 @@ def _others(given: Given) -> Iterator[Item]:
         if name not in read:
             shown = document.shown(name)
             yield Item(f"setting:{shown}", "setting", shown, "skipped", why=NOWHERE)
+    if (more := len(given.export.settings) - MOST_SETTINGS) > 0:
+        why = f"An import looks at {MOST_SETTINGS} settings; {more} more are in the file, nothing here has them."
+        yield Item("setting:rest", "setting", "globalSettings", "skipped", why=why)

@@ -28,7 +28,7 @@ LONGEST = 8_000
 COMMAND_WAIT = 24 * 3600.0
 Secret = Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"^[\x21-\x7e]+$")]
 # OpenCode's words for where a provider comes from.
-_SOURCES = {"builtin": "custom", "vault": "api"}
+_SOURCES = {"builtin": "custom", "vault": "api", "own": "api"}
 
 
 @door.get("/config/providers")
@@ -88,18 +88,18 @@ class AnyLogin(RootModel[Annotated[ApiLogin | OAuthLogin | WellKnownLogin, Field
 
 @door.put("/auth/<provider>", body=AnyLogin, answer=bool)
 def set_auth(actor: Actor, body: AnyLogin, provider: str) -> bool:
-    """Keep a provider's key or login, used from the next call on."""
+    """Keep a provider's key or login, used from the next call on: one's own, without the right to set the server's."""
     given = body.root.model_dump(exclude_none=True, by_alias=True)
     if isinstance(body.root, WellKnownLogin):
         given["variable"] = given.pop("key")
-    service.keep_login(actor, provider, given)
+    service.keep_any_login(actor, provider, given)
     return True
 
 
 @door.delete("/auth/<provider>", answer=bool)
 def remove_auth(actor: Actor, provider: str) -> bool:
     """Forget it; one that was never kept is as good as forgotten."""
-    service.forget_login(actor, provider)
+    service.forget_any_login(actor, provider)
     return True
 
 

@@ -13,7 +13,7 @@ from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import bp, events, instructions, modes, network, roomodes, service
-from app.agent.providers import catalog, trial
+from app.agent.providers import catalog, own_keys, trial, trying
 from app.agent.providers.catalog import ProviderInfo
 from app.agent.providers.known import KNOWN
 from app.errors import Invalid
@@ -168,8 +168,18 @@ def fill_session(actor: Actor, session: Session) -> dict[str, Any]:
     shown["instructions"] = _instructions(actor, session)
     if not accounts.may(actor, "settings:read"):
         return shown
-    window = catalog.window(session.provider, session.model, Path(session.directory))
-    return {**shown, "window": window}
+    directory = Path(session.directory)
+    window = catalog.window(session.provider, session.model, directory, session.owner)
+    return {**shown, "window": window, "payer": _payer(actor, session, directory)}
+
+
+def _payer(actor: Actor, session: Session, directory: Path) -> str:
+    """Whose key the session's next step is paid with, in words; "" where none is needed."""
+    entry = catalog.entry_of(session.provider, directory, user=session.owner) if session.provider else None
+    payer = own_keys.payer_of(entry)
+    if payer == "own":
+        return "yours" if session.owner == actor.user else "its owner's"
+    return "the server's" if payer == "server" else ""
 
 
 def _instructions(actor: Actor, session: Session) -> list[tuple[str, str]]:
@@ -207,7 +217,7 @@ def _typed(actor: Actor) -> tuple[Door, str]:
 
 def _tested(actor: Actor, door: Door, key: str) -> Door:
     try:
-        found = catalog.test_key(actor, door.provider, door.base_url, key)
+        found = trying.test_key(actor, door.provider, door.base_url, key)
     except Invalid as problem:
         return replace(door, tested=Tested(False, problem.message))
     models = [Choice(name, name) for name in _sorted(door.provider, found.models)[:SHOWN_MODELS]]

@@ -74,7 +74,7 @@ def _page(
     written = {"name": one.name, "model": f"{one.provider}/{one.model}"} if one else {"name": "", "model": ""}
     models = [
         f"{provider.id}/{model.id}"
-        for provider in service.list_standings(actor, place.directory)
+        for provider in service.list_standings(actor, place.directory, mine=True)
         if provider.is_connected
         for model in provider.models
     ]

@@ -112,7 +112,7 @@ def models() -> Response:
     actor = web.actor()
     place = _place(actor, request.args.get("directory", ""))
     directory = place.directory if place else None
-    connected = [one for one in service.list_standings(actor, directory) if one.is_connected]
+    connected = [one for one in service.list_standings(actor, directory, mine=True) if one.is_connected]
     words = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH]
     provider, able = request.args.get("provider", ""), request.args.get("can", "")
     rows = [ModelRow(one, model) for one in connected for model in one.models]

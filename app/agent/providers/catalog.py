@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import orjson
 
-from app import config, ids, outbound, redact
+from app import config, outbound, redact
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
-from app.agent.providers import Provider, ProviderFailed, Usage, circuit, opencode_config, prices
+from app.agent.providers import Provider, ProviderFailed, Usage, circuit, opencode_config, own_keys, prices
 from app.agent.providers.anthropic_wire import Anthropic
 from app.agent.providers.demo import ID as DEMO
 from app.agent.providers.demo import MODEL as WALKTHROUGH
@@ -23,7 +23,7 @@ from app.agent.providers.demo import Demo
 from app.agent.providers.google_wire import Google
 from app.agent.providers.known import KNOWN, Entry, ModelInfo, Source, WireName, based, from_environ
 from app.agent.providers.openai_wire import OpenAICompatible
-from app.agent.providers.refusal import refusal
+from app.agent.providers.own_keys import Payer
 from app.agent.providers.wire import Wire
 from app.errors import Invalid, NotFound
 from app.secrets import service as secrets
@@ -34,7 +34,6 @@ __all__ = [
     "Integration",
     "ModelInfo",
     "ProviderInfo",
-    "Tested",
     "connect",
     "cost",
     "default_model",
@@ -52,15 +51,15 @@ __all__ = [
     "models_of",
     "named_default",
     "resolve",
+    "resolve_paid",
     "small_model",
-    "test_key",
+    "usable",
     "wire_of",
 ]
 OLLAMA = "ollama"
 OLLAMA_URL = "http://127.0.0.1:11434"
 KEPT_FOR = 60.0
 PROBE = outbound.Bounds(connect=0.3, first_byte=1.0, between_bytes=1.0, total=None, size=None)
-TEST = outbound.Bounds(connect=5, first_byte=10, between_bytes=10, total=None, size=None)
 DEMO_MODEL = ModelInfo(WALKTHROUGH, "Walkthrough of the sample project", price_in=0.0, price_out=0.0, images=False)
 WIRES: dict[WireName, type[Wire]] = {"openai": OpenAICompatible, "anthropic": Anthropic, "google": Google}
 Written = tuple[dict[str, Entry], dict[str, Entry], set[str], dict[str, Any]]
@@ -90,30 +89,36 @@ class Integration:
     is_kept: bool
 
 
-@dataclass(frozen=True)
-class Tested:
-    """What a key's test showed, in a sentence, and the models it opens."""
-
-    ok: bool
-    message: str
-    models: tuple[str, ...] = ()
+def resolve(actor: Actor | None, provider: str, model: str, directory: Path | None = None, user: str = "") -> Provider:
+    """The provider to ask for a model in a session of this person's (see resolve_paid)."""
+    return resolve_paid(actor, provider, model, directory, user)[0]
 
 
-def resolve(actor: Actor | None, provider: str, model: str, directory: Path | None = None) -> Provider:
-    """The provider to ask for a model; raises ProviderFailed if it is not configured."""
+def resolve_paid(
+    actor: Actor | None, provider: str, model: str, directory: Path | None = None, user: str = ""
+) -> tuple[Provider, Payer]:
+    """The provider to ask for a model in a session of this person's, and who pays: their own key, if they keep one.
+
+    Raises ProviderFailed if it is not configured, or the person needs a key of their own.
+    """
     accounts.require(actor, "sessions:run")
     if provider == DEMO:
-        return Demo()
-    entry = entry_of(provider, directory)
+        return Demo(), ""
+    entry = entry_of(provider, directory, user=user)
     if entry is None:
         if is_disabled(provider, directory):
             raise ProviderFailed(f"{provider} is switched off in the configuration.")
         known = KNOWN.get(provider)
         hint = f"Set {known.keys[0]} or connect a key." if known else "Connect it, or name it in opencode.json."
         raise ProviderFailed(f"There is no provider {provider}. {hint}", auth=known is not None)
+    if not own_keys.may_use(entry, user):
+        raise ProviderFailed(f"{entry.name} wants a key of your own here: add it under Account, Model keys.", auth=True)
     ours = config.current()
     breaker = circuit.of(entry.id, entry.base_url, circuit.OPEN_FOR * ours.model_pause)
-    return wire_of(entry, model, _bounds(ours.model_waits), breaker)
+    payer = own_keys.payer_of(entry)
+    if payer == "own":
+        own_keys.note_use(user, provider)
+    return wire_of(entry, model, _bounds(ours.model_waits), breaker), payer
 
 
 def wire_of(entry: Entry, model: str, bounds: outbound.Bounds, breaker: circuit.Circuit) -> Wire:
@@ -135,12 +140,13 @@ def wire_of(entry: Entry, model: str, bounds: outbound.Bounds, breaker: circuit.
 
 
 def list_providers(actor: Actor | None, directory: Path | None = None) -> list[ProviderInfo]:
-    """All that can be used now, the built-in demo last; asks local servers for their models, for a second at
-    most.
+    """All that the actor's sessions can use now, the built-in demo last; asks local servers for their models, for a
+    second at most.
     """
-    accounts.require(actor, "settings:read")
+    actor = accounts.require(actor, "settings:read")
     found = [
-        ProviderInfo(entry.id, entry.name, entry.source, models_of(entry)) for entry in entries(directory).values()
+        ProviderInfo(entry.id, entry.name, entry.source, models_of(entry))
+        for entry in usable(actor.user, directory).values()
     ]
     return [*found, ProviderInfo(DEMO, "Demo", "builtin", (DEMO_MODEL,))]
 
@@ -156,12 +162,12 @@ def list_integrations(actor: Actor | None) -> list[Integration]:
     return found
 
 
-def default_model(directory: Path | None = None) -> tuple[str, str]:
-    """The provider and model that a new session starts with."""
-    return named_default(directory)[:2]
+def default_model(directory: Path | None = None, user: str = "") -> tuple[str, str]:
+    """The provider and model that a new session of this person's starts with."""
+    return named_default(directory, user)[:2]
 
 
-def named_default(directory: Path | None = None) -> tuple[str, str, DefaultFrom]:
+def named_default(directory: Path | None = None, user: str = "") -> tuple[str, str, DefaultFrom]:
     """The same, and where it is said: in a place of the configuration, in our own setting, or nowhere (`first`)."""
     names = {layer.origin: opencode_config.default_model(layer.data) for layer in configs(directory)}
     if is_of_repository(names.get("files", "").partition("/")[0], directory):
@@ -174,19 +180,21 @@ def named_default(directory: Path | None = None) -> tuple[str, str, DefaultFrom]
     )
     for source, name in said:
         provider, slash, model = name.partition("/")
-        if slash and (provider == DEMO or entry_of(provider, directory)):
+        if slash and (provider == DEMO or entry_of(provider, directory, user=user)):
             return provider, model, source
-    for entry in entries(directory).values():
+    # Where none may be asked without a key of one's own, the refusal says so: the demo would only hide it.
+    every = entries(directory, user)
+    for entry in [*filter(lambda one: _is_usable(one, user), every.values()), *every.values()]:
         if entry.trusted and (model := first_model(entry)):
             return entry.id, model, "first"
     return DEMO, WALKTHROUGH, "first"
 
 
-def cost(provider: str, model: str, usage: Usage, directory: Path | None = None) -> float | None:
+def cost(provider: str, model: str, usage: Usage, directory: Path | None = None, user: str = "") -> float | None:
     """The dollars of one call; None where nobody knows the price."""
     if provider == DEMO:
         return 0.0
-    entry = entry_of(provider, directory)
+    entry = entry_of(provider, directory, user=user)
     if entry is None:
         return None
     info = next((one for one in entry.models if one.id == model), None)
@@ -196,9 +204,9 @@ def cost(provider: str, model: str, usage: Usage, directory: Path | None = None)
     return prices.cost(entry.known.prices, model, usage)
 
 
-def window(provider: str, model: str, directory: Path | None = None) -> int | None:
+def window(provider: str, model: str, directory: Path | None = None, user: str = "") -> int | None:
     """How many tokens a model can hold; None where nobody knows."""
-    return limits(provider, model, directory)[0]
+    return limits(provider, model, directory, user)[0]
 
 
 def small_model(directory: Path | None) -> tuple[str, str] | None:
@@ -218,9 +226,9 @@ def is_of_repository(provider: str, directory: Path | None) -> bool:
     return entry is not None and not entry.trusted
 
 
-def limits(provider: str, model: str, directory: Path | None = None) -> tuple[int | None, int | None]:
+def limits(provider: str, model: str, directory: Path | None = None, user: str = "") -> tuple[int | None, int | None]:
     """How many tokens a model can hold, and how many of them its answer may take; None where nobody knows."""
-    entry = entry_of(provider, directory) if provider and provider != DEMO else None
+    entry = entry_of(provider, directory, user=user) if provider and provider != DEMO else None
     if entry is None:
         return None, None
     written = next((one for one in entry.models if one.id == model), None)
@@ -270,31 +278,6 @@ def disconnect(actor: Actor | None, provider: str) -> None:
     secrets.delete(actor, secrets.PROVIDER, provider)
 
 
-def test_key(actor: Actor | None, provider: str, base_url: str, key: str) -> Tested:
-    """Ask a provider for its models with a key, before it is kept."""
-    accounts.require(actor, "secrets:write")
-    known = KNOWN.get(provider)
-    wire: WireName = known.wire if known else "openai"
-    url = based(base_url or (known.base_url if known else ""), wire)
-    if not url:
-        raise Invalid(f"The base URL of {provider} is not known; give it.", "base_url")
-    outbound.check(url)
-    try:
-        with outbound.trusted(bounds=TEST) as client:
-            response = client.get(f"{url}/models", headers=WIRES[wire].authorization(key))
-    except outbound.Failed as broken:
-        return Tested(False, f"{url} cannot be reached: {broken}")
-    if response.status_code != 200:
-        if refusal(response.status_code, _decoded(response)).auth:
-            return Tested(False, "The key was refused.")
-        return Tested(False, f"The server answered {response.status_code}.")
-    names = tuple(_names(response, wire))
-    return Tested(True, f"The key works; {len(names)} models.", names)
-
-
-test_key.__test__ = False  # type: ignore[attr-defined]
-
-
 def find_ollama() -> tuple[ModelInfo, ...] | None:
     """The models of an Ollama on this machine; None if there is none."""
     try:
@@ -310,11 +293,22 @@ def _bounds(waits: tuple[float, float, float]) -> outbound.Bounds:
     return replace(outbound.MODEL, connect=connect, first_byte=first_byte, between_bytes=between_bytes)
 
 
-def entry_of(provider: str, directory: Path | None = None, written: Written | None = None) -> Entry | None:
+def entry_of(
+    provider: str, directory: Path | None = None, written: Written | None = None, *, user: str = ""
+) -> Entry | None:
     """One provider as it is configured, None if it is not: what an admin connected goes before the server's
     configuration, environment and a project. `written` is what the configurations say, if that has been read.
+
+    With a user it is as their sessions ask it: with a key of their own, where they keep one.
     """
-    trusted, loose, addressed, whole = written or _written(directory)
+    written = written or _written(directory)
+    if user and not opencode_config.is_off(written[3], provider):
+        return own_keys.keyed(_server_s(provider, written), provider, user)
+    return _server_s(provider, written)
+
+
+def _server_s(provider: str, written: Written) -> Entry | None:
+    trusted, loose, addressed, whole = written
     if opencode_config.is_off(whole, provider):
         return None
     if provider in addressed:
@@ -328,15 +322,24 @@ def entry_of(provider: str, directory: Path | None = None, written: Written | No
     return _keyed(entry) or loose.get(provider)
 
 
-def entries(directory: Path | None = None) -> dict[str, Entry]:
-    """All providers that are configured, and an Ollama on this machine."""
+def entries(directory: Path | None = None, user: str = "") -> dict[str, Entry]:
+    """All providers that are configured, and an Ollama on this machine; with a user as entry_of says."""
     trusted, loose, _addressed, whole = written = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
-    names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose])
-    found = {name: entry for name in names if (entry := entry_of(name, directory, written))}
+    names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose, *own_keys.names(user)])
+    found = {name: entry for name in names if (entry := entry_of(name, directory, written, user=user))}
     if OLLAMA not in found and not opencode_config.is_off(whole, OLLAMA) and (models := find_ollama()) is not None:
         found[OLLAMA] = Entry(OLLAMA, "Ollama", "builtin", f"{OLLAMA_URL}/v1", models=models)
     return found
+
+
+def usable(user: str, directory: Path | None = None) -> dict[str, Entry]:
+    """Of all providers those that this person's sessions may ask."""
+    return {name: entry for name, entry in entries(directory, user).items() if _is_usable(entry, user)}
+
+
+def _is_usable(entry: Entry | None, user: str) -> bool:
+    return entry is not None and (not user or own_keys.may_use(entry, user))
 
 
 def _keyed(entry: Entry | None) -> Entry | None:
@@ -369,15 +372,7 @@ def _with_vault(provider: str, kept: Mapping[str, Any], below: Entry | None) -> 
     empty = Entry(provider, name, "vault", base_url, wire=known.wire if known else "openai")
     entry = below or empty
     url = based(base_url, entry.wire)
-    return replace(entry, name=name, source="vault", base_url=url, key=_key_of(kept))
-
-
-def _key_of(kept: Mapping[str, Any]) -> str | None:
-    """What opens the provider: its key, its token, or a login's access token until it expires."""
-    if kept.get("type") == "oauth":
-        expires = kept.get("expires")
-        return kept.get("access") if not expires or expires > ids.now() else None
-    return (kept.get("token") if kept.get("type") == "wellknown" else kept.get("key")) or None
+    return replace(entry, name=name, source="vault", base_url=url, key=own_keys.key_of(kept))
 
 
 def _written(directory: Path | None) -> Written:
@@ -426,18 +421,20 @@ def _asked(entry: Entry) -> tuple[ModelInfo, ...]:
         try:
             with outbound.trusted(bounds=PROBE) as client:
                 response = client.get(f"{entry.base_url}/models", headers=WIRES[entry.wire].authorization(entry.key))
-            models = tuple(ModelInfo(name, name) for name in _names(response, entry.wire))
+            models = tuple(ModelInfo(name, name) for name in names_in(response, entry.wire))
         except outbound.Failed:
             models = ()
         _fetched[at] = time.monotonic(), models
     return models
 
 
-def _names(response: outbound.Response, wire: WireName) -> Iterator[str]:
-    return WIRES[wire].model_names(_decoded(response))
+def names_in(response: outbound.Response, wire: WireName) -> Iterator[str]:
+    """The models that a server named."""
+    return WIRES[wire].model_names(decoded(response))
 
 
-def _decoded(response: outbound.Response) -> Any:
+def decoded(response: outbound.Response) -> Any:
+    """What a server answered; None where that is no JSON."""
     try:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Source = Literal["env", "config", "vault", "builtin"]
+Source = Literal["env", "config", "vault", "builtin", "own"]
 WireName = Literal["openai", "anthropic", "google"]
 # The version that the SDKs' own base URLs leave out; OpenAI's has it.
 VERSIONS: dict[WireName, str] = {"anthropic": "/v1", "google": "/v1beta"}

@@ -18,8 +18,8 @@ from app.errors import NotFound
 from app.secrets import service as secrets
 from app.secrets.service import Secret
 
-# By a key or login in the vault, by a variable, by opencode.json, here without any key, not at all, switched off.
-State = Literal["vault", "env", "config", "builtin", "off", "disabled"]
+# By a key of the person's own, one in the vault, a variable, opencode.json, without any key, not at all, switched off.
+State = Literal["own", "vault", "env", "config", "builtin", "off", "disabled"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,13 @@ class Default:
     source: DefaultFrom
 
 
-def list_standings(actor: Actor | None, directory: Path | None = None) -> list[Standing]:
-    """Every provider we know or was told of: those in use first, by name, then the others; the demo last of those."""
-    accounts.require(actor, "settings:read")
-    entries = catalog.entries(directory)
+def list_standings(actor: Actor | None, directory: Path | None = None, *, mine: bool = False) -> list[Standing]:
+    """Every provider we know or was told of: those in use first, by name, then the others; the demo last of those.
+
+    `mine`: as the actor's own sessions may ask them, with the actor's own keys.
+    """
+    actor = accounts.require(actor, "settings:read")
+    entries = catalog.usable(actor.user, directory) if mine else catalog.entries(directory)
     kept = {one.name: one for one in secrets.describe(SYSTEM, secrets.PROVIDER)}
     names = dict.fromkeys([*entries, *kept, *KNOWN])
     found = [_standing(name, entries.get(name), kept.get(name), directory) for name in names]
@@ -74,8 +77,8 @@ def get_standing(actor: Actor | None, provider: str, directory: Path | None = No
 
 def default_of(actor: Actor | None, directory: Path | None = None) -> Default:
     """The model of a session that names none, and where that is said."""
-    accounts.require(actor, "settings:read")
-    return Default(*catalog.named_default(directory))
+    actor = accounts.require(actor, "settings:read")
+    return Default(*catalog.named_default(directory, actor.user))
 
 
 def _standing(name: str, entry: Entry | None, kept: Secret | None, directory: Path | None) -> Standing:
@@ -85,7 +88,7 @@ def _standing(name: str, entry: Entry | None, kept: Secret | None, directory: Pa
         id=name,
         name=entry.name if entry else known.name if known else name,
         state=_state(name, entry, directory),
-        address=_address(entry.base_url if entry else known.base_url if known else ""),
+        address=shown_address(entry.base_url if entry else known.base_url if known else ""),
         variables=variables,
         found=tuple(one for one in variables if os.environ.get(one, "").strip()),
         kept=kept,
@@ -104,7 +107,7 @@ def _demo() -> Standing:
     return Standing(DEMO, "Demo", "builtin", "", models=(catalog.DEMO_MODEL,), first=catalog.DEMO_MODEL.id)
 
 
-def _address(base_url: str) -> str:
+def shown_address(base_url: str) -> str:
     """Where it is: a base URL may bear a name and a password, or a key in its query, and those are not shown."""
     parts = urlsplit(base_url)
     return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")

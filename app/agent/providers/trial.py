@@ -61,10 +61,20 @@ def run(actor: Actor | None, provider: str, model: str = "") -> Trial:
     entry = catalog.entry_of(provider) if provider != DEMO else None
     if entry is None:
         raise NotFound("provider", provider)
+    return keep(provider, ask(entry, model_of(entry, model)))
+
+
+def model_of(entry: Entry, model: str) -> str:
+    """The model to ask, the first of the provider's if none is named; raises Invalid where there is none."""
     name = model or catalog.first_model(entry)
     if not name or len(name) > LONGEST_NAME:
         raise Invalid("Name the model to ask.", "model")
-    _last[provider] = found = ask(entry, name)
+    return name
+
+
+def keep(at: str, found: Trial) -> Trial:
+    """Remember in this process what was found, under a provider's id or another name."""
+    _last[at] = found
     return found
 
 

@@ -12,7 +12,20 @@ from app.sessions.opencode.bodies import PermissionRule
 from app.sessions.service import Message, Part, Session
 from app.spelling import Spelling
 
-_HIDDEN = ("by", "ready", "signature", "redacted", "stamps", "beside", "for", "done", "undone", "failed", "typed")
+_HIDDEN = (
+    "by",
+    "ready",
+    "signature",
+    "redacted",
+    "stamps",
+    "beside",
+    "for",
+    "done",
+    "undone",
+    "failed",
+    "typed",
+    "paid",
+)
 
 
 @opencode.shapes("session")

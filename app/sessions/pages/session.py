@@ -33,6 +33,7 @@ class Figures:
     below: float = 0.0
     context: int = 0
     window: int | None = None
+    payer: str = ""
     cap: float | None = None
     sandbox: str = ""
     network: str = ""
@@ -55,6 +56,7 @@ def context(actor: Actor, session: Session) -> dict[str, Any]:
         below=service.cost_below(actor, session.id),
         context=(session.tokens or {}).get("context", 0),
         window=given.pop("window", None),
+        payer=given.pop("payer", ""),
         sandbox=given.pop("sandbox", ""),
         network=given.pop("network", ""),
         instructions=given.pop("instructions", []),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _model_of: Callable[[str, str], tuple[str, str]] = lambda _name, _directory: ("", "")  # noqa: E731
-_default: Callable[[str], tuple[str, str]] = lambda _directory: ("", "")  # noqa: E731
+_default: Callable[[str, str], tuple[str, str]] = lambda _directory, _owner: ("", "")  # noqa: E731
 _default_mode: Callable[[str], str] = lambda _directory: "build"  # noqa: E731
 
 
@@ -26,8 +26,8 @@ def model_of(name: str, directory: str) -> tuple[str, str]:
     return _model_of(name, directory)
 
 
-def register_default_model(choose: Callable[[str], tuple[str, str]]) -> None:
-    """Say which (provider, model) answers in a directory when nobody named one."""
+def register_default_model(choose: Callable[[str, str], tuple[str, str]]) -> None:
+    """Say which (provider, model) answers in a directory, in a session of this owner, when nobody named one."""
     global _default
     _default = choose
 
@@ -43,6 +43,6 @@ def default_mode(directory: str) -> str:
     return _default_mode(directory)
 
 
-def default_model(directory: str) -> tuple[str, str]:
+def default_model(directory: str, owner: str) -> tuple[str, str]:
     """The (provider, model) that answers in a directory when nobody named one; empty before it is registered."""
-    return _default(directory)
+    return _default(directory, owner)

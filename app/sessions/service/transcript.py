@@ -404,7 +404,7 @@ def mode_and_model(actor: Actor, session_id: str, mode: str, provider: str, mode
     if not (provider or model) and all(named):
         return mode or session.mode, *named
     provider, model = provider or session.provider, model or session.model
-    found = (provider, model) if provider and model else modes.default_model(session.directory)
+    found = (provider, model) if provider and model else modes.default_model(session.directory, session.owner)
     return mode or session.mode, *found
 
 

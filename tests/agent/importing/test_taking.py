@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from app import db, record, redact
+from app import db, ids, record, redact
 from app.actor import Actor
 from app.agent import auto_approve, chosen, custom_modes, importing, profiles
-from app.agent.importing import Item, Plan, document
+from app.agent.importing import Item, Plan, document, pending
 from app.agent.importing.kinds import KINDS, NONE_HERE
 from app.agent.providers import catalog
 from app.errors import Conflict, Denied, NotFound, Problem
 from app.mcp import service as mcp
 from app.projects import service as projects
 from app.projects.service import Place
+from app.secrets import models
+from app.secrets import service as secrets
 from tests.agent.importing.exports import PROFILES, SERVERS, export, key, of_every_kind, raw
 
 MODES = [
@@ -507,3 +510,31 @@ def test_a_server_gets_a_variable_only_by_hand(place: Place, alice: Actor, monke
     importing.apply(alice, place, data, ["server:asking"], stamp=stamp, values={"HOME_TOKEN": "given-by-hand"})
     [one] = mcp.list_servers(alice, place, only_look=True)
     assert (one.server.name, one.held) == ("asking", ("TOKEN",))
+
+
+def test_what_is_beyond_the_limits_is_told(here: Place, alice: Actor) -> None:
+    modes = [{"slug": f"m{number}", "name": "M", "roleDefinition": "r", "groups": []} for number in range(103)]
+    settings = {"customModes": modes, **{f"setting{number}": 1 for number in range(304)}}
+    found = items(importing.plan(alice, here, raw({"globalSettings": settings})))
+    modes_left = found["setting:customModes:rest"]
+    assert (modes_left.verdict, modes_left.why) == ("skipped", "An import takes 100 modes; 3 more are in the file.")
+    assert found["setting:rest"].why.startswith("An import looks at 300 settings; 5 more are in the file")
+    assert "mode:m99" in found
+    assert "mode:m100" not in found
+
+
+def test_a_file_that_waits_since_before_a_restart_goes_with_the_sweep(
+    here: Place, alice: Actor, bob: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importing.hold(alice, b"{}")
+    secrets.hold("import:first-start", "done", "{}")
+    pending.forget_old()
+    assert importing.held(alice) == b"{}"
+    late = ids.now() + pending.LIFE + 1
+    monkeypatch.setattr(pending.ids, "now", lambda: late)
+    importing.hold(bob, b"[]")
+    pending.forget_old()
+    with db.read() as conn:
+        for table in (models.secrets, models.keys):
+            left = conn.scalars(sa.select(table.c.scope).where(table.c.scope.startswith("held:import:")))
+            assert sorted(left) == sorted(["held:import:first-start", f"held:import:{bob.user}"])
