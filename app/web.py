@@ -16,7 +16,7 @@ from flask import Flask, Request, Response, current_app, g, make_response, rende
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
-from app import config, csrf, security_headers
+from app import config, csrf, security_headers, unseen
 from app.actor import Actor, Credentials
 from app.body_limits import MIB
 from app.errors import Problem, Unauthenticated
@@ -299,6 +299,10 @@ def own_origins() -> list[str]:
 
 def _with_headers(response: Response) -> Response:
     kind = g.get("kind") or _kind(response)
+    if response.mimetype == "text/html" and not response.is_streamed:
+        written = response.get_data()
+        if (shown := unseen.shown(written)) is not written:
+            response.set_data(shown)
     own = {name.lower() for name, _ in response.headers}  # looked up once: each search would read them all
     for name, value in security_headers.headers_for(kind, is_https=request.is_secure).items():
         if name.lower() not in own:
