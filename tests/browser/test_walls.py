@@ -18,6 +18,7 @@ from app import dispatch
 from app.actor import Actor
 from app.config import Config
 from app.dialects.mount import Cabin
+from app.projects import service as projects
 from tests import visitor
 from tests.browser import planted
 from tests.browser.conftest import PATIENCE, TELL, WIDE, Watch, close
@@ -171,4 +172,29 @@ def test_no_text_becomes_markup_script_or_a_request_on_any_page(
     close(context)
     close(stranger)
     wrong = [*found, *watch.complaints, *Canary.hits]
-    assert not wrong, "\n".join(wrong)
+    assert not wrong, "\n".join(wrong[:40])
+
+
+def test_a_file_that_is_looked_at_by_itself_runs_and_fetches_nothing(
+    browser: Browser, app: Cabin, alice: Actor, served: str, canary: str
+) -> None:
+    place = projects.resolve(alice, None)
+    root = Path(place.directory)
+    act = f"<script>alert(1); fetch('{canary}')</script><image href='{canary}'/><style>@import '{canary}';</style>"
+    (root / "own.svg").write_text(
+        f"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'>{act}<text>read me</text></svg>"
+    )
+    (root / "own.txt").write_text(f"<html>{act}<img src='{canary}'>read me</html>")
+    cookie = visitor.Browser(app, alice).client.get_cookie("sid")
+    assert cookie is not None
+    context = browser.new_context(base_url=served)
+    context.add_cookies([{"name": "sid", "value": cookie.value, "url": served}])
+    page = context.new_page()
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    for name in ("own.svg", "own.txt", "all.html", "all.json"):
+        page.goto(f"/browse/raw/{place.project.id}/{name}")
+        assert "read me" in (page.locator(":root").text_content() or "") or name.startswith("all")
+        assert page.evaluate("origin") == "null"
+    close(context)
+    assert dialogs + Canary.hits == []
