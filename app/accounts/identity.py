@@ -20,7 +20,6 @@ from app.actor import Actor, Credentials, Signed
 
 BASIC_USER = "opencode"
 ACCESS = "sca_"
-ADMIN = "admin_token"
 TOUCH_EVERY = 60_000
 REMEMBER = 1.0
 CAPACITY = 4096
@@ -99,22 +98,6 @@ def identify(credentials: Credentials, *, dialect: str = "", address: str = "") 
 @lru_cache(maxsize=1024)  # thousands of streams of one client share what they are
 def _seen(actor: Actor, proof: Proof, dialect: str, address: str) -> Identity:
     return Identity(dataclasses.replace(actor, via=dialect, address=address), proof)
-
-
-def present(actor: Actor) -> Actor | None:
-    """The actor with the rights of now; None once its token, its sign-in or its person is gone or has run out.
-
-    For what stays open: nothing tells of a token that comes to its end. An open connection keeps no sign-in alive.
-    """
-    if actor.token == ADMIN:
-        found = _by_admin_token("") if config.current().admin_token else None
-    elif actor.token is not None:
-        found = _token(token.c.id == actor.token)
-    elif actor.device:
-        found = _by_device(actor.device)
-    else:
-        found = actor
-    return found and dataclasses.replace(found, via=actor.via, address=actor.address)
 
 
 def register_signatures(find: Callable[[Signed], str | None]) -> None:
@@ -232,28 +215,13 @@ def _by_admin_token(_key: str) -> Actor | None:
     if row is None:
         return None
     return Actor(
-        id=ADMIN,
+        id="admin_token",
         kind="token",
         user=row.id,
         name="ADMIN_TOKEN",
         grants=grants.ROLES["owner"],
-        token=ADMIN,
+        token="admin_token",  # noqa: S106 - an id, not a secret
     )
-
-
-def _by_device(device: str) -> Actor | None:
-    """The person of a browser or a client, while that is signed in."""
-    now, living = ids.now(), user.c.revoked.is_(None)
-    browser = sa.select(user.c.id, user.c.name).join(browser_session, browser_session.c.user_id == user.c.id)
-    client = sa.select(user.c.id, user.c.name).join(client_session, client_session.c.user_id == user.c.id)
-    is_open = client_session.c.expires > now, client_session.c.ended.is_(None)
-    queries = (
-        browser.where(browser_session.c.id == device, browser_session.c.expires > now, living),
-        client.where(client_session.c.id == device, *is_open, living),
-    )
-    with db.read() as conn:
-        row = next(filter(None, (conn.execute(query).first() for query in queries)), None)
-        return _person(row.id, row.name, _held(conn, row.id), device) if row else None
 
 
 def _open_door(_key: str) -> Actor | None:

@@ -35,7 +35,7 @@ from app.accounts.giving import (
     update_role,
 )
 from app.accounts.handover import hand_over, take_over, way_back
-from app.accounts.identity import Identity, authenticate, forget, identify, present, register_signatures
+from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
 from app.accounts.keys import KEYS, Key
 from app.accounts.members import Member, list_members
 from app.accounts.passwords import WrongPassword, change_password, password_changed, prove, reset_password, sign_in
@@ -140,7 +140,6 @@ __all__ = [
     "note_failure",
     "password_changed",
     "permissions_of",
-    "present",
     "prove",
     "prove_by_code",
     "redeem",

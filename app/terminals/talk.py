@@ -19,9 +19,8 @@ import orjson
 from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter, ValidationError
 
 from app import sockets
-from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import NotFound, Problem
+from app.errors import Problem
 from app.sockets import Speaker
 from app.terminals import service
 from app.terminals.service import Dropped, Ended, Look, Output, Size, Tap, Terminal, Viewer, Word
@@ -32,7 +31,6 @@ SAFETY = 5.0  # seconds after which a client that says nothing gets more all the
 TYPED = 4 << 20  # bytes that may wait for what runs to read them
 TYPE_WAIT = 10.0
 REPLACED = 4000
-LOOK_EVERY = 30  # ticks, and so seconds
 _logger = logging.getLogger(__name__)
 _aside = ThreadPoolExecutor(4, thread_name_prefix="typist")
 
@@ -88,7 +86,6 @@ class Conversation:
         self._speaker: Speaker | None = None
         self._viewer: Viewer | None = None
         self._tap: Tap | None = None
-        self._ticks = 0
         self._typed: deque[bytes] = deque()
         self._is_typing = False
         self._is_over = False
@@ -126,22 +123,7 @@ class Conversation:
             service.leave(viewer)
 
     def tick(self) -> None:
-        """Look now and then whether who sits here still may: nobody tells of a token that has come to its end."""
-        self._ticks += 1
-        if self._ticks % LOOK_EVERY == 0 and not self._is_over:
-            _aside.submit(self._judge_anew)
-
-    def _judge_anew(self) -> None:
-        found = accounts.present(self.actor)
-        try:
-            if found is None:
-                raise NotFound("terminal", self._terminal_id)
-            service.get(found, self._terminal_id)
-        except Problem:
-            self.say_bye(sockets.POLICY, "Sign in again")
-            self.ended()
-            return
-        self.actor = found
+        """Nothing hangs on the time."""
 
     def greet(self, terminal: Terminal) -> None:
         """Say something first."""
@@ -245,6 +227,7 @@ class Talk(Conversation):
         self._paused_at: float | None = None
         self._has_acked = self._is_deaf = False
         self._look: Look | None = None
+        self._ticks = 0
 
     def greet(self, terminal: Terminal) -> None:
         """Where the replay ends, and who is here."""
@@ -298,7 +281,7 @@ class Talk(Conversation):
                 self._is_deaf = not self._has_acked
                 self._unacked = 0
                 self._resume()
-        super().tick()
+        self._ticks += 1
         if self._is_page and self._viewer is not None and not self._viewer.terminal.ended and self._ticks % 2:
             self._tell_look(self._viewer.terminal)
 
