@@ -206,7 +206,7 @@ def _refuse(environ: dict[str, Any], start_response: StartResponse, problem: Pro
         ("Content-Length", str(len(body))),
         # The rest of a refused body must not be read as a request.
         ("Connection", "close"),
-        *security_headers.headers_for("api").items(),
+        *security_headers.headers_for("api", is_https=environ.get("wsgi.url_scheme") == "https").items(),
     ]
     if problem.status == 405:
         headers.append(("Allow", ", ".join(METHODS)))

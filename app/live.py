@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, request
 from markupsafe import escape
 
-from app import web
+from app import unseen, web
 from app.errors import Problem
 from app.streams import Feed, Stream
 
@@ -52,7 +52,7 @@ def _frame(fact: Any, draws: Sequence[Draw]) -> bytes:
         partials = [partial for draw in draws for partial in _drawn(draw, fact)]
     except LoadAnew:
         return f"id: {fact.cursor}\n".encode() + RESYNC
-    return web.frame("\n".join(partials), fact.cursor) if partials else b""
+    return web.frame(unseen.shown("\n".join(partials).encode()), fact.cursor) if partials else b""
 
 
 def _drawn(draw: Draw, fact: Any) -> list[str]:

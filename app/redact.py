@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from app import unseen
+
 SHORTEST = 8
 SHORTEST_LINE = 20
 PROBE = 4
@@ -217,17 +219,17 @@ def _in_base64(raw: bytes) -> Iterator[str]:
 
 
 class LogFilter(logging.Filter):
-    """Put on a handler: log lines and their tracebacks without the secrets."""
+    """Put on a handler: log lines and their tracebacks without secrets, and without what a terminal would act on."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the record in place; always True."""
-        record.msg, record.args = text(record.getMessage()), None
+        record.msg, record.args = unseen.one_line(text(record.getMessage())), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = text(record.exc_text)
+            record.exc_text = unseen.escaped(text(record.exc_text))
         if record.stack_info:
-            record.stack_info = text(record.stack_info)
+            record.stack_info = unseen.escaped(text(record.stack_info))
         return True
 
 

@@ -17,7 +17,7 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
-from app import config, csrf, security_headers
+from app import config, csrf, security_headers, unseen
 from app.actor import Actor, Credentials
 from app.body_limits import MIB
 from app.errors import Problem, Unauthenticated
@@ -313,6 +313,10 @@ def own_origins() -> Iterator[str]:
 
 def _with_headers(response: Response) -> Response:
     kind = g.get("kind") or _kind(response)
+    if response.mimetype == "text/html" and not response.is_streamed:
+        written = response.get_data()
+        if (shown := unseen.shown(written)) is not written:
+            response.set_data(shown)
     own = {name.lower() for name, _ in response.headers}  # looked up once: each search would read them all
     asked, add = request_ctx.request, response.headers.add
     for name, value in security_headers.headers_for(kind, is_https=asked.is_secure).items():

@@ -74,6 +74,26 @@ def test_colours_and_links_are_there_under_the_strict_policy(shop: Shop, open_pa
     expect(dialog).to_be_hidden()
 
 
+def test_what_runs_in_it_writes_no_clipboard_no_title_and_no_link_but_to_the_web(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_one(page)
+    page.evaluate("navigator.clipboard.writeText('mine')")
+    title = page.title()
+    page.keyboard.type(
+        r"printf '\033]52;c;ZXZpbA==\007\033]0;evil\007\033]8;;javascript:alert(1)\007press\033]8;;\007 do''ne\n'"
+        "\n"
+    )
+    expect(rows(page)).to_contain_text("press done")
+    box = rows(page).get_by_text("press").last.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 12, box["y"] + 6)
+    page.mouse.click(box["x"] + 12, box["y"] + 6)
+    expect(page.get_by_role("dialog", name="Open a link")).to_be_hidden()
+    assert page.evaluate("navigator.clipboard.readText()") == "mine"
+    assert page.title() == title
+
+
 def test_one_browser_writes_while_the_other_watches_until_it_takes_over(shop: Shop, open_page: Open) -> None:
     one = open_page(shop.running, storage_state=shop.state)
     url = open_one(one)

@@ -1,0 +1,1 @@
+"""What the threats paper asks, as tests: each module names its sections."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request, url_for
+from flask import Response, g, request, url_for
 
 from app import web
 from app.accounts import service as accounts
@@ -38,6 +38,7 @@ def pattern_matches() -> Response:
 def export_modes() -> Response:
     """The custom modes of this server as a .roomodes file."""
     text = overview.exported(web.actor(), request.args.get("mode", ""))
+    g.kind = "download"
     response = Response(text, content_type="application/yaml; charset=utf-8")
     response.headers["Content-Disposition"] = 'attachment; filename=".roomodes"'
     return response

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import orjson
 from flask import Response, current_app, g, request
 
-from app import web
+from app import unseen, web
 from app.actor import Actor
 from app.dialects import opencode
 from app.errors import Invalid
@@ -34,7 +34,8 @@ def export(session_id: str) -> Response:
     kind = request.args.get("format", "md")
     name, pieces = written(web.actor(), session_id, kind)
     g.kind = "download"
-    response = Response((piece.encode() for piece in pieces), content_type=f"{TYPES[kind]}; charset=utf-8")
+    spelled = (unseen.shown(piece.encode()) if kind == "html" else piece.encode() for piece in pieces)
+    response = Response(spelled, content_type=f"{TYPES[kind]}; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
