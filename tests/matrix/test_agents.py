@@ -22,8 +22,10 @@ NOT_THERE = {
     "pages POST /account/confirm": "a token has no sign-in to prove",
     "pages POST /account/devices/<device_id>/revoke": "the device is another person's",
     "pages POST /account/devices/revoke-others": "a token is no device",
+    "pages POST /account/look": "a token looks at nothing",
     "pages POST /account/password": "a token is no person",
     "pages POST /account/profile": "a token is no person",
+    "pages POST /account/visibility": "a token is no person",
     "pages POST /settings/profiles/use": "the profile is another person's",
     "roo POST /api/profiles/switch": "the profile is none",
 }

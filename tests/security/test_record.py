@@ -192,7 +192,7 @@ class Hand:
             assert hold is not None
             sessions.finish(hold, "interrupted")
             settle(self.world.mia, session.id)
-        sessions.update(self.world.mia, self.world.session().id, visibility="team")
+        sessions.update(self.world.mia, self.world.session().id, preset="auto")
 
     def people(self) -> None:
         accounts.reset_password(self.alice, self.world.people["other"].id, "tractor-lamp-9")
@@ -216,12 +216,15 @@ ELSEWHERE = {
     "mcp.signin": "mcp/test_signing_in.py",
     "mcp.signin_begin": "mcp/test_signing_in.py",
     "oidc.connect": "oidc/test_flow.py",
+    "oidc.disconnect": "oidc/test_identities.py",
     "oidc.provider_delete": "oidc/test_flow.py",
     "oidc.provider_save": "oidc/test_flow.py",
     "password.change": "accounts/test_passwords.py",
     "port.change": "test_server_access.py",
     "secrets.lend": "agent/test_lent_secrets.py",
+    "secrets.own_delete": "agent/test_own_keys.py",
     "secrets.rotate_key": "secrets/test_vault.py",
+    "server.open": "accounts/test_signin.py",
     "server.claim": "accounts/test_registration.py",
     "session.shell": "agent/test_shell.py",
     "session.unshare": "sessions/test_shares.py",
