@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from playwright.sync_api import Page, expect
 
 from tests.agent.importing.exports import key, raw
 from tests.browser.conftest import Open, Shop
+from tests.browser.test_walls import LOOK
+from tests.test_web_filters import PAYLOADS
+
+# Hostile words that the name of a thing may hold.
+SHORT = [text for text in PAYLOADS if len(text) <= 60 and text.isprintable() and "/" not in text]
 
 pytestmark = pytest.mark.browser
 
@@ -82,3 +88,26 @@ def test_a_repository_s_own_server_is_allowed_on_its_page(shop: Shop, open_page:
         expect(named.get_by_role("button", name="Allow and connect")).to_be_visible()
     finally:
         (folder / "mcp.json").unlink()
+
+
+def test_a_hostile_export_is_shown_in_words(shop: Shop, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    profiles = {name: {"apiProvider": "openai", "openAiModelId": "x", "id": f"p{at}"} for at, name in enumerate(SHORT)}
+    written = {
+        "providerProfiles": {"currentApiConfigName": SHORT[0], "apiConfigs": profiles},
+        "globalSettings": {
+            "customInstructions": "\n".join(PAYLOADS).replace("\0", ""),
+            "customModes": [{"slug": "evil", "name": SHORT[0], "roleDefinition": SHORT[0], "groups": ["read"]}],
+            "allowedCommands": SHORT,
+        },
+    }
+    file = tmp_path / "roo-code-settings.json"
+    file.write_text(json.dumps(written))
+    page.goto("/settings/import")
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Show what it changes").click()
+    expect(page.get_by_role("heading", name="Profiles")).to_be_visible()
+    expect(page.locator("main")).to_contain_text(SHORT[0])
+    assert page.evaluate(LOOK) == []
+    page.get_by_role("button", name="Discard the file").click()
+    expect(page.get_by_role("button", name="Show what it changes")).to_be_visible()
