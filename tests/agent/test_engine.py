@@ -404,7 +404,7 @@ def test_a_too_long_conversation_is_not_tried_again_though_its_wire_says_it_may(
             asked.append(request)
             raise ProviderFailed("Too many tokens.", status=529, retryable=True, retry_after=0, overflow=True)
 
-    monkeypatch.setattr(catalog, "resolve", lambda *_: Overflowing())
+    monkeypatch.setattr(catalog, "resolve_paid", lambda *_: (Overflowing(), ""))
     [message] = talk.ask("Hi")
     assert (message.data["error"]["name"], len(asked)) == ("ContextOverflowError", 1)
 

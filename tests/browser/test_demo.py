@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open, grows, printed_link, stayed, stays
 from tests.running import Running
+from tests.visitor import until
 
 pytestmark = pytest.mark.browser
 
@@ -39,7 +40,7 @@ def test_the_demo_goes_from_the_printed_link_to_an_edit_taken_back(running: Runn
     approve_in_inbox(page)
     page.goto(session_url)
     expect(page.locator("details.card .diff .minus").first).to_contain_text("unused")
-    assert NEW in file.read_text()
+    until(lambda: NEW in file.read_text())
 
     stays(page)
     expect(page.locator("[data-ask] .call")).to_have_text("python3 -m unittest -q")

@@ -343,7 +343,10 @@ def test_nobody_is_told_of_what_is_private_by_then(
     clock.time = at("2026-06-11 07:00")
     delivery.tell_held(hook.id)
     assert sent == []
-    assert states(eve) == [("approval", "dropped", "it is out of your sight")]
+    assert states(eve) == []  # its title is private, too
+    with db.read() as connection:
+        (kept,) = rows.notices(connection, models.notice.c.owner == eve.user)
+    assert (kept.state, kept.why) == ("dropped", "it is out of your sight")
 
 
 def test_rows_are_what_counts_not_this_process(clock: Clock, alice: Actor, lamp: Channel) -> None:
