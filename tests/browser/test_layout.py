@@ -40,9 +40,9 @@ class Scene:
 
 
 @pytest.fixture(scope="session")
-def scene(browser: Browser, shop: Shop) -> Scene:
-    (shop.root / FILE).write_text("old\n")
-    context = browser.new_context(base_url=shop.running.url, storage_state=shop.state)
+def scene(browser: Browser, standing_shop: Shop) -> Scene:
+    (standing_shop.root / FILE).write_text("old\n")
+    context = browser.new_context(base_url=standing_shop.running.url, storage_state=standing_shop.state)
     page = context.new_page()
     session = waiting(page, TASK)
     waiting(page, f"[[bash {COMMAND}]]")
@@ -53,7 +53,7 @@ def scene(browser: Browser, shop: Shop) -> Scene:
     page.wait_for_url(re.compile(r"/terminals/pty_"))
     terminal = page.url
     context.close()
-    return Scene(shop.running, shop.state, session, ask, terminal)
+    return Scene(standing_shop.running, standing_shop.state, session, ask, terminal)
 
 
 def waiting(page: Page, words: str) -> str:
