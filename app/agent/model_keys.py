@@ -19,6 +19,8 @@ from app.secrets.service import Secret
 
 LONGEST_KEY = 8_000
 _KEY = re.compile(r"[\x21-\x7e]+")
+SHORTEST_KEY = 16
+_UNMISTAKABLE = re.compile(rf"(?=.*[A-Za-z])(?=.*[0-9]).{{{SHORTEST_KEY},}}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,14 @@ def holders(actor: Actor | None) -> dict[str, list[str]]:
 def keep(actor: Actor | None, provider: str, login: Mapping[str, Any]) -> None:
     """Keep a key or login of the actor's own in place of an earlier one; used from the next call of a model on.
 
-    Raises Invalid for a provider whose address nobody here has set: there it could go anywhere.
+    Raises Invalid for a provider whose address nobody here has set: there it could go anywhere; and for a word that
+    others may write, since a key is cut out of all that is read here.
     """
     actor = accounts.require(actor, "keys:write")
     url = own_keys.address_of(provider, catalog.entry_of(provider)) if provider != DEMO else ""
     if not url:
         raise Invalid(f"Nobody here has said where {provider[:64]} is, so it takes no key of yours.", "provider")
-    secrets.keep_own(actor, provider, own_keys.packed(login, url))
+    secrets.keep_own(actor, provider, own_keys.packed(_unmistakable(login), url))
     trial.forget(_trial(actor, provider))
 
 
@@ -103,6 +106,15 @@ def checked(key: str) -> str:
     if len(key) > LONGEST_KEY or not _KEY.fullmatch(key):
         raise Invalid("A key is one word without spaces, up to 8,000 characters.", "key")
     return key
+
+
+def _unmistakable(login: Mapping[str, Any]) -> dict[str, Any]:
+    """A login whose words nobody writes by chance, without the name of a variable; raises Invalid."""
+    of_use = {name: value for name, value in login.items() if login.get("type") != "wellknown" or name != "key"}
+    for name, word in of_use.items():
+        if name != "type" and isinstance(word, str) and not _UNMISTAKABLE.fullmatch(word):
+            raise Invalid(f"A key of your own has {SHORTEST_KEY} characters or more, letters and digits.", "key")
+    return of_use
 
 
 def _standing(name: str, user: str, kept: Secret | None, plain: Entry | None, mine: Mapping[str, Entry]) -> ModelKey:

@@ -292,3 +292,11 @@ def test_the_page_keeps_tests_replaces_and_removes_a_key_and_never_shows_it(
     assert browser.post(at, {"provider": "acme", "key": ALICE_S}).status_code == 400
     assert browser.post(f"{at}/openai/remove", {}).status_code == 303
     assert secrets.list_own(alice) == []
+
+
+@pytest.mark.parametrize("word", ["README.md", "a-word-of-everybody", "2026112920261129", "sk-short-1"])
+def test_a_word_that_others_write_is_no_key(bob: Actor, word: str) -> None:
+    for login in ({"type": "api", "key": word}, {"type": "oauth", "access": BOB_S, "refresh": word, "expires": 0}):
+        with pytest.raises(Invalid, match="16 characters"):
+            model_keys.keep(bob, "openai", login)
+    assert secrets.list_own(bob) == []

@@ -269,6 +269,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "agent.opencode.init": {**_MODEL, "messageID": "msg_matrix"},
     "agent.opencode.run_command": {"command": "init", "arguments": ""},
     "agent.opencode.shell": {"agent": "nobody", "command": "true"},
+    "agent.opencode.set_auth": {"type": "api", "key": _KEY["key"]},
     "approvals.opencode.answer_question": {"answers": [["A"]]},
     "approvals.opencode.reply": {"reply": "once"},
     "approvals.opencode.respond": {"response": "once"},
