@@ -15,7 +15,7 @@ from app.proxies import networks
 PREFIX = "SIGNALCABIN_"
 DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
 LOOPBACK = ("127.0.0.1", "::1")
-VISIBILITIES = ("team", "private")
+VISIBILITIES = ("private", "team")
 PRESETS = ("read-only", "ask", "accept-edits", "auto")
 
 

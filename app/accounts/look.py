@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import sqlalchemy as sa
 
-from app import db, record
+from app import config, db, record
 from app.accounts.models import look as table
 from app.actor import Actor
 from app.errors import Invalid, NotFound
@@ -14,7 +14,7 @@ from app.errors import Invalid, NotFound
 # "" is what nobody has chosen: pages then go by the browser's own cookie, and it by the system.
 THEMES = ("", "system", "light", "dark")
 DENSITIES = ("", "normal", "compact")
-VISIBILITIES = ("", "private", "team")
+VISIBILITIES = ("", *config.VISIBILITIES)
 
 
 @dataclass(frozen=True)

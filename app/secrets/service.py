@@ -18,7 +18,6 @@ from app.secrets.events import SecretChanged
 from app.secrets.holding import derive, derive_all, held, hold, hold_once, let_go, let_go_old
 from app.secrets.lending import end_of_project, grant, hide, lend, register_project, take_away
 from app.secrets.personal import (
-    end_of_person,
     forget_own,
     holders,
     keep_own,
@@ -38,7 +37,6 @@ __all__ = [
     "derive",
     "derive_all",
     "describe",
-    "end_of_person",
     "end_of_project",
     "environment",
     "forget_own",

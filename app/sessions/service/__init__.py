@@ -121,7 +121,6 @@ from app.sessions.service.transcript import (
     update,
 )
 from app.sessions.service.typed import send_typed
-from app.sessions.service.visibility import CHOICES as VISIBILITIES
 from app.sessions.service.visibility import default as default_visibility
 from app.sessions.service.visibility import register_follower, scope_of, server_default, set_server_default
 from app.sessions.service.windows import outline, parts_before, window
@@ -130,7 +129,6 @@ from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Sessi
 __all__ = [
     "AS_IT_IS",
     "OF_FEW",
-    "VISIBILITIES",
     "Aborted",
     "Errand",
     "Fenced",

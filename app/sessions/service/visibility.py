@@ -21,7 +21,7 @@ from app.sessions.service.rows import RUNS, SESSIONS
 from app.sessions.things import Session, session_of
 from app.settings import service as settings
 
-CHOICES = ("private", "team")
+CHOICES = config.VISIBILITIES
 SETTING = "visibility"
 Follow = Callable[[sa.Connection, Session], None]
 _followers: list[Follow] = []
