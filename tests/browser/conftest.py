@@ -120,7 +120,9 @@ class Shop:
 def shop(browser: Browser, standing_shop: Shop) -> Shop:
     """The shop, with a sign-in that is fresh enough for whatever wants one."""
     if time.monotonic() - standing_shop.since > FRESH:
-        standing_shop.state, standing_shop.since = signed_in(browser, standing_shop.running), time.monotonic()
+        running = standing_shop.running
+        link = f"{running.url}/signin#{running.sign_in_code()}"
+        standing_shop.state, standing_shop.since = signed_in(browser, running, link), time.monotonic()
     return standing_shop
 
 
@@ -142,11 +144,11 @@ def printed_link(running: Running) -> str:
     return found.group(0)
 
 
-def signed_in(browser: Browser, running: Running) -> Any:
-    """Spend the printed link; the cookies of that sign-in, for `storage_state`."""
+def signed_in(browser: Browser, running: Running, link: str = "") -> Any:
+    """Spend a one-time link, the printed one without; the cookies of that sign-in, for `storage_state`."""
     context = browser.new_context(base_url=running.url)
     page = context.new_page()
-    page.goto(printed_link(running))
+    page.goto(link or printed_link(running))
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
     state = context.storage_state()
