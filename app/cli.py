@@ -22,7 +22,8 @@ def main() -> None:
 @main.command()
 @click.option("--host", help="Listen here instead of SIGNALCABIN_HOST.")
 @click.option("--port", type=int, help="Listen here instead of SIGNALCABIN_PORT.")
-def serve(host: str | None, port: int | None) -> None:
+@click.option("--socket", help="Listen on a Unix socket of this path, for this user alone, instead of a port.")
+def serve(host: str | None, port: int | None, socket: str | None) -> None:
     """Run the server."""
     from app import server
 
@@ -31,6 +32,8 @@ def serve(host: str | None, port: int | None) -> None:
         environ["SIGNALCABIN_HOST"] = host
     if port is not None:
         environ["SIGNALCABIN_PORT"] = str(port)
+    if socket is not None:
+        environ["SIGNALCABIN_SOCKET"] = socket
     server.serve(_config(environ))
 
 

@@ -15,6 +15,7 @@ from app.proxies import networks
 PREFIX = "SIGNALCABIN_"
 DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
 LOOPBACK = ("127.0.0.1", "::1")
+LONGEST_SOCKET = 103  # bytes: sun_path of macOS, and some more on Linux
 VISIBILITIES = ("private", "team")
 PRESETS = ("read-only", "ask", "accept-edits", "auto")
 
@@ -62,6 +63,7 @@ class Config:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    socket: Path | None = None  # in place of host and port
     data_dir: Path = Path("var")
     project: Path | None = None
     database_url: str = ""
@@ -124,13 +126,17 @@ class Config:
         def get(name: str, default: str = "") -> str:
             return environ.get(PREFIX + name, default).strip()
 
-        data_dir = Path(get("DATA_DIR") or "var").expanduser().absolute()
-        project, roo_settings = get("PROJECT"), get("ROO_SETTINGS")
+        def path(name: str) -> Path | None:
+            given = get(name)
+            return Path(given).expanduser().absolute() if given else None
+
+        data_dir = path("DATA_DIR") or Path("var").absolute()
         return cls(
             host=get("HOST") or environ.get("HOST", "").strip() or "127.0.0.1",
             port=_number("PORT", get("PORT") or environ.get("PORT", "").strip() or "8000"),
+            socket=path("SOCKET"),
             data_dir=data_dir,
-            project=Path(project).expanduser().absolute() if project else None,
+            project=path("PROJECT"),
             database_url=get("DATABASE_URL") or f"sqlite:///{data_dir / 'signalcabin.db'}",
             auth=_one_of("AUTH", get("AUTH") or "required", ("required", "none")),
             admin_token=get("ADMIN_TOKEN") or None,
@@ -149,7 +155,7 @@ class Config:
             streams_per_server=_number("STREAMS_PER_SERVER", get("STREAMS_PER_SERVER") or "12000"),
             durability=_one_of("DURABILITY", get("DURABILITY") or "normal", ("normal", "full")),
             upload_limit=_number("UPLOAD_LIMIT", get("UPLOAD_LIMIT") or "1024"),
-            roo_settings=Path(roo_settings).expanduser().absolute() if roo_settings else None,
+            roo_settings=path("ROO_SETTINGS"),
             checkpoint_days=_number("CHECKPOINT_DAYS", get("CHECKPOINT_DAYS") or "30"),
             checkpoint_keep=_number("CHECKPOINT_KEEP", get("CHECKPOINT_KEEP") or "20"),
             terminal_hours=_number("TERMINAL_HOURS", get("TERMINAL_HOURS") or "12"),
@@ -170,6 +176,10 @@ class Config:
     def checked(self) -> Config:
         """Refuse combinations that would let strangers in, and proxies that are none."""
         networks(self.trusted_proxies)
+        if self.socket and not self.is_loopback:
+            raise Invalid("SIGNALCABIN_SOCKET takes the place of a port: set no HOST beside it.", "SOCKET")
+        if self.socket and len(os.fsencode(self.socket)) > LONGEST_SOCKET:
+            raise Invalid(f"SIGNALCABIN_SOCKET is a path of {LONGEST_SOCKET} bytes at most.", "SOCKET")
         if self.auth == "none" and not self.is_loopback:
             raise Invalid("SIGNALCABIN_AUTH=none is for a loopback HOST only.", "AUTH")
         if not self.is_loopback and not self.public_url:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
 BODY_LIMIT = "signalcabin.body_limit"
+BY_SOCKET = "signalcabin.by_socket"
 MAX_URL = 8 * body_limits.KIB
 MAX_HEADERS = 16 * body_limits.KIB
 MAX_HEADER_COUNT = 100
@@ -121,11 +122,14 @@ class Guard:
         self._limit_for = limit_for or (lambda path: body_limits.limit_for(path, upload))
         ports = {config.port, *(port.port for port in config.ports)}
         self._ports = frozenset(str(port) for port in ports)
+        self._main_port, self._has_socket = str(config.port), config.socket is not None
         self._hosts = frozenset(_known_hosts(config))
         self._proxies = Proxies(networks(config.trusted_proxies))
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Check, then go on; or answer with what was wrong."""
+        if self._has_socket and not environ.get("REMOTE_ADDR"):
+            self._name_socket(environ)
         self._proxies.see_through(environ)
         try:
             self._check_host(environ)
@@ -135,6 +139,15 @@ class Guard:
         except Problem as problem:
             return _refuse(environ, start_response, problem)
         return self._inner(environ, start_response)
+
+    def _name_socket(self, environ: dict[str, Any]) -> None:
+        """Say whence and where a request came that came by our Unix socket: from this machine, to the main port.
+
+        gunicorn knows no address of the one, and takes the other from the Host header, where it could name the port of
+        a single dialect.
+        """
+        environ[BY_SOCKET] = True
+        environ["REMOTE_ADDR"], environ["SERVER_PORT"] = "127.0.0.1", self._main_port
 
     def _check_host(self, environ: dict[str, Any]) -> None:
         host = environ.get("HTTP_HOST", "").lower()
@@ -146,6 +159,8 @@ class Guard:
             return
         listening = port or {"http": "80", "https": "443"}.get(environ.get("wsgi.url_scheme", ""), "")
         if name in _LOOPBACK and (listening in self._ports or listening == environ.get("SERVER_PORT")):
+            return
+        if name in _LOOPBACK and BY_SOCKET in environ:  # a tunnel to it may begin at any port
             return
         raise Misdirected("This server does not go by that name. SIGNALCABIN_ALLOWED_HOSTS adds one.")
 

@@ -11,7 +11,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from app import beyond, config, onepiece, pace
+from app import beyond, config, listening, onepiece, pace
 from app.config import Config
 from app.shield import raise_shield
 from app.wake import Ringer
@@ -194,10 +193,9 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         """Give gunicorn its settings."""
-        ports = [self.settings.port, *(port.port for port in self.settings.ports)]
-        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         options = {
-            "bind": [f"{host}:{port}" for port in ports],
+            "bind": listening.addresses(self.settings),
+            "umask": listening.SOCKET_UMASK,
             "workers": 1,
             "worker_class": CabinWorker,
             "threads": THREADS,
@@ -228,7 +226,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             check_stores()
         except Problem as problem:
             raise AppImportError(problem.message) from None
-        say_where(self.settings, accounts.first_start())
+        listening.say_where(self.settings, accounts.first_start())
         return app
 
 
@@ -298,52 +296,6 @@ def open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
-def say_where(settings: Config, code: str | None) -> None:
-    """Print where people reach the server, with the one-time sign-in link while nobody has used one."""
-    link = f"{settings.url}/signin#{code}" if code else settings.url
-    print(f"Signalcabin answers at {settings.url}", flush=True)
-    if settings.auth == "none":
-        print("Sign-in is off: whoever can use this machine is the owner.", flush=True)
-    elif code:
-        print(f"Sign in within 10 minutes: {link}", flush=True)
-    if os.environ.get("SSH_CONNECTION"):
-        user = os.environ.get("USER", "you")
-        print(
-            f"From your own machine: ssh -L {settings.port}:127.0.0.1:{settings.port} {user}@{socket.gethostname()}",
-            flush=True,
-        )
-
-
-def check_ports(settings: Config) -> None:
-    """Exit 2 with the owner's name if a port is taken."""
-    for port in (settings.port, *(p.port for p in settings.ports)):
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((settings.host, port))
-            except OSError as error:
-                print(
-                    f"Port {port} cannot be used: {_taken_by(port) or error.strerror}. "
-                    "Choose another with SIGNALCABIN_PORT.",
-                    file=sys.stderr,
-                )
-                raise SystemExit(2) from None
-
-
-def _taken_by(port: int) -> str:
-    import psutil
-
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                name = psutil.Process(connection.pid).name() if connection.pid else "another process"
-                return f"it is taken by {name} (pid {connection.pid})"
-    except psutil.Error:
-        return ""
-    return ""
-
-
 def work(settings: Config) -> None:
     """Take runs without serving pages, until told to stop. Raises Unavailable with what keeps it from working."""
     from app import db, rooms
@@ -372,7 +324,7 @@ def serve(settings: Config) -> None:
     config.use(settings)
     os.umask(0o077)
     beyond.check(settings)
-    check_ports(settings)
+    listening.check(settings)
     open_files()
     raise_shield()
     sys.argv = sys.argv[:1]

@@ -279,7 +279,8 @@ class Upgrade(Response):
         taken, running = carrier.take(), carrier.running()
         if taken is None or running is None:
             return _by_flask_sock(self._talk)(environ, start_response)
-        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if taken.family != socket.AF_UNIX:
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         begin(running, taken, self._talk, self._head(), web.find_actor())
         raise StopIteration
