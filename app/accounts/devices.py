@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app import db, ids, record
 from app.accounts import digests, identity, people
-from app.accounts.authority import may
+from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked, SignedIn
 from app.accounts.identity import GRACE
 from app.accounts.models import access_token, browser_session, client_session, user
@@ -109,6 +109,18 @@ def list_devices(actor: Actor, *, user_id: str | None = None) -> list[Device]:
         rows = _living(conn, user_id=whose)
     found = [_device(row, is_current=row.id == actor.device) for row in rows]
     return sorted(found, key=lambda one: (-one.seen, one.id))
+
+
+def programs(actor: Actor, device_ids: Collection[str]) -> dict[str, str]:
+    """What these devices say that they are, by their ids, for whoever reads the record; without those that are gone."""
+    require(actor, "audit:read")
+    with db.read() as conn:
+        rows = [
+            row
+            for table in (browser_session, client_session)
+            for row in conn.execute(sa.select(table.c.id, table.c.agent).where(table.c.id.in_(device_ids)))
+        ]
+    return {row.id: row.agent for row in rows}
 
 
 def end_all(conn: sa.Connection, actor: Actor, user_id: str, *, but: str = "") -> int:

@@ -383,4 +383,5 @@ def local_owner() -> Actor:
     """The owner, as who commands at the server's own shell: whoever may write its data directory."""
     with db.transaction() as conn:
         person = owner(conn)
-    return Actor(id=person.id, kind="user", user=person.id, name=person.name, grants=grants.ROLES["owner"])
+    granted = grants.ROLES["owner"]
+    return Actor(id=person.id, kind="user", user=person.id, name=person.name, grants=granted, via="shell")

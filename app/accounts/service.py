@@ -20,7 +20,15 @@ from app.accounts.admission import (
 )
 from app.accounts.authority import is_open, may, require, sees_private
 from app.accounts.clients import Tokens, log_in, log_out, refresh
-from app.accounts.devices import Device, list_devices, renew_due, revoke_device, revoke_other_devices, sign_out
+from app.accounts.devices import (
+    Device,
+    list_devices,
+    programs,
+    renew_due,
+    revoke_device,
+    revoke_other_devices,
+    sign_out,
+)
 from app.accounts.digests import digest
 from app.accounts.fresh import Stale, is_fresh, prove_by_code, require_fresh
 from app.accounts.giving import (
@@ -175,6 +183,7 @@ __all__ = [
     "note_failure",
     "password_changed",
     "permissions_of",
+    "programs",
     "prove",
     "prove_by_code",
     "redeem",

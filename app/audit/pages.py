@@ -207,7 +207,7 @@ def _picks(people: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
     return {
         "who": [{"id": "", "name": "anybody"}, *({"id": person, "name": name} for person, name in people.items())],
         "act": [{"id": "", "name": "any"}, *({"id": act.name, "name": act.words} for act in acts)],
-        "via": [{"id": "", "name": "any"}, *({"id": name, "name": name} for name in DIALECTS)],
+        "via": [{"id": "", "name": "any"}, *({"id": name, "name": name} for name in (*DIALECTS, "shell"))],
         "result": [{"id": "", "name": "any"}, *({"id": name, "name": name} for name in RESULTS)],
         "period": [{"id": "", "name": "all"}, *({"id": key, "name": words} for key, (words, _) in PERIODS.items())],
     }

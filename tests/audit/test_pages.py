@@ -62,6 +62,23 @@ def test_what_has_a_name_is_called_by_it(browser: Browser, alice: Actor, tmp_pat
     assert f"{escape(session.title)} <code>{session.id}</code>" in page
 
 
+def test_a_device_is_called_what_it_is_while_it_is_there(browser: Browser, alice: Actor) -> None:
+    given, _sid = accounts.redeem(accounts.sign_in_code(alice), "127.0.0.1", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
+    device = given.device
+    assert f'title="{device}">Firefox on Linux</span>' in browser.get("/audit").text
+    accounts.revoke_device(given, device)
+    page = browser.get("/audit").text
+    assert "Firefox on Linux" not in page
+    assert targets(page)[0] == device
+
+
+def test_what_was_done_at_the_server_s_own_shell_says_so(browser: Browser, alice: Actor) -> None:
+    accounts.sign_in_code(alice)
+    made = service.entries(SYSTEM)[0]
+    assert (made.action, made.via) == ("signin.code", "shell")
+    assert "sign-in link made" in browser.get("/audit?via=shell").text
+
+
 def test_a_wrong_link_is_not_called_one_that_was_made(browser: Browser, alice: Actor) -> None:
     write(alice, "signin.code", "", "denied")
     assert "wrong sign-in link refused" in browser.get("/audit").text

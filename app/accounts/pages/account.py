@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from flask import Response, request, url_for
 from app import config, ids, slots, web
 from app.accounts import bp, service
 from app.accounts.service import Device, Token
+from app.actor import Actor
 from app.errors import Problem
 
 DAY = 86_400_000
@@ -170,6 +172,15 @@ def called(agent: str) -> str:
     system = next((word for word in _SYSTEMS if word in agent), "")
     words = [_CALLED.get(word, word) for word in (program, system) if word]
     return " on ".join(words) or agent.split("/", maxsplit=1)[0][:40]
+
+
+@slots.fill("names")
+def fill_names(actor: Actor, targets: Collection[str]) -> dict[str, Any]:
+    """What those of the targets are called that are devices."""
+    devices = [one for one in targets if one.startswith("dev_")]
+    if not devices or not service.may(actor, "audit:read"):
+        return {}
+    return {device: called(agent) for device, agent in service.programs(actor, devices).items() if agent}
 
 
 def _ports(tokens: list[Token]) -> list[Port]:
