@@ -7,9 +7,9 @@ import re
 from tests.threats.test_table import ROOT, rows
 
 PAGE = ROOT / "docs" / "asvs.md"
-# Those of level 2; 3.1 and 11.7 have requirements of level 3 alone, as 15.4 has.
+# How many each chapter has; two of them ask for nothing below level 3.
 SECTIONS = {1: 5, 2: 4, 3: 7, 4: 4, 5: 4, 6: 8, 7: 6, 8: 4, 9: 2, 10: 7, 11: 7, 13: 4, 14: 3, 15: 4, 16: 5}
-HIGHER = {"3.1", "11.7", "15.4"}
+HIGHER = {"3.1", "11.7"}
 
 
 def told() -> dict[str, tuple[str, str]]:
