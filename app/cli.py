@@ -110,7 +110,7 @@ def user_owner(email: str, name: str, is_piped: bool) -> None:
     from app.accounts import service as accounts
 
     settings = _config()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keep_private(settings.data_dir)
     migrations.upgrade(settings.database_url)
     _open()
     password = sys.stdin.readline().rstrip("\n") if is_piped else ""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.syntax import parse
+
 APP = Path(__file__).parent.parent / "app"
 DOORS = frozenset({"pages", "opencode", "roo", "codebuddy", "rootcx", "e2b"})
 
@@ -74,7 +76,7 @@ def modules() -> tuple[Module, ...]:
     found = []
     for path in sorted(APP.rglob("*.py")):
         words = path.relative_to(APP).with_suffix("").parts
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        tree = parse(path.read_text(encoding="utf-8"), str(path))
         found.append(Module(path, words[:-1] if words[-1] == "__init__" else words, tree))
     return tuple(found)
 

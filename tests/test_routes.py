@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from werkzeug.routing import Rule
@@ -24,6 +25,14 @@ DOCUMENTS = {
     "codebuddy": "/api/openapi.json",
     "rootcx": "/api/v1/openapi.json",
     "e2b": "/openapi.json",
+}
+# How each says to a stranger that it does not know them.
+UNKNOWN: dict[str, Callable[[Any], bool]] = {
+    "opencode": lambda body: set(body) == {"name", "data"} and body["name"] == "UnauthorizedError",
+    "roo": lambda body: set(body) == {"error"} and isinstance(body["error"], str),
+    "codebuddy": lambda body: set(body) == {"error"} and body["error"]["code"] == "AUTH_REQUIRED",
+    "rootcx": lambda body: set(body) == {"error"} and isinstance(body["error"], str),
+    "e2b": lambda body: set(body) == {"code", "message"} and body["code"] in (401, "unauthenticated"),
 }
 
 
@@ -85,6 +94,16 @@ def test_a_stranger_is_turned_away_everywhere_but_at_the_named_routes(app: Cabin
         str(route) for route in routes(app) if is_marked_public(route, app) or not turns_away(route, stranger)
     }
     assert open_routes == set(public_routes())
+
+
+@pytest.mark.parametrize("dialect", UNKNOWN)
+def test_a_stranger_is_told_so_in_the_words_of_the_dialect(dialect: str, app: Cabin, stranger: Caller) -> None:
+    closed = [one for one in routes(app) if one.dialect == dialect and str(one) not in public_routes()]
+    assert closed
+    for route in closed:
+        answer = stranger(route.method, address(route))
+        assert (answer.status_code, answer.mimetype) == (401, "application/json"), route
+        assert UNKNOWN[dialect](answer.json), (route, answer.json)
 
 
 def test_every_public_route_says_why() -> None:

@@ -72,7 +72,9 @@ def shortened(agent: str) -> str:
 
 
 def sign_out(actor: Actor, sid: str) -> None:
-    """End the actor's browser session with this secret; a second time changes nothing."""
+    """End the actor's browser session with this secret; a second time changes nothing, nor does a token."""
+    if actor.kind != "user":
+        return
     with db.transaction() as conn:
         query = sa.select(browser_session.c.id).where(
             browser_session.c.hash == digests.digest(sid), browser_session.c.user_id == actor.user

@@ -46,7 +46,10 @@ def require_fresh(actor: Actor) -> None:
 
 
 def require_fresh_browser(actor: Actor) -> None:
-    """Raise Stale for a browser whose sign-in is not fresh; clients do it as RootCX has them do it, at any time."""
+    """Raise Stale for a browser whose sign-in is not fresh; clients do it as RootCX has them do it, at any time.
+
+    Asked before roles are given, and before a link is made: it gives roles too, and whom it lets in is fresh.
+    """
     with db.read() as conn:
         row = conn.execute(sa.select(browser_session.c.proved).where(browser_session.c.id == actor.device)).first()
     if row is not None and ids.now() >= row.proved + FRESH_FOR:

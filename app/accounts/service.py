@@ -30,7 +30,7 @@ from app.accounts.devices import (
     sign_out,
 )
 from app.accounts.digests import digest
-from app.accounts.fresh import Stale, is_fresh, prove_by_code, require_fresh
+from app.accounts.fresh import Stale, is_fresh, prove_by_code, require_fresh, require_fresh_browser
 from app.accounts.giving import (
     Assignment,
     announce,
@@ -196,6 +196,7 @@ __all__ = [
     "renew_due",
     "require",
     "require_fresh",
+    "require_fresh_browser",
     "reset_password",
     "revoke_device",
     "revoke_other_devices",

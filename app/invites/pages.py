@@ -81,6 +81,8 @@ def create() -> Response:
     actor, email = web.actor(), web.form("email")
     try:
         made = service.invite(actor, email, tuple(request.form.getlist("role")))
+    except accounts.Stale:
+        raise
     except (Invalid, Conflict, Denied) as problem:
         return _list(actor, problem.status, problem=problem, email=email)
     return _list(actor, made=made)

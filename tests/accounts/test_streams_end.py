@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import http.client
 import re
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +22,7 @@ from tests.terminals.conftest import Line, socket_of
 
 EMAIL, PASSWORD, OTHER = "ines@example.com", "tractor-lamp-9", "seventeen small boats"
 AUTH = "/api/v1/auth"
+AT_ONCE = 5  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +91,20 @@ class Open:
         self.line.until(lambda: "here" in self.line.text)
 
     def closes(self) -> None:
-        """Read to the end of both; the patience of the connections is the limit."""
-        while self.stream.fp.readline():
-            continue
-        self.line.closed()
+        """Read to the end of both, which comes at once."""
+        with at_once():
+            while self.stream.fp.readline():
+                continue
+            self.line.closed()
         self.connection.close()
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Fail if this took so long that it may be the work of who looks around, each half a minute, for what is over."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < AT_ONCE
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -165,7 +177,8 @@ def test_somebody_deleted_is_cut_off_in_the_middle_of_it(running: Running) -> No
     assert stream.status == 200
     assert stream.fp.readline()
     assert running.call("DELETE", f"/api/v1/users/{made['user']['id']}")[0] == 200
-    while stream.fp.readline():
-        continue
+    with at_once():
+        while stream.fp.readline():
+            continue
     connection.close()
     assert running.call("GET", f"{AUTH}/me", **headers)[0] == 401

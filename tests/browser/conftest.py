@@ -107,22 +107,22 @@ FRESH = 600.0  # seconds; some acts want a sign-in of the last fifteen minutes
 
 @dataclass
 class Shop:
-    """A server on a repository of 600 files, the model behind it, and the owner's cookies."""
+    """A server on a repository of 600 files, the model behind it, and the owner's cookies, of a sign-in since then."""
 
     running: Running
     root: Path
     model: ModelServer
     state: Any
-    since: float = field(default_factory=time.monotonic)
+    since: float
 
 
 @pytest.fixture
 def shop(browser: Browser, standing_shop: Shop) -> Shop:
     """The shop, with a sign-in that is fresh enough for whatever wants one."""
     if time.monotonic() - standing_shop.since > FRESH:
-        running = standing_shop.running
+        running, now = standing_shop.running, time.monotonic()
         link = f"{running.url}/signin#{running.sign_in_code()}"
-        standing_shop.state, standing_shop.since = signed_in(browser, running, link), time.monotonic()
+        standing_shop.state, standing_shop.since = signed_in(browser, running, link), now
     return standing_shop
 
 
@@ -134,7 +134,8 @@ def standing_shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) ->
     with ModelServer() as model:
         settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "test-key", "MODEL": "openai/scripted"}
         with Running(base / "data", root, **settings) as running:
-            yield Shop(running, root, model, signed_in(browser, running))
+            now = time.monotonic()
+            yield Shop(running, root, model, signed_in(browser, running), now)
 
 
 def printed_link(running: Running) -> str:

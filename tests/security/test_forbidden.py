@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.floor_plan import APP, Module, module, modules
+from tests.syntax import parse
 
 # Who may read YAML: by a loader that makes plain values alone.
 YAML = {"app.agent.plain_yaml"}
@@ -151,4 +152,4 @@ def test_doors_put_no_paths_together() -> None:
     ],
 )
 def test_the_rule_sees_what_it_is_for(line: str, is_found: bool) -> None:
-    assert bool(list(compared(Module(APP, ("x",), ast.parse(line))))) == is_found
+    assert bool(list(compared(Module(APP, ("x",), parse(line))))) == is_found

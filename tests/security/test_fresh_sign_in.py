@@ -11,6 +11,7 @@ from app import csrf, db
 from app.accounts.models import browser_session
 from app.actor import Actor
 from app.dialects.mount import Cabin
+from app.invites import service as invites
 from app.projects import service as projects
 from tests.conftest import Caller, member
 from tests.visitor import ORIGIN, Browser
@@ -21,7 +22,7 @@ PROVIDER = {
     "id": "acme", "displayName": "Acme", "issuerUrl": "https://id.example.com", "clientId": "us", "clientSecret": "topsecret-value",
 }  # fmt: skip
 ROO = {"autoApprovalEnabled": True, "alwaysAllowExecute": True}
-# Each act: how it is asked for, and what it sends; {project} and {bob} are ids.
+# Each act: how it is asked for, and what it sends; {project}, {bob} and {invite} are ids.
 ACTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "PATCH /config": ("PATCH", "/opencode/config", {"permission": {"bash": "allow"}}),
     "PATCH /global/config": ("PATCH", "/opencode/global/config", {"permission": {"bash": "allow"}}),
@@ -39,6 +40,13 @@ ACTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a role is made": ("POST", "/rootcx/api/v1/roles", {"name": "helpers", "permissions": ["sessions:read"]}),
     "a role is given": ("POST", "/rootcx/api/v1/roles/assign", {"userId": "{bob}", "role": "viewer"}),
     "roles are given on the page": ("FORM", "/members/{bob}/roles", {"role": "viewer"}),
+    "somebody is invited": ("FORM", "/invites", {"email": "eve@example.com", "role": "admin"}),
+    "an invite gets a new link": ("FORM", "/invites/{invite}/resend", {}),
+    "a program's link": (
+        "POST",
+        "/rootcx/api/v1/auth/magic-link/generate",
+        {"email": "eve@example.com", "roles": ["admin"]},
+    ),
     "OIDC": ("POST", "/rootcx/api/v1/auth/oidc/providers", PROVIDER),
     "secrets are exported": ("GET", "/rootcx/api/v1/platform/secrets/env", {}),
     "a token is made": ("FORM", "/account/tokens", {"name": "laptop", "may": "read", "ends": "7"}),
@@ -50,7 +58,9 @@ class Left:
 
     def __init__(self, app: Cabin, alice: Actor) -> None:
         self.browser = Browser(app, alice)
-        self.names = {"project": projects.resolve(alice, None).project.id, "bob": member(alice, "Bob").id}
+        invite = invites.invite(alice, "ivy@example.com", ("viewer",)).invite.id
+        project = projects.resolve(alice, None).project.id
+        self.names = {"project": project, "bob": member(alice, "Bob").id, "invite": invite}
 
     def grow_old(self) -> None:
         """A quarter of an hour passes for all browsers."""
@@ -79,7 +89,7 @@ def left(app: Cabin, alice: Actor) -> Left:
 
 def stored() -> dict[str, list[str]]:
     """What is stored of settings, rights and servers."""
-    names = ("setting", "choice", "mcp_server", "role", "role_assignment", "oidc_provider", "token", "approval_rule")
+    names = ("setting", "choice", "mcp_server", "role", "oidc_provider", "token", "approval_rule", "sign_in_link")
     with db.read() as conn:
         return {
             table.name: sorted(map(repr, conn.execute(table.select())))

@@ -84,6 +84,15 @@ def test_a_first_start_in_a_container_goes_as_documented(tmp_path: Path) -> None
         running.stop()
 
 
+def test_what_the_owner_is_kept_in_is_for_who_runs_the_server_alone(tmp_path: Path) -> None:
+    running = Running(tmp_path / "data", HOST="0.0.0.0", **PUBLIC)
+    running.data_dir.mkdir()
+    running.data_dir.chmod(0o755)
+    assert make_owner(running).returncode == 0
+    assert running.data_dir.stat().st_mode & 0o777 == 0o700
+    assert (running.data_dir / "signalcabin.db").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_weak_password_makes_nobody_the_owner(tmp_path: Path) -> None:
     running = Running(tmp_path / "data", HOST="0.0.0.0", **PUBLIC)
     made = make_owner(running, password="password")

@@ -185,9 +185,10 @@ def test_the_same_changes_are_made_for_our_own_page(running: Running, mine: tupl
     sid, token = mine
     own = {"Cookie": f"sid={sid}", "Origin": running.url, csrf.HEADER: token}
     for place in CHANGES:
-        kind = TYPES[1] if place == "/sessions" else JSON["Content-Type"]
+        kind, before = TYPES[1] if place == "/sessions" else JSON["Content-Type"], kept(running)
         answer = change(running, place, kind, own)
         assert answer.status in (200, 201, 202, 303), (place, answer.body)
+        assert kept(running) != before, f"what a foreign page changed by {place} would be seen"
 
 
 @pytest.mark.parametrize("kind", TYPES[1:3])

@@ -8,7 +8,7 @@ import pytest
 
 from app import ids
 from tests import repository
-from tests.accounts.test_streams_end import Window
+from tests.accounts.test_streams_end import Window, at_once
 from tests.running import Running
 from tests.terminals.conftest import Line, socket_of
 from tests.test_server_access import mint
@@ -62,7 +62,8 @@ def test_whoever_is_removed_or_loses_the_role_watches_no_longer(
         line.until("$")
         own.until("$")
         end(running, user)
-        line.closed()
+        with at_once():
+            line.closed()
         own.type("echo go''es on\n")
         own.until("goes on")
         assert "goes on" not in line.text
@@ -82,4 +83,5 @@ def test_a_revoked_token_watches_no_longer(running: Running, terminal: str) -> N
         row = next(row for row in listed.split("<li") if name in row)
         path = row.split('action="', 1)[1].split('"', 1)[0]
         assert owner.post(path) == 303
-        line.closed()
+        with at_once():
+            line.closed()
