@@ -373,10 +373,9 @@ def _may_give(conn: sa.Connection, actor: Actor, role: str) -> tuple[str, ...]:
     among = roles.known(conn, lock=True)
     if role not in among:
         raise Invalid(f"A role is one of {', '.join(among)}.", "role")
-    held = roles.granted([role], among)
-    if not grants.covers_all(actor.grants, held):
+    if not grants.covers_all(actor.grants, roles.at_most(role, among)):
         raise Denied(f"You can give only rights that you hold; {role} has more.")
-    return held
+    return roles.granted([role], among)
 
 
 def local_owner() -> Actor:
