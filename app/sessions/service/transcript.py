@@ -147,6 +147,7 @@ def update(actor: Actor, session_id: str, *, own_rules: rules.Rules = (), **chan
         if "preset" in changes:
             if actor.kind == "agent":
                 raise Denied("An agent never changes what it may do, or who sees it.")
+            presets.check_raise(actor, session, changes["preset"], session.preset)
             record.audit(connection, actor, "session.change", session_id, changes)
         rules.keep(connection, actor, session, own_rules)
         if seen is not None:
@@ -344,10 +345,11 @@ def _own_words(part: Part) -> str:
 def _store(actor: Actor, session: Session, own_rules: rules.Rules) -> Session:
     """Write a new session and announce it; one below a private session is private too."""
     with db.transaction() as connection:
-        if session.parent_id:
-            above = rows.session(connection, session.parent_id, lock=True)
+        above = rows.session(connection, session.parent_id, lock=True) if session.parent_id else None
+        if above is not None:
             accounts.require(actor, "sessions:write", above)
             session = replace(session, visibility="private") if above.visibility == "private" else session
+        presets.check_raise(actor, session, session.preset, above.preset if above else "")
         connection.execute(SESSIONS.insert().inline(), session.plain())
         record.event(connection, events.SessionCreated(session.id, session.plain()), session)
         record.event(connection, events.SessionUpdated(session.id, session.plain()), session)
