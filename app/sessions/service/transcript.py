@@ -75,9 +75,9 @@ def create(
 ) -> Session:
     """Begin a session in a project's directory; idle until the first prompt; preset "" is the usual one.
 
-    With `worktree` it gets a git worktree of its own, on a branch named after those words. `own_rules` hold in it
-    alone. `visibility` is private or team, "" what its owner has chosen for new ones; below a private session it is
-    private in any case.
+    With `worktree` it gets a git worktree of its own, on a branch named after those words, unless it is private.
+    `own_rules` hold in it alone. `visibility` is private or team, "" what its owner has chosen for new ones; below a
+    private session it is private in any case. Raises Denied for a preset that answers what the actor may not.
     """
     require_place(actor, place.project)
     preset = preset or presets.lowered("ask")
@@ -86,7 +86,8 @@ def create(
     seen = seeing.checked(visibility) if visibility else seeing.default(actor.user)
     modes.model_of(mode, str(place.directory))
     if worktree is not None:
-        place = projects.with_worktree(actor, place.project, Path(place.directory), worktree)
+        words = seeing.words_for_all(worktree, seen, parent_id)
+        place = projects.with_worktree(actor, place.project, Path(place.directory), words)
     now = ids.now()
     kind = "Child" if parent_id else "New"
     session = Session(
