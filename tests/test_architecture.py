@@ -38,7 +38,7 @@ OWN = frozenset(
         ),
         *("look.change_look", "look.change_visibility", "authority.sees_private"),
         *("reasons.list_roles", "reasons.roles_within", "reasons.my_permissions", "reasons.available_permissions"),
-        "lending.my_loans",
+        *("lending.my_loans", "tokens.may_hold"),
     )
 )
 SHELLS = frozenset({"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"})

@@ -76,7 +76,7 @@ def holds(held: tuple[str, ...], role: str) -> bool:
     """Whether these grants cover all that a role grants; of an unknown role nobody does."""
     with db.read() as conn:
         among = roles.BUILT_IN if role in roles.BUILT_IN else roles.known(conn)
-    return role in among and covers(held, roles.granted([role], among))
+    return role in among and covers(held, roles.at_most(role, among))
 
 
 def covers(held: tuple[str, ...], wanted: Iterable[str]) -> bool:

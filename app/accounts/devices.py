@@ -143,12 +143,19 @@ def end_one(conn: sa.Connection, actor: Actor, device_id: str, user_id: str) -> 
 
 
 def renew(conn: sa.Connection, device_id: str) -> str | None:
-    """Give a browser session a new secret, and say which; None for what is no browser session."""
-    sid, now = ids.secret("sid"), ids.now()
-    changed = conn.execute(
-        browser_session.update().where(browser_session.c.id == device_id).values(hash=digests.digest(sid), proved=now)
-    )
-    return sid if changed.rowcount else None
+    """Give a browser session a new secret, and say which; None for what is no browser session.
+
+    No earlier one is good any more, not even for the moment that one lasts which another has just taken the place of;
+    and what was opened with one closes: whoever copied it comes back with nothing, its browser with the new one.
+    """
+    sid = ids.secret("sid")
+    fresh = {"hash": digests.digest(sid), "proved": ids.now(), "previous": "", "is_due": False}
+    mine = browser_session.update().where(browser_session.c.id == device_id)
+    user_id = conn.execute(mine.values(**fresh).returning(browser_session.c.user_id)).scalar()
+    if user_id is None:
+        return None
+    people.announce_end(conn, PrincipalRevoked(user_id, "device", user_id))
+    return sid
 
 
 def make_due(conn: sa.Connection, user_ids: Sequence[str]) -> None:

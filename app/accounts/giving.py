@@ -211,16 +211,17 @@ def _changed(conn: sa.Connection, actor: Actor, action: str, before: people.User
 
 def _tell(conn: sa.Connection, changed: str, among: roles.Known) -> None:
     """Announce everybody who holds the role, by whatever other role."""
-    holding = {name for name in among if changed in roles.expand([name], among)}
+    # With those beyond what a role comes to: they come to it, or leave it, when others of it change.
+    holding = {name for name in among if changed in roles.expand([name], among, most=len(among))}
     query = sa.select(_user).where(role_assignment.c.role.in_(sorted(holding))).distinct().order_by(_user)
     announce(conn, conn.scalars(query).all())
 
 
 def _check(actor: Actor, role: Role, among: roles.Known) -> None:
     """Raise Invalid if the role comes back to itself, Denied if it comes to more than the actor holds."""
-    if role.name in roles.expand(role.inherits, among):
+    if role.name in roles.expand(role.inherits, among, most=len(among)):
         raise Invalid(f"role '{role.name}' would inherit itself: a cycle", "inherits")
-    if not grants.covers_all(actor.grants, roles.granted([role.name], among)):
+    if not grants.covers_all(actor.grants, roles.at_most(role.name, among)):
         raise Denied(f"You can give, make and change only rights that you hold; {role.name} has more.")
 
 

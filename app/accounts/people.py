@@ -39,6 +39,7 @@ BASE = "base"
 IN_USE = "Somebody with this email is here already."
 
 _on_end: list[Callable[[sa.Connection, str], None]] = []
+_on_claim: list[Callable[[sa.Connection, Actor, str], None]] = []
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 
 
@@ -123,6 +124,20 @@ def register_end(end: Callable[[sa.Connection, str], None]) -> None:
     """Say what else goes with a person, in the transaction that removes them: a room says so that is not known here."""
     if end not in _on_end:
         _on_end.append(end)
+
+
+def register_claim(claim: Callable[[sa.Connection, Actor, str], None]) -> None:
+    """Say what else an address means to others that somebody takes for themselves, in the transaction that gives it to
+    them: nobody has shown that it is theirs.
+    """
+    if claim not in _on_claim:
+        _on_claim.append(claim)
+
+
+def claim(conn: sa.Connection, actor: Actor, email: str | None) -> None:
+    """Somebody takes an address for themselves: what was meant for it is not for them."""
+    for claimed in _on_claim if email else ():
+        claimed(conn, actor, email or "")
 
 
 def hold_person(conn: sa.Connection, user_id: str) -> None:
@@ -373,10 +388,9 @@ def _may_give(conn: sa.Connection, actor: Actor, role: str) -> tuple[str, ...]:
     among = roles.known(conn, lock=True)
     if role not in among:
         raise Invalid(f"A role is one of {', '.join(among)}.", "role")
-    held = roles.granted([role], among)
-    if not grants.covers_all(actor.grants, held):
+    if not grants.covers_all(actor.grants, roles.at_most(role, among)):
         raise Denied(f"You can give only rights that you hold; {role} has more.")
-    return held
+    return roles.granted([role], among)
 
 
 def local_owner() -> Actor:

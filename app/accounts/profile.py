@@ -25,6 +25,8 @@ def change_profile(actor: Actor, name: str, email: str | None) -> people.User:
         fresh.require_fresh(actor)
     with db.transaction() as conn:
         rewrite(conn, person, wanted)
+        if wanted.email != person.email:
+            people.claim(conn, actor, wanted.email)
         record.audit(conn, actor, "user.profile", person.id, {"name": wanted.name, "email": wanted.email or ""})
         db.after_commit(identity.forget)
         return people.get(conn, person.id)

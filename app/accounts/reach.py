@@ -66,14 +66,15 @@ def of(conn: sa.Connection, user_id: str) -> Reach:
 
 
 def is_current(actor: Actor) -> bool:
-    """Whether the same projects are closed to the actor's person as when they came.
+    """Whether the same projects are closed to the actor's person as when they came, and they hold no less.
 
     Asked by what goes on after a request, once it can be ended: a change that came before ends nothing of it.
     """
     if actor.kind in ("system", "visitor"):
         return True
     with db.read() as conn:
-        return of(conn, actor.user).closed == actor.closed
+        now = of(conn, actor.user)
+    return now.closed == actor.closed and grants.covers_all(now.grants, actor.grants)
 
 
 @lru_cache(maxsize=1)

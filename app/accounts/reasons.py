@@ -58,7 +58,7 @@ def list_roles(actor: Actor) -> list[roles.Role]:
 def roles_within(actor: Actor) -> list[roles.Role]:
     """Of all roles those whose grants the actor holds, in one look, in the order of list_roles."""
     among = {role.name: role for role in list_roles(actor)}
-    return [role for name, role in among.items() if grants.covers_all(actor.grants, roles.granted([name], among))]
+    return [role for name, role in among.items() if grants.covers_all(actor.grants, roles.at_most(name, among))]
 
 
 def role_matrix(actor: Actor) -> dict[str, dict[str, Cell]]:

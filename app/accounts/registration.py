@@ -98,6 +98,8 @@ def _add(actor: Actor, person: people.User, password: str) -> people.User:
         made = hashing.make(password)
     with db.transaction() as conn:
         people.add(conn, actor, person)
+        if not may(actor, "users:write"):
+            people.claim(conn, actor, person.email)
         passwords.store(conn, person.id, made)
     return person
 

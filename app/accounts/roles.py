@@ -53,14 +53,14 @@ def known(conn: sa.Connection, *, lock: bool = False) -> dict[str, Role]:
     return {**BUILT_IN, **made}
 
 
-def expand(names: Iterable[str], among: Known) -> dict[str, tuple[str, ...]]:
+def expand(names: Iterable[str], among: Known, most: int = MOST_EXPANDED) -> dict[str, tuple[str, ...]]:
     """The roles with all that they inherit, each with the way to it from one of the names; a ring is walked once.
 
-    Names that mean no role are passed over.
+    Names that mean no role are passed over, and roles beyond so many.
     """
     ways: dict[str, tuple[str, ...]] = {}
     waiting: list[tuple[str, ...]] = [(name,) for name in dict.fromkeys(names)]
-    while waiting and len(ways) < MOST_EXPANDED:
+    while waiting and len(ways) < most:
         way = waiting.pop(0)
         if way[-1] in ways or way[-1] not in among:
             continue
@@ -75,6 +75,15 @@ def granted(names: Iterable[str], among: Known) -> tuple[str, ...]:
     if len(found) == 1:
         return among[next(iter(found))].permissions
     return tuple(dict.fromkeys(key for name in found for key in among[name].permissions))
+
+
+def at_most(name: str, among: Known) -> tuple[str, ...]:
+    """All that a role may come to grant: what is cut off now comes with it as soon as one of the others goes.
+
+    Who gives, makes or changes it must hold that.
+    """
+    found = expand([name], among, most=len(among))
+    return tuple(dict.fromkeys(key for one in found for key in among[one].permissions))
 
 
 def come_to(conn: sa.Connection, names: Iterable[str]) -> tuple[str, ...]:

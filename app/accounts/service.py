@@ -70,6 +70,7 @@ from app.accounts.people import (
     list_users,
     local_owner,
     me,
+    register_claim,
     register_end,
     revoke_user,
     user_of,
@@ -92,7 +93,16 @@ from app.accounts.reasons import (
 from app.accounts.registration import Newcomer, claim, register, settle
 from app.accounts.roles import Role
 from app.accounts.signin import first_start, redeem, sign_in_code
-from app.accounts.tokens import Token, is_good, lend_token, list_tokens, mint_token, revoke_token, take_back
+from app.accounts.tokens import (
+    Token,
+    is_good,
+    lend_token,
+    list_tokens,
+    may_hold,
+    mint_token,
+    revoke_token,
+    take_back,
+)
 from app.accounts.ways import Provider, Ways, have_a_password, register_providers, sign_in_ways, who_governs
 from app.csrf import csrf_token
 
@@ -176,6 +186,7 @@ __all__ = [
     "look_of",
     "make_password",
     "may",
+    "may_hold",
     "me",
     "mint_token",
     "my_loans",
@@ -189,6 +200,7 @@ __all__ = [
     "redeem",
     "refresh",
     "register",
+    "register_claim",
     "register_closed",
     "register_end",
     "register_providers",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from app import db, ids, record
-from app.accounts import digests, fresh, grants, people
+from app.accounts import digests, fresh, grants, people, reach
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked, TokenMinted
 from app.accounts.models import token
@@ -137,6 +137,19 @@ def is_good(token_id: str, secret: str) -> bool:
     )
     with db.read() as conn:
         return conn.execute(query).first() is not None
+
+
+def may_hold(actor: Actor, token_id: str) -> bool:
+    """Whether the actor may be given the secret of a living token of its own user: with it, it does no more than
+    without.
+    """
+    mine = token.c.id == token_id, token.c.user_id == actor.user, token.c.revoked.is_(None)
+    with db.read() as conn:
+        row = conn.execute(sa.select(token.c.scopes, token.c.is_agent).where(*mine)).first()
+        if row is None or (actor.kind == "agent" and not row.is_agent):
+            return False
+        held = reach.of(conn, actor.user).within(row.scopes)
+    return grants.covers_all(actor.grants, held.grants) and held.lent <= actor.lent
 
 
 def revoke_token(actor: Actor, token_id: str) -> None:

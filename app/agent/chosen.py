@@ -69,9 +69,7 @@ def choose(actor: Actor | None, place: Place, *, approve: Mapping[str, Any] = NO
 
     Raises NotFound for a mode, Invalid for too many words.
     """
-    actor = accounts.require(actor, "sessions:write")
-    if actor.kind == "agent":
-        raise Denied("An agent never changes what it is told or may do.")
+    actor = require_person(actor)
     if "mode" in changes:
         check_mode(place, changes["mode"])
     if len(changes.get("instructions", "")) > LONGEST:
@@ -87,6 +85,14 @@ def choose(actor: Actor | None, place: Place, *, approve: Mapping[str, Any] = NO
             said = {name: changes[name] for name in changes if name == "instructions"}
             record.audit(connection, actor, "agent.choose", directory, {**said, **approve})
     return now
+
+
+def require_person(actor: Actor | None) -> Actor:
+    """Give the actor back, who is no agent; raises Denied. To be asked before what ends in a choice is begun."""
+    actor = accounts.require(actor, "sessions:write")
+    if actor.kind == "agent":
+        raise Denied("An agent never changes what it is told or may do.")
+    return actor
 
 
 def profile_of(choice: Choice, mode: str) -> str:

@@ -44,9 +44,10 @@ class Wanted:
 def create(actor: Actor, place: Place, wanted: Wanted) -> Session:
     """Begin a task's session; nothing is said in it yet, and nothing else has changed.
 
-    Raises NotFound for a mode or a profile, Denied if approving by itself is over what the server's admin allows.
+    Raises NotFound for a mode or a profile, Denied for an agent, and if approving by itself is over what the server's
+    admin allows, or the actor may not answer what is asked.
     """
-    accounts.require(actor, "sessions:write")
+    chosen.require_person(actor)  # a task that is begun is the current one
     _parts(actor, wanted.message, wanted.images, place.directory)
     if wanted.mode is not None:
         chosen.check_mode(place, wanted.mode)

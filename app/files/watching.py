@@ -156,6 +156,9 @@ def _begin(actor: Actor, spot: Spot, *, recursive: bool, looks: bool, only_folde
         running().attach(begun)
     except OSError:
         raise NotFound("file", shown(spot.name)) from None
+    if not accounts.is_current(actor):
+        begun.close()
+        raise NotFound("file", shown(spot.name))
     return begun
 
 

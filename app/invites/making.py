@@ -39,9 +39,9 @@ def invite(actor: Actor | None, email: str, roles: tuple[str, ...]) -> Made:
     actor = _require_maker(actor)
     address = _email(email)
     _check_roles(actor, roles)
-    if accounts.find_person_by_email(address) is not None:
-        raise Conflict("Somebody with this email address is here already.")
     with db.transaction() as conn:
+        if accounts.find_person_by_email(address) is not None:
+            raise Conflict("Somebody with this email address is here already.")
         for old in rows.revoke(conn, table.c.email == address, table.c.kind == "invite"):
             record.audit(conn, actor, "invite.revoke", old)
         made = _make(conn, actor, "invite", address, roles, INVITE_LIFE, "")
@@ -101,6 +101,14 @@ def revoke(actor: Actor | None, invite_id: str) -> None:
         record.audit(conn, actor, "invite.revoke", invite_id, {"email": found.email})
 
 
+def end_claimed(conn: sa.Connection, actor: Actor, email: str) -> None:
+    """End the links for an address that somebody has just taken: whoever opens one would come in as them, and give them
+    the roles that were meant for another.
+    """
+    for ended in rows.revoke(conn, table.c.email == email.lower()):
+        record.audit(conn, actor, "invite.revoke", ended, {"email": email})
+
+
 def roles_to_give(actor: Actor | None) -> list[str]:
     """The roles that the actor can invite somebody with, the weakest that does something first."""
     actor = _require(actor)
@@ -109,9 +117,14 @@ def roles_to_give(actor: Actor | None) -> list[str]:
 
 
 def may_let_in(actor: Actor, person: User) -> bool:
-    """Whether a link of this actor lets somebody in who is here: themselves, or whoever they outrank."""
-    is_above = accounts.may(actor, PEOPLE) and accounts.covers(actor.grants, person.grants)
-    return person.id == actor.user or is_above
+    """Whether a link of this actor lets somebody in who is here: themselves, or whoever they outrank.
+
+    Who comes in has all rights of that person, so a token lets in its own only if it holds them all.
+    """
+    is_self = person.id == actor.user
+    if is_self and actor.token is None:
+        return True
+    return (is_self or accounts.may(actor, PEOPLE)) and accounts.covers(actor.grants, person.grants)
 
 
 def may_give(actor: Actor, roles: tuple[str, ...]) -> bool:
@@ -169,3 +182,6 @@ def _email(text: str) -> str:
 
 def _name(person: User | None) -> str:
     return person.name if person else "somebody who is gone"
+
+
+accounts.register_claim(end_claimed)

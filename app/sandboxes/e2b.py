@@ -118,9 +118,10 @@ def show(actor: Actor, sandbox_id: str) -> dict[str, Any]:
     """One sandbox."""
     found = service.get(actor, sandbox_id)
     lifecycle = {"onTimeout": found.on_timeout, "autoResume": False}
+    secret = service.secret_for(actor, found)
     return {
         **_listed_shape(found),
-        "envdAccessToken": service.secret_of(found),
+        **({"envdAccessToken": secret} if secret else {}),
         "domain": None,
         "lifecycle": lifecycle,
         **({"pauseMode": "filesystem"} if found.state == "paused" else {}),

@@ -38,9 +38,11 @@ __all__ = [
     "may_reach",
     "pause",
     "register_ender",
+    "secret_for",
     "secret_of",
     "set_environment",
     "set_timeout",
+    "show_environment",
     "start",
     "workspace",
 ]
@@ -83,7 +85,8 @@ class Workspace:
 def create(actor: Actor, wanted: Wanted) -> Sandbox:
     """Make a sandbox: a directory of its own, or a worktree. A repeated request finds the one that it made.
 
-    Raises NotFound for an unknown template, Invalid, Denied, Limited, Conflict.
+    Raises NotFound for an unknown template, Invalid, Denied, Limited, Conflict. Whoever gets a sandbox gets what lets
+    in there, so a token that may do less than the one that made it gets none.
     """
     accounts.require(actor, "sandboxes:write")
     seconds = _checked_seconds(wanted.seconds)
@@ -93,7 +96,7 @@ def create(actor: Actor, wanted: Wanted) -> Sandbox:
     if known is not None and actor.project not in (None, known.project):
         raise NotFound("template", wanted.template[:100])
     if known is not None:
-        return _repeated(known, wanted)
+        return _checked_holder(actor, _repeated(known, wanted))
     if len(mine) >= MOST:
         raise Limited(f"You have {MOST} sandboxes, which is the most. Kill one first.", retry_after=60)
     sandbox_id = "i" + "".join(random.choice(LETTERS) for _ in range(19))
@@ -128,7 +131,7 @@ def list_all(actor: Actor, states: tuple[State, ...] = ("running", "paused")) ->
 def connect(actor: Actor, sandbox_id: str, seconds: int) -> tuple[Sandbox, bool]:
     """Return a sandbox to go on with, and whether it was paused until now; a running one gets no less time.
 
-    Raises NotFound.
+    Raises NotFound, Denied for a token that may do less than the one that made it.
     """
     accounts.require(actor, "sandboxes:write")
     ends = ids.now() + _checked_seconds(seconds) * 1000
@@ -138,7 +141,7 @@ def connect(actor: Actor, sandbox_id: str, seconds: int) -> tuple[Sandbox, bool]
         changed = rows.update(conn, one, state="running", ends=ends if was_paused else max(ends, one.ends))
         if was_paused:
             record.audit(conn, actor, "sandbox.resume", sandbox_id)
-        changed = tokens.renewed(actor, changed)
+        changed = _checked_holder(actor, tokens.renewed(actor, changed))
     dispatch.at(changed.ends, ending.EXPIRE, changed.id)
     return changed, was_paused
 
@@ -183,9 +186,20 @@ def secret_of(sandbox: Sandbox) -> str:
     return tokens.secret_of(sandbox.id, sandbox.salt)
 
 
+def secret_for(actor: Actor, sandbox: Sandbox) -> str | None:
+    """Return the same for who only looks at a sandbox; None for a token that may do less than it lets one do."""
+    return secret_of(sandbox) if accounts.may_hold(actor, sandbox.token) else None
+
+
 def environment_of(workspace: Workspace) -> dict[str, str]:
     """Return what a sandbox's maker wants in the environment of each of its commands."""
     return ending.held_environment(workspace.sandbox) if workspace.sandbox else {}
+
+
+def show_environment(actor: Actor, workspace: Workspace) -> dict[str, str]:
+    """Return the same to who looks, as far as they may see what runs there: it may hold secrets."""
+    accounts.require(actor, "processes:read", workspace.place.project)
+    return environment_of(workspace)
 
 
 def may_reach(workspace: Workspace) -> bool:
@@ -292,6 +306,13 @@ def _repeated(known: Sandbox, wanted: Wanted) -> Sandbox:
     if known.template != wanted.template or known.metadata != dict(wanted.metadata) or known.state == "ending":
         raise Conflict("This idempotency key was used for another sandbox.")
     return known
+
+
+def _checked_holder(actor: Actor, one: Sandbox) -> Sandbox:
+    """Insist that the actor may be given the sandbox's access token."""
+    if not accounts.may_hold(actor, one.token):
+        raise Denied("This sandbox lets its client do more than this token may do itself.")
+    return one
 
 
 def _is_living(one: Sandbox) -> bool:

@@ -62,7 +62,7 @@ def envs(actor: Actor) -> dict[str, str]:
     workspace = sandboxes.workspace(actor, e2b.named())
     place = workspace.place
     found = spawn.environment_in(place.directory, projects.private_of(place.project))
-    return {**found, **processes.environment_at_home(place), **sandboxes.environment_of(workspace)}
+    return {**found, **processes.environment_at_home(place), **sandboxes.show_environment(actor, workspace)}
 
 
 @door.get("/metrics", answer=dict[str, Any])

@@ -12,7 +12,7 @@ from typing import Any
 from app import db, record
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
-from app.errors import Invalid
+from app.errors import Denied, Invalid
 from app.events import service as events
 from app.events.service import Fact, Subscription
 from app.projects import service as projects
@@ -41,6 +41,8 @@ COMMANDS = {
     "theme_list": "theme.switch",
     "help_show": "help.show",
 }
+# What an interface does with all that its person may: what stands in a prompt may be a command of theirs.
+NEEDS = {"prompt.submit": "processes:write", "session.share": "sessions:share"}
 MOST_READERS = 1_000
 LARGEST = 64 * 1024  # characters of an answer that are kept
 _lock = threading.Lock()
@@ -49,8 +51,11 @@ _read: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
 
 
 def tell(actor: Actor, directory: str | None, kind: str, properties: dict[str, Any], path: str, body: Any) -> None:
-    """Tell the actor's own interfaces, in one directory of projects or in all; Denied if that is none of theirs."""
+    """Tell the actor's own interfaces, in one directory of projects or in all; Denied if that is none of theirs, and
+    for a token that has them do what it may not do itself.
+    """
     accounts.require(actor, "sessions:run")
+    _check_command(actor, str(properties.get("command", "")))
     where, scope = _meant(actor, directory)
     with db.transaction() as connection:
         record.event(connection, InterfaceTold(kind, properties, path, body, where), scope)
@@ -113,6 +118,15 @@ def answer(actor: Actor, directory: str | None, body: Any) -> None:
     answered = ControlAnswered(path, body, where)
     with db.transaction() as connection:
         record.event(connection, answered, scope)
+
+
+def _check_command(actor: Actor, command: str) -> None:
+    """An interface has its person's rights, not those of the token that steers it."""
+    known = dotted(command)
+    if known in NEEDS:
+        accounts.require(actor, NEEDS[known])
+    elif command and known is None and actor.kind == "agent":
+        raise Denied("An agent presses no key of its person's that this server does not know.")
 
 
 def _meant(actor: Actor, directory: str | None) -> tuple[str, Scope]:

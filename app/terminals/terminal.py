@@ -36,13 +36,13 @@ class Look:
 class Terminal:
     """One terminal; rights are asked about it. `created` and `active` are unix ms."""
 
-    visibility = "team"
-
     def __init__(self, live: processes.Live, place: Place, title: str, owner_name: str) -> None:
         self.id = ids.ascending("pty")
         self.live = live
         self.owner, self.owner_name = live.owner, owner_name
         self.project, self.project_name = live.project, place.project.name
+        # The team watches, but not in what is somebody's own affair, such as a sandbox.
+        self.visibility = "private" if place.project.visibility == "private" else "team"
         self.directory = str(place.directory)
         self.root = str(place.root)
         self.title = title

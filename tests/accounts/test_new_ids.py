@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app import csrf
+from app import csrf, db, record
 from app.accounts import service
+from app.accounts.events import PrincipalRevoked
 from app.actor import Actor, Credentials
 from app.dialects.mount import Cabin
 from tests.accounts.conftest import Clock, person
@@ -138,3 +139,17 @@ def test_others_with_the_same_role_keep_theirs(alice: Actor, bob: Actor) -> None
     theirs = signed_in(dora)
     give(alice, bob)
     assert not getattr(known(theirs), "is_due", None)
+
+
+def test_a_changed_password_ends_the_former_one_at_once(alice: Actor, bob: Actor) -> None:
+    sid = signed_in(bob)
+    give(alice, bob)
+    actor = known(sid)
+    assert actor is not None
+    fresh = service.renew_due(actor, sid)
+    assert known(sid) is not None
+    newest = service.change_password(known(fresh or "") or bob, "", "seventeen small boats")
+    assert [known(one or "") is not None for one in (sid, fresh, newest)] == [False, False, True]
+    with db.read() as conn:
+        ended = conn.execute(record.events.select().where(record.events.c.kind == PrincipalRevoked.kind)).all()
+    assert [(row.data["principal"], row.data["what"]) for row in ended] == [(bob.user, "device")]

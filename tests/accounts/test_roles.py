@@ -421,3 +421,28 @@ def test_a_token_that_holds_less_makes_no_way_in_for_its_own_person(alice: Actor
     with pytest.raises(Denied):
         service.sign_in_code(scoped, alice.user)
     assert service.sign_in_code(alice, alice.user)
+
+
+def test_what_is_cut_off_of_a_role_counts_when_it_is_made_or_given(alice: Actor) -> None:
+    ada = member(alice, "Ada", "admin")
+    service.create_role(alice, "boss", inherits=["owner"])
+    names = [f"filler-{number}" for number in range(31)]
+    for name in names:
+        service.create_role(ada, f"{name}-below")
+        service.create_role(ada, name, inherits=[f"{name}-below"])
+    each_raises(Denied, lambda: service.create_role(ada, "climber", inherits=[*names, "boss"]))
+    made = service.create_role(alice, "climber", inherits=[*names, "boss"])
+    assert len(roles.expand([made.name], {one.name: one for one in service.list_roles(alice)})) == roles.MOST_EXPANDED
+    each_raises(
+        Denied,
+        lambda: service.assign_role(ada, ada.id, "climber"),
+        lambda: service.create_user(ada, "Eve", None, "climber"),
+    )
+    assert "climber" not in {one.name for one in service.roles_within(ada)}
+    assert not service.holds(ada.grants, "climber")
+    service.assign_role(alice, ada.id, "climber")
+    assert "*" not in now(ada).grants
+    before = len(told())
+    service.delete_role(alice, "filler-0")
+    assert "*" in now(ada).grants
+    assert ada.id in told()[before:]

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import re
+import threading
+from typing import Any, Literal
 
 import pytest
 
+from app.accounts import service as accounts
 from app.actor import Actor
 from app.approvals import service
+from app.approvals.pages import who
 from app.approvals.service import Ask
 from app.dialects.mount import Cabin
 from app.sessions import service as sessions
@@ -183,3 +187,21 @@ def test_the_sessions_stream_draws_the_card_and_then_the_line(browser: Browser, 
 def test_home_and_the_list_carry_the_ask(browser: Browser, ask: Ask) -> None:
     assert f'id="ask-row-{ask.id}"' in browser.get("/").text
     assert f"/inbox/{ask.id}" in browser.get("/sessions").text
+
+
+def test_who_can_answer_is_looked_up_once_for_a_page(
+    app: Cabin, alice: Actor, bob: Actor, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    acting_for = accounts.acting_for
+
+    def counted(user_id: str, kind: Literal["agent", "system"], **more: Any) -> Actor | None:
+        if threading.current_thread() is threading.main_thread():  # others have work of their own
+            looked_up.append(user_id)
+        return acting_for(user_id, kind, **more)
+
+    monkeypatch.setattr(accounts, "acting_for", counted)
+    with app.test_request_context():
+        told = {who.who_answers(bob, one) for one in [ask] * 5}
+    assert told == {f"{alice.name} can answer."}
+    assert sorted(looked_up) == sorted([alice.user, bob.user])

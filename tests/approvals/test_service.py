@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -405,3 +406,14 @@ def test_rules_that_nobody_can_keep_are_refused(alice: Actor, tmp_path: Path, mo
     monkeypatch.setattr(rules, "_keep", None)
     with pytest.raises(Unavailable):
         session_of(alice, tmp_path, own_rules=[{"tool": "bash", "pattern": "*", "action": "deny"}])
+
+
+@pytest.mark.parametrize("scope", ["user", "server"])
+def test_a_token_bound_to_a_project_adds_no_rule_for_others(alice: Actor, hold: Hold, scope: str) -> None:
+    ask = asked(hold)
+    wait(hold)
+    bound = replace(alice, id="tok_1", kind="token", token="tok_1", project="prj_app")
+    with pytest.raises(Denied):
+        approvals.answer(bound, ask.id, "always", scope=scope)
+    assert approvals.get(alice, ask.id).state == "waiting"
+    assert approvals.answer(bound, ask.id, "always", scope="project").added

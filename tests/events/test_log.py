@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from app import config, db, record
+from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor, Scope
 from app.config import Config
 from app.events import log as log_of
@@ -20,6 +21,7 @@ from app.events.hub import Hub
 from app.record import Event
 from app.wake import Ringer
 from tests import migrated
+from tests.conftest import member
 from tests.patience import PATIENCE
 
 WRITERS, EACH = 8, 60
@@ -164,15 +166,14 @@ def test_it_shows_an_event_only_to_those_who_may_read_the_thing(
 @pytest.fixture
 def bob_and_charlie() -> Callable[[], list[bool]]:
     """Says whether Bob (its owner) and Charlie (a colleague) see an event about a private thing."""
-    from app.accounts.grants import ROLES
-    from app.actor import Actor
 
     def look() -> list[bool]:
-        actors = [Actor(id=n, kind="user", user=n, name=n, grants=ROLES["member"]) for n in ("usr_bob", "usr_charlie")]
+        alice = accounts.local_owner()
+        actors = [member(alice, name) for name in ("Bob", "Charlie")]
         start = service.latest()
         with db.transaction() as connection:
-            record.event(connection, Said("ses_p", 0, 1), Scope("usr_bob", "prj_one", "private"))
-            record.event(connection, Said("ses_t", 0, 2), Scope("usr_bob", "prj_one", "team"))
+            record.event(connection, Said("ses_p", 0, 1), Scope(actors[0].user, "prj_one", "private"))
+            record.event(connection, Said("ses_t", 0, 2), Scope(actors[0].user, "prj_one", "team"))
         answers = []
         for actor in actors:
             with service.subscribe(actor, start) as subscription:
@@ -295,7 +296,7 @@ def test_who_follows_a_session_is_told_its_end_and_then_nothing(log: db.Database
 
 
 def test_who_follows_a_session_is_told_no_more_once_it_is_out_of_sight(log: db.Database) -> None:
-    bob = Actor("usr_bob", "user", "usr_bob", "Bob", ("events:read",))
+    bob = member(accounts.local_owner(), "Bob")
     private = Scope("usr_alice", "prj_one", "private")
     with service.subscribe(bob, session="ses_a") as his:
         tell((Said("ses_a", 0, 0), SCOPE), (Whispered("ses_a"), SCOPE), (Said("ses_b", 0, 0), private))

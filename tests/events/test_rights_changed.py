@@ -13,6 +13,7 @@ from app.accounts import service as accounts
 from app.accounts.events import RightsChanged
 from app.actor import Actor, Credentials, Scope
 from app.dialects.mount import Cabin
+from app.errors import NotFound, Unavailable
 from app.events import service
 from app.files import service as files
 from app.files import watching
@@ -20,7 +21,7 @@ from app.processes import service as processes
 from app.projects import service as projects
 from app.sessions import service as sessions
 from app.terminals import service as terminals
-from tests.conftest import Caller
+from tests.conftest import Caller, member
 from tests.patience import PATIENCE
 from tests.visitor import until
 
@@ -175,3 +176,24 @@ def test_an_agent_holds_no_more_than_its_person(app: Cabin, alice: Actor, bob: A
     assert now is not None
     grants = begun(now).actor.grants
     assert ("tool:read" in grants, "tool:*" in grants, "files:*" in grants) == (True, False, False)
+
+
+def test_who_came_with_more_than_they_hold_by_now_opens_nothing(app: Cabin, alice: Actor, bob: Actor) -> None:
+    place = projects.resolve(alice, None)
+    terminal = terminals.create(alice, place)
+    accounts.set_roles(alice, bob.id, ["viewer"])
+    with pytest.raises(Unavailable):
+        service.subscribe(bob)
+    with pytest.raises(NotFound):
+        files.watch(bob, place, ".")
+    with pytest.raises(NotFound):
+        terminals.attach(bob, terminal)
+    gone = member(alice, "Gone")
+    accounts.revoke_user(alice, gone.id)
+    with pytest.raises(Unavailable):
+        service.subscribe(gone)
+    now = accounts.acting_for(bob.user, "system")
+    assert now is not None
+    service.subscribe(now).close()
+    files.watch(now, place, ".").close()
+    terminals.attach(now, terminal).close()

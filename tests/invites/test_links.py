@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app import db, ids
+from app import config, db, ids
 from app.accounts import service as accounts
 from app.accounts.models import client_session, user
 from app.actor import Actor
@@ -369,3 +369,39 @@ def test_a_guest_is_a_guest_until_they_press(guest: Guest, alice: Actor) -> None
     url = service.url_of(service.invite(alice, "lena@example.com", ("member",)))
     assert "Join as lena@example.com" in guest.open(url[url.index("/join") :]).text
     assert not guest.is_signed_in
+
+
+def test_a_token_makes_no_link_into_its_own_account_that_holds_more(app: Cabin, alice: Actor) -> None:
+    ada = acting(alice, accounts.create_user(alice, "Ada", "ada@example.com", "admin").id)
+    for scopes in (("auth.invite",), ("users:*", "auth.invite")):
+        token = replace(ada, id="tok_1", kind="token", token="tok_1", grants=scopes)
+        with pytest.raises(Denied):
+            service.generate(token, "ada@example.com")
+    whole = replace(ada, id="tok_2", kind="token", token="tok_2")
+    for maker in (whole, ada):
+        assert service.accept(service.generate(maker, "ada@example.com").secret, "127.0.0.1").person.id == ada.id
+
+
+@pytest.mark.parametrize("make", [service.invite, service.generate])
+def test_whoever_takes_an_invited_address_gets_nothing_that_was_meant_for_it(
+    app: Cabin, alice: Actor, bob: Actor, make: Callable[..., Any]
+) -> None:
+    made = [make(alice, email, ("admin",)).secret for email in ("lena@example.com", "nora@example.com")]
+    accounts.change_profile(bob, "Bob", "Lena@example.com")
+    accounts.redeem(accounts.sign_in_code(alice), "127.0.0.1")
+    config.use(replace(config.current(), registration="open"))
+    accounts.register(None, accounts.Newcomer("nora@example.com", "seventeen small boats"), "127.0.0.1")
+    for secret in made:
+        with pytest.raises(Gone):
+            service.accept(secret, "127.0.0.1")
+    assert {one.email: one.roles for one in accounts.list_users(alice) if one.email} == {
+        "lena@example.com": ("member",),
+        "nora@example.com": ("base",),
+    }
+    assert len(audited("invite.revoke")) == 2
+
+
+def test_a_name_that_is_changed_ends_no_link(app: Cabin, alice: Actor, bob: Actor) -> None:
+    made = service.generate(alice, "bob@example.com")
+    accounts.change_profile(bob, "Bobby", "bob@example.com")
+    assert service.accept(made.secret, "127.0.0.1").person.id == bob.id

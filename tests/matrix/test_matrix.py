@@ -48,7 +48,7 @@ PRIVATE = re.compile(r"<(session|task|message|permission|question|ask|checkpoint
 CONTROL = re.compile(
     r"/(config|global/config|auth|mcp|mcps|mcp-servers|permission|permissions|question|inbox|auto-approve|instructions|"
     r"modes|profiles|providers|configuration|languages|models|roles|users|share|unshare|visibility|pty|terminals|process|"
-    r"projects|dispose|secrets|tokens|invites|members|account|approvers)(/|$)"
+    r"projects|dispose|secrets|tokens|invites|members|account|approvers|submit-prompt)(/|$)"
 )
 # Of those, what an agent's token may do all the same.
 OPEN_TO_AGENTS = {

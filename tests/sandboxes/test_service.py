@@ -384,3 +384,48 @@ def test_a_signed_address_is_good_for_its_file_and_time(owner: Actor, ended: lis
     assert signer(forever) == made.token
     service.kill(owner, made.id)
     assert signer(forever) is None
+
+
+def test_only_who_may_do_as_much_is_given_its_token(owner: Actor, ended: list[Path]) -> None:
+    made = service.create(owner, wanted(key="once"))
+    looking = dataclasses.replace(owner, id="tok_1", kind="token", token="tok_1", grants=("sandboxes:*", "system:read"))
+    agent = dataclasses.replace(owner, id="tok_2", kind="agent", token="tok_2")
+    for one in (looking, agent):
+        assert service.get(one, made.id) == made
+        assert service.secret_for(one, made) is None
+        for verb in (
+            lambda one=one: service.connect(one, made.id, 10),
+            lambda one=one: service.create(one, wanted(key="once")),
+        ):
+            with pytest.raises(Denied):
+                verb()
+    assert service.secret_for(owner, made) == service.secret_of(made)
+    assert service.create(owner, wanted(key="once")) == made
+
+
+def test_an_agents_sandbox_goes_on_by_its_token_and_by_its_persons(owner: Actor, ended: list[Path]) -> None:
+    agent = dataclasses.replace(owner, id="tok_2", kind="agent", token="tok_2")
+    made = service.create(agent, wanted())
+    assert service.secret_for(agent, made) == service.secret_for(owner, made) == service.secret_of(made)
+    assert service.connect(agent, made.id, 10)[0].salt == made.salt
+    inside = actor_of(service.secret_of(made))
+    assert inside is not None
+    assert inside.kind == "agent"
+
+
+def test_who_holds_less_by_now_still_goes_on_with_their_own(owner: Actor, ended: list[Path]) -> None:
+    bob = member(owner, "Bob")
+    made = service.create(bob, wanted())
+    accounts.create_role(owner, "tester", permissions=["sandboxes:*", "files:*", "projects:read", "system:read"])
+    accounts.set_roles(owner, bob.id, ["tester"])
+    now = dataclasses.replace(bob, grants=("sandboxes:*", "files:*", "projects:read", "system:read"))
+    assert service.connect(now, made.id, 10)[0].id == made.id
+
+
+def test_its_environment_is_for_who_may_see_what_runs_there(owner: Actor, ended: list[Path]) -> None:
+    made = service.create(owner, wanted(environment={"KEY": "value"}))
+    reading = dataclasses.replace(owner, id="tok_1", kind="token", token="tok_1", grants=("projects:*", "system:read"))
+    here = service.workspace(reading, made.id)
+    with pytest.raises(Denied):
+        service.show_environment(reading, here)
+    assert service.show_environment(owner, here) == {"KEY": "value"}

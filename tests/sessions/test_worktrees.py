@@ -174,3 +174,19 @@ def checkpoints_left(session: sessions.Session) -> bool:
     """Whether the shadow still keeps anything of a session that is gone."""
     names = checkpoints.Shadow.of(session.project).kept()
     return any(name.startswith("chk_") for name in names)
+
+
+def test_the_branch_of_a_private_session_says_nothing_of_it(
+    call: Caller, browser: Browser, alice: Actor, repository: Path
+) -> None:
+    body = {"title": "Fire Bob", "worktree": True, "visibility": "private"}
+    made = [call.post(f"/opencode/session?directory={repository}", body).json]
+    below = {"title": "Fire Bob soon", "worktree": True, "visibility": "team", "parentID": made[0]["id"]}
+    made.append(call.post(f"/opencode/session?directory={repository}", below).json)
+    project = projects.resolve(alice, str(repository)).project
+    form = {"text": "Fire Bob now", "project": project.id, "where": "worktree", "model": "demo/walkthrough"}
+    assert browser.post("/sessions", {**form, "visibility": "private"}).status_code == 303
+    trees = projects.find_worktrees(alice, project)
+    assert len(trees) == 3
+    assert len({one.branch for one in trees}) == 3
+    assert not any("bob" in f"{one.name} {one.branch} {one.directory}" for one in trees)

@@ -214,3 +214,25 @@ def answered() -> list[tuple[str, Any]]:
     with db.read() as connection:
         query = table.select().where(table.c.kind == ControlAnswered.kind).order_by(table.c.seq)
         return [(row.data["path"], row.data["body"]) for row in connection.execute(query)]
+
+
+def test_a_token_has_no_interface_do_what_it_may_not_do_itself(app: Cabin, alice: Actor, bob: Actor) -> None:
+    agent = replace(bob, id="tok_1", kind="agent", token="tok_1")
+    runs = replace(
+        bob, id="tok_2", kind="token", token="tok_2", grants=("sessions:run", "sessions:read", "events:read")
+    )
+
+    def press(actor: Actor, command: str) -> None:
+        service.tell(actor, None, "tui.command.execute", {"command": command}, "/tui/execute-command", {})
+
+    for actor in (agent, runs):
+        # A prompt that begins with `!` is a command of the person's own, and runs unasked.
+        service.tell(actor, None, "tui.prompt.append", {"text": "!id"}, "/tui/append-prompt", {})
+        for command in ("prompt.submit", "input_submit", "session.share", "session_share"):
+            with pytest.raises(Denied):
+                press(actor, command)
+        press(actor, "session.list")
+    with pytest.raises(Denied):
+        press(agent, "session.delete")
+    for command in ("prompt.submit", "session.share", "session.delete"):
+        press(bob, command)

@@ -13,6 +13,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, Limited, NotFound
 from app.processes import service as processes
+from app.projects import service as projects
 from app.projects.service import Place
 from app.terminals import seats, service, tickets
 from app.terminals.service import Size, Terminal, Viewer
@@ -268,3 +269,14 @@ def test_shells_are_those_of_this_machine(alice: Actor, charlie: Actor) -> None:
     assert all(Path(path).exists() for path in service.list_shells(alice))
     with pytest.raises(Denied):
         service.list_shells(charlie)
+
+
+def test_one_in_a_sandbox_is_its_owners_alone(alice: Actor, place: Place) -> None:
+    scratch = projects.open_scratch(alice.user, "i0")
+    made = service.create(alice, Place(scratch, scratch.path, scratch.path), command=("sleep", "60"))
+    bob = member(alice, "Bob")
+    in_shop = service.create(alice, place, command=("sleep", "60"))
+    assert service.list_all(bob) == [in_shop]
+    with pytest.raises(NotFound):
+        service.get(bob, made.id)
+    assert service.list_all(alice) == [made, in_shop]

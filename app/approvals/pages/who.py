@@ -25,8 +25,8 @@ def who_answers(actor: Actor, ask: Ask) -> str:
     """A sentence with the names of those who may answer, the session's owner first."""
     if not accounts.may(actor, "users:read"):
         return "Whoever started the session answers."
-    people = sorted(accounts.list_users(actor), key=lambda user: user.id != ask.owner)
-    names = [user.name for user in people if user.revoked is None and _may_answer(user.id, ask)]
+    people = sorted(_people(actor), key=lambda one: one.user != ask.owner)
+    names = [one.name for one in people if accounts.may(one, "approvals:answer", ask)]
     shown, rest = names[:NAMED], len(names) - NAMED
     if rest > 0:
         shown.append(f"{rest} more")
@@ -34,6 +34,10 @@ def who_answers(actor: Actor, ask: Ask) -> str:
     return f"{', '.join(firsts)} or {last} can answer." if firsts else f"{last} can answer."
 
 
-def _may_answer(user_id: str, ask: Ask) -> bool:
-    person = accounts.acting_for(user_id, "system", project=ask.project)
-    return accounts.may(person, "approvals:answer", ask)
+def _people(actor: Actor) -> list[Actor]:
+    """Everybody who is here with what they may do, looked up once for all asks of a page."""
+    if "people_who_answer" not in g:
+        here = (accounts.acting_for(one.id, "system") for one in accounts.list_users(actor) if one.revoked is None)
+        g.people_who_answer = [one for one in here if one is not None]
+    found: list[Actor] = g.people_who_answer
+    return found

@@ -95,6 +95,8 @@ def _target(actor: Actor, found: Ask, scope: str) -> str:
         raise Invalid(f"scope is one of {', '.join(SCOPES)}.", "scope")
     if scope == "user" and actor.user != found.owner:
         raise Denied("This session is somebody else's: a rule of yours would not hold in it.")
+    if scope in ("user", "server") and actor.project is not None:
+        raise Denied("A token bound to a project adds no rule that holds in others.")
     if scope in ("project", "server"):
         accounts.require(actor, "settings:write")
     return targets[scope]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from app import config
+from app.accounts import service as accounts
+from app.actor import Actor, Thing
 from app.config import PRESETS
 from app.errors import Invalid
+
+USUAL = "ask"
 
 
 def allowed() -> tuple[str, ...]:
@@ -14,8 +18,7 @@ def allowed() -> tuple[str, ...]:
 
 def lowered(preset: str) -> str:
     """The preset that counts: the given one, or the ceiling if that is lower; an unknown one counts as `ask`."""
-    rank = PRESETS.index(preset) if preset in PRESETS else PRESETS.index("ask")
-    return PRESETS[min(rank, PRESETS.index(config.current().preset_ceiling))]
+    return PRESETS[min(_rank(preset), PRESETS.index(config.current().preset_ceiling))]
 
 
 def check(preset: str) -> None:
@@ -25,3 +28,15 @@ def check(preset: str) -> None:
     if preset not in allowed():
         ceiling = config.current().preset_ceiling
         raise Invalid(f"This server allows at most the preset {ceiling!r}, not {preset!r}.", "preset")
+
+
+def check_raise(actor: Actor, session: Thing, preset: str, before: str) -> None:
+    """Raise Denied for who lets more run unasked in a session than the usual preset, or the one before, does, and may
+    not answer what is asked in it: that would be an answer given beforehand.
+    """
+    if _rank(preset) > max(_rank(before), _rank(USUAL)):
+        accounts.require(actor, "approvals:answer", session)
+
+
+def _rank(preset: str) -> int:
+    return PRESETS.index(preset if preset in PRESETS else USUAL)

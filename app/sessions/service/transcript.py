@@ -75,9 +75,9 @@ def create(
 ) -> Session:
     """Begin a session in a project's directory; idle until the first prompt; preset "" is the usual one.
 
-    With `worktree` it gets a git worktree of its own, on a branch named after those words. `own_rules` hold in it
-    alone. `visibility` is private or team, "" what its owner has chosen for new ones; below a private session it is
-    private in any case.
+    With `worktree` it gets a git worktree of its own, on a branch named after those words, unless it is private.
+    `own_rules` hold in it alone. `visibility` is private or team, "" what its owner has chosen for new ones; below a
+    private session it is private in any case. Raises Denied for a preset that answers what the actor may not.
     """
     require_place(actor, place.project)
     preset = preset or presets.lowered("ask")
@@ -86,7 +86,8 @@ def create(
     seen = seeing.checked(visibility) if visibility else seeing.default(actor.user)
     modes.model_of(mode, str(place.directory))
     if worktree is not None:
-        place = projects.with_worktree(actor, place.project, Path(place.directory), worktree)
+        words = seeing.words_for_all(worktree, seen, parent_id)
+        place = projects.with_worktree(actor, place.project, Path(place.directory), words)
     now = ids.now()
     kind = "Child" if parent_id else "New"
     session = Session(
@@ -147,6 +148,7 @@ def update(actor: Actor, session_id: str, *, own_rules: rules.Rules = (), **chan
         if "preset" in changes:
             if actor.kind == "agent":
                 raise Denied("An agent never changes what it may do, or who sees it.")
+            presets.check_raise(actor, session, changes["preset"], session.preset)
             record.audit(connection, actor, "session.change", session_id, changes)
         rules.keep(connection, actor, session, own_rules)
         if seen is not None:
@@ -344,10 +346,11 @@ def _own_words(part: Part) -> str:
 def _store(actor: Actor, session: Session, own_rules: rules.Rules) -> Session:
     """Write a new session and announce it; one below a private session is private too."""
     with db.transaction() as connection:
-        if session.parent_id:
-            above = rows.session(connection, session.parent_id, lock=True)
+        above = rows.session(connection, session.parent_id, lock=True) if session.parent_id else None
+        if above is not None:
             accounts.require(actor, "sessions:write", above)
             session = replace(session, visibility="private") if above.visibility == "private" else session
+        presets.check_raise(actor, session, session.preset, above.preset if above else "")
         connection.execute(SESSIONS.insert().inline(), session.plain())
         record.event(connection, events.SessionCreated(session.id, session.plain()), session)
         record.event(connection, events.SessionUpdated(session.id, session.plain()), session)

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import config, record
+from app import config, db, record
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, NotFound
@@ -86,6 +86,16 @@ def is_below_private(connection: sa.Connection, session: Session) -> bool:
     """Whether the session above it is its owner's alone."""
     query = sa.select(SESSIONS.c.visibility).where(SESSIONS.c.id == session.parent_id)
     return session.parent_id is not None and connection.scalar(query) == "private"
+
+
+def words_for_all(words: str, visibility: str, parent_id: str | None) -> str:
+    """What of a new session's words may stand where all who see its project look, as in the name of a branch: nothing
+    of one that is its owner's alone.
+    """
+    above = sa.select(SESSIONS.c.visibility).where(SESSIONS.c.id == parent_id)
+    with db.read() as connection:
+        is_private = visibility == "private" or (parent_id and connection.scalar(above) == "private")
+    return "" if is_private else words
 
 
 def scope_of(connection: sa.Connection, session: Session) -> Scope:

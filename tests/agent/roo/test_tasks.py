@@ -320,3 +320,22 @@ def test_a_task_is_a_session_like_any_other(call: Caller, alice: Actor) -> None:
     sessions.send(alice, other.id, [{"type": "text", "text": "[[say From elsewhere]]"}])
     until(lambda: status_of(call, other.id) == "completed")
     assert call.get(f"/api/tasks/{other.id}/status").json["lastMessage"] == "From elsewhere"
+
+
+def test_an_agents_own_token_begins_no_task(call: Caller, alice: Actor) -> None:
+    _token, secret = accounts.mint_token(alice, "helper", is_agent=True)
+    for more in ({}, {"auto_approve": True}, WAIT):
+        body = {"message": "[[say One]]", **more}
+        refused = call.post("/api/tasks", body, headers={"Authorization": f"Bearer {secret}"})
+        assert refused.status_code == 403
+    assert call.get("/api/tasks").json == []
+
+
+def test_auto_approve_is_for_who_may_approve(call: Caller, alice: Actor) -> None:
+    reads = (f"{noun}:read" for noun in ("system", "events", "projects", "settings", "approvals"))
+    scopes = (*reads, "sessions:*", "files:*", "tool:*")
+    _token, secret = accounts.mint_token(alice, "runs", scopes)
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert call.post("/api/tasks", {"message": "[[say One]]", "auto_approve": True}, headers=headers).status_code == 403
+    assert call.get("/api/tasks").json == []
+    assert call.post("/api/tasks", {"message": "[[say One]]"}, headers=headers).status_code == 200
