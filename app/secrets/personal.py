@@ -105,6 +105,7 @@ def note_own_use(user: str, name: str) -> None:
 def end_of_person(conn: sa.Connection, user: str) -> None:
     """Forget what a person kept, and its key, in the transaction that removes them."""
     scope = rows.own(user)
+    keys.lock(conn)  # a rotation that is at this scope would leave a new key behind
     for table in (models.secrets, models.keys):
         conn.execute(table.delete().where(table.c.scope == scope))
 

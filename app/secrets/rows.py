@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app import db, ids, record, redact
 from app.actor import Actor, Scope
-from app.errors import Conflict, NotFound
+from app.errors import NotFound
 from app.secrets import holding, keys, models, sealing
 from app.secrets.events import SecretChanged
 
@@ -93,8 +93,7 @@ def unsealed(conn: sa.Connection, row: sa.Row[Any]) -> str:
         key = keys.for_reading(conn, row.scope, row.key_id)
         return sealing.unseal(key, row.sealed, TABLE, row.scope, row.name, row.version).decode()
     except sealing.Unreadable:
-        message = f"The secret {row.name} can't be read: its row was changed from outside. Set it again."
-        raise Conflict(message, code="SECRET_UNREADABLE") from None
+        raise keys.Changed(row.name) from None
 
 
 def watch(name: str, value: str) -> None:
@@ -133,7 +132,7 @@ def announce(conn: sa.Connection, actor: Actor, scope: str, name: str) -> None:
 def _opened(scope: str, name: str) -> tuple[str, int | None]:
     try:
         return _read(scope, name)
-    except (keys.MasterGone, Conflict):  # a rotation may have come between two of our reads
+    except (keys.MasterGone, keys.Changed):  # a rotation may have come between two of our reads
         return _read(scope, name)
 
 
