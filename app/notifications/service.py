@@ -94,6 +94,9 @@ def add_mail(actor: Actor | None) -> Channel:
         raise Invalid("This server sends no mail: its operator sets SIGNALCABIN_SMTP_URL.", "mail")
     if not person.email:
         raise Invalid("You have no email address here. Set it on your account's page.", "mail")
+    with db.read() as connection:  # it goes to the address that one has at the time, so one is all
+        if rows.channels(connection, models.channel.c.owner == actor.user, models.channel.c.kind == "mail"):
+            raise Conflict("This address is told already.")
     return _add(actor, "mail", "Mail", person.email, {})
 
 
@@ -188,6 +191,14 @@ def begin_looking(actor: Actor) -> dict[str, object]:
     return {"presence": presence.begin(actor.user)}
 
 
+def _end_of_person(connection: sa.Connection, user: str) -> None:
+    """Forget where a person is told, with what is secret of it, in the transaction that removes them."""
+    for one in rows.channels(connection, models.channel.c.owner == user):
+        _forget(connection, one)
+    for table in (models.rules, models.presence):
+        connection.execute(table.delete().where(table.c.owner == user))
+
+
 def _shown(actor: Actor, found: list[Notice]) -> list[Notice]:
     """Those about sessions that the actor may still read, and those about none."""
     known = sessions.labels(actor, list({one.session for one in found if one.session}))
@@ -237,3 +248,6 @@ def _check_key(name: str, text: str, length: int) -> None:
         is_one = False
     if not is_one:
         raise Invalid("These are not the keys of a browser's subscription.", name)
+
+
+accounts.register_end(_end_of_person)

@@ -16,10 +16,12 @@ from app.dialects.mount import Cabin
 from app.errors import Conflict, Denied, Invalid, NotFound
 from app.notifications import delivery, models, presence, rows, senders, service
 from app.notifications.senders import webhook
+from app.notifications.senders.scopes import scope_of
 from app.notifications.service import Channel, Notice, Rules
 from app.notifications.things import OCCASIONS
 from app.projects import service as projects
 from app.record import audit_rows
+from app.secrets import service as vault
 from app.sessions import service as sessions
 from tests.conftest import member
 from tests.notifications.listener import Device, Listener
@@ -222,6 +224,18 @@ def test_who_is_here_no_more_is_told_nothing(alice: Actor, app: Cabin, listener:
     with db.read() as connection:
         (found,) = rows.notices(connection, models.notice.c.id == one.id)
     assert (found.state, found.why) == ("dropped", "its reader is gone")
+
+
+def test_where_somebody_was_told_goes_with_them(alice: Actor, app: Cabin) -> None:
+    bob = member(alice, "Bob")
+    channel, _key = service.add_webhook(bob, "Lamp", "https://example.com/lamp")
+    service.change_rules(bob, NOW)
+    accounts.revoke_user(alice, bob.user)
+    with db.read() as connection:
+        assert rows.channels(connection, models.channel.c.owner == bob.user) == []
+        assert rows.rules_of(connection, bob.user) == Rules()
+    with pytest.raises(NotFound):
+        vault.held(scope_of(channel.id), webhook.SECRET)
 
 
 @pytest.mark.parametrize("kind", ["browser", "webhook"])
