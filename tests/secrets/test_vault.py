@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -308,6 +309,20 @@ def test_what_other_rooms_have_us_hold_is_sealed_rotated_and_let_go(data_dir: Pa
     vault.let_go("sandbox:1")
     with pytest.raises(NotFound):
         vault.held("sandbox:1", "environment")
+
+
+def test_no_verb_that_takes_a_scope_reaches_what_is_held(data_dir: Path) -> None:
+    owner = replace(ALICE, grants=("*",))
+    vault.hold("notifications", "vapid", VALUE)
+    for verb in (
+        lambda: vault.names(owner, "held:notifications"),
+        lambda: vault.put(owner, "held:notifications", "vapid", VALUE),
+        lambda: vault.delete(owner, "held:notifications", "vapid"),
+        lambda: vault.reveal(SYSTEM, "held:notifications", "vapid"),
+    ):
+        with pytest.raises(NotFound):
+            verb()
+    assert vault.held("notifications", "vapid") == VALUE
 
 
 def test_what_is_held_and_was_changed_from_outside_says_so(data_dir: Path) -> None:
