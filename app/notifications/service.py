@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from app import db, ids, mail, outbound, record
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Invalid, Limited, NotFound
 from app.notifications import delivery, holding, models, presence, quiet, rows
 from app.notifications.senders import browser, webhook
 from app.notifications.senders.scopes import scope_of
@@ -42,7 +42,7 @@ __all__ = [
     "test",
     "zones",
 ]
-MOST_CHANNELS = 20
+MOST_CHANNELS, MOST_TESTS = 20, 10
 LONGEST_NAME, LONGEST_ADDRESS = 100, 2000
 DELAYS = (0, 15, 60, 300)
 SHOWN = 50
@@ -123,11 +123,14 @@ def remove_channel(actor: Actor | None, channel_id: str) -> None:
 
 
 def test(actor: Actor | None, channel_id: str) -> Notice:
-    """Tell a word over a channel now, whoever looks. Raises NotFound."""
+    """Tell a word over a channel now, whoever looks. Raises NotFound, Limited: nobody is flooded from here."""
     actor = accounts.require(actor, "notifications:write")
     now, new_id = ids.now(), ids.random("ntc")
     with db.transaction() as connection:
         one = _mine(connection, actor, channel_id)
+        lately = models.notice.c.occasion == TEST, models.notice.c.created > now - 60_000
+        if len(rows.notices(connection, models.notice.c.owner == actor.user, *lately)) >= MOST_TESTS:
+            raise Limited(f"At most {MOST_TESTS} tests are sent in a minute.", 60)
         connection.execute(models.channel.update().where(models.channel.c.id == one.id).values(ended=""))
         new = Notice(
             new_id, actor.user, one.id, TEST, new_id, "", f"{one.name} is told", "queued", 0, now, "", now, None

@@ -13,7 +13,7 @@ from app.actor import Actor
 from app.approvals import service as approvals
 from app.bounds import Bounds
 from app.dialects.mount import Cabin
-from app.errors import Conflict, Denied, Invalid, NotFound
+from app.errors import Conflict, Denied, Invalid, Limited, NotFound
 from app.notifications import delivery, models, presence, rows, senders, service
 from app.notifications.senders import webhook
 from app.notifications.senders.scopes import scope_of
@@ -296,6 +296,14 @@ def test_what_was_asked_while_nothing_ran_is_told_at_the_start(
     delivery.stop()
     delivery.start()
     assert listener.next().data["about"] == ask
+
+
+def test_nobody_is_flooded_with_tests(alice: Actor, hook: Channel, bob: Actor, listener: Listener) -> None:
+    for _ in range(service.MOST_TESTS):
+        service.test(alice, hook.id)
+    with pytest.raises(Limited):
+        service.test(alice, hook.id)
+    assert service.test(bob, service.add_webhook(bob, "Lamp", f"{listener.url}/bob")[0].id)
 
 
 def test_everybody_has_their_own(alice: Actor, hook: Channel, bob: Actor) -> None:
