@@ -300,7 +300,7 @@ def work(settings: Config) -> None:
     """Take runs without serving pages, until told to stop. Raises Unavailable with what keeps it from working."""
     from app import db, rooms
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _begin_log()
     rooms.import_models()
     config.use(settings)
     os.umask(0o077)
@@ -318,9 +318,7 @@ def work(settings: Config) -> None:
 
 def serve(settings: Config) -> None:
     """Run until told to stop."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx2", "httpx"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    _begin_log()
     config.use(settings)
     os.umask(0o077)
     beyond.check(settings)
@@ -329,3 +327,10 @@ def serve(settings: Config) -> None:
     raise_shield()
     sys.argv = sys.argv[:1]
     Server(settings).run()
+
+
+def _begin_log() -> None:
+    """Log to standard error, but for the addresses of calls out, which open what lies behind many of them."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx2", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -37,7 +37,7 @@ TICK = 1.0
 PING_EVERY, GONE_AFTER = 25.0, 60.0
 # A client that is behind for so many seconds and took fewer bytes a second meanwhile is let go.
 SLOW_AFTER, SLOW = 10.0, 8 * 1024
-# Messages a second that a client may send for long, and at once.
+# Messages a second, pings too, that a client may send for long, and at once.
 MESSAGES, MESSAGES_AT_ONCE = 5_000.0, 20_000.0
 SEND_BUFFER = 256 * 1024
 MOST_WAITING = 4 << 20
@@ -180,11 +180,11 @@ class Socket(carrier.Outlet):
             self.bye(*event)
         elif isinstance(event, CloseConnection):
             self.bye(NORMAL if event.code == 1005 else event.code, event.reason or "")
+        elif not self._pace.has_room():
+            self.bye(POLICY, "Too many messages")
         elif isinstance(event, Ping):
             self.send(frame(_PONG, bytes(event.payload)))
             return True
-        elif not self._pace.has_room():
-            self.bye(POLICY, "Too many messages")
         else:
             self._talk.heard(event)
             return True
@@ -216,7 +216,7 @@ class _Ears:
             yield PROTOCOL, str(error)
 
     def _message(self, event: TextMessage | BytesMessage) -> Iterator[_Event]:
-        self._size += len(event.data)
+        self._size += len(event.data) or 1  # else a message of empty pieces has no end
         if self._size > LARGEST:
             yield TOO_BIG, f"A message has at most {LARGEST} bytes"
             return

@@ -191,15 +191,22 @@ def _send(sock: socket.socket, data: bytes) -> None:
         return  # it was ended before all of it was read
 
 
-def test_who_says_too_much_is_let_go(client: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("opcode", [2, 9], ids=["messages", "pings"])
+def test_who_says_too_much_is_let_go(client: socket.socket, monkeypatch: pytest.MonkeyPatch, opcode: int) -> None:
     monkeypatch.setattr(sockets, "MESSAGES_AT_ONCE", 100.0)
     monkeypatch.setattr(sockets, "MESSAGES", 1.0)
-    sender = threading.Thread(target=_send, args=(client, masked(2, b"") * 500))
+    sender = threading.Thread(target=_send, args=(client, masked(opcode, b"") * 500))
     sender.start()
     while (frame := receive(client))[0] != 8:
         continue
     assert code_of(frame) == sockets.POLICY
     sender.join()
+
+
+def test_a_message_of_empty_pieces_has_an_end(client: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "LARGEST", 100)
+    client.sendall(masked(2, b"", final=False) + masked(0, b"", final=False) * 100)
+    assert code_of(receive(client)) == sockets.TOO_BIG
 
 
 def test_who_is_far_behind_hears_of_it_at_the_next_whole_frame(client: socket.socket, talk: Echo) -> None:

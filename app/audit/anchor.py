@@ -49,7 +49,8 @@ def read(directory: Path) -> Head | None:
 
 
 def _read(directory: Path) -> Head | None:
-    if not (directory / KEY_FILE).exists():
+    has_key = (directory / KEY_FILE).exists()
+    if not has_key and not (directory / HEAD_FILE).exists():
         return None
     try:
         stored = orjson.loads((directory / HEAD_FILE).read_bytes())
@@ -57,7 +58,7 @@ def _read(directory: Path) -> Head | None:
         head = Head(**stored)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as failure:
         raise ForgedHead from failure
-    if not hmac.compare_digest(str(mac).encode(), _sign(_key(directory), head).encode()):
+    if not has_key or not hmac.compare_digest(str(mac).encode(), _sign(_key(directory), head).encode()):
         raise ForgedHead
     return head
 

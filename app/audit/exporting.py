@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -25,8 +26,10 @@ CHUNK = 1000
 AT_ONCE = 2
 RETRY = 10
 NAMES = [field.name for field in dataclasses.fields(Entry)]
-# A spreadsheet takes a cell that begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection): also behind blanks or quotes, in the
+# full-width spelling of East Asian locales, and behind what it may take for the end of a cell. Many spreadsheets split
+# at semicolons, whatever the file was written with.
+_FORMULA = re.compile(r"(?:\A|(?<=[;\t\r\n]))(?=[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20])|\A(?=[\t\r\n\0])")
 _places = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -110,12 +113,12 @@ def _cell(name: str, value: object) -> str:
     if isinstance(value, int):
         return str(value)
     text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return _FORMULA.sub("'", text)
 
 
 def _lines(table: Sequence[Sequence[str]]) -> bytes:
     file = io.StringIO()
-    csv.writer(file).writerows(table)
+    csv.writer(file, quoting=csv.QUOTE_ALL).writerows(table)
     return file.getvalue().encode()
 
 

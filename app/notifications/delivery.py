@@ -96,9 +96,9 @@ def deliver(notice_id: str) -> None:
     taken = _take(notice_id)
     if taken is None:
         return
-    one, channel = taken
+    one, channel, together = taken
     try:
-        senders.send(channel, senders.Told.of(one, _joined(one)))
+        senders.send(channel, senders.Told.of(one, together))
     except senders.Later as later:
         _again(one, str(later))
     except senders.Gone as gone:
@@ -149,24 +149,27 @@ def _catch_up() -> None:
     sweep()
 
 
-def _take(notice_id: str) -> tuple[Notice, Channel] | None:
-    """Take a notice that is to be sent now, with its channel; what is not needed any more is dropped."""
+def _take(notice_id: str) -> tuple[Notice, Channel, list[Notice]] | None:
+    """Take a notice that is to be sent now, with its channel and what it is a summary of; what is not needed any more
+    is dropped.
+    """
     now = ids.now()
     with db.transaction() as connection:
         found = rows.notices(connection, _table.c.id == notice_id)
         if not found or found[0].due > now or not _claim(connection, found[0], now):
             return None
-        one = found[0]
+        one, together = found[0], list[Notice]()
         channel = next(iter(rows.channels(connection, models.channel.c.id == one.channel)), None)
-        if channel is None or channel.ended:
-            rows.settle(connection, one, "dropped", "the channel is gone")
-            return None
-        if why := deciding.needless(one):
-            rows.settle(connection, one, "dropped", why)
+        why = deciding.needless(one)
+        if not why and one.occasion == SUMMARY:
+            one, together = holding.looked_through(connection, one)
+            why = "" if together else "nothing of it is to be told any more"
+        if why or channel is None or channel.ended:
+            rows.settle(connection, one, "dropped", why or "the channel is gone")
             return None
         end = holding.hold(connection, one, now)
         if end is None and not _is_seen(connection, one, now):
-            return one, channel
+            return one, channel, together
         if end is not None:
             plan_held({one.channel: end})
             return None
@@ -177,14 +180,6 @@ def _take(notice_id: str) -> tuple[Notice, Channel] | None:
         connection.execute(_at(one.id).values(state="queued", due=due, tries=one.tries, why="you were looking"))
     plan(Notice(**{**vars(one), "due": due}))
     return None
-
-
-def _joined(one: Notice) -> list[Notice]:
-    """What a summary is of, oldest first."""
-    if one.occasion != SUMMARY:
-        return []
-    with db.read() as connection:
-        return rows.notices(connection, _table.c.joined == one.id)[::-1]
 
 
 def _claim(connection: sa.Connection, one: Notice, now: int) -> bool:
@@ -217,12 +212,17 @@ def _end(one: Notice, channel: Channel, why: str) -> None:
     """Nothing will get there any more: say so, and send nothing further."""
     with db.transaction() as connection:
         connection.execute(models.channel.update().where(models.channel.c.id == channel.id).values(ended=why[:400]))
-        rows.settle(connection, one, "failed", why)
+        _settle(one, "failed", why)
 
 
 def _settle(one: Notice, state: str, why: str = "") -> None:
+    """Say how it came out; of a summary that failed nothing was told of what it is of, either."""
     with db.transaction() as connection:
         rows.settle(connection, one, state, why)
+        untold = holding.told_together(connection, one) if state == "failed" and one.occasion == SUMMARY else []
+        for each in untold:
+            if each.state == "joined":
+                rows.settle(connection, each, state, why)
 
 
 def _at(notice_id: str) -> Any:

@@ -92,6 +92,24 @@ def _summary(connection: sa.Connection, left: list[Notice], now: int) -> Notice:
     return new
 
 
+def told_together(connection: sa.Connection, summary: Notice) -> list[Notice]:
+    """What a summary is of, oldest first; all of it, whether it still matters or not."""
+    return rows.notices(connection, _table.c.joined == summary.id)[::-1]
+
+
+def looked_through(connection: sa.Connection, summary: Notice) -> tuple[Notice, list[Notice]]:
+    """A summary and what it is of, as far as that is to be told by now: what was put off may be answered or private."""
+    left = []
+    for one in told_together(connection, summary):
+        if why := deciding.needless(one):
+            rows.settle(connection, one, "dropped", why)
+        elif one.state == "joined":
+            left.append(one)
+    now = replace(summary, title=_counted(left))
+    connection.execute(_table.update().where(_table.c.id == summary.id).values(title=now.title))
+    return now, left
+
+
 def _counted(left: list[Notice]) -> str:
     """How many of what: "2 approvals wait, 1 session is done"."""
     counts = Counter(one.occasion for one in left)

@@ -119,7 +119,7 @@ def _changed(actor: Actor, fact: Any) -> list[str]:
     one = service.find_notice(actor, fact.event.id)
     names = {channel.id: channel.name for channel in service.list_channels(actor)}
     row = render_template("notifications/_notice.html", one=one, names=names)
-    return [live.partial("#told-list", "into", row)]
+    return [live.partial("#told-none", "delete"), live.partial("#told-list", "into", row)]
 
 
 def _page(

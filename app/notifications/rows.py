@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from app import ids, record
+from app.accounts import service as accounts
 from app.actor import Scope
 from app.notifications import models
 from app.notifications.events import NoticeChanged
 from app.notifications.things import Channel, Notice, Rules
 
+NO_ADDRESS = "you have no email address here any more"
+
 
 def channels(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Channel]:
     """The channels that fit, oldest first."""
     query = sa.select(*(models.channel.c[one.name] for one in fields(Channel))).where(*where)
-    found = connection.execute(query.order_by(models.channel.c.created, models.channel.c.id))
-    return [Channel(*row) for row in found]
+    found = connection.execute(query.order_by(models.channel.c.created, models.channel.c.id)).all()
+    return [_as_it_leads(Channel(*row)) for row in found]
+
+
+def _as_it_leads(channel: Channel) -> Channel:
+    """Mail goes to the address that its owner has by now: an earlier one may be somebody else's."""
+    if channel.kind != "mail":
+        return channel
+    person = accounts.find_person(channel.owner)
+    address = person.email if person else None
+    return replace(channel, address=address) if address else replace(channel, ended=channel.ended or NO_ADDRESS)
 
 
 def rules_of(connection: sa.Connection, owner: str) -> Rules:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from app import db, ids, mail, outbound, record
 from app.accounts import service as accounts
 from app.actor import Actor
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Invalid, Limited, NotFound
 from app.notifications import delivery, holding, models, presence, quiet, rows
 from app.notifications.senders import browser, webhook
 from app.notifications.senders.scopes import scope_of
@@ -42,7 +42,7 @@ __all__ = [
     "test",
     "zones",
 ]
-MOST_CHANNELS = 20
+MOST_CHANNELS, MOST_TESTS = 20, 10
 LONGEST_NAME, LONGEST_ADDRESS = 100, 2000
 DELAYS = (0, 15, 60, 300)
 SHOWN = 50
@@ -94,6 +94,9 @@ def add_mail(actor: Actor | None) -> Channel:
         raise Invalid("This server sends no mail: its operator sets SIGNALCABIN_SMTP_URL.", "mail")
     if not person.email:
         raise Invalid("You have no email address here. Set it on your account's page.", "mail")
+    with db.read() as connection:  # it goes to the address that one has at the time, so one is all
+        if rows.channels(connection, models.channel.c.owner == actor.user, models.channel.c.kind == "mail"):
+            raise Conflict("This address is told already.")
     return _add(actor, "mail", "Mail", person.email, {})
 
 
@@ -120,11 +123,14 @@ def remove_channel(actor: Actor | None, channel_id: str) -> None:
 
 
 def test(actor: Actor | None, channel_id: str) -> Notice:
-    """Tell a word over a channel now, whoever looks. Raises NotFound."""
+    """Tell a word over a channel now, whoever looks. Raises NotFound, Limited: nobody is flooded from here."""
     actor = accounts.require(actor, "notifications:write")
     now, new_id = ids.now(), ids.random("ntc")
     with db.transaction() as connection:
         one = _mine(connection, actor, channel_id)
+        lately = models.notice.c.occasion == TEST, models.notice.c.created > now - 60_000
+        if len(rows.notices(connection, models.notice.c.owner == actor.user, *lately)) >= MOST_TESTS:
+            raise Limited(f"At most {MOST_TESTS} tests are sent in a minute.", 60)
         connection.execute(models.channel.update().where(models.channel.c.id == one.id).values(ended=""))
         new = Notice(
             new_id, actor.user, one.id, TEST, new_id, "", f"{one.name} is told", "queued", 0, now, "", now, None
@@ -188,6 +194,14 @@ def begin_looking(actor: Actor) -> dict[str, object]:
     return {"presence": presence.begin(actor.user)}
 
 
+def _end_of_person(connection: sa.Connection, user: str) -> None:
+    """Forget where a person is told, with what is secret of it, in the transaction that removes them."""
+    for one in rows.channels(connection, models.channel.c.owner == user):
+        _forget(connection, one)
+    for table in (models.rules, models.presence):
+        connection.execute(table.delete().where(table.c.owner == user))
+
+
 def _shown(actor: Actor, found: list[Notice]) -> list[Notice]:
     """Those about sessions that the actor may still read, and those about none."""
     known = sessions.labels(actor, list({one.session for one in found if one.session}))
@@ -237,3 +251,6 @@ def _check_key(name: str, text: str, length: int) -> None:
         is_one = False
     if not is_one:
         raise Invalid("These are not the keys of a browser's subscription.", name)
+
+
+accounts.register_end(_end_of_person)

@@ -174,10 +174,13 @@ def secret_of(provider: Provider) -> str:
 
 
 def has_secret(actor: Actor | None, provider_id: str) -> bool:
-    """Whether one is kept."""
+    """Whether one is kept that can be read: another has to be given anew, on the page that asks here."""
     accounts.require(actor, KEY)
     provider = find(provider_id)
-    return provider is not None and bool(secret_of(provider))
+    try:
+        return provider is not None and bool(secret_of(provider))
+    except Conflict:
+        return False
 
 
 def _keep_secret(wanted: Wanted, *, is_new: bool) -> None:

@@ -62,15 +62,27 @@ def hold_once(scope: str, name: str, value: str) -> str:
 
 
 def held(scope: str, name: str, conn: sa.Connection | None = None) -> str:
-    """A value that is kept; raises NotFound. With a connection it is as old as what else was read there."""
-    whole = PREFIX + scope
+    """A value that is kept. With a connection it is as old as what else was read there.
+
+    Raises NotFound, Conflict SECRET_UNREADABLE, Unavailable MASTER_KEY.
+    """
+    try:
+        return _read(PREFIX + scope, name, conn)
+    except (keys.MasterGone, keys.Changed):  # a rotation may have come between two of our reads
+        return _read(PREFIX + scope, name, conn)
+
+
+def _read(whole: str, name: str, conn: sa.Connection | None) -> str:
     query = sa.select(models.secrets).where(models.secrets.c.scope == whole, models.secrets.c.name == name)
     with nullcontext(conn) if conn is not None else db.read() as reading:
         row = reading.execute(query).one_or_none()
         if row is None:
             raise NotFound("secret", name)
-        key = keys.for_reading(reading, whole, row.key_id)
-    return sealing.unseal(key, row.sealed, TABLE, whole, name, row.version).decode()
+        try:
+            key = keys.for_reading(reading, whole, row.key_id)
+            return sealing.unseal(key, row.sealed, TABLE, whole, name, row.version).decode()
+        except sealing.Unreadable:
+            raise keys.Changed(name) from None
 
 
 def let_go_old(prefix: str, name: str, before: int) -> None:
@@ -81,6 +93,7 @@ def let_go_old(prefix: str, name: str, before: int) -> None:
         scopes = list(conn.scalars(sa.select(table.scope).where(*old)))
     for scope in scopes:
         with db.transaction() as conn:
+            keys.lock(conn)
             # One that was put in its place meanwhile stays, with the key that it is sealed with.
             if conn.execute(models.secrets.delete().where(table.scope == scope, *old[1:])).rowcount:
                 left = sa.exists().where(table.scope == scope)
@@ -90,5 +103,6 @@ def let_go_old(prefix: str, name: str, before: int) -> None:
 def let_go(scope: str) -> None:
     """Forget all that is kept of a scope, and its key."""
     with db.transaction() as conn:
+        keys.lock(conn)  # else its key could go while something is sealed with it, or a rotation makes a new one
         conn.execute(models.secrets.delete().where(models.secrets.c.scope == PREFIX + scope))
         conn.execute(models.keys.delete().where(models.keys.c.scope == PREFIX + scope))

@@ -8,7 +8,7 @@ from contextlib import suppress
 import sqlalchemy as sa
 
 from app import ids
-from app.errors import Unavailable
+from app.errors import Conflict, Unavailable
 from app.secrets import master, models, sealing
 
 KEY_BYTES = 32
@@ -22,6 +22,14 @@ class MasterGone(Unavailable):
     def __init__(self, master_id: str) -> None:
         message = f"The master key {master_id} is missing: put it back into {master.key_file()}."
         super().__init__(message, code="MASTER_KEY")
+
+
+class Changed(Conflict):
+    """A row that was moved, cut or changed from outside; nobody can read it."""
+
+    def __init__(self, name: str) -> None:
+        message = f"The secret {name} can't be read: its row was changed from outside. Set it again."
+        super().__init__(message, code="SECRET_UNREADABLE")
 
 
 def for_writing(conn: sa.Connection, scope: str) -> tuple[str, bytes]:

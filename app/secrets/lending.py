@@ -74,7 +74,7 @@ def lend(project: str, actor: Actor, run: str) -> dict[str, str]:
     """What a command of a run finds in its environment: values by name, masked from now on wherever they show.
 
     Nobody asks for these by name, so this is no verb: the grants say who may. Written down once for each run and
-    version. Raises Conflict SECRET_UNREADABLE.
+    version, twice if two commands are the first at once. Raises Conflict SECRET_UNREADABLE.
     """
     found = _granted(project)
     if not found:
@@ -84,14 +84,12 @@ def lend(project: str, actor: Actor, run: str) -> dict[str, str]:
         environment[row.name] = rows.taken(row.scope, row.name)
     fresh = [row for row in found if _is_new(run, row)]
     if fresh:
-        try:
-            with db.transaction() as conn:
-                for row in fresh:
-                    detail = {"project": project, "run": run}
-                    record.audit(conn, actor, "secrets.lend", f"{row.scope}/{row.name}", detail)
-        except BaseException:
-            _forget(run, fresh)
-            raise
+        with db.transaction() as conn:
+            for row in fresh:
+                detail = {"project": project, "run": run}
+                record.audit(conn, actor, "secrets.lend", f"{row.scope}/{row.name}", detail)
+            # Not before: a command that comes at the same time must not go by a row that is then not written.
+            db.after_commit(lambda: _remember(run, fresh))
     return environment
 
 
@@ -164,22 +162,18 @@ def _check_lendable(scope: str, name: str, project: str) -> None:
 
 
 def _is_new(run: str, row: sa.Row[str, str, int]) -> bool:
-    """Whether this run has not had this version yet; remembered for the latest thousands."""
-    key = _key(run, row)
+    """Whether it is not known that this run had this version."""
     with _lock:
-        if key in _told:
-            return False
-        _told[key] = None
-        while len(_told) > TOLD:
-            _told.popitem(last=False)
-        return True
+        return _key(run, row) not in _told
 
 
-def _forget(run: str, found: Iterable[sa.Row[str, str, int]]) -> None:
-    """After a failure to write it down: the next command tries again."""
+def _remember(run: str, found: Iterable[sa.Row[str, str, int]]) -> None:
+    """It is written down; remembered for the latest thousands."""
     with _lock:
         for row in found:
-            _told.pop(_key(run, row), None)
+            _told[_key(run, row)] = None
+        while len(_told) > TOLD:
+            _told.popitem(last=False)
 
 
 def _key(run: str, row: sa.Row[str, str, int]) -> tuple[str, str, str, int]:

@@ -21,9 +21,10 @@ MOST = 50  # of one person
 def keep_own(actor: Actor | None, name: str, value: str) -> Secret:
     """Keep a value for the actor alone, in place of an earlier one.
 
-    Raises Invalid for too many, or for one that is too short to be masked.
+    Raises Invalid for too many, for one that is too long, or too short to be masked.
     """
     actor = _person(actor, KEY)
+    rows.check_value(value)
     if len(value) < redact.SHORTEST:
         raise Invalid(f"A value under {redact.SHORTEST} characters cannot be masked.", "value")
     scope, now = rows.own(actor.user), ids.now()
@@ -105,6 +106,7 @@ def note_own_use(user: str, name: str) -> None:
 def end_of_person(conn: sa.Connection, user: str) -> None:
     """Forget what a person kept, and its key, in the transaction that removes them."""
     scope = rows.own(user)
+    keys.lock(conn)  # a rotation that is at this scope would leave a new key behind
     for table in (models.secrets, models.keys):
         conn.execute(table.delete().where(table.c.scope == scope))
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app import db, ids, record, redact
 from app.actor import Actor, Scope
-from app.errors import Conflict, NotFound
+from app.errors import Invalid, NotFound
 from app.secrets import holding, keys, models, sealing
 from app.secrets.events import SecretChanged
 
@@ -22,6 +22,7 @@ OWN = "own:"
 # Every (name, word) of the vault that this process hides: what is stored no more goes from here, see fading.
 _seen: dict[tuple[str, str], None] = {}
 _before: dict[tuple[str, str], None] = {}
+LONGEST_VALUE = 16 * 1024  # bytes: all spellings of each are looked for in all that is shown
 USED_EVERY = 60_000  # ms: the time of the last use is no more exact than this
 
 
@@ -58,18 +59,25 @@ def own(user: str) -> str:
 
 
 def thing(actor: Actor | None, scope: str) -> Scope:
-    """What rights are asked about: a project's secrets bind to it, what is held is nobody's.
+    """What rights are asked about: a project's secrets bind to it.
 
-    Raises NotFound for what a person keeps for themselves: no verb that takes a scope reaches it, not even an owner's.
+    Raises NotFound for what a person keeps for themselves and what is held for other rooms: no verb that takes a scope
+    reaches it, not even an owner's.
     """
-    if scope.startswith(OWN):
+    if scope.startswith((OWN, holding.PREFIX)):
         raise NotFound("secret", scope)
-    if scope.startswith(holding.PREFIX):
-        return Scope(owner="", project="", visibility="private")
     kind, _, owner = scope.partition(":")
     if kind == "user":
         return Scope(owner=owner, project="", visibility="private")
     return Scope(owner=actor.user if actor else "", project=owner if kind == "project" else "")
+
+
+def check_value(value: str) -> None:
+    """Raise Invalid for what is no value to keep."""
+    if not value or len(value.encode()) > LONGEST_VALUE:
+        raise Invalid(f"A secret has 1 to {LONGEST_VALUE} bytes.", "value")
+    if "\0" in value:
+        raise Invalid("A secret holds no NUL.", "value")
 
 
 def opened(scope: str, name: str) -> str:
@@ -93,8 +101,7 @@ def unsealed(conn: sa.Connection, row: sa.Row[Any]) -> str:
         key = keys.for_reading(conn, row.scope, row.key_id)
         return sealing.unseal(key, row.sealed, TABLE, row.scope, row.name, row.version).decode()
     except sealing.Unreadable:
-        message = f"The secret {row.name} can't be read: its row was changed from outside. Set it again."
-        raise Conflict(message, code="SECRET_UNREADABLE") from None
+        raise keys.Changed(row.name) from None
 
 
 def watch(name: str, value: str) -> None:
@@ -133,7 +140,7 @@ def announce(conn: sa.Connection, actor: Actor, scope: str, name: str) -> None:
 def _opened(scope: str, name: str) -> tuple[str, int | None]:
     try:
         return _read(scope, name)
-    except (keys.MasterGone, Conflict):  # a rotation may have come between two of our reads
+    except (keys.MasterGone, keys.Changed):  # a rotation may have come between two of our reads
         return _read(scope, name)
 
 

@@ -72,7 +72,6 @@ __all__ = [
 ]
 PROVIDER, PLATFORM = "provider", "platform"
 LONGEST_NAME = 128
-LONGEST_VALUE = 16 * 1024
 # What people see of the vault; the rest is other rooms' own.
 SHOWN = (PROVIDER, PLATFORM, "app:", "project:")
 _SCOPE = re.compile(r"[a-z]+(:[A-Za-z0-9_.-]+)?")
@@ -253,7 +252,4 @@ def _check(scope: str, name: str, value: str) -> None:
         raise Invalid("A scope is a word, or a word and an id with a colon between.", "scope")
     if not _NAME.fullmatch(name):
         raise Invalid("A secret's name has 1 to 128 letters, digits and . _ - /", "name")
-    if not value or len(value.encode()) > LONGEST_VALUE:
-        raise Invalid(f"A secret has 1 to {LONGEST_VALUE} bytes.", "value")
-    if "\0" in value:
-        raise Invalid("A secret holds no NUL.", "value")
+    rows.check_value(value)

@@ -237,6 +237,13 @@ def test_two_browsers_that_set_it_at_once_leave_one_whole_key(either_database: d
     assert secrets.list_own(bob)[0].version == len(given)
 
 
+def test_what_comes_with_a_key_has_bounds_too(app: Cabin, bob: Actor) -> None:
+    login = {"type": "api", "key": BOB_S, "metadata": {"note": "x" * 20_000}}
+    with pytest.raises(Invalid, match="1 to 16384 bytes"):
+        model_keys.keep(bob, "openai", login)
+    assert secrets.own_names(bob.user) == []
+
+
 def test_rotation_covers_them(either_database: db.Database, alice: Actor, bob: Actor) -> None:
     model_keys.keep_key(bob, "openai", BOB_S)
     newest = secrets.rotate_key(alice)

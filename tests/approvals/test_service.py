@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app import db, dispatch, record
+from app import db, dispatch, record, redact
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.approvals import models
@@ -19,6 +19,8 @@ from app.approvals.service import Ask, Call, Rule
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem, Unauthenticated, Unavailable
 from app.sessions import service as sessions
 from app.sessions.service import Hold, Session
+
+SECRET = "shop-key-0123456789"
 
 
 @pytest.fixture(autouse=True)
@@ -344,6 +346,18 @@ def test_an_answer_is_audited_with_the_exact_call(hold: Hold, alice: Actor) -> N
     assert row.detail["input"] == {"command": "git push"}
     assert row.detail["call"] == ask.call_hash
     assert row.detail["rules"] == ask.always
+
+
+def test_no_secret_gets_into_the_record_of_answers(hold: Hold, alice: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact, "_live", redact.Redactor({"SHOP": SECRET}))
+    one, two = asked(hold, f"git push {SECRET}", "call_1"), asked(hold, f"git push {SECRET} b", "call_2")
+    approvals.answer(alice, one.id, "always", f"not {SECRET} again")
+    assert approvals.get(alice, two.id).is_allowed
+    sessions.delete(alice, sessions.update(alice, hold.session.id, title=f"With {SECRET}").id)
+    with db.read() as connection:
+        details = str([row.detail for row in connection.execute(record.audit_rows.select())])
+    assert SECRET not in details
+    assert details.count("[secret:SHOP]") >= 4
 
 
 def test_a_rule_can_be_added_and_taken_back(hold: Hold, alice: Actor, bob: Actor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import orjson
@@ -16,7 +17,23 @@ from app.audit.service import Condition, Sealer
 from app.errors import Denied, Invalid, Limited
 from tests.audit.test_looking import ALICE, BOB
 
-FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
+FORMULAS = [
+    "=1+1",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t1",
+    "\r1",
+    "\n1",
+    "\uff1d1+1",
+    " =1",
+    "\u00a0-1",
+    '"=1',
+]
+# What begins a cell where the reader splits at semicolons or tabs, or takes the end of a line for that of a row.
+INNER = ["a;=1+1", 'a";=1+1', "a; @SUM(A1)", "a;;\uff1d1", "a\t-2+3", "a\r=1", 'a"\n=1', 'a;"=1']
+FORMULA = re.compile(r"[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+PLAIN = ["a=1", "paint-the-shed", "alice@example.com", "a; b", "1-2", "it's"]
 
 
 def write(count: int, actor: Actor = ALICE) -> None:
@@ -60,6 +77,23 @@ def test_no_cell_is_a_formula(either_database: db.Database, text: str) -> None:
     assert [row["target"], row["actor"], row["address"]] == [f"'{text}"] * 3
     [plain] = lines("jsonl", Condition("action", "test.act"))
     assert plain["target"] == text
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_cell_is_a_formula_wherever_the_reader_splits(database: db.Database, separator: str) -> None:
+    with db.transaction() as conn:
+        for text in (*FORMULAS, *INNER):
+            record.audit(conn, ALICE, "test.act", text, {"said": text})
+    text = b"".join(service.export(ALICE, "csv")).decode()
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+        assert [cell for cell in row if FORMULA.match(cell)] == []
+
+
+def test_what_is_no_formula_leaves_as_it_is(database: db.Database) -> None:
+    with db.transaction() as conn:
+        for text in PLAIN:
+            record.audit(conn, ALICE, "test.act", text)
+    assert [row["target"] for row in lines("csv", Condition("action", "test.act"))] == PLAIN
 
 
 def test_two_are_written_at_once_and_the_places_come_back(either_database: db.Database) -> None:

@@ -120,17 +120,24 @@ def test_a_record_sealed_anew_from_the_start_is_found(sealer: Sealer, alice: Act
     assert service.verify(alice).first_bad == ROWS
 
 
-@pytest.mark.parametrize("forge", ["delete", "edit", "empty", "list"])
+@pytest.mark.parametrize("forge", ["delete", "delete key", "edit", "empty", "list"])
 def test_a_forged_anchor_is_found(sealer: Sealer, alice: Actor, tmp_path: Path, forge: str) -> None:
-    head = tmp_path / anchor.HEAD_FILE
+    head, key = tmp_path / anchor.HEAD_FILE, tmp_path / anchor.KEY_FILE
     if forge == "delete":
         head.unlink()
+    elif forge == "delete key":
+        key.unlink()
     else:
         edited = head.read_bytes().replace(b'"place":50', b'"place":40')
         head.write_bytes({"edit": edited, "empty": b"", "list": b"[1]"}[forge])
     verdict = service.verify(alice)
     assert (verdict.ok, verdict.first_bad) == (False, None)
     assert "forged" in verdict.reason
+    evidence = [path.read_bytes() for path in (head, key) if path.exists()]
+    write(alice, 1)
+    sealer.seal()
+    Sealer().anchor()
+    assert [path.read_bytes() for path in (head, key) if path.exists()] == evidence
 
 
 def test_key_and_head_are_for_the_server_only(sealer: Sealer, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app import config
+from app import config, db
+from app.accounts.models import user
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.errors import Conflict, Invalid
@@ -75,6 +76,26 @@ def test_a_summary_lists_what_it_is_of(post: Post, app: Cabin, alice: Actor, lis
         ("done", "Paint", "ses_Paint"),
         ("done", "Sand", "ses_Sand"),
     ]
+
+
+def test_it_goes_to_the_address_that_one_has_by_now(post: Post, app: Cabin, alice: Actor) -> None:
+    bob = member(alice, "Bob")
+    channel = service.add_mail(bob)
+    change_email(bob, "rob@example.com")
+    service.test(bob, channel.id)
+    assert post.next()["To"] == "rob@example.com"
+    assert service.list_channels(bob)[0].address == "rob@example.com"
+    with pytest.raises(Conflict):
+        service.add_mail(bob)
+    change_email(bob, None)
+    assert service.list_channels(bob)[0].ended == "you have no email address here any more"
+    service.test(bob, channel.id)
+    assert settled(bob, "dropped")[0].why == "the channel is gone"
+
+
+def change_email(actor: Actor, email: str | None) -> None:
+    with db.transaction() as connection:
+        connection.execute(user.update().where(user.c.id == actor.user).values(email=email))
 
 
 def test_it_takes_an_address_and_a_server(post: Post, app: Cabin, alice: Actor) -> None:

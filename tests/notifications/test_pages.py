@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
+from app import slots
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.notifications import service
+from app.notifications.events import NoticeChanged
 from app.notifications.service import Rules
 from tests.conftest import Caller, member
 from tests.notifications.listener import Device, Listener
@@ -22,6 +25,7 @@ def test_it_is_a_whole_page_from_the_start(browser: Browser) -> None:
     assert is_whole(page)
     assert "Nobody is told anything elsewhere yet" in page.text
     assert 'data-push="B' in page.text
+    assert "Nothing yet. What is told" in page.text
 
 
 def test_a_webhook_s_secret_is_shown_once(browser: Browser, alice: Actor) -> None:
@@ -99,11 +103,19 @@ def test_one_form_says_of_what_and_when(browser: Browser, alice: Actor) -> None:
     assert service.rules_of(alice).delay == 60
 
 
-def test_a_test_is_told_and_seen(browser: Browser, alice: Actor, listener: Listener) -> None:
+def test_a_test_is_told_and_seen(app: Cabin, browser: Browser, alice: Actor, listener: Listener) -> None:
     channel, _key = service.add_webhook(alice, "Lamp", listener.url)
     assert browser.post(f"{PAGE}/{channel.id}/test").status_code == 303
     assert listener.next().data["headline"] == "It works"
-    until(lambda: "told" in browser.get(PAGE).text.split('id="told-list"')[1])
+    (one,) = until(lambda: [one for one in service.list_notices(alice) if one.state == "sent"])
+    page = browser.get(PAGE).text
+    assert f'id="notice-{one.id}"' in page
+    assert "· told" in page
+    assert "told-none" not in page
+    with app.test_request_context():
+        delete, row = slots.drawn(alice, SimpleNamespace(event=NoticeChanged(session_id="", id=one.id)))
+    assert 'hx-target="#told-none" hx-swap="delete"' in delete
+    assert f'id="notice-{one.id}"' in row
     assert browser.post(f"{PAGE}/{channel.id}/remove").status_code == 303
     assert service.list_channels(alice) == []
     assert "a channel that is gone" in browser.get(PAGE).text

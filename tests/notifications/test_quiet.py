@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -313,6 +314,62 @@ def test_a_summary_that_fails_is_tried_again(
     monkeypatch.setattr(senders, "send", lambda _channel, one: told.append(one))
     tell(next(one for one in service.list_notices(alice) if one.occasion == "summary"))
     assert [len(one.items) for one in told] == [2]
+
+
+def test_a_summary_that_is_tried_again_tells_only_what_still_matters(
+    clock: Clock, alice: Actor, lamp: Channel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ask, first = waiting(alice, tmp_path)
+    clock.pass_by(minutes=1)
+    tell(first, ended(alice, lamp, 1))
+    summary = failing(lamp, clock, monkeypatch, senders.Later("the server there answered 503"))
+    approvals.answer(alice, ask.id, "reject", "no")
+    told: list[Told] = []
+    monkeypatch.setattr(senders, "send", lambda _channel, one: told.append(one))
+    tell(summary(alice))
+    assert [(one.title, [item.about for item in one.items]) for one in told] == [("1 session is done", ["run_1"])]
+    assert states(alice) == [
+        ("approval", "dropped", "it was answered"),
+        ("done", "joined", "told in one summary"),
+        ("summary", "sent", ""),
+    ]
+    assert summary(alice).title == "1 session is done"
+
+
+def test_a_summary_of_which_nothing_matters_any_more_is_not_told(
+    clock: Clock, alice: Actor, lamp: Channel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sent: list[Told]
+) -> None:
+    asks = [waiting(alice, tmp_path) for _ in range(2)]
+    tell(*[one for _ask, one in asks])
+    with monkeypatch.context() as meanwhile:
+        summary = failing(lamp, clock, meanwhile, senders.Later("the server there answered 503"))
+    for ask, _one in asks:
+        approvals.answer(alice, ask.id, "reject", "no")
+    tell(summary(alice))
+    assert sent == []
+    assert states(alice)[-1] == ("summary", "dropped", "nothing of it is to be told any more")
+
+
+def test_what_a_summary_that_was_refused_is_of_was_not_told_either(
+    clock: Clock, alice: Actor, lamp: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(ended(alice, lamp, 1), ended(alice, lamp, 2))
+    failing(lamp, clock, monkeypatch, senders.Refused("the server there answered 400"))
+    assert {(state, why) for _what, state, why in states(alice)} == {("failed", "the server there answered 400")}
+
+
+def failing(
+    channel: Channel, clock: Clock, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> Callable[[Actor], Notice]:
+    """Let quiet end while the channel's server fails so; what finds the summary."""
+
+    def send(_channel: Channel, _told: Told) -> None:
+        raise failure
+
+    monkeypatch.setattr(senders, "send", send)
+    clock.time = at("2026-06-11 07:00")
+    delivery.tell_held(channel.id)
+    return lambda actor: next(one for one in service.list_notices(actor) if one.occasion == "summary")
 
 
 def test_two_processes_tell_it_once(clock: Clock, alice: Actor, lamp: Channel, sent: list[Told]) -> None:

@@ -13,13 +13,15 @@ from app.actor import Actor
 from app.approvals import service as approvals
 from app.bounds import Bounds
 from app.dialects.mount import Cabin
-from app.errors import Conflict, Denied, Invalid, NotFound
+from app.errors import Conflict, Denied, Invalid, Limited, NotFound
 from app.notifications import delivery, models, presence, rows, senders, service
 from app.notifications.senders import webhook
+from app.notifications.senders.scopes import scope_of
 from app.notifications.service import Channel, Notice, Rules
 from app.notifications.things import OCCASIONS
 from app.projects import service as projects
 from app.record import audit_rows
+from app.secrets import service as vault
 from app.sessions import service as sessions
 from tests.conftest import member
 from tests.notifications.listener import Device, Listener
@@ -224,6 +226,18 @@ def test_who_is_here_no_more_is_told_nothing(alice: Actor, app: Cabin, listener:
     assert (found.state, found.why) == ("dropped", "its reader is gone")
 
 
+def test_where_somebody_was_told_goes_with_them(alice: Actor, app: Cabin) -> None:
+    bob = member(alice, "Bob")
+    channel, _key = service.add_webhook(bob, "Lamp", "https://example.com/lamp")
+    service.change_rules(bob, NOW)
+    accounts.revoke_user(alice, bob.user)
+    with db.read() as connection:
+        assert rows.channels(connection, models.channel.c.owner == bob.user) == []
+        assert rows.rules_of(connection, bob.user) == Rules()
+    with pytest.raises(NotFound):
+        vault.held(scope_of(channel.id), webhook.SECRET)
+
+
 @pytest.mark.parametrize("kind", ["browser", "webhook"])
 def test_an_address_that_is_gone_is_told_no_more(
     alice: Actor, app: Cabin, project: Path, listener: Listener, kind: str
@@ -282,6 +296,14 @@ def test_what_was_asked_while_nothing_ran_is_told_at_the_start(
     delivery.stop()
     delivery.start()
     assert listener.next().data["about"] == ask
+
+
+def test_nobody_is_flooded_with_tests(alice: Actor, hook: Channel, bob: Actor, listener: Listener) -> None:
+    for _ in range(service.MOST_TESTS):
+        service.test(alice, hook.id)
+    with pytest.raises(Limited):
+        service.test(alice, hook.id)
+    assert service.test(bob, service.add_webhook(bob, "Lamp", f"{listener.url}/bob")[0].id)
 
 
 def test_everybody_has_their_own(alice: Actor, hook: Channel, bob: Actor) -> None:

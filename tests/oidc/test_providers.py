@@ -205,6 +205,17 @@ def test_the_secret_is_in_the_vault_and_nowhere_else(app: Cabin, issuer: Issuer,
     assert not service.has_secret(alice, "okta")
 
 
+def test_a_secret_that_was_changed_from_outside_is_given_anew_on_its_page(
+    app: Cabin, issuer: Issuer, alice: Actor, okta: Provider
+) -> None:
+    with db.transaction() as conn:
+        conn.execute(vault.update().where(vault.c.scope.contains("okta")).values(sealed=b"x" * 40))
+    assert Browser(app, alice).get("/settings/sign-in?provider=okta").status_code == 200
+    assert not service.has_secret(alice, "okta")
+    service.save_provider(alice, wanted(issuer))
+    assert service.has_secret(alice, "okta")
+
+
 def test_a_secret_is_never_sent_to_another_issuer_than_it_was_for(
     app: Cabin, issuer: Issuer, alice: Actor, okta: Provider, monkeypatch: pytest.MonkeyPatch, settings: Config
 ) -> None:

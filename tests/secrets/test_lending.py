@@ -103,6 +103,22 @@ def test_what_could_not_be_written_down_is_not_lent_then_or_later(monkeypatch: p
     assert len(acts("secrets.lend")) == 1
 
 
+def test_what_was_taken_back_before_it_was_written_down_is_written_down_the_next_time() -> None:
+    vault.put(ALICE, "platform", "TOKEN", VALUE)
+    vault.grant(ALICE, "platform", "TOKEN", P1)
+
+    def broken_off() -> None:
+        with db.transaction():
+            lent()
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        broken_off()
+    assert acts("secrets.lend") == []
+    lent()
+    assert len(acts("secrets.lend")) == 1
+
+
 def test_what_other_rooms_hold_is_there_for_nobody_who_asks_by_name() -> None:
     admin, scope = replace(BOB, grants=("secrets:*", "others:*")), "held:github"
     vault.hold("github", "KEY", VALUE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -308,6 +309,50 @@ def test_what_other_rooms_have_us_hold_is_sealed_rotated_and_let_go(data_dir: Pa
     vault.let_go("sandbox:1")
     with pytest.raises(NotFound):
         vault.held("sandbox:1", "environment")
+
+
+def test_no_verb_that_takes_a_scope_reaches_what_is_held(data_dir: Path) -> None:
+    owner = replace(ALICE, grants=("*",))
+    vault.hold("notifications", "vapid", VALUE)
+    for verb in (
+        lambda: vault.names(owner, "held:notifications"),
+        lambda: vault.put(owner, "held:notifications", "vapid", VALUE),
+        lambda: vault.delete(owner, "held:notifications", "vapid"),
+        lambda: vault.reveal(SYSTEM, "held:notifications", "vapid"),
+    ):
+        with pytest.raises(NotFound):
+            verb()
+    assert vault.held("notifications", "vapid") == VALUE
+
+
+def test_what_is_held_and_was_changed_from_outside_says_so(data_dir: Path) -> None:
+    for scope in ("sandbox:1", "sandbox:2"):
+        vault.hold(scope, "environment", VALUE + scope)
+    with db.read() as conn:
+        sealed = conn.scalar(sa.select(models.secrets.c.sealed).where(models.secrets.c.scope == "held:sandbox:2"))
+    change(models.secrets, "held:sandbox:1", sealed=sealed)
+    with pytest.raises(Conflict) as caught:
+        vault.held("sandbox:1", "environment")
+    assert caught.value.code == "SECRET_UNREADABLE"
+    assert vault.held("sandbox:2", "environment") == VALUE + "sandbox:2"
+
+
+def test_a_rotation_that_ends_during_a_look_at_what_is_held_fails_no_look(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.hold("sandbox:1", "environment", VALUE)
+    look, looks = keys.for_reading, list[str]()
+
+    def rotated_meanwhile(conn: sa.Connection, scope: str, key_id: str) -> bytes:
+        looks.append(scope)
+        if len(looks) == 1:
+            vault.rotate_key(ALICE)
+            keys._known.clear()
+        return look(conn, scope, key_id)
+
+    monkeypatch.setattr(keys, "for_reading", rotated_meanwhile)
+    assert vault.held("sandbox:1", "environment") == VALUE
+    assert len(looks) > 1
 
 
 def test_a_derived_secret_is_the_same_while_the_master_key_is(data_dir: Path) -> None:

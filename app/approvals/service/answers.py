@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from app import db, record
+from app import db, record, redact
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.approvals import rows, rulebook
@@ -52,12 +52,12 @@ def _audit(connection: sa.Connection, actor: Actor, answered: Ask, scope: str) -
     """Write down who let which exact call pass, and the rules that came with it."""
     detail = {
         "reply": answered.reply,
-        "word": answered.word,
+        "word": redact.text(answered.word),
         "tool": answered.tool,
-        "input": answered.input,
+        "input": redact.data(answered.input),
         "call": answered.call_hash,
         "session": answered.session_id,
-        "rules": answered.added,
+        "rules": redact.data(answered.added),
         "scope": scope,
     }
     record.audit(connection, actor, "approval.answer", answered.id, detail)
@@ -74,7 +74,7 @@ def _release(connection: sa.Connection, actor: Actor, answered: Ask) -> set[str]
         asking = [part for part in other.parts if part["action"] == "ask"]
         if asking and all(part["always"] in answered.added for part in asking):
             settle(connection, actor, other, "once", word=f"By the rule added with {answered.id}.")
-            detail = {"reply": "once", "by_rule_of": answered.id, "tool": other.tool, "input": other.input}
+            detail = {"reply": "once", "by_rule_of": answered.id, "tool": other.tool, "input": redact.data(other.input)}
             record.audit(connection, actor, "approval.release", other.id, detail)
             released.add(other.run_id)
     return released

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from orjson import Fragment
 
-from app import db, ids, record
+from app import db, ids, record, redact
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
 from app.errors import Busy, Conflict, Denied, Invalid, NotFound, Problem
@@ -176,7 +176,7 @@ def delete(actor: Actor, session_id: str) -> Session:
         record.event(connection, events.SessionDeleted(session_id, gone.plain()), session)
         if session.share_slug is not None:
             record.event(connection, events.ShareEnded(session_id, session.share_slug), session)
-        record.audit(connection, actor, "session.delete", session_id, {"title": session.title})
+        record.audit(connection, actor, "session.delete", session_id, {"title": redact.text(session.title)})
     return session
 
 
