@@ -29,6 +29,14 @@ def find_person_by_email(email: str) -> User | None:
         return people.find_by_email(conn, email.strip().lower())
 
 
+def has_moved_on(email: str, since: int) -> bool:
+    """Whether who has or had this e-mail address was removed, or had a password set, since then (unix ms): whatever
+    was given out before that would let them in is to be worth nothing.
+    """
+    with db.read() as conn:
+        return people.has_moved_on(conn, email, since)
+
+
 def let_in(user_id: str, address: str, agent: str = "") -> tuple[Actor, str]:
     """Open a browser session for a person: them as an actor, and the secret for the cookie. Raises NotFound."""
     with db.transaction() as conn:
