@@ -50,9 +50,10 @@ def invite(actor: Actor | None, email: str, roles: tuple[str, ...]) -> Made:
 
 
 def generate(
-    actor: Actor | None, email: str, roles: tuple[str, ...] = (), redirect: str = "", life: int = USUAL
+    actor: Actor | None, email: str, roles: tuple[str, ...] = (), redirect: str = "", life: int | None = None
 ) -> Made:
-    """A link for a program to deliver, for somebody who is here or not; life in ms, bent into a minute to a day.
+    """A link for a program to deliver, for somebody who is here or not; life in ms, bent into a minute to a day, and a
+    quarter of an hour without.
 
     Raises Invalid, Denied for roles beyond what the actor holds and for somebody whom they do not outrank.
     """
@@ -65,7 +66,8 @@ def generate(
     if person is not None and not may_let_in(actor, person):
         raise Denied("You can make a link only for people whose rights you hold.")
     with db.transaction() as conn:
-        return _make(conn, actor, "link", address, roles, min(max(life, LEAST), MOST), redirect)
+        bent = min(max(USUAL if life is None else life, LEAST), MOST)
+        return _make(conn, actor, "link", address, roles, bent, redirect)
 
 
 def list_invites(actor: Actor | None) -> list[Invite]:
@@ -109,9 +111,14 @@ def roles_to_give(actor: Actor | None) -> list[str]:
 
 
 def may_let_in(actor: Actor, person: User) -> bool:
-    """Whether a link of this actor lets somebody in who is here: themselves, or whoever they outrank."""
-    is_above = accounts.may(actor, PEOPLE) and accounts.covers(actor.grants, person.grants)
-    return person.id == actor.user or is_above
+    """Whether a link of this actor lets somebody in who is here: themselves, or whoever they outrank.
+
+    A token's own person may hold more than it does, or see more than its project: for it they are like anybody else.
+    """
+    if person.id == actor.user and actor.token is None:
+        return True
+    is_above = accounts.covers(actor.grants, person.grants) and actor.project is None
+    return is_above and (person.id == actor.user or accounts.may(actor, PEOPLE))
 
 
 def may_give(actor: Actor, roles: tuple[str, ...]) -> bool:
