@@ -43,10 +43,13 @@ def let_in(user_id: str, address: str, agent: str = "") -> tuple[Actor, str]:
         return devices.open_browser(conn, people.get(conn, user_id), address, agent)
 
 
-def let_client_in(user_id: str, address: str, agent: str = "") -> Tokens:
-    """Begin a client's sign-in for a person: its tokens. Raises NotFound."""
+def let_client_in(user_id: str, address: str, agent: str = "", *, is_lasting: bool = True) -> Tokens:
+    """Begin a client's sign-in for a person: its tokens, or the access token alone if it shall not last.
+
+    Raises NotFound.
+    """
     with db.transaction() as conn:
-        return clients.open_client(conn, people.get(conn, user_id), address, agent)
+        return clients.open_client(conn, people.get(conn, user_id), address, agent, is_lasting=is_lasting)
 
 
 def give_roles(by: Actor, user_id: str, names: Iterable[str]) -> None:

@@ -141,7 +141,7 @@ def exchange_token(_actor: Actor | None, body: Token) -> dict[str, Any]:
     """An access token for an ID token that a provider gave a client; nothing to renew it with."""
     address = request.remote_addr or ""
     person = service.exchange(body.provider_id, body.id_token, address)
-    found = accounts.let_client_in(person.id, address, request.user_agent.string)
+    found = accounts.let_client_in(person.id, address, request.user_agent.string, is_lasting=False)
     return {"accessToken": found.access, "expiresIn": found.expires_in}
 
 
