@@ -72,10 +72,10 @@ def shortened(agent: str) -> str:
 
 
 def sign_out(actor: Actor, sid: str) -> None:
-    """End the actor's browser session with this secret; a second time changes nothing."""
+    """End the actor's browser session that has or had just now this secret; a second time changes nothing."""
     with db.transaction() as conn:
         query = sa.select(browser_session.c.id).where(
-            browser_session.c.hash == digests.digest(sid), browser_session.c.user_id == actor.user
+            identity.has_secret(digests.digest(sid), ids.now()), browser_session.c.user_id == actor.user
         )
         device_id = conn.execute(query).scalar()
         if device_id is not None:
@@ -131,9 +131,10 @@ def end_one(conn: sa.Connection, actor: Actor, device_id: str, user_id: str) -> 
 def renew(conn: sa.Connection, device_id: str) -> str | None:
     """Give a browser session a new secret, and say which; None for what is no browser session."""
     sid, now = ids.secret("sid"), ids.now()
-    changed = conn.execute(
-        browser_session.update().where(browser_session.c.id == device_id).values(hash=digests.digest(sid), proved=now)
-    )
+    # The one before is worth nothing at once, and neither is the one before that.
+    given = {"hash": digests.digest(sid), "previous": "", "is_due": False, "proved": now}
+    changed = conn.execute(browser_session.update().where(browser_session.c.id == device_id).values(**given))
+    db.after_commit(identity.forget)
     return sid if changed.rowcount else None
 
 
