@@ -80,7 +80,7 @@ def _opened(token: str, metadata: Metadata) -> tuple[dict[str, Any], dict[str, A
         if not jws.validate_compact(taken, key, registry=registry):
             raise Untrusted("its signature is wrong")
         claims = orjson.loads(taken.payload)
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError) as wrong:
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
         raise Untrusted(f"it can't be read: {type(wrong).__name__}") from wrong
     if not isinstance(claims, dict):
         raise Untrusted("it holds no claims")

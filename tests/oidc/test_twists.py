@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -125,7 +126,21 @@ def test_a_token_of_another_key_under_a_known_name(
     other.stop()
 
 
-@pytest.mark.parametrize("cut", [lambda token: token[:-8], lambda token: "x" * 40_000, lambda _: "a.b.c", lambda _: ""])
+# A header within its bounds that is nothing but brackets, as deep as it is long.
+DEEP = base64.urlsafe_b64encode(b"[" * 1500 + b"]" * 1500).decode()
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda token: token[:-8],
+        lambda token: "x" * 40_000,
+        lambda _: "a.b.c",
+        lambda _: "",
+        lambda token: f"{DEEP}.{token.partition('.')[2]}",
+    ],
+    ids=["cut", "long", "letters", "nothing", "deep"],
+)
 def test_what_is_no_whole_token(
     visitor: Visitor, issuer: Issuer, before: tuple[int, int, int], cut: Callable[[str], str]
 ) -> None:
