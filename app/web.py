@@ -365,7 +365,7 @@ def _note_refusal(problem: Problem, note_denial: NoteDenial) -> None:
 
 
 def _answer(problem: Problem, accent: Accent | None) -> Response:
-    if accent is not None:
+    if accent is not None and not (g.get("kind") == "public_page" and _wants_html()):
         return accent.problem(problem)
     if not _wants_html():
         return json({"error": problem.message, "code": problem.code}, problem.status, problem_headers(problem))

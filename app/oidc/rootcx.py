@@ -12,6 +12,7 @@ from app import web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.dialects import rootcx
+from app.errors import Limited
 from app.oidc import bp, service
 from app.oidc.service import Brought, Ended, Refused, Wanted
 
@@ -132,6 +133,9 @@ def callback(actor: Actor | None, query: Coming) -> Response:
         ended = service.come_back(brought, user_id=actor.user if actor and actor.kind == "user" else "")
     except Refused as problem:
         return _refused(problem)
+    except Limited:
+        g.kind = "public_page"  # what came is most often somebody's browser, and is told on a page then
+        raise
     return web.forget_after_return(_answer(ended), service.cookie_of(query.state))
 
 

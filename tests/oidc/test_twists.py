@@ -18,6 +18,7 @@ from app.oidc import service
 from app.oidc.service import Provider, Refused
 from tests.oidc.conftest import Visitor, denials, traces, wanted
 from tests.oidc.issuer import CLIENT, Issuer, half_hash
+from tests.visitor import is_whole
 
 pytestmark = pytest.mark.usefixtures("okta")
 
@@ -260,6 +261,11 @@ def test_who_fails_too_often_has_to_wait(visitor: Visitor, issuer: Issuer) -> No
     answer = visitor.sign_in()
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) > 0
+    assert "Too many failed sign-ins" in answer.text
+    assert is_whole(answer), "somebody's browser is told on a page"
+    assert 'href="/"' in answer.text
+    program = visitor.client.get("/api/v1/auth/oidc/callback?state=made-up&code=x")
+    assert (program.status_code, list(program.get_json())) == (429, ["error"])
 
 
 def test_a_program_is_told_in_its_dialect(visitor: Visitor) -> None:
