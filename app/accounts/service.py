@@ -23,7 +23,7 @@ from app.accounts.authority import is_open, may, require, sees_private
 from app.accounts.clients import Tokens, log_in, log_out, refresh
 from app.accounts.devices import Device, list_devices, renew_due, revoke_device, revoke_other_devices, sign_out
 from app.accounts.digests import digest
-from app.accounts.fresh import Stale, is_fresh, prove_by_code, require_fresh
+from app.accounts.fresh import Stale, is_fresh, prove_by_code, require_fresh, require_fresh_browser
 from app.accounts.giving import (
     Assignment,
     announce,
@@ -198,6 +198,7 @@ __all__ = [
     "role_matrix",
     "roles_within",
     "sees_private",
+    "require_fresh_browser",
     "set_permissions",
     "set_roles",
     "settle",

@@ -1,4 +1,7 @@
-"""The verbs of who makes links: invite, generate, list, resend, revoke."""
+"""The verbs of who makes links: invite, generate, list, resend, revoke.
+
+A link lets somebody in, with roles or as who they are, so whoever makes one in a browser has shown lately who they are.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +37,9 @@ def url_of(made: Made) -> str:
 def invite(actor: Actor | None, email: str, roles: tuple[str, ...]) -> Made:
     """Invite somebody who is not here, in place of an earlier invite of theirs; mailed where mail is on.
 
-    Raises Invalid, Conflict for somebody who is here, Denied for roles beyond what the actor holds.
+    Raises Invalid, Conflict for somebody who is here, Denied for roles beyond what the actor holds, Stale.
     """
-    actor = _require(actor)
+    actor = _require_fresh(actor)
     address = _email(email)
     _check_roles(actor, roles)
     if accounts.find_person_by_email(address) is not None:
@@ -55,9 +58,9 @@ def generate(
     """A link for a program to deliver, for somebody who is here or not; life in ms, bent into a minute to a day, and a
     quarter of an hour without.
 
-    Raises Invalid, Denied for roles beyond what the actor holds and for somebody whom they do not outrank.
+    Raises Invalid, Denied for roles beyond what the actor holds and for somebody whom they do not outrank, Stale.
     """
-    actor = _require(actor)
+    actor = _require_fresh(actor)
     address = _email(email)
     _check_roles(actor, roles)
     if redirect:
@@ -81,8 +84,8 @@ def list_invites(actor: Actor | None) -> list[Invite]:
 
 
 def resend(actor: Actor | None, invite_id: str) -> Made:
-    """A new link for an invite; the old one lets nobody in any more. Raises NotFound, Denied."""
-    actor = _require(actor)
+    """A new link for an invite; the old one lets nobody in any more. Raises NotFound, Denied, Stale."""
+    actor = _require_fresh(actor)
     with db.transaction() as conn:
         found = _mine(conn, actor, invite_id)
         _check_roles(actor, found.roles)
@@ -128,6 +131,12 @@ def may_give(actor: Actor, roles: tuple[str, ...]) -> bool:
 
 def _require(actor: Actor | None) -> Actor:
     return accounts.require(actor, PEOPLE if accounts.may(actor, PEOPLE) else INVITE)
+
+
+def _require_fresh(actor: Actor | None) -> Actor:
+    found = _require(actor)
+    accounts.require_fresh_browser(found)
+    return found
 
 
 def _make(
