@@ -88,6 +88,14 @@ def revoke_device(actor: Actor, device_id: str) -> None:
     with db.transaction() as conn:
         found = next(iter(_living(conn, id=device_id)), None)
         if found is None or not _may_end(conn, actor, found.user_id):
+def give_up(actor: Actor | None, sid: str) -> None:
+    """End the session that a browser had, by whose it was and its secret, because somebody has just signed in anew in
+    it: nobody would hold that secret any more but who has copied it.
+    """
+    if actor is not None and sid:
+        sign_out(actor, sid)
+
+
             raise NotFound("device", device_id)
         end_one(conn, actor, device_id, found.user_id)
 

@@ -21,7 +21,15 @@ from app.accounts.admission import (
 )
 from app.accounts.authority import is_open, may, require, sees_private
 from app.accounts.clients import Tokens, log_in, log_out, refresh
-from app.accounts.devices import Device, list_devices, renew_due, revoke_device, revoke_other_devices, sign_out
+from app.accounts.devices import (
+    Device,
+    give_up,
+    list_devices,
+    renew_due,
+    revoke_device,
+    revoke_other_devices,
+    sign_out,
+)
 from app.accounts.digests import digest
 from app.accounts.fresh import Stale, is_fresh, prove_by_code, require_fresh, require_fresh_browser
 from app.accounts.giving import (
@@ -139,7 +147,9 @@ __all__ = [
     "first_start",
     "forget",
     "give_roles",
+    "give_up",
     "hand_over",
+    "has_moved_on",
     "has_team",
     "have_a_password",
     "hold_person",
@@ -149,7 +159,6 @@ __all__ = [
     "is_fresh",
     "is_good",
     "is_open",
-    "has_moved_on",
     "is_role",
     "keep_password",
     "lend_answers",
@@ -189,6 +198,7 @@ __all__ = [
     "renew_due",
     "require",
     "require_fresh",
+    "require_fresh_browser",
     "reset_password",
     "revoke_device",
     "revoke_other_devices",
@@ -198,7 +208,6 @@ __all__ = [
     "role_matrix",
     "roles_within",
     "sees_private",
-    "require_fresh_browser",
     "set_permissions",
     "set_roles",
     "settle",
