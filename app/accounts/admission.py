@@ -37,10 +37,13 @@ def has_moved_on(email: str, since: int) -> bool:
         return people.has_moved_on(conn, email, since)
 
 
-def let_in(user_id: str, address: str, agent: str = "") -> tuple[Actor, str]:
-    """Open a browser session for a person: them as an actor, and the secret for the cookie. Raises NotFound."""
+def let_in(user_id: str, address: str, agent: str = "", *, proved: int | None = None) -> tuple[Actor, str]:
+    """Open a browser session for a person: them as an actor, and the secret for the cookie. Raises NotFound.
+
+    `proved` is when they showed who they are, in unix ms; just now without.
+    """
     with db.transaction() as conn:
-        return devices.open_browser(conn, people.get(conn, user_id), address, agent)
+        return devices.open_browser(conn, people.get(conn, user_id), address, agent, proved=proved)
 
 
 def let_client_in(user_id: str, address: str, agent: str = "", *, is_lasting: bool = True) -> Tokens:

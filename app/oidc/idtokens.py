@@ -55,7 +55,15 @@ def about(claims: Mapping[str, Any], more: Mapping[str, Any]) -> Claims:
         email=email.strip().lower() if isinstance(email, str) else "",
         is_verified=source.get("email_verified") is True,
         said=said,
+        proved=_signed_in(claims.get("auth_time")),
     )
+
+
+def _signed_in(told: Any) -> int | None:
+    """When they signed in there, in unix ms and not after now; None where that is not told."""
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return None
+    return int(max(0.0, min(float(told), ids.now() / 1000)) * 1000)
 
 
 def _opened(token: str, metadata: Metadata) -> tuple[dict[str, Any], dict[str, Any]]:

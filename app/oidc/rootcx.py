@@ -158,7 +158,9 @@ def _answer(ended: Ended) -> Response:
         g.kind = "page"
         return web.page("oidc/connected.html", ended=ended)
     if ended.pending.purpose == "page":
-        _actor, sid = accounts.let_in(ended.person.id, request.remote_addr or "", request.user_agent.string)
+        address, agent = request.remote_addr or "", request.user_agent.string
+        _actor, sid = accounts.let_in(ended.person.id, address, agent, proved=ended.claims.proved)
+        accounts.give_up(web.find_actor(), web.session_cookie())
         return web.keep_signed_in(web.back(ended.pending.going), sid)
     if not ended.pending.going:
         found = accounts.let_client_in(ended.person.id, request.remote_addr or "", request.user_agent.string)
