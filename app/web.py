@@ -80,6 +80,11 @@ def cookie_name() -> str:
     return SECURE_COOKIE if request.is_secure else PLAIN_COOKIE
 
 
+def session_cookie() -> str:
+    """What the browser holds of its session, or nothing."""
+    return request.cookies.get(cookie_name(), "")
+
+
 def keep_signed_in(response: Response, sid: str) -> Response:
     """Give the browser the cookie of its new session."""
     response.set_cookie(
@@ -281,7 +286,7 @@ def install(
     app.after_request(_with_headers)
     app.register_error_handler(Exception, lambda error: _on_error(error, accents.get(dialect()), note_denial))
     app.jinja_env.globals.update(
-        csrf_token=lambda: csrf.csrf_token(g.get("new_sid") or request.cookies.get(cookie_name(), "")),
+        csrf_token=lambda: csrf.csrf_token(g.get("new_sid") or session_cookie()),
         actor=lambda: g.get("actor"),
         static=find_static,
         page_path=page_path,
@@ -365,7 +370,7 @@ def _note_refusal(problem: Problem, note_denial: NoteDenial) -> None:
 
 
 def _answer(problem: Problem, accent: Accent | None) -> Response:
-    if accent is not None:
+    if accent is not None and not (g.get("kind") == "public_page" and _wants_html()):
         return accent.problem(problem)
     if not _wants_html():
         return json({"error": problem.message, "code": problem.code}, problem.status, problem_headers(problem))

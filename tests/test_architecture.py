@@ -25,6 +25,7 @@ OWN = frozenset(
         *(
             "people.me",
             "devices.sign_out",
+            "devices.give_up",
             "devices.renew_due",
             "devices.revoke_other_devices",
             "passwords.password_changed",

@@ -29,16 +29,30 @@ def find_person_by_email(email: str) -> User | None:
         return people.find_by_email(conn, email.strip().lower())
 
 
-def let_in(user_id: str, address: str, agent: str = "") -> tuple[Actor, str]:
-    """Open a browser session for a person: them as an actor, and the secret for the cookie. Raises NotFound."""
-    with db.transaction() as conn:
-        return devices.open_browser(conn, people.get(conn, user_id), address, agent)
+def has_moved_on(email: str, since: int) -> bool:
+    """Whether who has or had this e-mail address was removed, or had a password set, since then (unix ms): whatever
+    was given out before that would let them in is to be worth nothing.
+    """
+    with db.read() as conn:
+        return people.has_moved_on(conn, email, since)
 
 
-def let_client_in(user_id: str, address: str, agent: str = "") -> Tokens:
-    """Begin a client's sign-in for a person: its tokens. Raises NotFound."""
+def let_in(user_id: str, address: str, agent: str = "", *, proved: int | None = None) -> tuple[Actor, str]:
+    """Open a browser session for a person: them as an actor, and the secret for the cookie. Raises NotFound.
+
+    `proved` is when they showed who they are, in unix ms; just now without.
+    """
     with db.transaction() as conn:
-        return clients.open_client(conn, people.get(conn, user_id), address, agent)
+        return devices.open_browser(conn, people.get(conn, user_id), address, agent, proved=proved)
+
+
+def let_client_in(user_id: str, address: str, agent: str = "", *, is_lasting: bool = True) -> Tokens:
+    """Begin a client's sign-in for a person: its tokens, or the access token alone if it shall not last.
+
+    Raises NotFound.
+    """
+    with db.transaction() as conn:
+        return clients.open_client(conn, people.get(conn, user_id), address, agent, is_lasting=is_lasting)
 
 
 def give_roles(by: Actor, user_id: str, names: Iterable[str]) -> None:

@@ -51,15 +51,21 @@ def log_in(email: str, password: str, address: str, agent: str = "") -> Tokens:
     raise passwords.WrongPassword
 
 
-def open_client(conn: sa.Connection, person: people.User, address: str, agent: str = "") -> Tokens:
-    """Begin a family of tokens for a person who has shown who they are."""
+def open_client(
+    conn: sa.Connection, person: people.User, address: str, agent: str = "", *, is_lasting: bool = True
+) -> Tokens:
+    """Begin a family of tokens for a person who has shown who they are.
+
+    One that does not last has no refresh token ("") and is over with its access token.
+    """
     session_id, now = ids.random("dev"), ids.now()
+    life = REFRESH_LIFE if is_lasting else ACCESS_LIFE
     _forget_expired(conn, now)
     row = {"id": session_id, "user_id": person.id, "address": address, "agent": devices.shortened(agent)}
-    times = {"created": now, "seen": now, "expires": now + REFRESH_LIFE, "proved": now}
+    times = {"created": now, "seen": now, "expires": now + life, "proved": now}
     conn.execute(client_session.insert(), {**row, **times})
     devices.signed_in(conn, person, session_id, address)
-    return _issue(conn, session_id, person, ids.secret(REFRESH), ids.secret(ACCESS))
+    return _issue(conn, session_id, person, ids.secret(REFRESH) if is_lasting else "", ids.secret(ACCESS))
 
 
 def refresh(secret: str, address: str) -> Tokens:
@@ -113,8 +119,9 @@ def _rotate(conn: sa.Connection, session: Any, person: people.User, secret: str)
 
 def _issue(conn: sa.Connection, session_id: str, person: people.User, new_refresh: str, new_access: str) -> Tokens:
     now = ids.now()
-    kept = {"hash": digests.digest(new_refresh), "session_id": session_id, "created": now, "salt": ""}
-    conn.execute(refresh_token.insert(), kept)
+    if new_refresh:
+        kept = {"hash": digests.digest(new_refresh), "session_id": session_id, "created": now, "salt": ""}
+        conn.execute(refresh_token.insert(), kept)
     row = {"hash": digests.digest(new_access), "session_id": session_id, "expires": now + ACCESS_LIFE}
     conn.execute(access_token.insert(), row)
     return Tokens(new_access, new_refresh, ACCESS_LIFE // 1000, person)

@@ -38,13 +38,19 @@ class Device:
     is_current: bool
 
 
-def open_browser(conn: sa.Connection, person: people.User, address: str, agent: str = "") -> tuple[Actor, str]:
-    """Sign a browser in as a person who has shown who they are: the actor, and the secret for the cookie."""
+def open_browser(
+    conn: sa.Connection, person: people.User, address: str, agent: str = "", *, proved: int | None = None
+) -> tuple[Actor, str]:
+    """Sign a browser in as a person who has shown who they are: the actor, and the secret for the cookie.
+
+    `proved` is when they showed it, in unix ms; just now without.
+    """
     sid, device_id, now = ids.secret("sid"), ids.random("dev"), ids.now()
     idle, life = people.limits(conn)
     conn.execute(browser_session.delete().where(browser_session.c.expires <= now))
     row = {"id": device_id, "user_id": person.id, "hash": digests.digest(sid), "address": address}
-    times = {"created": now, "seen": now, "idle": idle, "expires": now + life, "proved": now}
+    times = {"created": now, "seen": now, "idle": idle, "expires": now + life}
+    times["proved"] = now if proved is None else proved
     conn.execute(browser_session.insert(), {**row, **times, "agent": shortened(agent)})
     return signed_in(conn, person, device_id, address), sid
 
@@ -72,16 +78,26 @@ def shortened(agent: str) -> str:
 
 
 def sign_out(actor: Actor, sid: str) -> None:
-    """End the actor's browser session with this secret; a second time changes nothing, nor does a token."""
+    """End the actor's browser session that has or had just now this secret; a second time changes nothing, nor does a
+    token.
+    """
     if actor.kind != "user":
         return
     with db.transaction() as conn:
         query = sa.select(browser_session.c.id).where(
-            browser_session.c.hash == digests.digest(sid), browser_session.c.user_id == actor.user
+            identity.has_secret(digests.digest(sid), ids.now()), browser_session.c.user_id == actor.user
         )
         device_id = conn.execute(query).scalar()
         if device_id is not None:
             end_one(conn, actor, device_id, actor.user)
+
+
+def give_up(actor: Actor | None, sid: str) -> None:
+    """End the session that a browser had, by whose it was and its secret, because somebody has just signed in anew in
+    it: nobody would hold that secret any more but who has copied it.
+    """
+    if actor is not None and sid:
+        sign_out(actor, sid)
 
 
 def revoke_device(actor: Actor, device_id: str) -> None:

@@ -180,7 +180,7 @@ def _by_browser(key: str) -> Actor | None:
     query = (
         sa.select(browser_session, user.c.name)
         .join(user, user.c.id == browser_session.c.user_id)
-        .where(_has_secret(key.removeprefix("sid:"), now), user.c.revoked.is_(None))
+        .where(has_secret(key.removeprefix("sid:"), now), user.c.revoked.is_(None))
     )
     with db.read() as conn:
         row = conn.execute(query).first()
@@ -195,7 +195,7 @@ def _by_browser(key: str) -> Actor | None:
     return dataclasses.replace(person, is_due=True) if is_due else person
 
 
-def _has_secret(known: str, now: int) -> sa.ColumnElement[bool]:
+def has_secret(known: str, now: int) -> sa.ColumnElement[bool]:
     """Whether it is the session's secret, or was until just now."""
     is_former = sa.and_(browser_session.c.previous == known, browser_session.c.renewed > now - GRACE)
     return sa.or_(browser_session.c.hash == known, is_former)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from app import db, ids, record
 from app.accounts import devices, failures, fresh, hashing, people, strength
 from app.accounts.authority import require
-from app.accounts.models import code
+from app.accounts.models import code, handover
 from app.accounts.models import password as table
 from app.actor import Actor
 from app.errors import Invalid, NotFound, Unauthenticated
@@ -123,8 +123,12 @@ def password_changed(actor: Actor) -> int | None:
 
 
 def store(conn: sa.Connection, user_id: str, made: str) -> None:
-    """Keep the hash of a person's password in place of an earlier one, and end one-time codes made before."""
-    conn.execute(code.delete().where(code.c.user_id == user_id))
+    """Keep the hash of a person's password in place of an earlier one, and end what would let them in without it.
+
+    Those are one-time codes and nonces; a link made before is worth nothing either (`admission.has_moved_on`).
+    """
+    for kept in (code, handover):
+        conn.execute(kept.delete().where(kept.c.user_id == user_id))
     row = {"hash": made, "changed": ids.now()}
     if not conn.execute(table.update().where(table.c.user_id == user_id).values(**row)).rowcount:
         conn.execute(table.insert(), {"user_id": user_id, **row})

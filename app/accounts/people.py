@@ -19,6 +19,7 @@ from app.accounts.models import (
     browser_session,
     client_session,
     code,
+    handover,
     loan,
     password,
     refresh_token,
@@ -150,7 +151,7 @@ def _erase_sign_ins(conn: sa.Connection, user_id: str) -> None:
     clients = sa.select(client_session.c.id).where(client_session.c.user_id == user_id)
     for table in (access_token, refresh_token):
         conn.execute(table.delete().where(table.c.session_id.in_(clients)))
-    for table in (browser_session, client_session, code, password):
+    for table in (browser_session, client_session, code, handover, password):
         conn.execute(table.delete().where(table.c.user_id == user_id))
 
 
@@ -217,6 +218,13 @@ def keep_an_owner(conn: sa.Connection, *, code: str = LAST_OWNER) -> None:
 def find_by_email(conn: sa.Connection, email: str) -> User | None:
     """The living person with this email in lower case, or None."""
     return _first(conn, _living(sa.select(*_columns), user.c.email == email))
+
+
+def has_moved_on(conn: sa.Connection, email: str, since: int) -> bool:
+    """Whether who has or had this email was removed, or had a password set, since then."""
+    has_new_password = sa.exists().where(password.c.user_id == user.c.id, password.c.changed > since)
+    query = sa.select(user.c.id).where(user.c.email == email, sa.or_(user.c.revoked > since, has_new_password))
+    return conn.execute(query.limit(1)).first() is not None
 
 
 def stranger(address: str) -> Actor:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from app import config, db, record
 from app.accounts import devices, failures, grants, hashing, passwords, people, profile, signin, strength
 from app.accounts.authority import may, require
-from app.accounts.models import code
 from app.actor import Actor
 from app.errors import Denied, Invalid, Unauthenticated
 
@@ -68,7 +67,6 @@ def settle(actor: Actor, new: Newcomer) -> people.User:
     with db.transaction() as conn:
         profile.rewrite(conn, people.get(conn, actor.user), wanted)
         passwords.store(conn, actor.user, made)
-        conn.execute(code.delete().where(code.c.user_id == actor.user))
         devices.end_all(conn, actor, actor.user)
         record.audit(conn, actor, "server.claim", actor.user, {"name": wanted.name})
         return people.get(conn, actor.user)

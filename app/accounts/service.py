@@ -9,6 +9,7 @@ from app.accounts.admission import (
     find_person,
     find_person_by_email,
     give_roles,
+    has_moved_on,
     holds,
     is_role,
     keep_password,
@@ -22,6 +23,7 @@ from app.accounts.authority import is_open, may, require, sees_private
 from app.accounts.clients import Tokens, log_in, log_out, refresh
 from app.accounts.devices import (
     Device,
+    give_up,
     list_devices,
     programs,
     renew_due,
@@ -156,7 +158,9 @@ __all__ = [
     "first_start",
     "forget",
     "give_roles",
+    "give_up",
     "hand_over",
+    "has_moved_on",
     "has_team",
     "have_a_password",
     "hold_person",

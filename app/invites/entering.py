@@ -6,7 +6,7 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from app import db, ids, mail, record
+from app import db, dispatch, ids, mail, record
 from app.accounts import service as accounts
 from app.accounts.service import User
 from app.actor import Actor
@@ -18,6 +18,7 @@ from app.invites.things import SIGN_IN_LIFE, Accepted, Gone, Invite, Shown
 LONGEST = 200
 BASE = "base"
 MOST_ASKED = 5
+ASKED = "invites.asked"
 
 
 def look(secret: str) -> Shown:
@@ -81,16 +82,23 @@ def ask(email: str, address: str) -> None:
     """
     if not mail.is_on():
         raise Invalid("This server sends no mail.", "email")
-    wanted = email.strip().lower()
-    person = accounts.find_person_by_email(wanted)
-    with db.transaction() as conn:
+    with db.transaction():
         accounts.check_pace(address)
-        # Whoever asks is counted, so that no limit tells who is here; and nobody gets more than a few mails.
+        # Whoever asks is counted, so that no limit tells who is here.
         accounts.note_failure(address)
-        lately = table.c.kind == "signin", table.c.created > ids.now() - SIGN_IN_LIFE, table.c.email == wanted
+        # And looked for in the background, so that neither does the time that the answer takes.
+        dispatch.wake(ASKED, db.storable(email).strip().lower(), address)
+
+
+@dispatch.actor(ASKED)
+def mail_who_is_here(email: str, address: str) -> None:
+    """Mail a sign-in link to who has this address, if somebody does and got no more than a few lately."""
+    with db.transaction() as conn:
+        person = accounts.find_person_by_email(email)
+        lately = table.c.kind == "signin", table.c.created > ids.now() - SIGN_IN_LIFE, table.c.email == email
         count = sa.select(sa.func.count()).where(*lately)
         if person is not None and (conn.scalar(count) or 0) < MOST_ASKED:
-            made = rows.make(conn, "signin", wanted, (), person.id, SIGN_IN_LIFE, address=address)
+            made = rows.make(conn, "signin", email, (), person.id, SIGN_IN_LIFE, address=address)
             mailing.queue(made)
 
 

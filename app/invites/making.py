@@ -1,4 +1,7 @@
-"""The verbs of who makes links: invite, generate, list, resend, revoke."""
+"""The verbs of who makes links: invite, generate, list, resend, revoke.
+
+A link lets somebody in, with roles or as who they are, so whoever makes one in a browser has shown lately who they are.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +53,10 @@ def invite(actor: Actor | None, email: str, roles: tuple[str, ...]) -> Made:
 
 
 def generate(
-    actor: Actor | None, email: str, roles: tuple[str, ...] = (), redirect: str = "", life: int = USUAL
+    actor: Actor | None, email: str, roles: tuple[str, ...] = (), redirect: str = "", life: int | None = None
 ) -> Made:
-    """A link for a program to deliver, for somebody who is here or not; life in ms, bent into a minute to a day.
+    """A link for a program to deliver, for somebody who is here or not; life in ms, bent into a minute to a day, and a
+    quarter of an hour without.
 
     Raises Invalid, Denied for roles beyond what the actor holds and for somebody whom they do not outrank, Stale.
     """
@@ -65,7 +69,8 @@ def generate(
     if person is not None and not may_let_in(actor, person):
         raise Denied("You can make a link only for people whose rights you hold.")
     with db.transaction() as conn:
-        return _make(conn, actor, "link", address, roles, min(max(life, LEAST), MOST), redirect)
+        bent = min(max(USUAL if life is None else life, LEAST), MOST)
+        return _make(conn, actor, "link", address, roles, bent, redirect)
 
 
 def list_invites(actor: Actor | None) -> list[Invite]:
@@ -119,12 +124,12 @@ def roles_to_give(actor: Actor | None) -> list[str]:
 def may_let_in(actor: Actor, person: User) -> bool:
     """Whether a link of this actor lets somebody in who is here: themselves, or whoever they outrank.
 
-    Who comes in has all rights of that person, so a token lets in its own only if it holds them all.
+    A token's own person may hold more than it does, or see more than its project: for it they are like anybody else.
     """
-    is_self = person.id == actor.user
-    if is_self and actor.token is None:
+    if person.id == actor.user and actor.token is None:
         return True
-    return (is_self or accounts.may(actor, PEOPLE)) and accounts.covers(actor.grants, person.grants)
+    is_above = accounts.covers(actor.grants, person.grants) and actor.project is None
+    return is_above and (person.id == actor.user or accounts.may(actor, PEOPLE))
 
 
 def may_give(actor: Actor, roles: tuple[str, ...]) -> bool:
@@ -137,10 +142,9 @@ def _require(actor: Actor | None) -> Actor:
 
 
 def _require_maker(actor: Actor | None) -> Actor:
-    """Whoever may make links, at a browser that they have signed in with lately. Raises Denied, Stale."""
-    actor = _require(actor)
-    accounts.require_fresh_browser(actor)
-    return actor
+    found = _require(actor)
+    accounts.require_fresh_browser(found)
+    return found
 
 
 def _make(

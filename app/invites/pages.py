@@ -38,6 +38,7 @@ def join_post() -> Response:
     except (Gone, Invalid) as problem:
         return _shown(problem, name)
     assert accepted.opened is not None
+    accounts.give_up(web.find_actor(), web.session_cookie())
     if accepted.invite.redirect:
         where = web.with_query(accepted.invite.redirect, auth_nonce=accounts.hand_over(accepted.person.id))
         response = web.page("invites/going.html", where=where)

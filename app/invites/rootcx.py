@@ -26,7 +26,7 @@ class NewLink(BaseModel):
     email: Text
     roles: list[Text] = []
     redirect_uri: Text | None = None
-    expires_in_seconds: Annotated[int, Field(ge=-(2**53), le=2**53)] = 900
+    expires_in_seconds: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
     token_delivery: Text | None = None
 
 
@@ -45,7 +45,7 @@ class Opened(BaseModel):
 @door.post("/api/v1/auth/magic-link/generate", body=NewLink, answer=dict[str, str])
 def generate(actor: Actor, body: NewLink) -> Response:
     """A link that lets somebody in once, with roles that the caller holds; the caller delivers it."""
-    life = body.expires_in_seconds * 1000
+    life = None if body.expires_in_seconds is None else body.expires_in_seconds * 1000
     made = service.generate(actor, body.email, tuple(dict.fromkeys(body.roles)), body.redirect_uri or "", life)
     return rootcx.created({"magicLinkUrl": service.url_of(made), "expiresAt": rootcx.time(made.invite.expires)})
 

@@ -38,7 +38,8 @@ def make(
 def renew(conn: sa.Connection, invite: Invite, life: int) -> Made:
     """Give an invite a new link in place of its old one, which lets nobody in any more. Raises NotFound."""
     secret, now = ids.secret("inv"), ids.now()
-    values = {"hash": accounts.digest(secret), "expires": now + life, "mail": "", "mail_said": "", "mail_tries": 0}
+    times = {"created": now, "expires": now + life}
+    values = {"hash": accounts.digest(secret), **times, "mail": "", "mail_said": "", "mail_tries": 0}
     waiting = table.c.id == invite.id, table.c.used.is_(None), table.c.revoked.is_(None)
     if not conn.execute(table.update().where(*waiting).values(values)).rowcount:
         raise NotFound("invite", invite.id)
@@ -57,7 +58,7 @@ def find(conn: sa.Connection, secret: str) -> Invite:
     row = conn.execute(sa.select(table).where(table.c.hash == accounts.digest(secret))).first()
     if row is None or row.used is not None or row.revoked is not None or row.expires <= ids.now():
         raise Gone
-    return _read(row)
+    return _in_time(_read(row))
 
 
 def spend(conn: sa.Connection, secret: str) -> Invite:
@@ -68,7 +69,7 @@ def spend(conn: sa.Connection, secret: str) -> Invite:
     row = conn.execute(table.update().where(mine, *living).values(used=now).returning(table)).first()
     if row is None:
         raise Gone
-    return _read(row)
+    return _in_time(_read(row))
 
 
 def get(conn: sa.Connection, invite_id: str) -> Invite:
@@ -83,6 +84,13 @@ def waiting(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Invite]
     """The links that nobody has used or revoked, the newest first."""
     query = sa.select(table).where(table.c.used.is_(None), table.c.revoked.is_(None), *where)
     return [_read(row) for row in conn.execute(query.order_by(table.c.created.desc(), table.c.id))]
+
+
+def _in_time(invite: Invite) -> Invite:
+    """The link, unless who it is for was removed or has set a password since it was made; raises Gone."""
+    if accounts.has_moved_on(invite.email, invite.created):
+        raise Gone
+    return invite
 
 
 def _read(row: sa.Row[Any]) -> Invite:

@@ -43,13 +43,14 @@ class _Client(OAuth2Client):  # type: ignore[misc]
     SESSION_REQUEST_PARAMS = ()
 
 
-def address(provider: Provider, callback: str, state: str, key: str) -> str:
-    """Where to send a browser that holds this key."""
+def address(provider: Provider, callback: str, state: str, key: str, *, is_again: bool = False) -> str:
+    """Where to send a browser that holds this key; to sign in there anew, whoever is signed in there, if `is_again`."""
     url, _state = _client(provider, "", callback).create_authorization_url(
         provider.metadata.authorization_endpoint,
         state=state,
         code_verifier=verifier(key),
         nonce=nonce(key),
+        **({"prompt": "login"} if is_again else {}),
     )
     return str(url)
 

@@ -75,9 +75,18 @@ class Ended:
         return people.value_of(self.claims.said, self.provider.role_claim)
 
 
-def begin(provider_id: str, address: str, *, purpose: Purpose = "page", going: str = "", user_id: str = "") -> Begun:
+def begin(
+    provider_id: str,
+    address: str,
+    *,
+    purpose: Purpose = "page",
+    going: str = "",
+    user_id: str = "",
+    is_again: bool = False,
+) -> Begun:
     """Begin a sign-in; `going` is where to go on to.
 
+    Who is signed in already and does it again shows who they are: the provider is told not to take it as known.
     Raises NotFound for no such provider or one that is off (but for a test), Limited, Invalid for a target that is not
     ours.
     """
@@ -91,7 +100,7 @@ def begin(provider_id: str, address: str, *, purpose: Purpose = "page", going: s
     provider = providers.current(provider)
     state, key = ids.secret("st"), ids.secret("oidc")
     _keep(state, key, provider, purpose, going, user_id, address)
-    url = client.address(provider, providers.callback(), state, key)
+    url = client.address(provider, providers.callback(), state, key, is_again=is_again)
     return Begun(url, cookie_of(state), key)
 
 

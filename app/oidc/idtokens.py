@@ -55,7 +55,15 @@ def about(claims: Mapping[str, Any], more: Mapping[str, Any]) -> Claims:
         email=email.strip().lower() if isinstance(email, str) else "",
         is_verified=source.get("email_verified") is True,
         said=said,
+        proved=_signed_in(claims.get("auth_time")),
     )
+
+
+def _signed_in(told: Any) -> int | None:
+    """When they signed in there, in unix ms and not after now; None where that is not told."""
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return None
+    return int(max(0.0, min(float(told), ids.now() / 1000)) * 1000)
 
 
 def _opened(token: str, metadata: Metadata) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -80,7 +88,7 @@ def _opened(token: str, metadata: Metadata) -> tuple[dict[str, Any], dict[str, A
         if not jws.validate_compact(taken, key, registry=registry):
             raise Untrusted("its signature is wrong")
         claims = orjson.loads(taken.payload)
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError) as wrong:
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
         raise Untrusted(f"it can't be read: {type(wrong).__name__}") from wrong
     if not isinstance(claims, dict):
         raise Untrusted("it holds no claims")

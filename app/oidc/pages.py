@@ -21,7 +21,8 @@ accounts.register_providers(lambda: [accounts.Provider(one.id, one.name) for one
 def go(provider_id: str) -> Response:
     """Send somebody to a provider; they come back to where they wanted to go."""
     going = web.own_path(request.args.get("next", ""), "/")
-    return _send(service.begin(provider_id, request.remote_addr or "", purpose="page", going=going))
+    is_again = web.find_actor() is not None
+    return _send(service.begin(provider_id, request.remote_addr or "", purpose="page", going=going, is_again=is_again))
 
 
 @bp.get("/connect/<provider_id>")

@@ -12,6 +12,7 @@ from app import web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.dialects import rootcx
+from app.errors import Limited
 from app.oidc import bp, service
 from app.oidc.service import Brought, Ended, Refused, Wanted
 
@@ -132,6 +133,9 @@ def callback(actor: Actor | None, query: Coming) -> Response:
         ended = service.come_back(brought, user_id=actor.user if actor and actor.kind == "user" else "")
     except Refused as problem:
         return _refused(problem)
+    except Limited:
+        g.kind = "public_page"  # what came is most often somebody's browser, and is told on a page then
+        raise
     return web.forget_after_return(_answer(ended), service.cookie_of(query.state))
 
 
@@ -141,7 +145,7 @@ def exchange_token(_actor: Actor | None, body: Token) -> dict[str, Any]:
     """An access token for an ID token that a provider gave a client; nothing to renew it with."""
     address = request.remote_addr or ""
     person = service.exchange(body.provider_id, body.id_token, address)
-    found = accounts.let_client_in(person.id, address, request.user_agent.string)
+    found = accounts.let_client_in(person.id, address, request.user_agent.string, is_lasting=False)
     return {"accessToken": found.access, "expiresIn": found.expires_in}
 
 
@@ -154,7 +158,9 @@ def _answer(ended: Ended) -> Response:
         g.kind = "page"
         return web.page("oidc/connected.html", ended=ended)
     if ended.pending.purpose == "page":
-        _actor, sid = accounts.let_in(ended.person.id, request.remote_addr or "", request.user_agent.string)
+        address, agent = request.remote_addr or "", request.user_agent.string
+        _actor, sid = accounts.let_in(ended.person.id, address, agent, proved=ended.claims.proved)
+        accounts.give_up(web.find_actor(), web.session_cookie())
         return web.keep_signed_in(web.back(ended.pending.going), sid)
     if not ended.pending.going:
         found = accounts.let_client_in(ended.person.id, request.remote_addr or "", request.user_agent.string)

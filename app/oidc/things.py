@@ -76,7 +76,10 @@ class Provider:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a provider says of somebody, its signature and purpose checked; all that it said is in `said`."""
+    """What a provider says of somebody, its signature and purpose checked; all that it said is in `said`.
+
+    `proved` is when they signed in there, in unix ms; None where it does not say.
+    """
 
     issuer: str
     subject: str
@@ -84,6 +87,7 @@ class Claims:
     email: str
     is_verified: bool
     said: Mapping[str, Any]
+    proved: int | None = None
 
 
 # Why somebody is not let in, in plain words, by a stable code. {name} is the provider's.

@@ -100,6 +100,30 @@ def test_pages_at_once_get_one_and_the_same(either_database: object, alice: Acto
     assert got[0]
 
 
+def test_signing_out_with_the_former_one_ends_the_session_too(alice: Actor, bob: Actor) -> None:
+    sid = signed_in(bob)
+    give(alice, bob)
+    actor = known(sid)
+    assert actor is not None
+    fresh = service.renew_due(actor, sid)
+    service.sign_out(actor, sid)
+    assert known(fresh or "") is None
+    assert service.list_devices(bob) == []
+
+
+def test_a_new_password_leaves_neither_the_one_before_nor_the_former_one(alice: Actor, bob: Actor) -> None:
+    sid = signed_in(bob)
+    give(alice, bob)
+    actor = known(sid)
+    assert actor is not None
+    fresh = service.renew_due(actor, sid)
+    assert known(fresh or "") is not None
+    last = service.change_password(actor, "", "tractor-lamp-9")
+    assert [known(one or "") for one in (sid, fresh)] == [None, None]
+    assert service.renew_due(actor, sid) is None
+    assert known(last or "") is not None
+
+
 def test_a_strange_secret_renews_nothing(alice: Actor, bob: Actor) -> None:
     sid = signed_in(bob)
     give(alice, bob)

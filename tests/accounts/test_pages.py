@@ -95,6 +95,16 @@ def test_a_preset_cookie_is_not_adopted(client: FlaskClient, alice: Actor) -> No
     assert cookie(client) != "sid_chosen_by_somebody"
 
 
+def test_signing_in_anew_ends_the_session_that_the_browser_had(client: FlaskClient, alice: Actor) -> None:
+    sign_in(client, service.sign_in_code(alice))
+    first = cookie(client)
+    data = {"code": service.sign_in_code(alice), "csrf_token": csrf.csrf_token(first)}
+    assert client.post("/signin", data=data, headers={"Origin": ORIGIN}).status_code == 303
+    assert cookie(client) != first
+    assert service.authenticate(Credentials(cookie=first)) is None
+    assert [one.kind for one in service.list_devices(alice)] == ["browser"]
+
+
 def test_another_site_cannot_sign_somebody_in(client: FlaskClient, alice: Actor) -> None:
     code = service.sign_in_code(alice)
     answer = client.post("/signin", data={"code": code}, headers={"Origin": "https://evil.example"})

@@ -416,16 +416,25 @@ def test_a_token_changes_no_password(dora: Actor) -> None:
         service.change_password(token, RIGHT, OTHER)
 
 
-def test_a_one_time_code_ends_with_the_password_that_was_before_it(alice: Actor, dora: Actor) -> None:
+def test_codes_and_nonces_end_with_the_password_that_was_before_them(alice: Actor, dora: Actor) -> None:
     actor, _sid = sign_in()
     for change in (
         lambda: service.change_password(actor, RIGHT, OTHER),
         lambda: service.reset_password(alice, dora.id, RIGHT),
     ):
-        code = service.sign_in_code(alice, dora.id)
+        code, nonce = service.sign_in_code(alice, dora.id), service.hand_over(dora.id)
         change()
         with pytest.raises(Unauthenticated):
             service.redeem(code, HERE)
+        with pytest.raises(Unauthenticated):
+            service.take_over(nonce)
+
+
+def test_a_nonce_of_somebody_removed_is_worth_nothing(alice: Actor, dora: Actor) -> None:
+    nonce = service.hand_over(dora.id)
+    service.revoke_user(alice, dora.id)
+    with pytest.raises(Unauthenticated):
+        service.take_over(nonce)
 
 
 def test_a_browser_that_idled_too_long_is_no_device_of_a_member(alice: Actor, dora: Actor, clock: Clock) -> None:

@@ -63,7 +63,9 @@ def test_what_has_a_name_is_called_by_it(browser: Browser, alice: Actor, tmp_pat
 
 
 def test_a_device_is_called_what_it_is_while_it_is_there(browser: Browser, alice: Actor) -> None:
-    given, _sid = accounts.redeem(accounts.sign_in_code(alice), "127.0.0.1", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
+    given, _sid = accounts.redeem(
+        accounts.sign_in_code(alice), "127.0.0.1", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+    )
     device = given.device
     assert f'title="{device}">Firefox on Linux</span>' in browser.get("/audit").text
     accounts.revoke_device(given, device)

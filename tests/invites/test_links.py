@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from app import config, db, ids
 from app.accounts import service as accounts
 from app.accounts.models import client_session, user
-from app.actor import Actor
+from app.actor import Actor, Credentials
 from app.dialects.mount import Cabin
 from app.errors import Conflict, Denied, Invalid, NotFound, Unauthenticated
 from app.invites import models, service
@@ -405,3 +405,64 @@ def test_a_name_that_is_changed_ends_no_link(app: Cabin, alice: Actor, bob: Acto
     made = service.generate(alice, "bob@example.com")
     accounts.change_profile(bob, "Bobby", "bob@example.com")
     assert service.accept(made.secret, "127.0.0.1").person.id == bob.id
+
+
+def test_null_for_its_life_is_as_good_as_nothing(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = ids.now()
+    monkeypatch.setattr(ids, "now", lambda: now)
+    body = {"email": "lena@example.com", "expiresInSeconds": None, "redirectUri": None, "tokenDelivery": None}
+    assert call.post(GENERATE, body).status_code == 201
+    with db.read() as conn:
+        assert conn.execute(sa.select(models.link.c.expires)).scalar() == now + 900_000
+
+
+@pytest.mark.parametrize(
+    ("scopes", "project"),
+    [(("auth.invite",), None), (("users:write", "users:read"), None), (("*",), "prj_one")],
+    ids=["to invite alone", "for people alone", "for one project"],
+)
+def test_a_token_that_comes_less_far_makes_no_link_for_its_own_person(
+    app: Cabin, alice: Actor, scopes: tuple[str, ...], project: str | None
+) -> None:
+    ada = acting(alice, accounts.create_user(alice, "Ada", "ada@example.com", "admin").id)
+    _token, secret = accounts.mint_token(ada, "narrow", scopes, project=project)
+    narrow = accounts.authenticate(Credentials(bearer=secret))
+    assert narrow is not None
+    with pytest.raises(Denied):
+        service.generate(narrow, "ada@example.com")
+    _token, secret = accounts.mint_token(ada, "wide")
+    wide = accounts.authenticate(Credentials(bearer=secret))
+    for maker in (wide, ada):
+        assert service.accept(service.generate(maker, "ada@example.com").secret, "127.0.0.1").person.id == ada.id
+
+
+def ends() -> dict[str, Callable[[Actor, str], None]]:
+    return {
+        "was removed": accounts.revoke_user,
+        "got a new password": lambda alice, mei: accounts.reset_password(alice, mei, "tractor-lamp-9"),
+    }
+
+
+@pytest.mark.parametrize("end", ends().values(), ids=ends())
+def test_a_link_of_before_lets_nobody_in_who(
+    either_database: db.Database, alice: Actor, monkeypatch: pytest.MonkeyPatch, end: Callable[[Actor, str], None]
+) -> None:
+    clock = [ids.now()]
+    monkeypatch.setattr(ids, "now", lambda: clock[0])
+    invited = service.invite(alice, "mei@example.com", ("member",))
+    mei = accounts.create_user(alice, "Mei", "mei@example.com", "viewer")
+    before = [invited, service.generate(alice, "mei@example.com"), service.generate(alice, "lena@example.com")]
+    clock[0] += 1
+    end(alice, mei.id)
+    for made in before[:2]:
+        with pytest.raises(Gone):
+            service.look(made.secret)
+        with pytest.raises(Gone):
+            service.accept(made.secret, "127.0.0.1")
+    assert sessions() == 0
+    assert service.accept(before[2].secret, "127.0.0.1").person.email == "lena@example.com", (
+        "it is nobody else's affair"
+    )
+    clock[0] += 1
+    assert service.accept(service.resend(alice, invited.invite.id).secret, "127.0.0.1").person.email == mei.email
+    assert service.accept(service.generate(alice, "mei@example.com").secret, "127.0.0.1").person.email == mei.email

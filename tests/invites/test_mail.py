@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app import config, db, ids, mail
+from app import config, db, dispatch, ids, mail
 from app.accounts import service as accounts
 from app.accounts.models import signin_failure
 from app.actor import Actor
@@ -155,6 +155,19 @@ def test_nobody_is_told_whether_somebody_is_here(app: Cabin, post: Post, alice: 
     assert unknown.text == known.text.replace("mei@example.com", "nora@example.com")
     post.next()
     assert post.taken.empty()
+
+
+def test_the_answer_waits_for_nothing_that_only_who_is_here_gets(
+    app: Cabin, post: Post, alice: Actor, guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts.create_user(alice, "Mei", "mei@example.com", "viewer")
+    woken: list[tuple[object, ...]] = []
+    monkeypatch.setattr(dispatch, "wake", lambda *given: woken.append(given))
+    for email in ("mei@example.com", "nora@example.com", "a\0b@example.com"):
+        assert guest.post("/signin/link", email=email).status_code == 200
+    assert [one[1] for one in woken] == ["mei@example.com", "nora@example.com", "a\ufffdb@example.com"]
+    with db.read() as conn:
+        assert conn.execute(models.link.select()).all() == []
 
 
 def test_nobody_is_flooded_with_links(app: Cabin, post: Post, alice: Actor, guest: Guest) -> None:

@@ -120,8 +120,10 @@ def test_who_is_signed_in_as_somebody_else_can_come_in_by_a_link_too(browser: Br
     page = browser.get("/join").text
     assert page.count(f'name="csrf_token" value="{browser.token}"') == 2
     assert browser.post("/join", token="").status_code == 403
+    before = sessions()
     assert browser.post("/join", {"name": "Lena Ochs"}).status_code == 303
     assert "Lena Ochs" in browser.get("/").text
+    assert sessions() == before, "hers has taken the place of the other one"
 
 
 def test_an_invite_that_is_not_wanted_is_declined(guest: Guest, link: str, alice: Actor) -> None:

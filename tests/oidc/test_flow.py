@@ -16,7 +16,7 @@ from app import config, db, ids
 from app.accounts import identity
 from app.accounts import service as accounts
 from app.accounts.service import User
-from app.actor import Actor
+from app.actor import Actor, Credentials
 from app.dialects.mount import Cabin
 from app.errors import Denied
 from app.oidc import claims, models, service
@@ -495,3 +495,37 @@ def test_who_governs_may_rely_on_a_provider_that_is_on(
     assert not service.vouches_for([alice.id])
     service.save_provider(alice, wanted(issuer, enabled=False))
     assert not service.vouches_for(everybody)
+
+
+def is_fresh(visitor: Visitor) -> bool:
+    cookie = visitor.client.get_cookie("sid")
+    assert cookie is not None
+    actor = accounts.authenticate(Credentials(cookie=cookie.value))
+    return actor is not None and accounts.is_fresh(actor)
+
+
+def test_who_is_known_there_for_long_shows_who_they_are_again(
+    visitor: Visitor, issuer: Issuer, okta: Provider, alice: Actor
+) -> None:
+    issuer.person["auth_time"] = ids.now() // 1000 - 3600
+    assert "prompt=" not in visitor.get("/signin/with/okta").headers["Location"]
+    visitor.sign_in()
+    assert visitor.is_signed_in
+    assert not is_fresh(visitor)
+    assert "prompt=login" in visitor.get("/signin/with/okta?next=/account").headers["Location"]
+    visitor.sign_in()
+    assert not is_fresh(visitor), "it was not asked there"
+    issuer.person["auth_time"] = ids.now() // 1000
+    visitor.sign_in()
+    assert is_fresh(visitor)
+    mei = people(alice)["Mei"]
+    assert len(accounts.list_devices(alice, user_id=mei.id)) == 1, "each has taken the place of the one before"
+
+
+@pytest.mark.parametrize(("told", "fresh"), [("soon", True), (True, True), (1e300, True), (-1e300, False), (0, False)])
+def test_a_strange_time_of_the_sign_in_there_breaks_nothing(
+    visitor: Visitor, issuer: Issuer, okta: Provider, told: Any, fresh: bool
+) -> None:
+    issuer.person["auth_time"] = told
+    assert visitor.sign_in().status_code == 303
+    assert is_fresh(visitor) is fresh

@@ -11,7 +11,7 @@ import pytest
 
 from app import db, ids
 from app.accounts import service as accounts
-from app.accounts.models import client_session
+from app.accounts.models import client_session, refresh_token
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.oidc import service
@@ -134,6 +134,20 @@ def test_a_token_of_the_provider_signs_a_client_in(stranger: Caller, issuer: Iss
     assert tokens["expiresIn"] == 900
     me = stranger.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {tokens['accessToken']}"})
     assert me.get_json()["displayName"] == "Mei"
+
+
+def test_what_it_is_given_for_is_over_with_its_access_token(
+    stranger: Caller, issuer: Issuer, okta: Provider, alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"providerId": "okta", "idToken": issuer.signed(issuer.claims())}
+    for _ in range(3):
+        assert stranger.post("/api/v1/auth/oidc/token-exchange", body).status_code == 200
+    assert (count(client_session), count(refresh_token)) == (3, 0)
+    mei = next(user for user in accounts.list_users(alice) if user.name == "Mei")
+    assert len(accounts.list_devices(alice, user_id=mei.id)) == 3
+    later = ids.now() + 15 * 60_000
+    monkeypatch.setattr(ids, "now", lambda: later)
+    assert accounts.list_devices(alice, user_id=mei.id) == []
 
 
 @pytest.mark.parametrize("how", ["unsigned", "signed_with_public_key", "for another", "over", "with a known address"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from app.oidc import service
 from app.oidc.service import Provider, Refused
 from tests.oidc.conftest import Visitor, denials, traces, wanted
 from tests.oidc.issuer import CLIENT, Issuer, half_hash
+from tests.visitor import is_whole
 
 pytestmark = pytest.mark.usefixtures("okta")
 
@@ -125,7 +127,21 @@ def test_a_token_of_another_key_under_a_known_name(
     other.stop()
 
 
-@pytest.mark.parametrize("cut", [lambda token: token[:-8], lambda token: "x" * 40_000, lambda _: "a.b.c", lambda _: ""])
+# A header within its bounds that is nothing but brackets, as deep as it is long.
+DEEP = base64.urlsafe_b64encode(b"[" * 1500 + b"]" * 1500).decode()
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda token: token[:-8],
+        lambda token: "x" * 40_000,
+        lambda _: "a.b.c",
+        lambda _: "",
+        lambda token: f"{DEEP}.{token.partition('.')[2]}",
+    ],
+    ids=["cut", "long", "letters", "nothing", "deep"],
+)
 def test_what_is_no_whole_token(
     visitor: Visitor, issuer: Issuer, before: tuple[int, int, int], cut: Callable[[str], str]
 ) -> None:
@@ -245,6 +261,11 @@ def test_who_fails_too_often_has_to_wait(visitor: Visitor, issuer: Issuer) -> No
     answer = visitor.sign_in()
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) > 0
+    assert "Too many failed sign-ins" in answer.text
+    assert is_whole(answer), "somebody's browser is told on a page"
+    assert 'href="/"' in answer.text
+    program = visitor.client.get("/api/v1/auth/oidc/callback?state=made-up&code=x")
+    assert (program.status_code, list(program.get_json())) == (429, ["error"])
 
 
 def test_a_program_is_told_in_its_dialect(visitor: Visitor) -> None:

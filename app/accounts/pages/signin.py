@@ -92,7 +92,7 @@ def confirm_post() -> Response:
 @bp.post("/signout")
 def signout() -> Response:
     """End this browser's session and forget its cookie."""
-    service.sign_out(web.actor(), request.cookies.get(web.cookie_name(), ""))
+    service.sign_out(web.actor(), web.session_cookie())
     response = make_response(redirect(url_for("accounts.signin"), 303))
     response.delete_cookie(web.cookie_name(), secure=request.is_secure, httponly=True, samesite="Lax", path="/")
     return response
@@ -100,6 +100,7 @@ def signout() -> Response:
 
 def let_in(sid: str, going: str) -> Response:
     """Go on with the cookie of a new browser session, to a path of ours or to Home."""
+    service.give_up(web.find_actor(), web.session_cookie())
     response: Response = make_response(redirect(going or HOME, 303))
     return web.keep_signed_in(response, sid)
 
