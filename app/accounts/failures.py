@@ -62,9 +62,18 @@ def forgive(conn: sa.Connection, number: int) -> None:
 
 def _came_before(conn: sa.Connection, user_id: str, address: str) -> bool:
     """Whether the person is signed in from this address."""
+    now = ids.now()
+    living = {
+        browser_session: (browser_session.c.seen + browser_session.c.idle > now,),
+        client_session: (client_session.c.ended.is_(None),),
+    }
     return any(
-        conn.execute(sa.select(one.c.id).where(one.c.user_id == user_id, one.c.address == address).limit(1)).first()
-        for one in (browser_session, client_session)
+        conn.execute(
+            sa.select(one.c.id)
+            .where(one.c.user_id == user_id, one.c.address == address, one.c.expires > now, *conditions)
+            .limit(1)
+        ).first()
+        for one, conditions in living.items()
     )
 
 

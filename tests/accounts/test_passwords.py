@@ -288,6 +288,19 @@ def test_failures_from_everywhere_leave_alone_who_is_signed_in(dora: Actor, cloc
     sign_in()
 
 
+def test_an_address_that_nobody_is_signed_in_from_any_more_has_no_count_of_its_own(
+    alice: Actor, dora: Actor, clock: Clock
+) -> None:
+    sign_in()
+    service.log_in("dora@example.org", RIGHT, HERE)
+    fail(failures.PER_ACCOUNT, address=THERE)
+    sign_in()
+    for device in service.list_devices(alice, user_id=dora.id):
+        service.revoke_device(alice, device.id)
+    with pytest.raises(Limited):
+        sign_in()
+
+
 def test_a_right_password_counts_nothing(dora: Actor) -> None:
     for _ in range(3):
         sign_in()
