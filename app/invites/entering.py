@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import sqlalchemy as sa
 
@@ -10,7 +11,7 @@ from app import db, dispatch, ids, mail, record
 from app.accounts import service as accounts
 from app.accounts.service import User
 from app.actor import Actor
-from app.errors import Invalid
+from app.errors import Invalid, Taken
 from app.invites import mailing, making, rows
 from app.invites.models import link as table
 from app.invites.things import SIGN_IN_LIFE, Accepted, Gone, Invite, Shown
@@ -52,12 +53,11 @@ def accept(
         with db.read() as conn:
             invite = rows.find(conn, secret[:LONGEST])
         made = accounts.make_password(password, invite.email, name) if password else None
-        with db.transaction() as conn:
-            invite = rows.spend(conn, secret[:LONGEST])
-            person, is_new = _person(invite, name)
-            if made is not None and is_new:
-                accounts.keep_password(person.id, made)
-            return _opened(conn, invite, person, address, agent, for_client)
+        come = functools.partial(_come, secret[:LONGEST], name, made, address, agent, for_client)
+        try:
+            return come()
+        except Taken:  # they came by another link at the same moment, and are here now
+            return come()
     except Gone:
         with db.transaction() as conn:
             stranger = Actor(id="", kind="user", user="", name="", grants=(), address=address)
@@ -100,6 +100,16 @@ def mail_who_is_here(email: str, address: str) -> None:
         if person is not None and (conn.scalar(count) or 0) < MOST_ASKED:
             made = rows.make(conn, "signin", email, (), person.id, SIGN_IN_LIFE, address=address)
             mailing.queue(made)
+
+
+def _come(secret: str, name: str, made: str | None, address: str, agent: str, for_client: bool) -> Accepted:
+    """Use the link up and open what they come by, or nothing of it; raises Taken where they were added meanwhile."""
+    with db.transaction() as conn:
+        invite = rows.spend(conn, secret)
+        person, is_new = _person(invite, name)
+        if made is not None and is_new:
+            accounts.keep_password(person.id, made)
+        return _opened(conn, invite, person, address, agent, for_client)
 
 
 def _person(invite: Invite, name: str) -> tuple[User, bool]:

@@ -466,3 +466,15 @@ def test_a_link_of_before_lets_nobody_in_who(
     clock[0] += 1
     assert service.accept(service.resend(alice, invited.invite.id).secret, "127.0.0.1").person.email == mei.email
     assert service.accept(service.generate(alice, "mei@example.com").secret, "127.0.0.1").person.email == mei.email
+
+
+def test_who_comes_by_two_links_at_once_is_one_person(
+    app: Cabin, alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (service.generate(alice, "lena@example.com", (role,)) for role in ("viewer", "member"))
+    service.accept(one.secret, "127.0.0.1")
+    look_up, looks = accounts.find_person_by_email, iter([None])
+    # The other one looked just before they were there.
+    monkeypatch.setattr(accounts, "find_person_by_email", lambda email: next(looks, look_up(email)))
+    assert service.accept(other.secret, "127.0.0.1").person.roles == ("viewer", "member")
+    assert [user.email for user in accounts.list_users(alice)].count("lena@example.com") == 1
