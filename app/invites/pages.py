@@ -82,7 +82,7 @@ def create() -> Response:
     try:
         made = service.invite(actor, email, tuple(request.form.getlist("role")))
     except (Invalid, Conflict, Denied) as problem:
-        return _list(actor, problem.status, problem=problem, email=email)
+        return _list(actor, problem.status, problem=problem, email=email, given=web.form("role"))
     return _list(actor, made=made)
 
 
@@ -108,7 +108,13 @@ def of_members(actor: Actor) -> dict[str, Any]:
 
 
 def _list(
-    actor: Actor, status: int = 200, *, made: Made | None = None, problem: Problem | None = None, email: str = ""
+    actor: Actor,
+    status: int = 200,
+    *,
+    made: Made | None = None,
+    problem: Problem | None = None,
+    email: str = "",
+    given: str = "",
 ) -> Response:
     return web.page(
         "invites/index.html",
@@ -121,6 +127,7 @@ def _list(
         url=service.url_of(made) if made else "",
         problem=problem,
         email=email,
+        given=given,
     )
 
 
