@@ -428,6 +428,9 @@
     navigator.clipboard.writeText(one(button.dataset.copy).textContent.trim()).then(() => toast("Copied."));
   });
 
+  /* Of tabs wider than the window, the one that one is at is in sight. */
+  all(".tabs [aria-current]").forEach((tab) => tab.scrollIntoView({ block: "nearest", inline: "center" }));
+
   /* A click beside a menu closes it. */
   on("click", (event) => {
     for (const menu of all("details[open]:has(> .menu)")) if (!menu.contains(event.target)) menu.open = false;

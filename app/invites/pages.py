@@ -82,10 +82,8 @@ def create() -> Response:
     actor, email = web.actor(), web.form("email")
     try:
         made = service.invite(actor, email, tuple(request.form.getlist("role")))
-    except accounts.Stale:
-        raise
     except (Invalid, Conflict, Denied) as problem:
-        return _list(actor, problem.status, problem=problem, email=email)
+        return _list(actor, problem.status, problem=problem, email=email, given=web.form("role"))
     return _list(actor, made=made)
 
 
@@ -111,19 +109,27 @@ def of_members(actor: Actor) -> dict[str, Any]:
 
 
 def _list(
-    actor: Actor, status: int = 200, *, made: Made | None = None, problem: Problem | None = None, email: str = ""
+    actor: Actor,
+    status: int = 200,
+    *,
+    made: Made | None = None,
+    problem: Problem | None = None,
+    email: str = "",
+    given: str = "",
 ) -> Response:
     return web.page(
         "invites/index.html",
         status,
         invites=service.list_invites(actor),
         may_invite=True,
+        is_stale=not accounts.is_fresh(actor),
         roles=service.roles_to_give(actor),
         mails=service.mails(),
         made=made,
         url=service.url_of(made) if made else "",
         problem=problem,
         email=email,
+        given=given,
     )
 
 

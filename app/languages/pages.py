@@ -29,6 +29,9 @@ class Row:
 def index() -> Response:
     """The servers of a directory, that of the first project if none is named."""
     actor = web.actor()
+    accounts.require(actor, service.READ)
+    if not projects.list_ready(actor):
+        return web.page("settings/no_project.html", tab="languages")
     place = projects.resolve(actor, request.args.get("directory") or None)
     return web.page(
         "languages/index.html",

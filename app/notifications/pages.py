@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, g, render_template, request, url_for
@@ -32,7 +34,7 @@ def add_webhook() -> Response:
     try:
         channel, key = service.add_webhook(actor, given["name"], given["url"])
     except (Invalid, Conflict) as problem:
-        return _page(actor, problem.status, problem=problem.message, given=given)
+        return _page(actor, problem.status, refused=problem.message, given=given)
     return _page(actor, key=key, fresh=channel.id)
 
 
@@ -61,28 +63,18 @@ def add_mail() -> Response:
 @bp.post("/account/notifications")
 def save() -> Response:
     """Say of what each channel tells, and when."""
-    actor, delay = web.actor(), web.form("delay")
-    wanted = int(delay) if delay.isascii() and delay.isdigit() and len(delay) < 6 else -1
-    rules = Rules(
-        away_only="away_only" in request.form,
-        others="others" in request.form,
-        delay=wanted,
-        quiet="quiet" in request.form,
-        quiet_from=_minutes("quiet_from", Rules.quiet_from),
-        quiet_to=_minutes("quiet_to", Rules.quiet_to),
-        quiet_days="".join(sorted(request.form.getlist("quiet_days"))),
-        quiet_lets="quiet_lets" in request.form,
-        zone=web.form("zone") or Rules.zone,
-    )
+    actor, rules = web.actor(), _rules()
+    # One that was added meanwhile is not in the form, which says nothing of it.
+    shown = set(request.form.getlist("channel"))
+    told = {one.id: request.form.getlist(one.id) for one in service.list_channels(actor) if one.id in shown}
     try:
         service.change_rules(actor, rules)
-        # One that was added meanwhile is not in the form, which says nothing of it.
-        shown = set(request.form.getlist("channel"))
-        for one in service.list_channels(actor):
-            if one.id in shown:
-                service.change_channel(actor, one.id, request.form.getlist(one.id))
+        for channel_id, occasions in told.items():
+            service.change_channel(actor, channel_id, occasions)
     except Invalid as problem:
-        return _page(actor, problem.status, problem=problem.message)
+        return _page(
+            actor, problem.status, problem=problem.message, field=problem.field or "", rules=rules, ticked=told
+        )
     return web.back(url_for("notifications.index"))
 
 
@@ -123,18 +115,28 @@ def _changed(actor: Actor, fact: Any) -> list[str]:
 
 
 def _page(
-    actor: Actor, status: int = 200, *, problem: str = "", given: dict[str, str] | None = None, key: str = "",
+    actor: Actor,
+    status: int = 200,
+    *,
+    problem: str = "",
+    field: str = "",
+    refused: str = "",
+    rules: Rules | None = None,
+    ticked: Mapping[str, list[str]] | None = None,
+    given: dict[str, str] | None = None,
+    key: str = "",
     fresh: str = "",
-) -> Response:  # fmt: skip
+) -> Response:
     g.kind = "push_page"
-    channels = service.list_channels(actor)
+    ticks = ticked or {}
+    channels = [replace(one, occasions=ticks.get(one.id, one.occasions)) for one in service.list_channels(actor)]
     return web.page(
         "notifications/index.html",
         status,
         channels=channels,
         names={one.id: one.name for one in channels},
         occasions=OCCASIONS,
-        rules=service.rules_of(actor),
+        rules=rules or service.rules_of(actor),
         delays=WORDS,
         days=DAYS,
         zones=sorted(service.zones()),
@@ -142,9 +144,27 @@ def _page(
         has_mail=mail.is_on(),
         public_key=service.public_key(actor),
         problem=problem,
+        field=field,
+        refused=refused,
         given=given or {"name": "", "url": ""},
         key=key,
         fresh=fresh,
+    )
+
+
+def _rules() -> Rules:
+    """The rules as the form has them; what is none in it is -1."""
+    delay = web.form("delay")
+    return Rules(
+        away_only="away_only" in request.form,
+        others="others" in request.form,
+        delay=int(delay) if delay.isascii() and delay.isdigit() and len(delay) < 6 else -1,
+        quiet="quiet" in request.form,
+        quiet_from=_minutes("quiet_from", Rules.quiet_from),
+        quiet_to=_minutes("quiet_to", Rules.quiet_to),
+        quiet_days="".join(sorted(request.form.getlist("quiet_days"))),
+        quiet_lets="quiet_lets" in request.form,
+        zone=web.form("zone") or Rules.zone,
     )
 
 

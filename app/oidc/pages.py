@@ -151,7 +151,8 @@ def _page(
         callback=service.callback(),
         has_secret=chosen is not None and service.has_secret(actor, chosen.id),
         roles=service.roles_to_give(actor),
-        saved=bool(request.args.get("saved")),
+        saved=bool(request.args.get("saved")) and problem is None,
+        is_stale=form is not None and not accounts.is_fresh(actor),
     )
 
 

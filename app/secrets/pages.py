@@ -87,7 +87,7 @@ def replace() -> Response:
         service.get(actor, scope, name)
         service.put(actor, scope, name, _value())
     except Invalid as problem:
-        return _page(actor, scope, name, problem.status, problem=problem)
+        return _page(actor, scope, name, problem.status, problem=problem, of_value=problem.field == "value")
     return _back(scope, name)
 
 
@@ -155,6 +155,7 @@ def _page(
     *,
     form: Form | None = None,
     problem: Invalid | None = None,
+    of_value: bool = False,
 ) -> Response:
     words = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH]
     shown = _shown(actor, scope, name, words)
@@ -168,6 +169,7 @@ def _page(
         q=words,
         form=form,
         problem=problem,
+        of_value=of_value,
         whom=WHOM,
         open=form is not None or bool(name),
         current=next((key for key in keys if key.is_current), None),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import re
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
-from app.accounts import service
+from app import db
+from app.accounts import models, service
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from tests.conftest import Caller, member
@@ -190,3 +192,71 @@ def test_of_a_matrix_of_which_one_change_is_refused_none_is_saved(app: Cabin, al
 def test_a_program_is_told_in_its_own_words(call: Caller, bob: Actor) -> None:
     answer = call("POST", f"/members/{bob.id}/roles", headers={"Accept": "application/json"})
     assert answer.status_code == 303
+
+
+def test_a_name_that_is_not_theirs_is_told_at_its_field(hers: Browser, bob: Actor) -> None:
+    page = hers.post(f"/members/{bob.id}/remove", {"typed": "Bo"})
+    assert page.status_code == 400
+    assert re.search(r'id="typed" name="typed" value="Bo"[^>]* aria-describedby="typed-error"', page.text)
+    assert page.text.count("Type Bob to take them off.") == 1
+    assert page.text.index('name="typed"') < page.text.index('id="typed-error"')
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "words"),
+    [
+        ({"name": "a/b"}, "name", "no slash"),
+        ({"name": "ops", "description": "x" * 501}, "description", "500 characters"),
+        ({"name": "ops", "permissions": "not a key!"}, "permissions", "invalid permission key"),
+    ],
+    ids=["name", "description", "permissions"],
+)
+def test_what_is_wrong_with_a_role_is_told_at_its_field(
+    hers: Browser, typed: dict[str, str], field: str, words: str
+) -> None:
+    page = hers.post("/members/roles", typed)
+    assert page.status_code == 400
+    assert re.search(rf'id="{field}-error" role="alert">.*?{words}', page.text, re.DOTALL)
+    assert re.search(rf'name="{field}"[^>]* aria-describedby="{field}-error"', page.text)
+    assert page.text.count('role="alert"') == 1
+
+
+def left_open() -> None:
+    """Every browser was signed in a long time ago."""
+    with db.transaction() as conn:
+        conn.execute(models.browser_session.update().values(proved=0))
+
+
+def ways_back(page: str) -> set[str]:
+    """The pages that it leads back to from where one shows who one is."""
+    return {unquote(html.unescape(path)) for path in re.findall(r'href="/account/confirm\?next=([^"]+)"', page)}
+
+
+def test_a_browser_left_open_is_led_to_where_one_shows_who_one_is(hers: Browser, alice: Actor, bob: Actor) -> None:
+    service.create_role(alice, "ops", permissions=["audit:read"])
+    assert "Show first that it is you" not in hers.get(f"/members?person={bob.id}").text
+    left_open()
+    member_page, role_page, new_page = f"/members?person={bob.id}", "/members/roles?role=ops", "/members/roles?new=1"
+    for path in (member_page, role_page, new_page):
+        page = hers.get(path).text
+        assert "wants a sign-in of the last 15 minutes" in page
+        assert ways_back(page) == {path}
+    changed = {"permissions": "audit:read users:read", "save": "yes"}
+    for path, typed, back in (
+        (f"/members/{bob.id}/roles", {"role": ["member", "viewer"]}, member_page),
+        ("/members/roles", {"name": "later", "permissions": "audit:read"}, new_page),
+        ("/members/roles/ops", changed, role_page),
+        ("/members/roles/matrix", {"held": ["users:read ops"], "save": "yes"}, "/members/roles"),
+    ):
+        page = hers.post(path, typed)
+        assert page.status_code == 403
+        assert "Nothing was saved" in page.text
+        assert ways_back(page.text) == {back}
+        assert 'role="alert"' not in page.text
+    assert roles_of(alice, bob.id) == ("member",)
+
+
+def test_who_may_change_nobody_is_not_asked_who_they_are(viewers: Browser, bob: Actor) -> None:
+    left_open()
+    for path in (f"/members?person={bob.id}", "/members/roles", "/members/roles?role=member"):
+        assert "Show first that it is you" not in viewers.get(path).text

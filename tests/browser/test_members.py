@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open, printed_link
 from tests.running import Running
@@ -112,3 +112,61 @@ def test_whoever_is_given_a_role_and_taken_off_notices_at_once(running: Running,
     expect(ines.get_by_text("Only you.")).to_be_visible()
     theirs.goto("/members")
     expect(theirs.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_the_page_of_somebody_keeps_its_keys_and_its_words_on_a_phone(running: Running, open_page: Open) -> None:
+    long = {"email": "long@example.com", "displayName": "Tomasz Brandt-Wawrzyniak von der Leyen zu Hohenlohe"}
+    assert running.call("POST", "/api/v1/auth/register", {**long, "password": PASSWORD})[0] == 201
+    page = open_page(running, viewport={"width": 390, "height": 844}, allowed=("status of 400",))
+    sign_in(page, "ines")
+    page.goto("/members")
+    name = page.get_by_role("link", name="Tomasz Brandt-Wawrzyniak")
+    seen = page.locator("tr", has=name).locator(".fig-main")
+    assert overlap(page, name, seen) == 0
+    name.click()
+    expect(page.get_by_role("heading", name="Roles")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_text("off…").click()
+    page.get_by_label("to take them off").fill("Tomasz")
+    page.get_by_role("button", name="off", exact=False).last.click()
+    expect(page.get_by_label("to take them off")).to_have_value("Tomasz")
+    expect(page.get_by_label("to take them off")).to_be_focused()
+    inside = page.evaluate(
+        """[...document.querySelectorAll(".decision :is(button, input, label, p)")]
+            .filter((one) => one.offsetParent && one.getBoundingClientRect().right > innerWidth).length"""
+    )
+    assert inside == 0
+
+
+def overlap(page: Page, one: Locator, other: Locator) -> float:
+    """How many pixels the text of one lies over the other, sideways."""
+    found: float = page.evaluate(
+        """([one, other]) => {
+            const text = one.getBoundingClientRect();
+            const end = text.right - parseFloat(getComputedStyle(one).paddingRight);
+            return Math.max(0, end - other.getBoundingClientRect().left);
+        }""",
+        [one.element_handle(), other.element_handle()],
+    )
+    return found
+
+
+def test_the_names_of_grants_stay_in_sight_beside_the_roles_far_to_the_right(running: Running, open_page: Open) -> None:
+    for number in range(4):
+        given = {"name": f"release-managers-{number}", "permissions": ["audit:read"]}
+        assert running.call("POST", "/api/v1/roles", given)[0] == 200
+    page = open_page(running, viewport={"width": 390, "height": 844})
+    sign_in(page, "ines")
+    page.goto("/members/roles")
+    box = page.get_by_role("checkbox", name="release-managers-3: audit:read")
+    box.scroll_into_view_if_needed()
+    heading = page.get_by_role("rowheader", name="audit:read")
+    at = heading.bounding_box()
+    assert at is not None
+    assert at["x"] >= 0
+    target = box.locator("..").bounding_box()
+    assert target is not None
+    assert min(target["width"], target["height"]) >= 24
+    assert target["height"] >= 44

@@ -88,3 +88,22 @@ def registered(page: Page, devtools: CDPSession, origin: str) -> str:
             return known[0]
         page.evaluate("() => new Promise((done) => setTimeout(done, 10))")
     raise AssertionError("the browser told of no service worker")
+
+
+def test_enter_in_a_field_saves_and_tests_nothing(page: Page) -> None:
+    page.get_by_label("Name", exact=True).fill("Lamp")
+    page.get_by_label("Address").fill("https://example.com/of-this-other-test")
+    page.get_by_role("button", name="Add webhook").click()
+    row = page.locator("[data-channel]", has_text="Lamp")
+    expect(row).to_have_count(1)
+    page.get_by_role("checkbox", name="Quiet from").check()
+    page.get_by_label("Time zone").fill("Europe/Berlin")
+    with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
+        page.get_by_label("Time zone").press("Enter")
+    assert posted.value.url.endswith("/account/notifications")
+    expect(page.get_by_label("Time zone")).to_have_value("Europe/Berlin")
+    page.get_by_role("checkbox", name="Quiet from").uncheck()
+    page.get_by_label("Time zone").fill("UTC")
+    page.get_by_role("button", name="Save notifications").click()
+    row.get_by_role("button", name="Remove").click()
+    expect(row).to_have_count(0)

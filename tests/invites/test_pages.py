@@ -221,3 +221,12 @@ def test_a_member_sees_and_makes_no_invites(app: Cabin, alice: Actor, bob: Actor
 def test_a_form_without_its_token_changes_nothing(browser: Browser, alice: Actor) -> None:
     assert browser.post("/invites", {"email": "x@example.com", "role": "viewer"}, token="").status_code == 403
     assert service.list_invites(alice) == []
+
+
+def test_what_was_chosen_stays_beside_what_is_wrong(browser: Browser) -> None:
+    page = browser.post("/invites", {"email": "nobody", "role": "viewer"}).text
+    assert "<option selected>viewer</option>" in page
+    assert re.search(r'value="nobody"[^>]* aria-invalid="true" aria-describedby="email-error"', page)
+    page = browser.post("/invites", {"email": "lena@example.com", "role": "nothing"}).text
+    assert re.search(r'<select[^>]* aria-invalid="true" aria-describedby="role-error"', page)
+    assert 'value="lena@example.com" required autocomplete="off" spellcheck="false">' in page

@@ -135,3 +135,24 @@ def test_strangers_get_the_worker_s_script_alone(stranger: Caller) -> None:
     script = stranger.get("/push.js")
     assert script.status_code == 200
     assert script.content_type.startswith("text/javascript")
+
+
+def test_what_was_chosen_stays_beside_what_is_wrong(browser: Browser, alice: Actor) -> None:
+    channel, _key = service.add_webhook(alice, "Lamp", "https://example.com")
+    wanted = {"delay": "60", "quiet": "on", "quiet_from": "22:15", "quiet_days": ["1"], "zone": "Mars"}
+    page = browser.post(PAGE, {**wanted, "channel": channel.id, channel.id: ["failed"]})
+    assert page.status_code == 400
+    assert 'name="quiet_from" value="22:15"' in page.text
+    assert 'name="quiet" checked' in page.text
+    assert '<option value="60" selected>' in page.text
+    assert re.search(r'value="Mars"[^>]* aria-invalid="true" aria-describedby="rules-error"', page.text)
+    assert re.search(r'id="rules-error" role="alert">.*There is no such time zone', page.text)
+    ticked = re.findall(rf'name="{channel.id}" value="(\w+)" checked', page.text)
+    assert ticked == ["failed"]
+    assert service.list_channels(alice)[0].occasions == channel.occasions
+
+
+def test_an_address_that_is_refused_is_told_at_its_field(browser: Browser) -> None:
+    page = browser.post(f"{PAGE}/webhook", {"name": "My lamp", "url": "ftp://example.com"}).text
+    assert re.search(r'id="url"[^>]* aria-invalid="true" aria-describedby="webhook-error"', page)
+    assert page.index('name="url"') < page.index('id="webhook-error"') < page.index("Is told by POST")

@@ -166,3 +166,17 @@ def test_two_at_once_leave_one_way_in(either_database: db.Database, alice: Actor
             assert sorted(pool.map(unlink, both)) == [False, True]
         with db.transaction() as conn:
             conn.execute(models.identity.delete())
+
+
+def test_the_pages_of_signing_in_name_a_provider_as_one_more_way(app: Cabin, alice: Actor) -> None:
+    stand_up(alice, "okta")
+    browser = Browser(app, alice)
+    page = browser.get("/account/confirm").text
+    assert "Continue with Okta" in page
+    assert 'class="or"' not in page, "without a password there is nothing else above it"
+    accounts.change_password(alice, "", PASSWORD)
+    page = Browser(app, alice).get("/account/confirm").text
+    assert page.index('name="password"') < page.index('<p class="or">or</p>') < page.index("Continue with Okta")
+    assert "or with email" not in page
+    page = app.test_client().get("/signin", headers={"Accept": "text/html"}).text
+    assert page.index("Continue with Okta") < page.index("or with email") < page.index('name="email"')

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app import db, ids
+from app.accounts import models as accounts_models
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.config import Config
@@ -19,6 +20,7 @@ from app.oidc import service
 from app.oidc.service import Provider
 from app.record import audit_rows
 from app.secrets.models import secrets as vault
+from tests.accounts.test_members_pages import ways_back
 from tests.conftest import Caller
 from tests.oidc.conftest import Visitor, traces, wanted
 from tests.oidc.issuer import CLIENT, SECRET, Issuer
@@ -346,3 +348,21 @@ def test_a_new_one_whose_id_is_taken_is_refused_by_the_verb(issuer: Issuer, alic
         with pytest.raises(Conflict, match="is here already"):
             act(alice, replace(wanted(issuer), name="Another"), is_new=True)
     assert service.list_providers(alice) == before
+
+
+def test_a_browser_left_open_is_led_to_where_one_shows_who_one_is(
+    browser: Browser, issuer: Issuer, alice: Actor, okta: Provider
+) -> None:
+    with db.transaction() as conn:
+        conn.execute(accounts_models.browser_session.update().values(proved=0))
+    add = "/settings/sign-in?add=1"
+    assert ways_back(browser.get(add).text) == {add}
+    page = browser.post("/settings/sign-in", form(issuer, id="other", name="Other"))
+    assert page.status_code == 403
+    assert "Nothing was saved" in page.text
+    assert ways_back(page.text) == {add}
+    assert 'value="Other"' in page.text
+    change = "/settings/sign-in?provider=okta"
+    assert ways_back(browser.get(change).text) == {change}
+    assert "confirm?next" not in browser.get("/settings/sign-in").text
+    assert [one.id for one in service.list_providers(alice)] == ["okta"]

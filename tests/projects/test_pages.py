@@ -12,7 +12,7 @@ from app.projects import rows, service, trees
 from app.projects.models import worktree as table
 from app.projects.service import Project
 from app.sessions import service as sessions
-from tests.conftest import Caller
+from tests.conftest import Caller, member
 from tests.visitor import Browser, data_of, frames, is_whole, until
 
 
@@ -176,3 +176,28 @@ def test_an_unknown_project_is_a_page_that_says_so(browser: Browser) -> None:
 
 def test_a_stranger_is_led_to_sign_in(stranger: Caller) -> None:
     assert stranger.get("/projects", headers={"Accept": "text/html"}).status_code == 303
+
+
+def test_who_may_add_no_project_is_offered_no_form_for_it(
+    app: Cabin, alice: Actor, browser: Browser, repository: Path
+) -> None:
+    vera = Browser(app, member(alice, "Vera", "viewer"))
+    page = vera.get("/projects").text
+    assert "Only the sample." in page
+    assert 'action="/projects"' not in page
+    new = rows.fresh("far", Path("/nowhere/far"), alice.user, state="failed", origin="https://example.com/far.git")
+    with db.transaction() as conn:
+        failed = rows.insert(conn, new)
+    assert f'action="/projects/{failed.id}/remove"' in browser.get("/projects").text
+    page = vera.get("/projects").text
+    assert f'id="project-{failed.id}"' in page
+    assert 'action="/projects' not in page
+
+
+def test_who_sees_no_project_is_told_so(app: Cabin, alice: Actor) -> None:
+    service.set_visibility(alice, service.resolve(alice, None).project.id, "members")
+    page = Browser(app, member(alice, "Ada", "admin")).get("/projects").text
+    assert "No project yet. Add one by path or clone URL." in page
+    assert "Only the sample" not in page
+    page = Browser(app, member(alice, "Vera", "viewer")).get("/projects").text
+    assert "You see no project yet. Whoever has added one can let you in." in page

@@ -203,3 +203,26 @@ def test_a_broken_off_rotation_is_told(browser: Browser, alice: Actor, token: di
     assert "A rotation of the master key was broken off: 1 value still under" in browser.get("/secrets").text
     vault.rotate_key(alice)
     assert "broken off" not in browser.get("/secrets").text
+
+
+@pytest.mark.parametrize(
+    ("typed", "field"),
+    [
+        ({"whom": "platform", "name": "no good", "value": VALUE}, "name"),
+        ({"whom": "platform", "name": "TOKEN", "value": ""}, "value"),
+        ({"whom": "app", "app": "", "name": "TOKEN", "value": VALUE}, "app"),
+    ],
+    ids=["name", "value", "app"],
+)
+def test_what_is_wrong_is_told_at_its_field(browser: Browser, typed: dict[str, str], field: str) -> None:
+    page = browser.post("/secrets", typed).text
+    found = re.search(rf'name="{field}"[^>]* aria-invalid="true" aria-describedby="([\w-]+)"', page)
+    assert found
+    assert f'id="{found[1]}" role="alert">' in page
+    assert page.count('role="alert"') == 1
+
+
+def test_a_new_value_that_is_none_is_told_at_its_field(browser: Browser, token: dict[str, str]) -> None:
+    page = browser.post("/secrets/replace", {**token, "value": ""}).text
+    assert re.search(r'name="value"[^>]* aria-invalid="true" aria-describedby="value-error"', page)
+    assert page.count('role="alert"') == 1

@@ -66,6 +66,7 @@ def _page(actor: Actor, chosen: str, *, problem: Problem | None = None) -> Respo
         roles=roles,
         keys=service.KEYS,
         may_change=service.may(actor, "users:write"),
+        is_stale=not service.is_fresh(actor),
         told=request.args.get("told", ""),
         problem=problem,
         ticked=request.form.getlist("role") if problem and request.form.getlist("role") else None,

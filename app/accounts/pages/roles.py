@@ -155,6 +155,7 @@ def _page(
         change=change,
         changes=changes,
         may_change=service.may(actor, "users:write"),
+        is_stale=not service.is_fresh(actor),
         problem=problem,
         **slots.gather("members", actor),
     )

@@ -13,6 +13,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import auto_approve, bp
 from app.agent.auto_approve import BOOLEANS, COMMANDS, NUMBERS, Switches
+from app.agent.pages import placeless
 from app.agent.tools import mcp
 from app.approvals import service as approvals
 from app.approvals.service import Foresight
@@ -52,6 +53,8 @@ class Row:
 def auto_approve_page() -> Response:
     """The switches of the person who looks, in one project."""
     actor = web.actor()
+    if page := placeless.find(actor, "auto-approve"):
+        return page
     place = projects.resolve_project(actor, request.args.get("project", ""))
     return _page(actor, place, auto_approve.get(actor, place), saved=bool(request.args.get("saved")))
 

@@ -10,6 +10,7 @@ from flask import Response, request, url_for
 from app import web
 from app.agent import bp, importing
 from app.agent.importing import Plan
+from app.agent.pages import placeless
 from app.errors import Conflict, Invalid, NotFound, Problem, TooLarge
 from app.projects import service as projects
 from app.projects.service import Place
@@ -30,6 +31,8 @@ LONGEST_VALUE = 4_000
 def import_page() -> Response:
     """Where a file is given, and what came of the last one."""
     actor = web.actor()
+    if page := placeless.find(actor, "import", "projects:read"):
+        return page
     return _page(projects.resolve_project(actor, request.args.get("project", "")))
 
 

@@ -8,6 +8,7 @@ from app import web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import bp, chosen, instructions, modes, service
+from app.agent.pages import placeless
 from app.errors import Invalid
 from app.projects import service as projects
 from app.projects.service import Place
@@ -17,6 +18,8 @@ from app.projects.service import Place
 def instructions_page() -> Response:
     """The person's own instructions, and everything that is in force for a mode."""
     actor = web.actor()
+    if page := placeless.find(actor, "instructions"):
+        return page
     place = projects.resolve_project(actor, request.args.get("project", ""))
     saved = bool(request.args.get("saved"))
     return _page(actor, place, request.args.get("mode", ""), chosen.get(actor, place).instructions, saved=saved)

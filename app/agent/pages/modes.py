@@ -11,6 +11,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.agent import bp, custom_modes, overview
 from app.agent.overview import Matching, Row
+from app.agent.pages import placeless
 from app.errors import Conflict, Invalid, NotFound
 from app.projects import service as projects
 from app.projects.service import Place
@@ -23,7 +24,7 @@ _TEXTS = ("slug", "name", "roleDefinition", "whenToUse", "description", "customI
 def modes_page() -> Response:
     """The modes of a project, and the chosen one to look at or to change."""
     actor = web.actor()
-    return _page(actor, _place(actor))
+    return placeless.find(actor, "modes") or _page(actor, _place(actor))
 
 
 @bp.get("/settings/modes/matches")

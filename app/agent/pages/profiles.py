@@ -7,6 +7,7 @@ from flask import Response, request, url_for
 from app import web
 from app.actor import Actor
 from app.agent import bp, profiles, service
+from app.agent.pages import placeless
 from app.agent.providers.trial import Trial
 from app.errors import Conflict, Invalid, Limited
 from app.projects import service as projects
@@ -15,7 +16,8 @@ from app.projects import service as projects
 @bp.get("/settings/profiles")
 def profiles_page() -> Response:
     """The person's profiles, and the chosen one to change."""
-    return _page(web.actor(), request.args.get("profile", ""))
+    actor = web.actor()
+    return placeless.find(actor, "profiles") or _page(actor, request.args.get("profile", ""))
 
 
 @bp.post("/settings/profiles")

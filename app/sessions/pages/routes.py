@@ -15,6 +15,7 @@ from app.projects import service as projects
 from app.sessions import bp, service
 from app.sessions.pages import rows
 from app.sessions.pages import session as shown
+from app.sessions.pages.table import Wanted
 from app.sessions.service import Session
 
 PAGE = 50
@@ -23,14 +24,6 @@ LONGEST_TEXT = 4_000
 BESIDE = 40
 # A backslash before them makes words of what would be a command.
 AS_WORDS = ("\\!", "\\/")
-TABS = {
-    "all": "",
-    "needs": "waiting",
-    "running": "queued,running",
-    "idle": "idle",
-    "failed": "failed",
-    "archived": "",
-}
 # Who sees a session, in the words of the filter and of the form for a new one.
 SEEN = {"private": "its owner alone", "team": "the team", "shared": "anyone with the link"}
 
@@ -39,34 +32,24 @@ SEEN = {"private": "its owner alone", "team": "the team", "shared": "anyone with
 def index() -> Response:
     """The sessions that match the URL, newest first."""
     actor = web.actor()
-    wanted = {name: request.args.get(name, "").strip()[:200] for name in ("tab", "q", "owner", "project", "seen")}
-    tab = wanted["tab"] if wanted["tab"] in TABS else "all"
-    found = service.find_page(
-        actor,
-        words=wanted["q"],
-        state=TABS[tab],
-        owner=wanted["owner"],
-        project=wanted["project"],
-        seen=wanted["seen"],
-        before=_before(),
-        limit=PAGE + 1,
-        archived=tab == "archived",
-        in_messages=True,
-    )
-    url: dict[str, Any] = {name: value or None for name, value in wanted.items()}
-    url["seen"] = wanted["seen"] if wanted["seen"] in SEEN else None
-    url["tab"] = tab if tab != "all" else None
+    wanted, before = Wanted.of(request.args), _before()
+    found = wanted.find(actor, before=before, limit=PAGE + 1, in_messages=True)
+    url: dict[str, Any] = {name: value or None for name, value in vars(wanted).items()}
+    url["seen"] = wanted.seen if wanted.seen in SEEN else None
+    url["tab"] = wanted.tab if wanted.tab != "all" else None
     people, places = rows.names(actor), rows.project_names(actor)
     context: dict[str, Any] = {
         "rows": rows.of(actor, found[:PAGE]),
-        "tab": tab,
+        "tab": wanted.tab,
         "counts": _counts(actor),
-        "q": wanted["q"],
+        "q": wanted.q,
         "filters": _filters(url, people, places),
         "picks": {"owners": _picks(people), "projects": _picks(places), "seen": _picks(SEEN)},
         "older": _older(url, found),
         "clear": url_for("sessions.index"),
+        "here": url_for("sessions.index", **url),
         "address": config.current().url,
+        "watch": {"table": "1", **{name: value for name, value in vars(wanted).items() if value}} if not before else {},
     }
     if web.is_htmx():
         return web.fragment("sessions/index.html", "rows", **context)

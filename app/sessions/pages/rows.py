@@ -172,7 +172,7 @@ def fill_worktrees(actor: Actor, directories: list[str]) -> dict[str, Any]:
 @slots.draws(events.SessionDeleted, events.SessionHidden)
 def draw_gone(actor: Actor, fact: Any) -> list[str]:
     """The session's rows go, where it is deleted or out of this person's sight."""
-    places = [f"#{kind}-{fact.event.session_id}" for kind in ("row", "side", "run", "recent")]
+    places = [f"#{kind}-{fact.event.session_id}" for kind in ("row", "new", "side", "run", "recent")]
     return [*(live.partial(place, "delete") for place in places), *draw_running(actor)]
 
 

@@ -20,11 +20,13 @@ from app.spelling import Spelling
 class Wanted(TypedDict, total=False):
     """Which sessions a list shows.
 
-    `words` are sought in titles, with `in_messages` also in what was said and in the calls of tools; `state` is
-    one or several by comma; `seen` is who sees them: private, team or shared; `parent_id` None means those without a
-    parent; `before` is the (updated, id) of the last row shown, `since` the least `updated`, both in unix ms.
+    `only` is the id of the one that is asked about; `words` are sought in titles, with `in_messages` also in what was
+    said and in the calls of tools; `state` is one or several by comma; `seen` is who sees them: private, team or
+    shared; `parent_id` None means those without a parent; `before` is the (updated, id) of the last row shown, `since`
+    the least `updated`, both in unix ms.
     """
 
+    only: str
     words: str
     in_messages: bool
     state: str
@@ -158,6 +160,7 @@ def _visible(actor: Actor) -> dict[str, dict[str, Any]]:
 def _given(
     actor: Actor,
     *,
+    only: str = "",
     words: str = "",
     state: str = "",
     project: str = "",
@@ -174,9 +177,8 @@ def _given(
     """The filters that the actor's rights and wishes call for, by name, each with its values."""
     accounts.require(actor, "sessions:read")
     given = _visible(actor)
-    for name, value in (("project", project), ("directory", directory), ("owner", owner), ("since", since)):
-        if value:
-            given[name] = {name: value}
+    exact = {"only": only, "project": project, "directory": directory, "owner": owner, "since": since}
+    given |= {name: {name: value} for name, value in exact.items() if value}
     if seen in _SEEN:
         given[f"seen by {seen}"] = {}
     if words:
@@ -226,6 +228,7 @@ _FILTERS: dict[str, sa.ColumnElement[bool]] = {
     "bound": SESSIONS.c.project == sa.bindparam("bound"),
     "visible": _open_to(sa.bindparam("reader")),
     "closed": SESSIONS.c.project.not_in(sa.bindparam("closed", expanding=True)),
+    "only": SESSIONS.c.id == sa.bindparam("only"),
     "project": SESSIONS.c.project == sa.bindparam("project"),
     "directory": SESSIONS.c.directory == sa.bindparam("directory"),
     "owner": SESSIONS.c.owner == sa.bindparam("owner"),
