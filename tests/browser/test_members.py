@@ -170,3 +170,10 @@ def test_the_names_of_grants_stay_in_sight_beside_the_roles_far_to_the_right(run
     assert target is not None
     assert min(target["width"], target["height"]) >= 24
     assert target["height"] >= 44
+
+
+def test_the_tab_that_one_is_at_is_in_sight(running: Running, open_page: Open) -> None:
+    page = open_page(running, viewport={"width": 390, "height": 844})
+    sign_in(page, "ines")
+    page.goto("/settings/sign-in")
+    expect(page.locator(".page-head .tabs [aria-current]")).to_be_in_viewport(ratio=1)
