@@ -66,6 +66,7 @@ def assemble() -> Cabin:
         audit.note_denial(actor or stranger, action, target, detail)
 
     web.install(app, identify, accounts.may, accounts.renew_due, registry, note_change, note_denial)
+    record.register_request(web.request_id)
     rooms.register(app)
     app.owners = Owners(app.url_map, registry)
     return app

@@ -6,7 +6,7 @@ Owns those two tables and imports no room; the rooms `events` and `audit` read t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,6 +47,7 @@ audit_rows = sa.Table(
     sa.Column("result", sa.String(16), nullable=False),
     sa.Column("address", sa.String(64), nullable=False),
     sa.Column("via", sa.String(16), nullable=False),
+    sa.Column("request_id", sa.String(16), nullable=False, server_default=""),
     sa.Column("detail", db.Json, nullable=False),
     sa.Index("audit_at", "at"),
     sa.Index("audit_user", "user", "seq"),
@@ -56,6 +57,7 @@ audit_rows = sa.Table(
 
 kinds: dict[str, type[Event]] = {}
 _ringer: Ringer | None = None
+_find_request: Callable[[], str] = str
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,13 @@ def audit(
     target: str = "",
     detail: dict[str, Any] | None = None,
     result: str = "done",
+    *,
+    request_id: str | None = None,
 ) -> None:
-    """Write down a security-relevant act in the transaction of the act itself: no row, no act."""
+    """Write down a security-relevant act in the transaction of the act itself: no row, no act.
+
+    `request_id` is which request it was done in, where that is not the one of this thread.
+    """
     connection.execute(
         audit_rows.insert().inline(),
         {
@@ -150,9 +157,21 @@ def audit(
             "result": result,
             "address": actor.address,
             "via": actor.via,
+            "request_id": asked_in() if request_id is None else request_id,
             "detail": detail or {},
         },
     )
+
+
+def register_request(find: Callable[[], str]) -> None:
+    """Say who knows the id of the request that an act is done in, "" outside of one."""
+    global _find_request
+    _find_request = find
+
+
+def asked_in() -> str:
+    """The id of the request that this thread answers, "" if it answers none."""
+    return _find_request()
 
 
 def use(ringer: Ringer | None) -> None:

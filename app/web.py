@@ -12,7 +12,18 @@ from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import orjson
-from flask import Flask, Request, Response, current_app, g, make_response, render_template, request, url_for
+from flask import (
+    Flask,
+    Request,
+    Response,
+    current_app,
+    g,
+    has_app_context,
+    make_response,
+    render_template,
+    request,
+    url_for,
+)
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
@@ -294,14 +305,19 @@ def install(
     )
 
 
+def request_id() -> str:
+    """The id that the answer to the present request has in X-Request-Id; "" outside of one."""
+    return g.get("request_id", "") if has_app_context() else ""
+
+
 def _is_page() -> bool:
     """Whether a browser asks for a whole page, whose forms get their token with it."""
     return request.method == "GET" and dialect() == "" and _wants_html() and not is_htmx()
 
 
 def _request_detail() -> dict[str, Any]:
-    """What the audit log keeps of a refused request: where it went, and its id."""
-    return {"request": f"{request.method} {_path()[:200]}", "request_id": g.get("request_id", "")}
+    """What the audit log keeps of a refused request beside its id: where it went."""
+    return {"request": f"{request.method} {_path()[:200]}"}
 
 
 def _path() -> str:
@@ -329,7 +345,7 @@ def _with_headers(response: Response) -> Response:
             add(name, value)
     if new_sid := g.get("new_sid"):
         keep_signed_in(response, new_sid)
-    response.headers["X-Request-Id"] = g.get("request_id", "")
+    response.headers["X-Request-Id"] = request_id()
     origin = asked.environ.get("HTTP_ORIGIN")
     if origin and dialect() and origin in config.current().cors_origins:
         response.headers["Access-Control-Allow-Origin"] = origin
@@ -378,7 +394,7 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
         return back(url_for("accounts.signin", next=request.full_path.rstrip("?")))
     if problem.code == SIGN_IN_AGAIN and not is_htmx():
         return back(url_for("accounts.confirm", next=_page_above()))
-    context = {"problem": problem, "request_id": g.get("request_id", "")}
+    context = {"problem": problem, "request_id": request_id()}
     if is_htmx():
         response = fragment("error.html", "notice", problem.status, **context)
     else:
@@ -405,9 +421,9 @@ def _problem(error: Exception) -> Problem:
         problem = Problem(_WORDS.get(error.code or 500, error.name + "."), code=error.name.upper().replace(" ", "_"))
         problem.status = error.code or 500
         return problem
-    where = (g.get("request_id"), request.method, _path())
+    where = (request_id(), request.method, _path())
     _logger.error("request %s failed: %s %s", *where, exc_info=error)
-    return Problem(f"Something broke on the server. The log has it under {g.get('request_id')}.")
+    return Problem(f"Something broke on the server. The log has it under {request_id()}.")
 
 
 _WORDS = {

@@ -23,7 +23,7 @@ def test_a_member_who_may_not_is_written_down_with_the_grant_and_the_request(
     [row] = denied()
     assert (row.actor, row.action, row.target) == (viewer.id, "access", "sessions:run")
     assert row.detail["request"] == f"POST /sessions/{session_id}/send"
-    assert row.detail["request_id"] == answer.headers["X-Request-Id"]
+    assert row.request_id == answer.headers["X-Request-Id"]
 
 
 def test_a_change_from_another_site_is_written_down(browser: Browser, alice: Actor) -> None:

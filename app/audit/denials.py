@@ -56,7 +56,7 @@ class Denials:
                 self._others.until = self._others.until or ids.now() + MINUTE
             else:
                 self._windows[key] = _Window(actor, action, target, detail, ids.now() + MINUTE)
-                _write(actor, action, target, {**detail, "count": 1})
+                _write(actor, action, target, {**detail, "count": 1}, record.asked_in())
 
     def flush(self, *, ending: bool = False) -> None:
         """Tell the counts of minutes that are over; of all when the process ends."""
@@ -75,12 +75,12 @@ class Denials:
 
 def _tell(window: _Window) -> None:
     if window.more:
-        _write(window.actor, window.action, window.target, {**window.detail, "count": window.more})
+        _write(window.actor, window.action, window.target, {**window.detail, "count": window.more}, "")
 
 
-def _write(actor: Actor, action: str, target: str, detail: dict[str, Any]) -> None:
-    def write(conn: sa.Connection) -> None:
-        record.audit(conn, actor, action, target, detail, "denied")
+def _write(actor: Actor, action: str, target: str, detail: dict[str, Any], request_id: str) -> None:
+    def write(conn: sa.Connection) -> None:  # in the thread that writes, which answers no request
+        record.audit(conn, actor, action, target, detail, "denied", request_id=request_id)
 
     db.append(write).add_done_callback(_report)
 

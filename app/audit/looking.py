@@ -37,7 +37,9 @@ _rows = record.audit_rows
 
 @dataclass(frozen=True)
 class Entry:
-    """One deed: when (unix ms), who, what, on what, with which result, and from where; its link once it is sealed."""
+    """One deed: when (unix ms), who, what, on what, with which result, from where, and in which request, "" outside of
+    one; its link once it is sealed.
+    """
 
     seq: int
     at: int
@@ -50,6 +52,7 @@ class Entry:
     result: str
     address: str
     via: str
+    request_id: str
     detail: dict[str, Any]
     place: int | None = None
     prev_hash: str | None = None
@@ -130,7 +133,7 @@ _verb = _Rest(_rows.c.action, _DOT)
 _below_app = sa.func.substr(_rows.c.target, len(APP) + 1)
 COLUMNS: dict[str, sa.ColumnElement[Any]] = {
     **{name: _rows.c[name] for name in ("seq", "at", "actor", "actor_kind", "user", "token", "action", "target")},
-    **{name: _rows.c[name] for name in ("result", "address", "via")},
+    **{name: _rows.c[name] for name in ("result", "address", "via", "request_id")},
     "noun": _First(_rows.c.action, _DOT),
     "app": sa.case((_rows.c.target.startswith(APP), _First(_below_app, _SLASH)), else_=SYSTEM_SCHEMA),
     "operation": sa.case(

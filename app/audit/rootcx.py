@@ -63,7 +63,7 @@ def query(actor: Actor, wanted: Wanted) -> list[dict[str, Any]]:
 
 def _row(entry: Entry) -> dict[str, Any]:
     """A deed as the row that it wrote: what it was is told with it, and what was there before if that is known."""
-    said = {"action": entry.action, "result": entry.result, "address": entry.address, "via": entry.via}
+    said = {name: getattr(entry, name) for name in ("action", "result", "address", "via", "request_id")}
     detail = dict(entry.detail)
     before = detail.pop("before", None)
     is_gone = entry.operation == "DELETE"

@@ -57,6 +57,14 @@ def test_a_deed_has_the_shape_of_a_row(call: Caller, deeds: None, path: str) -> 
     assert gone["table_schema"] == "rootcx_system"
 
 
+def test_a_deed_names_the_request_that_it_was_done_in(call: Caller, deeds: None) -> None:
+    answer = call.post("/rootcx/api/v1/roles", {"name": "helpers", "permissions": ["sessions:read"]})
+    made, before = call.get(AUDIT).json[:2]
+    assert (made["new_record"]["action"], answer.status_code) == ("role.create", 200)
+    assert made["new_record"]["request_id"] == answer.headers["X-Request-Id"]
+    assert before["old_record"]["request_id"] == "", "it was done outside of any"
+
+
 def test_it_filters_as_the_document_says(call: Caller, alice: Actor, deeds: None) -> None:
     assert [row["record_id"] for row in asked(call, app_id="crm")] == ["app:crm/KEY"]
     assert [row["record_id"] for row in asked(call, entity="tool")] == ["bash make"]

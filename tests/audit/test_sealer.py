@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -51,13 +52,25 @@ def test_a_whole_record_verifies(sealer: Sealer, alice: Actor) -> None:
     assert sealer.seal() == 0
 
 
-@pytest.mark.parametrize("column", ["actor", "action", "target", "result", "address", "detail", "at"])
+@pytest.mark.parametrize("column", ["actor", "action", "target", "result", "address", "request_id", "detail", "at"])
 @pytest.mark.parametrize("seq", [1, 17, ROWS])
 def test_an_edit_is_found(sealer: Sealer, alice: Actor, seq: int, column: str) -> None:
     value = {"at": 1, "detail": {"n": 99}}.get(column, "forged")
     tamper(rows.update().where(rows.c.seq == seq).values({column: value}))
     verdict = service.verify(alice)
     assert (verdict.ok, verdict.first_bad) == (False, seq)
+
+
+def test_a_row_of_before_requests_had_ids_has_the_link_that_it_got_then() -> None:
+    row = {"seq": 7, "at": 1_790_000_000_000, "actor": "usr_1", "actor_kind": "user", "user": "usr_1", "token": None}
+    row |= {"action": "signin", "target": "dev_1", "result": "done", "address": "127.0.0.1", "via": "", "detail": {}}
+    text = (
+        '{"action":"signin","actor":"usr_1","actor_kind":"user","address":"127.0.0.1","at":1790000000000,"detail":{},'
+        '"result":"done","seq":7,"target":"dev_1","token":null,"user":"usr_1","via":""}'
+    )
+    expected = hashlib.sha256((chain.GENESIS + text).encode()).hexdigest()
+    assert chain.link(chain.GENESIS, {**row, "request_id": ""}) == expected
+    assert chain.link(chain.GENESIS, {**row, "request_id": "0123456789ab"}) != expected
 
 
 @pytest.mark.parametrize("seq", [1, 17, ROWS])
