@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 # What sysexits.h calls a configuration error.
 EX_CONFIG = 78
-LONG_ENOUGH = 32
 
 NO_WAY_IN = (
     "Error: HOST={host} lets other machines in, and nobody who could govern this server has a password or a provider "
@@ -32,7 +31,7 @@ def check(settings: Config) -> None:
 
     The database is asked in a process of its own: the arbiter stays small, and forks with nothing open.
     """
-    if settings.is_loopback or len(settings.admin_token or "") >= LONG_ENOUGH:
+    if settings.is_loopback or len(settings.admin_token or "") >= config.LONG_ENOUGH:
         return
     asking = multiprocessing.get_context("fork").Process(target=_exit_with, args=(settings,))
     asking.start()

@@ -13,8 +13,11 @@ from app.errors import Invalid
 from app.proxies import networks
 
 PREFIX = "SIGNALCABIN_"
-DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
+# The APIs that clients speak here, with what people call them.
+DIALECT_NAMES = {"opencode": "OpenCode", "roo": "RooCode", "codebuddy": "CodeBuddy", "rootcx": "RootCX", "e2b": "E2B"}
+DIALECTS = tuple(DIALECT_NAMES)
 LOOPBACK = ("127.0.0.1", "::1")
+LONG_ENOUGH = 32  # characters of an owner's fixed token that nobody guesses, however often they may try
 LONGEST_SOCKET = 103  # bytes: sun_path of macOS, and some more on Linux
 VISIBILITIES = ("private", "team")
 PRESETS = ("read-only", "ask", "accept-edits", "auto")
@@ -184,6 +187,9 @@ class Config:
             raise Invalid("SIGNALCABIN_AUTH=none is for a loopback HOST only.", "AUTH")
         if not self.is_loopback and not self.public_url:
             raise Invalid("A HOST other than 127.0.0.1 or ::1 needs SIGNALCABIN_PUBLIC_URL.", "HOST")
+        if not self.is_loopback and 0 < len(self.admin_token or "") < LONG_ENOUGH:
+            told = f"An ADMIN_TOKEN that other machines can try has {LONG_ENOUGH} characters or more."
+            raise Invalid(told, "ADMIN_TOKEN")
         if not self.is_loopback and any(port.token for port in self.ports):
             raise Invalid("PORTS bound to a token are for a loopback HOST only.", "PORTS")
         return self

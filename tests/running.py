@@ -18,7 +18,7 @@ from tests.patience import PATIENCE
 
 # Of the environment a server takes neither our settings nor the word that it must compile itself at each start.
 SETTINGS = ("SIGNALCABIN_", "PYTHONDONTWRITEBYTECODE")
-TOKEN = "test-owner-token"
+TOKEN = "test-owner-token-of-thirty-two-or-more"
 ROOT = Path(__file__).parent.parent
 
 
