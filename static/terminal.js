@@ -228,7 +228,7 @@
       if (!this.mine) this.term.resize(people.cols, people.rows);
       else if (!before) {
         this.resize();
-        if (this === focused || !focused) this.term.focus();
+        if (this.box.contains(document.activeElement)) this.term.focus();
       }
       foot();
     }

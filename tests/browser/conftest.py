@@ -113,16 +113,16 @@ class Shop:
     root: Path
     model: ModelServer
     state: Any
-    since: float
+    since: float = field(default_factory=time.monotonic)
 
 
 @pytest.fixture
 def shop(browser: Browser, standing_shop: Shop) -> Shop:
     """The shop, with a sign-in that is fresh enough for whatever wants one."""
     if time.monotonic() - standing_shop.since > FRESH:
-        running, now = standing_shop.running, time.monotonic()
+        running, standing_shop.since = standing_shop.running, time.monotonic()
         link = f"{running.url}/signin#{running.sign_in_code()}"
-        standing_shop.state, standing_shop.since = signed_in(browser, running, link), now
+        standing_shop.state = signed_in(browser, running, link)
     return standing_shop
 
 
@@ -134,8 +134,7 @@ def standing_shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) ->
     with ModelServer() as model:
         settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "test-key", "MODEL": "openai/scripted"}
         with Running(base / "data", root, **settings) as running:
-            now = time.monotonic()
-            yield Shop(running, root, model, signed_in(browser, running), now)
+            yield Shop(running, root, model, signed_in(browser, running))
 
 
 def printed_link(running: Running) -> str:
