@@ -17,7 +17,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-from app import ids, web, web_code, web_diff
+from app import config, ids, web, web_code, web_diff
 
 UNKNOWN = "—"
 MINUS = "\N{MINUS SIGN}"
@@ -243,6 +243,11 @@ def _drawn(sprite: str, name: str, extra: str) -> Markup:
     return Markup('<svg class="i {}" aria-hidden="true"><use href="{}"></use></svg>').format(extra, href)
 
 
+def through(via: str) -> str:
+    """What people call the API that somebody came by: a dialect, or the server's own shell."""
+    return config.DIALECT_NAMES.get(via, via)
+
+
 def register(app: Flask) -> None:
     """Give the application's templates these words."""
     app.jinja_env.filters.update(FILTERS)
@@ -352,6 +357,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "count": count,
     "size": size,
     "plural": plural,
+    "through": through,
     "short_path": short_path,
     "initials": initials,
     "ground": ground,

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from flask import Response, g, render_template, request, url_for
 
-from app import ids, live, slots, web
+from app import config, ids, live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.audit import bp, events, service
@@ -29,7 +29,7 @@ FILTERS = {
 }
 WORDS = {"who": "by", "act": "", "target": "on", "via": "through", "address": "from", "result": "result"}
 RESULTS = ("done", "denied", "failed")
-DIALECTS = ("opencode", "roo", "codebuddy", "rootcx", "e2b")
+WAYS = {**config.DIALECT_NAMES, "shell": "shell"}
 TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 LONGEST = 200
 
@@ -207,7 +207,7 @@ def _picks(people: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
     return {
         "who": [{"id": "", "name": "anybody"}, *({"id": person, "name": name} for person, name in people.items())],
         "act": [{"id": "", "name": "any"}, *({"id": act.name, "name": act.words} for act in acts)],
-        "via": [{"id": "", "name": "any"}, *({"id": name, "name": name} for name in (*DIALECTS, "shell"))],
+        "via": [{"id": "", "name": "any"}, *({"id": way, "name": name} for way, name in WAYS.items())],
         "result": [{"id": "", "name": "any"}, *({"id": name, "name": name} for name in RESULTS)],
         "period": [{"id": "", "name": "all"}, *({"id": key, "name": words} for key, (words, _) in PERIODS.items())],
     }
@@ -225,6 +225,8 @@ def _said(name: str, text: str, people: Mapping[str, str]) -> str:
     """A filter's value in words."""
     if name == "who":
         return people.get(text, text)
+    if name == "via":
+        return WAYS.get(text, text)
     return ACTS[text].words if name == "act" and text in ACTS else text
 
 

@@ -66,7 +66,7 @@ def redeem(provider: Provider, secret: str, callback: str, code: str, key: str) 
         raise Unanswered(f"it said {str(problem.error)[:100]}", is_reached=True) from problem
     except (outbound.Failed, Problem) as problem:
         raise Unanswered(f"the token endpoint: {type(problem).__name__}", is_reached=False) from problem
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise Unanswered("the token endpoint answered with no object in JSON", is_reached=False) from problem
     return dict(found)
 

@@ -39,7 +39,6 @@ ENDS: dict[str, tuple[str, int | None]] = {
 }
 THEMES = {"system": "System", "light": "Light", "dark": "Dark"}
 DENSITIES = {"normal": "Normal", "compact": "Compact"}
-_DIALECTS = {"opencode": "OpenCode", "roo": "RooCode", "codebuddy": "CodeBuddy", "rootcx": "RootCX", "e2b": "E2B"}
 _PROGRAMS = ("Firefox", "Edg", "OPR", "Chrome", "Safari", "curl", "python", "node")
 _SYSTEMS = ("iPhone", "iPad", "Android", "Windows", "Macintosh", "Linux")
 _CALLED = {"Edg": "Edge", "OPR": "Opera", "Macintosh": "macOS", "python": "Python", "node": "Node"}
@@ -187,7 +186,7 @@ def _ports(tokens: list[Token]) -> list[Port]:
     """The ports that act as one's own tokens, and those that ask whoever comes; not what acts as somebody else."""
     mine = {token.name for token in tokens}
     return [
-        Port(port.port, _DIALECTS[port.dialect], port.token or "")
+        Port(port.port, config.DIALECT_NAMES[port.dialect], port.token or "")
         for port in config.current().ports
         if port.token is None or port.token in mine
     ]

@@ -11,6 +11,7 @@ from app.actor import Actor
 from app.approvals import service
 from app.approvals.service import Ask
 from app.sessions import service as sessions
+from app.web_filters import through
 
 BY = {"session": "Session", "command": "Same command", "age": "Age"}
 HOUR = 3_600_000
@@ -81,7 +82,7 @@ def _notes(actor: Actor, asks: list[Ask], places: dict[str, str]) -> Callable[[l
 
     def note(asked: list[Ask]) -> str:
         session = about.get(asked[0].session_id)
-        via = f"via {session.via}" if session and session.via else ""
+        via = f"via {through(session.via)}" if session and session.via else ""
         return ", ".join(word for word in (places.get(asked[0].project, ""), via) if word)
 
     return note
