@@ -158,9 +158,8 @@ class Guard:
         if host in self._hosts or name in self._hosts:
             return
         listening = port or {"http": "80", "https": "443"}.get(environ.get("wsgi.url_scheme", ""), "")
-        if name in _LOOPBACK and (listening in self._ports or listening == environ.get("SERVER_PORT")):
-            return
-        if name in _LOOPBACK and BY_SOCKET in environ:  # a tunnel to it may begin at any port
+        is_ours = listening in self._ports or listening == environ.get("SERVER_PORT")
+        if name in _LOOPBACK and (is_ours or BY_SOCKET in environ):  # a tunnel to the socket may begin at any port
             return
         raise Misdirected("This server does not go by that name. SIGNALCABIN_ALLOWED_HOSTS adds one.")
 

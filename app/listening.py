@@ -47,7 +47,7 @@ def say_where(settings: Config, code: str | None) -> None:
 def _check_socket(path: Path) -> None:
     """What a server left behind that was killed is in nobody's way: gunicorn binds anew."""
     told = ""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):  # nothing is there, or nothing may be looked at, which the directory tells
         if not stat.S_ISSOCK(path.lstat().st_mode):
             told = "there is a file"
         elif _answers(path):

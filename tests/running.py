@@ -101,9 +101,13 @@ class Running:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def connection(self) -> http.client.HTTPConnection:
+        """A new connection to it, not opened yet."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """One request as the owner: status and decoded JSON (or text)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = self.connection()
         try:
             given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **headers}
             connection.request(method, path, json.dumps(body) if body is not None else None, given)

@@ -141,6 +141,11 @@ def programs(actor: Actor, device_ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.agent for row in rows}
 
 
+def is_signed_in_from(conn: sa.Connection, user_id: str, address: str) -> bool:
+    """Whether a person has a living device at this address."""
+    return bool(_living(conn, user_id=user_id, address=address))
+
+
 def end_all(conn: sa.Connection, actor: Actor, user_id: str, *, but: str = "") -> int:
     """End a person's devices within an open transaction, all but one; how many those were."""
     ending = [row.id for row in _living(conn, user_id=user_id) if row.id != but]

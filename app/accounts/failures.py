@@ -12,8 +12,7 @@ import ipaddress
 import sqlalchemy as sa
 
 from app import ids
-from app.accounts import digests
-from app.accounts.models import browser_session, client_session
+from app.accounts import devices, digests
 from app.accounts.models import signin_failure as table
 from app.errors import Limited
 
@@ -47,7 +46,7 @@ def charge(conn: sa.Connection, address: str, name: str, user_id: str) -> int:
 
     The name is what somebody signs in by, the user who has it or "". Raises Limited instead, with the wait.
     """
-    is_known = _came_before(conn, user_id, address)
+    is_known = devices.is_signed_in_from(conn, user_id, address)
     check(conn, address, is_known=is_known)
     account = digests.digest(name)
     own = [table.c.client == _client(address)] if is_known else []
@@ -58,23 +57,6 @@ def charge(conn: sa.Connection, address: str, name: str, user_id: str) -> int:
 def forgive(conn: sa.Connection, number: int) -> None:
     """Take back a charge: the try was right."""
     conn.execute(table.delete().where(table.c.id == number))
-
-
-def _came_before(conn: sa.Connection, user_id: str, address: str) -> bool:
-    """Whether the person is signed in from this address."""
-    now = ids.now()
-    living = {
-        browser_session: (browser_session.c.seen + browser_session.c.idle > now,),
-        client_session: (client_session.c.ended.is_(None),),
-    }
-    return any(
-        conn.execute(
-            sa.select(one.c.id)
-            .where(one.c.user_id == user_id, one.c.address == address, one.c.expires > now, *conditions)
-            .limit(1)
-        ).first()
-        for one, conditions in living.items()
-    )
 
 
 def _refuse_hurry(conn: sa.Connection, *which: sa.ColumnElement[bool]) -> None:

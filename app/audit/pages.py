@@ -14,6 +14,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.audit import bp, events, service
 from app.audit.service import ACTS, Condition, Entry, Standing
+from app.web_filters import through
 
 SHOWN = 60
 DAY = 86_400_000
@@ -29,7 +30,7 @@ FILTERS = {
 }
 WORDS = {"who": "by", "act": "", "target": "on", "via": "through", "address": "from", "result": "result"}
 RESULTS = ("done", "denied", "failed")
-WAYS = {**config.DIALECT_NAMES, "shell": "shell"}
+WAYS = (*config.DIALECTS, "shell")
 TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 LONGEST = 200
 
@@ -207,7 +208,7 @@ def _picks(people: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
     return {
         "who": [{"id": "", "name": "anybody"}, *({"id": person, "name": name} for person, name in people.items())],
         "act": [{"id": "", "name": "any"}, *({"id": act.name, "name": act.words} for act in acts)],
-        "via": [{"id": "", "name": "any"}, *({"id": way, "name": name} for way, name in WAYS.items())],
+        "via": [{"id": "", "name": "any"}, *({"id": way, "name": through(way)} for way in WAYS)],
         "result": [{"id": "", "name": "any"}, *({"id": name, "name": name} for name in RESULTS)],
         "period": [{"id": "", "name": "all"}, *({"id": key, "name": words} for key, (words, _) in PERIODS.items())],
     }
@@ -226,7 +227,7 @@ def _said(name: str, text: str, people: Mapping[str, str]) -> str:
     if name == "who":
         return people.get(text, text)
     if name == "via":
-        return WAYS.get(text, text)
+        return through(text)
     return ACTS[text].words if name == "act" and text in ACTS else text
 
 

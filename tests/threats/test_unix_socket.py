@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from websockets.sync.client import unix_connect
@@ -43,17 +42,8 @@ class OnSocket(Running):
         self.path = data_dir / "cabin.sock"
         super().__init__(data_dir, project, SOCKET=str(self.path), **settings)
 
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        connection = ByUnix(self.path)
-        try:
-            given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **headers}
-            connection.request(method, path, json.dumps(body) if body is not None else None, given)
-            answer = connection.getresponse()
-            raw = answer.read()
-        finally:
-            connection.close()
-        is_json = (answer.getheader("Content-Type") or "").startswith("application/json")
-        return answer.status, json.loads(raw) if is_json else raw.decode()
+    def connection(self) -> http.client.HTTPConnection:
+        return ByUnix(self.path)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +105,7 @@ def test_who_comes_by_it_is_on_this_machine(running: OnSocket) -> None:
 
 
 def test_a_stream_and_a_terminal_go_over_it(running: OnSocket) -> None:
-    stream = ByUnix(running.path)
+    stream = running.connection()
     stream.request("GET", "/event", headers={"Authorization": f"Bearer {TOKEN}"})
     told = stream.getresponse()
     assert any(b"server.connected" in line for line in iter(told.readline, b""))
@@ -183,8 +173,10 @@ def test_what_cannot_be_a_socket_is_said(tmp_path: Path, given: dict[str, str], 
     assert (done.returncode, done.stderr) == (1, f"Error: {told}\n")
 
 
-def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "nowhere" / "cabin.sock"
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_a_directory_that_is_none_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("notes")
+    path = tmp_path / name / "cabin.sock"
     done = started(Running(tmp_path / "data", SOCKET=str(path)))
     assert done.returncode == 2
     assert f"{path.parent} is no directory that this user may write to" in done.stderr

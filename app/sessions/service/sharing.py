@@ -118,7 +118,7 @@ def _check_open(connection: sa.Connection, actor: Actor, session: Session) -> No
     """Nobody opens to the world what its owner keeps to themselves."""
     if session.visibility == "private" and actor.user != session.owner:
         raise Denied("This session is private: its owner alone opens it.", key=KEY)
-    if visibility.is_below_private(connection, session):
+    if visibility.is_below_private(connection, session.parent_id):
         raise Conflict("The session above it is private: open that one first.")
 
 

@@ -82,20 +82,20 @@ def _require_top(connection: sa.Connection, session: Session) -> None:
         raise Conflict("It is seen by those who see the session above it: change that one.")
 
 
-def is_below_private(connection: sa.Connection, session: Session) -> bool:
-    """Whether the session above it is its owner's alone."""
-    query = sa.select(SESSIONS.c.visibility).where(SESSIONS.c.id == session.parent_id)
-    return session.parent_id is not None and connection.scalar(query) == "private"
+def is_below_private(connection: sa.Connection, parent_id: str | None) -> bool:
+    """Whether a session below this one is below one that is its owner's alone."""
+    query = sa.select(SESSIONS.c.visibility).where(SESSIONS.c.id == parent_id)
+    return parent_id is not None and connection.scalar(query) == "private"
 
 
 def words_for_all(words: str, visibility: str, parent_id: str | None) -> str:
     """What of a new session's words may stand where all who see its project look, as in the name of a branch: nothing
     of one that is its owner's alone.
     """
-    above = sa.select(SESSIONS.c.visibility).where(SESSIONS.c.id == parent_id)
+    if visibility == "private":
+        return ""
     with db.read() as connection:
-        is_private = visibility == "private" or (parent_id and connection.scalar(above) == "private")
-    return "" if is_private else words
+        return "" if is_below_private(connection, parent_id) else words
 
 
 def scope_of(connection: sa.Connection, session: Session) -> Scope:
