@@ -20,12 +20,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from app.sendnow import send_now
+
 # Bytes and pieces that a client may leave unread before it is let go; it comes back with its cursor. One piece may be
 # larger.
 MOST_WAITING = 1 << 20
 MOST_PIECES = 1_000
 READ = 4096
 READABLE = selectors.EVENT_READ
+_NOTHING: deque[Any] = deque(maxlen=0)
 _logger = logging.getLogger(__name__)
 
 
@@ -35,13 +38,28 @@ class Outlet:
     `holder` is whom it is for, as `holders` and `let_go` tell them apart; None for nobody in particular.
     """
 
+    __slots__ = (
+        "_carrier",
+        "_closed",
+        "_ended",
+        "_finishing",
+        "_is_begun",
+        "_lock",
+        "_sent",
+        "_socket",
+        "_unsent",
+        "_waiting",
+        "holder",
+    )
+
     def __init__(self, carrier: Carrier, sock: socket.socket, ended: Callable[[], None]) -> None:
         self._carrier = carrier
         self._socket = sock
         self._ended = ended
         self._lock = threading.Lock()
-        # Pieces, each with what is called at its end. One deque: an empty one takes 600 bytes, and streams are many.
-        self._unsent: deque[tuple[bytes, Callable[[], None] | None]] = deque()
+        # Pieces, each with what is called at its end. Those with nothing unsent share an empty deque: one of their own
+        # takes 600 bytes, and streams are many.
+        self._unsent: deque[tuple[bytes, Callable[[], None] | None]] = _NOTHING
         self._waiting = 0
         self._is_begun = False  # of the first piece that is unsent a part has gone out
         self._sent = 0
@@ -64,6 +82,8 @@ class Outlet:
                 is_lost = rest is None or self._is_too_much(rest)
             if rest and not is_lost:
                 self._is_begun = self._is_begun or len(rest) < len(data)
+                if not self._unsent:
+                    self._unsent = deque()
                 self._unsent.append((rest, then))
                 self._waiting += len(rest)
         if rest or is_lost:
@@ -150,7 +170,7 @@ class Outlet:
             if self._closed:
                 return
             self._closed = True
-            self._unsent.clear()
+            self._unsent = _NOTHING
         self._carrier.forget(self)
         self._socket.close()
         self._ended()
@@ -171,6 +191,7 @@ class Outlet:
             self._unsent.popleft()
             if then is not None:
                 sent.append(then)
+        self._unsent = _NOTHING
         return self._finishing
 
     def _flush_and_watch(self) -> None:
@@ -183,13 +204,11 @@ class Outlet:
     def _try(self, data: bytes) -> bytes | None:
         """What is left of the data after a try; None when the connection is gone."""
         try:
-            count = self._socket.send(data)
-            self._sent += count
-            return data[count:]
-        except BlockingIOError:
-            return data
+            count = send_now(self._socket, data)
         except OSError:
             return None
+        self._sent += count
+        return data[count:]
 
 
 class Carrier:

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from email.utils import formatdate
@@ -46,14 +46,14 @@ class Source(Protocol):
     def facts(self, heartbeat: float | None, deadline: float | None = None) -> Iterator[Any]:
         """Replay and then live, None at each heartbeat; for a thread that waits itself."""
 
-    def pour(self, sink: Callable[[Any], None], over: Callable[[], None]) -> None:
-        """Hand on what is live from now on, in the hub's thread; `over` at its end."""
+    def pour(self, sink: Callable[[Sequence[Any]], None], over: Callable[[], None]) -> None:
+        """Hand on what is live from now on, in the hub's thread, some at a time; `over` at its end."""
 
     def close(self) -> None:
         """Unsubscribe."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Feed:
     """What a stream says: its first words, a frame for each fact (b"" for nothing), and one every so many seconds.
 
@@ -81,7 +81,7 @@ class Feed:
 
     def last(self) -> bytes:
         """What stands after all facts."""
-        return FAREWELL + retry() + b"\n" if self.comes_back else b""
+        return _last(self.comes_back)
 
     def chunks(self) -> Iterator[bytes]:
         """All of it, for a thread that waits."""
@@ -153,8 +153,8 @@ class Awaited(Response):
                 answered.set()
                 _drawers.submit(_say_and_finish, outlet, self._answer)
 
-        def hear(fact: Any) -> None:
-            if self._is_it(fact):
+        def hear(facts: Sequence[Any]) -> None:
+            if any(map(self._is_it, facts)):
                 answer()
 
         def give_up() -> bytes:
@@ -215,10 +215,10 @@ class _Drawn:
         self._facts: deque[Any] = deque()
         self._busy = False
 
-    def put(self, fact: Any) -> None:
-        """Take a fact; a stream that cannot follow ends, and its client comes back for the rest."""
+    def put(self, facts: Sequence[Any]) -> None:
+        """Take facts; a stream that cannot follow ends, and its client comes back for the rest."""
         with self._lock:
-            self._facts.append(fact)
+            self._facts.extend(facts)
             if len(self._facts) > QUEUE:
                 self._facts.clear()
                 self._outlet.finish()
@@ -253,17 +253,34 @@ def _carry(taken: socket.socket, first: bytes, feed: Feed) -> None:
         feed.source.close()
         return
     outlet = _adopt(taken, feed.source.close, feed.beat, feed.every)
+    # Not the feed itself, whose opening would be kept as long as the stream: there are thousands.
+    frame, sent, comes_back = feed.frame, feed.sent, feed.comes_back
 
-    def say(fact: Any) -> None:
-        if getattr(fact, "is_passing", False) and outlet.waiting > FAR_BEHIND:
-            return
-        outlet.send(feed.frame(fact), None if feed.sent is None else functools.partial(feed.sent, fact))
+    def say(facts: Sequence[Any]) -> None:
+        if outlet.waiting > FAR_BEHIND:
+            facts = [fact for fact in facts if not getattr(fact, "is_passing", False)]
+        outlet.send(_joined(tuple(map(frame, facts))), sent and functools.partial(_each, sent, facts))
 
     def over() -> None:
-        outlet.send(feed.last())
+        outlet.send(_last(comes_back))
         outlet.finish()
 
-    feed.source.pour(say if feed.shared else _Drawn(outlet, feed.frame).put, over)
+    feed.source.pour(say if feed.shared else _Drawn(outlet, frame).put, over)
+
+
+def _last(comes_back: bool) -> bytes:
+    return FAREWELL + retry() + b"\n" if comes_back else b""
+
+
+@functools.lru_cache(maxsize=8)
+def _joined(frames: tuple[bytes, ...]) -> bytes:
+    """One piece of them, the same one for all streams that say the same: they may keep it long, and are many."""
+    return b"".join(frames)
+
+
+def _each(sent: Callable[[Any], None], facts: Sequence[Any]) -> None:
+    for fact in facts:
+        sent(fact)
 
 
 def _adopt(taken: socket.socket, ended: Callable[[], None], beat: Callable[[], bytes], every: float) -> carrier.Outlet:

@@ -28,6 +28,7 @@ QUEUE = 1000
 QUEUE_PASSING = 500  # what passes is not told to one that is so far behind: it must not be dropped for it
 SWEEP = 1.0
 HORIZON_WAIT = 0.01
+TOGETHER = 50  # facts that one subscriber is handed at a time, at most
 Keep = Callable[[Fact], bool]
 May = Callable[[Actor, Fact], bool]
 _NOTHING: deque[Fact] = deque(maxlen=0)
@@ -37,8 +38,28 @@ _logger = logging.getLogger(__name__)
 class Subscription:
     """What one subscriber gets: facts in order, None as a heartbeat, until it ends.
 
-    One that follows a session ends with it, and once its actor may not see that session any more.
+    One that follows a session ends with it, and once its actor may not see that session any more. There are thousands
+    that pour: what only a waiting one needs, such as a condition, is made when it waits.
     """
+
+    __slots__ = (
+        "_about",
+        "_closed",
+        "_ended",
+        "_floor",
+        "_hub",
+        "_keep",
+        "_lock",
+        "_queue",
+        "_ready",
+        "_releases",
+        "_session",
+        "_since",
+        "_sink",
+        "_when_over",
+        "actor",
+        "resync",
+    )
 
     def __init__(
         self, hub: Hub, actor: Actor, keep: Keep, since: Position | None, floor: Position, session: str = ""
@@ -53,10 +74,11 @@ class Subscription:
         self._since = since
         self._floor = floor
         self._queue: deque[Fact] = deque()
-        self._sink: Callable[[Fact], None] | None = None
+        self._sink: Callable[[Sequence[Fact]], None] | None = None
         self._when_over: Callable[[], None] | None = None
-        self._releases: list[Callable[[], None]] = []
-        self._ready = threading.Condition()
+        self._releases: tuple[Callable[[], None], ...] = ()
+        self._lock = threading.Lock()
+        self._ready: threading.Condition | None = None  # of that lock
         self._ended = False
         self._closed = False
 
@@ -71,28 +93,36 @@ class Subscription:
                 return
             yield fact
 
-    def pour(self, sink: Callable[[Fact], None], over: Callable[[], None]) -> None:
-        """Hand every fact on from now on, first those that wait, in the hub's thread; `over` at the end."""
-        with self._ready:
-            while self._queue:
-                sink(self._queue.popleft())
+    def pour(self, sink: Callable[[Sequence[Fact]], None], over: Callable[[], None]) -> None:
+        """Hand all facts on from now on, first those that wait, in the hub's thread; `over` at the end."""
+        with self._lock:
+            if self._queue:
+                sink(tuple(self._queue))
             self._sink, self._when_over = sink, over
             self._queue = _NOTHING  # nothing waits here any more, and there are thousands
             is_over = self._ended
         if is_over:
             over()
 
-    def offer(self, fact: Fact) -> None:
-        """Called by the hub, in order: take the fact if it is for this subscriber.
+    def offer(self, facts: Sequence[Fact]) -> None:
+        """Called by the hub, in order: take what is for this subscriber.
 
         A client may know more than the hub had read when it came: a snapshot of the database is ahead of the hub.
         """
-        if self._since is not None and not fact.is_passing and fact.position <= self._since:
-            return
-        sees = self._hub.sees(self.actor, fact)
-        if sees and self._keep(fact):
-            self._take(fact)
-        if self._session and self._is_over(fact, sees=sees):
+        taken: list[Fact] = []
+        is_over = False
+        for fact in facts:
+            if self._since is not None and not fact.is_passing and fact.position <= self._since:
+                continue
+            sees = self._hub.sees(self.actor, fact)
+            if sees and self._keep(fact):
+                taken.append(fact)
+            if self._session and self._is_over(fact, sees=sees):
+                is_over = True
+                break
+        if taken:
+            self._take(taken)
+        if is_over:
             self.end()
 
     def _is_over(self, fact: Fact, *, sees: bool) -> bool:
@@ -103,18 +133,22 @@ class Subscription:
             return sees
         return fact.event.is_last or not (sees or fact.event.is_personal)
 
-    def _take(self, fact: Fact) -> None:
-        with self._ready:
-            if self._sink is not None and not self._ended:
-                self._sink(fact)
-            elif fact.is_passing and len(self._queue) >= QUEUE_PASSING:
+    def _take(self, facts: Sequence[Fact]) -> None:
+        with self._lock:
+            if self._ended:
                 return
-            elif len(self._queue) >= QUEUE:
-                self._ended = True
-                self._queue.clear()
-            elif not self._ended:
+            if self._sink is not None:
+                self._sink(facts)
+                return
+            for fact in facts:
+                if fact.is_passing and len(self._queue) >= QUEUE_PASSING:
+                    continue
+                if len(self._queue) >= QUEUE:
+                    self._ended = True
+                    self._queue.clear()
+                    break
                 self._queue.append(fact)
-            self._ready.notify()
+            self._notify()
 
     def go_live(self) -> None:
         """What the client asked for is gone or was never ours: nothing to replay, it must load anew."""
@@ -123,18 +157,18 @@ class Subscription:
 
     def end(self) -> None:
         """Close it; the iterator ends after what is queued."""
-        with self._ready:
+        with self._lock:
             self._ended = True
-            self._ready.notify()
+            self._notify()
             over = self._when_over
         if over is not None:
             over()
 
     def hold(self, release: Callable[[], None]) -> None:
         """Let go of something when this is closed, whoever closes it; at once if it is closed by now."""
-        with self._ready:
+        with self._lock:
             if not self._closed:
-                self._releases.append(release)
+                self._releases += (release,)
                 return
         release()
 
@@ -142,9 +176,9 @@ class Subscription:
         """Unsubscribe."""
         self.end()
         self._hub.leave(self)
-        with self._ready:
+        with self._lock:
             self._closed = True
-            releases, self._releases = self._releases, []
+            releases, self._releases = self._releases, ()
         for release in releases:
             release()
 
@@ -181,13 +215,19 @@ class Subscription:
             return log.last(connection, place, kind, self._session)
 
     def _next(self, heartbeat: float | None, deadline: float | None) -> Fact | None:
-        with self._ready:
+        with self._lock:
             if not self._queue and not self._ended:
                 waits = [heartbeat] if heartbeat is not None else []
                 if deadline is not None:
                     waits.append(max(0.0, deadline - time.monotonic()))
+                self._ready = self._ready or threading.Condition(self._lock)
                 self._ready.wait(min(waits) if waits else None)
             return self._queue.popleft() if self._queue else None
+
+    def _notify(self) -> None:
+        """Wake who waits; the lock is held."""
+        if self._ready is not None:
+            self._ready.notify()
 
 
 class Hub:
@@ -273,7 +313,7 @@ class Hub:
         with self._lock:
             subscriptions = list(self._subscriptions)
         for subscription in subscriptions:
-            subscription.offer(fact)
+            subscription.offer((fact,))
 
     def close(self, principal: str) -> int:
         """End every stream of a revoked user or token; returns how many."""
@@ -329,21 +369,34 @@ class Hub:
                 batch = log.after(connection, self._place)
                 self.complete(connection, batch.facts, self._texts)
                 hidden = batch.is_last and log.has_hidden(connection)
-            for fact in batch.facts:
-                self._deliver(fact)
+            for facts in self._parts(batch.facts):
+                self._deliver(facts)
             with self._lock:
                 self._place = batch.end
             if batch.is_last:
                 return hidden
 
-    def _deliver(self, fact: Fact) -> None:
+    def _parts(self, facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
+        """What is handed on together. A fact that has listeners begins a part: they hear of it between the others."""
+        part: list[Fact] = []
+        for fact in facts:
+            if part and (len(part) >= TOGETHER or self._listeners.get(type(fact.event))):
+                yield part
+                part = []
+            part.append(fact)
+        if part:
+            yield part
+
+    def _deliver(self, facts: Sequence[Fact]) -> None:
+        """Hand facts on, of which only the first may have listeners."""
+        event = facts[0].event
         with self._lock:
-            self._place = fact.position
+            self._place = facts[-1].position
             subscriptions = list(self._subscriptions)
-        for heard in self._listeners[type(fact.event)]:
+        for heard in self._listeners.get(type(event), ()):
             try:
-                heard(fact.event)
+                heard(event)
             except Exception:
-                _logger.exception("a listener of %s failed", fact.event.kind)
+                _logger.exception("a listener of %s failed", event.kind)
         for subscription in subscriptions:
-            subscription.offer(fact)
+            subscription.offer(facts)

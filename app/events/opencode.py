@@ -55,15 +55,16 @@ def _directory(fact: Fact) -> str | None:
 
 def _stream(subscription: Subscription, wrap: Wrap) -> Response:
     """The stream of what the subscription gives; each event's JSON is made once for all of them."""
-
-    def said(name: str) -> bytes:
-        return web.frame(orjson.dumps(wrap(_event(name, {}), None)))
-
-    opening = said("server.connected")
+    opening = _said("server.connected", wrap)
     if subscription.resync:
-        opening += b"event: resync\n" + said("server.resync")
-    frame: Callable[[Fact], bytes] = lambda fact: fact.once(wrap, lambda fact: _encode(fact, wrap))  # noqa: E731
-    return Stream(Feed(subscription, opening, frame, lambda: said("server.heartbeat"), HEARTBEAT, shared=True))
+        opening += b"event: resync\n" + _said("server.resync", wrap)
+    return Stream(Feed(subscription, opening, *_FRAMES[wrap], HEARTBEAT, shared=True))
+
+
+def _said(name: str, wrap: Wrap) -> bytes:
+    """The frame of an event that is about nothing but the stream."""
+    payload = {"id": ids.ascending("evt"), "type": name, "properties": {}}
+    return web.frame(orjson.dumps(wrap(payload, None)))
 
 
 def _encode(fact: Fact, wrap: Wrap) -> bytes:
@@ -94,5 +95,12 @@ def _wrapped(payload: dict[str, Any], fact: Fact | None) -> dict[str, Any]:
     return {"directory": _directory(fact) or "global", **project, "payload": payload}
 
 
-def _event(name: str, properties: dict[str, Any]) -> dict[str, Any]:
-    return {"id": ids.ascending("evt"), "type": name, "properties": properties}
+def _frames(wrap: Wrap) -> tuple[Callable[[Fact], bytes], Callable[[], bytes]]:
+    """How a stream of this form says a fact, and how it beats."""
+    return lambda fact: fact.once(wrap, lambda fact: _encode(fact, wrap)), lambda: _said("server.heartbeat", wrap)
+
+
+# Made once: there are thousands of streams.
+_FRAMES: dict[Wrap, tuple[Callable[[Fact], bytes], Callable[[], bytes]]] = {
+    wrap: _frames(wrap) for wrap in (_plain, _wrapped)
+}

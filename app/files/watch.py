@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -114,7 +114,7 @@ class Watch:
         self._facts: deque[Fact] = deque()
         self._changed = threading.Condition()
         self._is_over = False
-        self._sink: Callable[[Fact], None] | None = None
+        self._sink: Callable[[Sequence[Fact]], None] | None = None
         self._when_over: Callable[[], None] | None = None
 
     @property
@@ -146,11 +146,12 @@ class Watch:
             else:
                 yield None
 
-    def pour(self, sink: Callable[[Fact], None], over: Callable[[], None]) -> None:
+    def pour(self, sink: Callable[[Sequence[Fact]], None], over: Callable[[], None]) -> None:
         """Hand on every fact from now on, first those that wait, in the watcher's thread; `over` at the end."""
         with self._changed:
-            while self._facts:
-                sink(self._facts.popleft())
+            if self._facts:
+                sink(tuple(self._facts))
+                self._facts.clear()
             self._sink, self._when_over = sink, over
             is_over = self._is_over
         if is_over:
@@ -204,7 +205,7 @@ class Watch:
             if self._is_over:
                 return
             if self._sink is not None:
-                self._sink(fact)
+                self._sink((fact,))
                 return
             if len(self._facts) >= self._most:
                 self._facts.clear()

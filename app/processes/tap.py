@@ -7,7 +7,7 @@ for a reader that is behind, but not for ever: what such a reader misses is told
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -84,7 +84,7 @@ class Tap:
         self._untaken = 0
         self._taken = 0
         self._is_over = False
-        self._sink: Callable[[Word], None] | None = None
+        self._sink: Callable[[Sequence[Word]], None] | None = None
         self._when_over: Callable[[], None] | None = None
 
     @property
@@ -130,7 +130,7 @@ class Tap:
             else:
                 yield None
 
-    def pour(self, sink: Callable[[Word], None], over: Callable[[], None]) -> None:
+    def pour(self, sink: Callable[[Sequence[Word]], None], over: Callable[[], None]) -> None:
         """Hand on what comes from now on, in the pump's thread; `over` at the end."""
         self._sink, self._when_over = sink, over
         self._live.pump.ask(self.push)
@@ -168,7 +168,7 @@ class Tap:
         if sink is None:
             return
         while not self._is_over and (word := self._next()) is not None:
-            sink(word)
+            sink((word,))
         if self._is_over and self._when_over is not None:
             over, self._when_over, self._sink = self._when_over, None, None
             self._live.leave(self)

@@ -341,12 +341,13 @@ def _follow(terminal: Terminal) -> None:
     """Remember when it last showed something, and hear of its end."""
     tap = terminal.live.attach(terminal.live.ring.end)
 
-    def see(word: Word) -> None:
-        if isinstance(word, Output):
-            terminal.active = ids.now()
-            tap.taken(len(word.data))
-        elif isinstance(word, Ended) and _enders is not None:
-            _enders.submit(_on_end, terminal, word)
+    def see(words: Sequence[Word]) -> None:
+        for word in words:
+            if isinstance(word, Output):
+                terminal.active = ids.now()
+                tap.taken(len(word.data))
+            elif isinstance(word, Ended) and _enders is not None:
+                _enders.submit(_on_end, terminal, word)
 
     tap.pour(see, lambda: None)
 

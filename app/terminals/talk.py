@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
@@ -165,19 +165,20 @@ class Conversation:
         if self._speaker is not None:
             self._speaker.bye(code, reason)
 
-    def _put(self, word: Word) -> None:
-        """In the pump's thread: one word of the tap."""
+    def _put(self, words: Sequence[Word]) -> None:
+        """In the pump's thread: words of the tap."""
         with self._lock:
-            if self._is_over:
-                return
-            if isinstance(word, Output):
-                self.show(word)
-            elif isinstance(word, Dropped):
-                self.show(Output("pty", word.marker, word.offset - len(word.marker)))
-            else:
-                self.tell_end(word)
-                self._is_over = True
-                self.say_bye(sockets.NORMAL, "PTY exited")
+            for word in words:
+                if self._is_over:
+                    return
+                if isinstance(word, Output):
+                    self.show(word)
+                elif isinstance(word, Dropped):
+                    self.show(Output("pty", word.marker, word.offset - len(word.marker)))
+                else:
+                    self.tell_end(word)
+                    self._is_over = True
+                    self.say_bye(sockets.NORMAL, "PTY exited")
 
     def _on_over(self) -> None:
         """The tap has ended: with the terminal, or because this client is too far behind or may read no more."""

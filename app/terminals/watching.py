@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from app.processes.service import Output, Tap, Word
 
@@ -22,7 +22,7 @@ class Watching:
         """All of it, for a thread that waits."""
         return self._tap.facts(heartbeat, deadline)
 
-    def pour(self, sink: Callable[[Word], None], over: Callable[[], None]) -> None:
+    def pour(self, sink: Callable[[Sequence[Word]], None], over: Callable[[], None]) -> None:
         """Hand on what comes from now on."""
         self._tap.pour(sink, over)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from app.actor import SYSTEM, Actor, Scope
 from app.config import Config
 from app.events import log as log_of
 from app.events import service
-from app.events.hub import Hub
+from app.events.hub import TOGETHER, Hub
 from app.record import Event
 from app.wake import Ringer
 from tests import migrated
@@ -143,6 +144,85 @@ def test_a_client_that_knows_more_than_the_hub_is_told_nothing_twice(log: db.Dat
         facts = subscription.facts(heartbeat=10)
         assert not subscription.resync
         assert next(facts).event.number == 2  # type: ignore[union-attr, attr-defined]
+
+
+def test_what_gathered_meanwhile_is_handed_on_together_and_in_order(log: db.Database) -> None:
+    told, is_all = list[list[int]](), threading.Event()
+
+    def take(facts: Sequence[log_of.Fact]) -> None:
+        told.append([fact.event.number for fact in facts])  # type: ignore[attr-defined]
+        if sum(map(len, told)) == TOGETHER + 5:
+            is_all.set()
+
+    with service.subscribe(SYSTEM, keep=lambda fact: isinstance(fact.event, Said)) as subscription:
+        subscription.pour(take, lambda: None)
+        with busy():
+            for number in range(TOGETHER + 5):
+                say(number)
+        assert is_all.wait(PATIENCE)
+    assert [len(part) for part in told] == [TOGETHER, 5]
+    assert [number for part in told for number in part] == list(range(TOGETHER + 5))
+
+
+def test_who_listens_hears_of_a_fact_between_those_before_and_those_after(log: db.Database) -> None:
+    order, is_all = list[str](), threading.Event()
+    assert service._hub is not None
+    service._hub.listen(Gone, lambda _event: order.append("heard"))
+
+    def take(facts: Sequence[log_of.Fact]) -> None:
+        order.append(" ".join(fact.event.kind for fact in facts))
+        if order[-1].endswith("said") and "heard" in order:
+            is_all.set()
+
+    with service.subscribe(SYSTEM, keep=of_one_session) as subscription:
+        subscription.pour(take, lambda: None)
+        with busy():
+            say(0)
+            with db.transaction() as connection:
+                record.event(connection, Gone("ses_one"), SCOPE)
+            say(1)
+        assert is_all.wait(PATIENCE)
+    assert order == ["test.said", "heard", "test.gone test.said"]
+
+
+def test_of_what_is_handed_on_together_nothing_is_told_after_the_end(log: db.Database) -> None:
+    told, is_over = list[str](), threading.Event()
+
+    def take(facts: Sequence[log_of.Fact]) -> None:
+        told.extend(fact.event.kind for fact in facts)
+
+    with service.subscribe(SYSTEM, keep=of_one_session, session="ses_one") as subscription:
+        subscription.pour(take, is_over.set)
+        with busy():
+            say(0)
+            with db.transaction() as connection:
+                record.event(connection, Gone("ses_one"), SCOPE)
+            say(1)
+        assert is_over.wait(PATIENCE)
+    assert told == ["test.said", "test.gone"]
+
+
+def of_one_session(fact: log_of.Fact) -> bool:
+    """Whether it is about the session that these tests follow."""
+    return getattr(fact.event, "session_id", "") == "ses_one"
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """The hub is kept busy with a fact of another session."""
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold(_event: Whispered) -> None:
+        is_held.set()
+        assert may_go.wait(PATIENCE)
+
+    assert service._hub is not None
+    service._hub.listen(Whispered, hold)
+    with db.transaction() as connection:
+        record.event(connection, Whispered("ses_other"), SCOPE)
+    assert is_held.wait(PATIENCE)
+    yield
+    may_go.set()
 
 
 def say(number: int) -> None:

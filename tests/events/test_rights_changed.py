@@ -109,7 +109,7 @@ def test_whoever_watches_a_terminal_is_let_go_while_it_goes_on(app: Cabin, alice
     terminal = terminals.create(alice, place, command=("cat",))
     ended = threading.Event()
     watched = terminals.watch(bob, terminal.id)
-    watched.pour(lambda _word: None, ended.set)
+    watched.pour(lambda _words: None, ended.set)
     accounts.set_roles(alice, bob.id, [])
     assert ended.wait(PATIENCE)
     assert terminal.ended is None

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,8 +116,8 @@ def test_a_poured_watch_tells_in_the_watchers_thread_first_what_waited(watcher: 
     (top / "first").touch()
     watcher.drain()
 
-    def hear(fact: Fact) -> None:
-        heard.append(fact)
+    def hear(facts: Sequence[Fact]) -> None:
+        heard.extend(facts)
         if len(heard) == 2:
             enough.set()
 

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import psutil
 import pytest
@@ -215,8 +215,8 @@ def test_a_reader_that_says_nothing_is_given_no_more_than_its_window(run: Run) -
     given: list[Word] = []
     full, go_on = threading.Event(), threading.Event()
 
-    def take(word: Word) -> None:
-        given.append(word)
+    def take(words: Sequence[Word]) -> None:
+        given.extend(words)
         (go_on if full.is_set() else full).set()
 
     tap = live.attach(window=1000, is_acked=True)
@@ -232,7 +232,7 @@ def test_a_reader_that_says_nothing_is_given_no_more_than_its_window(run: Run) -
 def test_a_reader_can_be_ended_from_our_side(run: Run) -> None:
     live, over = run("sleep", "60"), threading.Event()
     poured, waiting = live.attach(principals=("usr_bob",)), live.attach(principals=("usr_bob",))
-    poured.pour(lambda _word: None, over.set)
+    poured.pour(lambda _words: None, over.set)
     assert live.end_taps("usr_bob") == 2
     assert over.wait(SECONDS)
     assert list(waiting.facts(None)) == []
@@ -318,6 +318,6 @@ def test_a_reader_that_takes_nothing_for_long_is_let_go(run: Run, monkeypatch: p
     monkeypatch.setattr(lives, "PATIENCE", 0.05)
     monkeypatch.setattr(lives, "LET_GO", 0.05)
     live, over = run("sh", "-c", "seq 200000; sleep 60", kept=100_000), threading.Event()
-    live.attach().pour(lambda _word: None, over.set)
+    live.attach().pour(lambda _words: None, over.set)
     assert over.wait(SECONDS)
     assert live.ended is None
