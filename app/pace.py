@@ -151,4 +151,15 @@ def set_pace(connection: Any, header: float, body: float, answer: float) -> None
         connection.parser.unreader = PacedReader(connection.sock, header, body)
 
     connection.init = init
-    connection.wait_for_data = lambda _seconds: type(connection).wait_for_data(connection, FIRST_WAIT)
+    connection.wait_for_data = lambda _seconds: _wait_for_first(connection)
+
+
+def _wait_for_first(connection: Any) -> bool:
+    """Whether the first bytes of a new connection come at once. gunicorn's own would open a selector for each."""
+    poll = select.poll()
+    try:
+        poll.register(connection.sock, select.POLLIN)
+        connection.data_ready = bool(poll.poll(FIRST_WAIT * 1000))
+    except (OSError, ValueError):  # it is closed by now
+        return False
+    return bool(connection.data_ready)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 
@@ -28,6 +28,7 @@ FIXED = "admin_token"
 GRACE = 10_000
 
 Proof = Literal["bearer", "basic", "port", "cookie", "open"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class Identity:
     proof: Proof
 
 
-class _Memory:
-    """The last second's answers of one database by hash; `forget` also voids what is being looked up."""
+class _Memory(Generic[T]):
+    """The last second's answers of one database by key; `forget` also voids what is being looked up."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, Actor]] = {}
+        self._known: dict[str, tuple[float, T]] = {}
         self._generation = 0
         self._database: db.Database | None = None
 
@@ -52,15 +53,15 @@ class _Memory:
             self._known.clear()
             self._generation += 1
 
-    def get(self, key: str, look_up: Callable[[str], Actor | None]) -> Actor | None:
+    def get(self, key: str, look_up: Callable[[str], T | None]) -> T | None:
         if self._database is not db.current():
             self.forget()
             self._database = db.current()
         with self._lock:
             generation = self._generation
-            until, actor = self._known.get(key, (0.0, None))
-        if actor is not None and time.monotonic() < until:
-            return actor
+            until, known = self._known.get(key, (0.0, None))
+        if known is not None and time.monotonic() < until:
+            return known
         found = look_up(key)
         with self._lock:
             if found is not None and generation == self._generation:
@@ -70,13 +71,15 @@ class _Memory:
         return found
 
 
-_memory = _Memory()
+_memory = _Memory[Actor]()
+_reaches = _Memory[Reach]()
 _NOWHERE = Reach()
 
 
 def forget() -> None:
     """Drop every remembered answer: somebody's rights have changed."""
     _memory.forget()
+    _reaches.forget()
 
 
 def authenticate(credentials: Credentials, *, dialect: str = "", address: str = "") -> Actor | None:
@@ -102,6 +105,23 @@ def identify(credentials: Credentials, *, dialect: str = "", address: str = "") 
 @lru_cache(maxsize=1024)  # thousands of streams of one client share what they are
 def _seen(actor: Actor, proof: Proof, dialect: str, address: str) -> Identity:
     return Identity(dataclasses.replace(actor, via=dialect, address=address), proof)
+
+
+def is_current(actor: Actor) -> bool:
+    """Whether the same projects are closed to the actor's person as when they came, and they hold no less.
+
+    Asked by what goes on after a request, once it can be ended: a change that came before ends nothing of it. What was
+    remembered will do, because whoever hears of a change forgets first and ends what is open then.
+    """
+    if actor.kind in ("system", "visitor"):
+        return True
+    now = _reaches.get(actor.user, _reach)
+    return now is not None and now.closed == actor.closed and grants.covers_all(now.grants, actor.grants)
+
+
+def _reach(user_id: str) -> Reach:
+    with db.read() as conn:
+        return reach.of(conn, user_id)
 
 
 def register_signatures(find: Callable[[Signed], str | None]) -> None:

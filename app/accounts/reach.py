@@ -12,10 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import db
 from app.accounts import grants, roles
 from app.accounts.models import loan, role_assignment
-from app.actor import Actor
 
 # Gives the query for the ids of the projects that are not open to a person, of whom it is told as a column.
 ClosedTo = Callable[[sa.ColumnElement[str]], sa.Select[Any]]
@@ -63,18 +61,6 @@ def of(conn: sa.Connection, user_id: str) -> Reach:
     held = roles.come_to(conn, names)
     # Who holds everything sees every project.
     return Reach(held, frozenset() if grants.EVERYTHING in held else frozenset(closed), frozenset(lent))
-
-
-def is_current(actor: Actor) -> bool:
-    """Whether the same projects are closed to the actor's person as when they came, and they hold no less.
-
-    Asked by what goes on after a request, once it can be ended: a change that came before ends nothing of it.
-    """
-    if actor.kind in ("system", "visitor"):
-        return True
-    with db.read() as conn:
-        now = of(conn, actor.user)
-    return now.closed == actor.closed and grants.covers_all(now.grants, actor.grants)
 
 
 @lru_cache(maxsize=1)

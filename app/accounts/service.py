@@ -46,7 +46,7 @@ from app.accounts.giving import (
     update_role,
 )
 from app.accounts.handover import hand_over, take_over, way_back
-from app.accounts.identity import Identity, authenticate, forget, identify, register_signatures
+from app.accounts.identity import Identity, authenticate, forget, identify, is_current, register_signatures
 from app.accounts.keys import KEYS, Key
 from app.accounts.lasting import ended
 from app.accounts.lending import (
@@ -78,7 +78,7 @@ from app.accounts.people import (
     user_of,
 )
 from app.accounts.profile import change_profile
-from app.accounts.reach import is_current, register_closed
+from app.accounts.reach import register_closed
 from app.accounts.reasons import (
     Cell,
     Effective,
