@@ -55,9 +55,9 @@ class Follower:
     def close(self) -> None:
         """Hang up."""
         self._ended = True
-        if self._socket is not None:
+        if (open_socket := self._socket) is not None:  # the reading thread lets go of it at any time
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                open_socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
 
     def _follow(self) -> None:

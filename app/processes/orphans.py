@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from app import config
 from app.processes import cgroups
 
 VARIABLE = "SIGNALCABIN_CHILD"
+LOOKS, UNCLEAR_LOOKS = 100, 3
+LOOK = 0.005  # seconds between two looks
 ENDED = ("Z", "X")  # states of a process in /proc: zombie, dead
 # What a process starts while they are killed is found in the next round.
 _WATCH = """
@@ -77,14 +80,30 @@ def is_gone(server: str) -> bool:
 
 
 def kill(mark: str) -> int:
-    """Kill every process that bears the mark; returns how many."""
-    return _kill([pid for pid, found in _marked() if found == mark])
+    """Kill every process that bears the mark, and what it starts meanwhile; returns how many.
+
+    One look is not enough. What starts another process and ends may have ended before it was read, and the other may
+    have begun after the list was made; and of a process that is becoming another program nothing can be read.
+    """
+    killed: set[int] = set()
+    for look in range(LOOKS):
+        is_clear, found = True, []
+        for pid, borne in _marks():
+            is_clear = is_clear and borne is not None
+            if borne == mark:
+                found.append(pid)
+        _kill(found)
+        killed.update(found)
+        if not found and (is_clear or look >= UNCLEAR_LOOKS):
+            break
+        time.sleep(LOOK)
+    return len(killed)
 
 
 def sweep() -> int:
     """At start-up: kill what earlier servers of this data directory left behind; returns how many."""
     cgroups.sweep(is_gone)
-    ours = [(pid, found.split(".")) for pid, found in _marked() if found.startswith(_installation() + ".")]
+    ours = [(pid, found.split(".")) for pid, found in _marks() if found and found.startswith(_installation() + ".")]
     return _kill([pid for pid, parts in ours if is_gone(f"{parts[1]}.{parts[2]}")])
 
 
@@ -99,18 +118,31 @@ def _kill(pids: list[int]) -> int:
     return killed
 
 
-def _marked() -> Iterator[tuple[int, str]]:
-    start = VARIABLE.encode() + b"="
-    for environ in Path("/proc").glob("[0-9]*/environ"):
+def _marks() -> Iterator[tuple[int, str | None]]:
+    """The mark that each process bears, "" for none; None where that can't be told at this moment."""
+    for pid in [int(one.name) for one in Path("/proc").glob("[0-9]*")]:
         try:
-            text = environ.read_bytes()
+            environ = Path(f"/proc/{pid}/environ").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            yield pid, None
         except OSError:
-            continue  # it is gone, or not ours
-        if start not in text:
-            continue
-        for word in text.split(b"\0"):
-            if word.startswith(start):
-                yield int(environ.parent.name), os.fsdecode(word[len(start) :])
+            continue  # it is not ours
+        else:
+            yield pid, _mark_in(environ) if environ or not _has_program(pid) else None
+
+
+def _mark_in(environ: bytes) -> str:
+    start = VARIABLE.encode() + b"="
+    found = next((word for word in environ.split(b"\0") if word.startswith(start)), start)
+    return os.fsdecode(found[len(start) :])
+
+
+def _has_program(pid: int) -> bool:
+    """Whether it is neither a thread of the kernel nor dead: then it has an environment, or soon will."""
+    try:
+        return bool(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return False
 
 
 def _own() -> str:

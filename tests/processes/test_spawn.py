@@ -265,6 +265,27 @@ def test_it_sweeps_what_earlier_servers_left(world: World, monkeypatch: pytest.M
         new.kill()
 
 
+def test_what_begins_while_its_parent_ends_is_found_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    looks = iter([[(1, ""), (child.pid - 1, None)], [(1, ""), (child.pid, "mine")], [(1, ""), (child.pid, "other")]])
+    monkeypatch.setattr(orphans, "_marks", lambda: next(looks))
+    assert orphans.kill("mine") == 1
+    assert child.wait(PATIENCE) == -signal.SIGKILL
+    assert next(looks, None) is None
+
+
+def test_a_process_that_stays_without_an_environment_keeps_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    def look() -> list[tuple[int, str | None]]:
+        looks.append(1)
+        return [(1, ""), (2, None)]
+
+    monkeypatch.setattr(orphans, "_marks", look)
+    assert orphans.kill("mine") == 0
+    assert len(looks) == orphans.UNCLEAR_LOOKS + 1
+
+
 def test_a_server_that_nobody_has_collected_yet_is_gone() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as server:
         name = f"{server.pid}.{Path(f'/proc/{server.pid}/stat').read_text().rpartition(')')[2].split()[19]}"
