@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -18,17 +16,15 @@ from app.accounts import digests, grants, reach
 from app.accounts.models import access_token, browser_session, client_session, role_assignment, token, user
 from app.accounts.reach import Reach
 from app.actor import Actor, Credentials, Signed
+from app.remembered import Remembered
 
 BASIC_USER = "opencode"
 ACCESS = "sca_"
 TOUCH_EVERY = 60_000
-REMEMBER = 1.0
-CAPACITY = 4096
 FIXED = "admin_token"
 GRACE = 10_000
 
 Proof = Literal["bearer", "basic", "port", "cookie", "open"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,40 +35,8 @@ class Identity:
     proof: Proof
 
 
-class _Memory(Generic[T]):
-    """The last second's answers of one database by key; `forget` also voids what is being looked up."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, T]] = {}
-        self._generation = 0
-        self._database: db.Database | None = None
-
-    def forget(self) -> None:
-        with self._lock:
-            self._known.clear()
-            self._generation += 1
-
-    def get(self, key: str, look_up: Callable[[str], T | None]) -> T | None:
-        if self._database is not db.current():
-            self.forget()
-            self._database = db.current()
-        with self._lock:
-            generation = self._generation
-            until, known = self._known.get(key, (0.0, None))
-        if known is not None and time.monotonic() < until:
-            return known
-        found = look_up(key)
-        with self._lock:
-            if found is not None and generation == self._generation:
-                if len(self._known) >= CAPACITY:
-                    self._known.clear()
-                self._known[key] = (time.monotonic() + REMEMBER, found)
-        return found
-
-
-_memory = _Memory[Actor]()
-_reaches = _Memory[Reach]()
+_memory = Remembered[Actor]()
+_reaches = Remembered[Reach]()
 _NOWHERE = Reach()
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from app import db, ids, record
+from app import db, ids, record, remembered
 from app.accounts import grants, identity, reach, roles
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked
@@ -286,7 +286,7 @@ def has_team() -> bool:
     with db.read() as conn:
         found = is_team(conn)
     if not found:
-        _known_alone = here, time.monotonic() + identity.REMEMBER
+        _known_alone = here, time.monotonic() + remembered.SECONDS
     return found
 
 

@@ -91,6 +91,7 @@ def start(*, hears_of_work: bool = False) -> None:
     sessions.register_default_mode(modes.default)
     sessions.register_default_model(lambda directory, owner: catalog.default_model(Path(directory), owner))
     events.listen(AbortAsked, _on_abort)
+    settings.start()
     network.start()
     followups.start()
     if hears_of_work:

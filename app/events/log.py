@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -96,16 +97,25 @@ def after(
     Those of some sessions alone if they are named: that costs no more than they are. Kinds that nobody knows any more
     are passed over.
     """
-    query = sa.select(_rows).order_by(_rows.c.xid, _rows.c.seq).limit(limit)
-    if connection.dialect.name == "postgresql":
-        query = query.where(sa.tuple_(_rows.c.xid, _rows.c.seq) > sa.tuple_(*place), _rows.c.xid < sa.text(_HORIZON))
-    else:
-        query = sa.select(_rows).where(_rows.c.seq > place[1]).order_by(_rows.c.seq).limit(limit)
-    if sessions is not None:
-        query = query.where(_rows.c.session_id.in_(sessions))
-    rows = connection.execute(query).all()
+    query = _next(connection.dialect.name, of_some=sessions is not None)
+    given = {"xid": place[0], "seq": place[1], "most": limit, "sessions": list(sessions or ())}
+    rows = connection.execute(query, given).all()
     end = (rows[-1].xid, rows[-1].seq) if rows else place
     return Batch([_fact(row) for row in rows if row.kind in record.kinds], end, len(rows) < limit)
+
+
+@lru_cache(maxsize=4)
+def _next(dialect: str, *, of_some: bool) -> sa.Select[Any]:
+    """The query behind `after`, made once: the hub asks it several times in each turn of an agent."""
+    query = sa.select(_rows).limit(sa.bindparam("most", type_=sa.Integer))
+    seq = sa.bindparam("seq", type_=sa.BigInteger)
+    if dialect == "postgresql":
+        place = sa.tuple_(sa.bindparam("xid", type_=sa.BigInteger), seq)
+        behind = sa.tuple_(_rows.c.xid, _rows.c.seq) > place
+        query = query.where(behind, _rows.c.xid < sa.text(_HORIZON)).order_by(_rows.c.xid, _rows.c.seq)
+    else:
+        query = query.where(_rows.c.seq > seq).order_by(_rows.c.seq)
+    return query.where(_rows.c.session_id.in_(sa.bindparam("sessions", expanding=True))) if of_some else query
 
 
 def last(connection: sa.Connection, place: Position, kind: type[Event], session: str) -> Event | None:

@@ -18,6 +18,7 @@ from app import db, outbound, record, redact
 from app.accounts import service as accounts
 from app.actor import Actor, Scope
 from app.errors import Conflict, Invalid
+from app.events import service as events
 from app.projects.service import Place
 from app.settings import jsonc, layers, refusals, sealing, stored
 from app.settings.choices import choice, choose
@@ -47,6 +48,7 @@ __all__ = [
     "set_values",
     "shown",
     "spelled",
+    "start",
     "written",
 ]
 LARGEST = 256 * 1024
@@ -86,6 +88,11 @@ def config(actor: Actor | None, place: Place | None) -> Config:
     """
     accounts.require(actor, "settings:read", place.project if place else None)
     return _valid(merged(of_directory(place.directory if place else None)))
+
+
+def start() -> None:
+    """At start-up: hear what other processes change."""
+    events.listen(ConfigChanged, lambda _fact: stored.forget())
 
 
 def of_directory(directory: Path | None) -> list[Layer]:

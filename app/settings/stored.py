@@ -15,12 +15,17 @@ from app import db, ids, redact
 from app.actor import SYSTEM, Actor
 from app.errors import NotFound, Problem
 from app.projects import service as projects
+from app.remembered import Remembered
 from app.secrets import service as secrets
 from app.settings import sealing
 from app.settings.models import configurations as table
 
 SERVER = "server"
 HELD = "values"
+
+
+_memory = Remembered[dict[str, Any]]()
+_scopes = Remembered[frozenset[str]]()
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,27 @@ class Document:
 
 
 def of(directory: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was set for the server and for the project of a directory, whole."""
+    """What was set for the server and for the project of a directory, whole; not to be changed by who is given it."""
+    scopes = _scopes.get("", _read_scopes) or frozenset()
+    project = _project_of(directory) if directory is not None and scopes - {SERVER} else ""
+    server, theirs = (_memory.get(scope, _read) if scope in scopes else {} for scope in (SERVER, project))
+    return server or {}, theirs or {}
+
+
+def forget() -> None:
+    """Read it anew: somebody has changed it."""
+    _scopes.forget()
+    _memory.forget()
+
+
+def _read_scopes(_key: str) -> frozenset[str]:
     with db.read() as conn:
-        is_any = conn.scalar(sa.select(sa.exists().where(table.c.scope != SERVER)))
-    project = _project_of(directory) if directory is not None and is_any else ""
-    with db.read() as conn:
-        rows = {row.scope: row for row in conn.execute(sa.select(table).where(table.c.scope.in_((SERVER, project))))}
-        return _whole(conn, rows.get(SERVER)), _whole(conn, rows.get(project))
+        return frozenset(conn.scalars(sa.select(table.c.scope)))
+
+
+def _read(scope: str) -> dict[str, Any]:
+    found = get(scope)
+    return sealing.put_back(found.data, found.secrets) if found.secrets else dict(found.data)
 
 
 def get(scope: str) -> Document:
@@ -65,11 +84,7 @@ def put(conn: sa.Connection, actor: Actor, scope: str, new: Document) -> None:
         secrets.let_go(_held(scope))
     row = {"document": dict(new.data), "sealed": bool(new.secrets), "by": actor.user, "updated": ids.now()}
     conn.execute(table.update().where(table.c.scope == scope).values(row))
-
-
-def _whole(conn: sa.Connection, row: sa.Row[Any] | None) -> dict[str, Any]:
-    found = _document(conn, row)
-    return sealing.put_back(found.data, found.secrets) if found.secrets else dict(found.data)
+    db.after_commit(forget)
 
 
 def _document(conn: sa.Connection, row: sa.Row[Any] | None) -> Document:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app import db, dispatch, record
-from app.accounts import identity
+from app import db, dispatch, record, remembered
 from app.accounts import service as accounts
 from app.accounts.events import RightsChanged
 from app.actor import Actor, Credentials, Scope
@@ -82,7 +81,7 @@ def test_what_another_process_changed_is_known_here_by_its_event(
     app: Cabin, alice: Actor, bob: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other process is played by a transaction after which this one forgets nothing by itself."""
-    monkeypatch.setattr(identity, "REMEMBER", 10 * PATIENCE)
+    monkeypatch.setattr(remembered, "SECONDS", 10 * PATIENCE)
     call = Caller(app, bob)
     assert call.post("/session", {}).status_code == 200
     with db.transaction() as conn:
