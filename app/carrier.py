@@ -276,9 +276,9 @@ class Carrier:
         """Have something done in the carrier's thread, in the order of asking."""
         self._asked.append(work)
         try:
-            self._mouth.send(b"!")
+            send_now(self._mouth, b"!")  # what it does not take is no loss: it is full of calls already
         except OSError:
-            return  # full of calls already; or stopped, when there is nothing left to do
+            return  # stopped: there is nothing left to do
 
     # What follows is called in the carrier's thread.
 

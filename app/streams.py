@@ -272,7 +272,7 @@ def _last(comes_back: bool) -> bytes:
     return FAREWELL + retry() + b"\n" if comes_back else b""
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=4)
 def _joined(frames: tuple[bytes, ...]) -> bytes:
     """One piece of them, the same one for all streams that say the same: they may keep it long, and are many."""
     return b"".join(frames)

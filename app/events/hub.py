@@ -109,6 +109,8 @@ class Subscription:
 
         A client may know more than the hub had read when it came: a snapshot of the database is ahead of the hub.
         """
+        if self._ended:
+            return
         taken: list[Fact] = []
         is_over = False
         for fact in facts:
@@ -313,7 +315,7 @@ class Hub:
         with self._lock:
             subscriptions = list(self._subscriptions)
         for subscription in subscriptions:
-            subscription.offer((fact,))
+            _offer(subscription, (fact,))
 
     def close(self, principal: str) -> int:
         """End every stream of a revoked user or token; returns how many."""
@@ -399,4 +401,13 @@ class Hub:
             except Exception:
                 _logger.exception("a listener of %s failed", event.kind)
         for subscription in subscriptions:
-            subscription.offer(facts)
+            _offer(subscription, facts)
+
+
+def _offer(subscription: Subscription, facts: Sequence[Fact]) -> None:
+    """Offer facts; one that cannot take them is ended, not all the others with it. Its client comes back for them."""
+    try:
+        subscription.offer(facts)
+    except Exception:
+        _logger.exception("a stream could not be told what happened; it is ended")
+        subscription.end()

@@ -202,6 +202,24 @@ def test_of_what_is_handed_on_together_nothing_is_told_after_the_end(log: db.Dat
     assert told == ["test.said", "test.gone"]
 
 
+def test_a_stream_that_cannot_be_told_is_ended_and_all_others_go_on(
+    log: db.Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumble(fact: log_of.Fact) -> bool:
+        raise LookupError(fact.event.kind)
+
+    with service.subscribe(SYSTEM, keep=stumble) as broken, service.subscribe(SYSTEM, keep=of_one_session) as whole:
+        say(0)
+        facts = whole.facts(heartbeat=PATIENCE)
+        assert next(facts).event.number == 0  # type: ignore[union-attr, attr-defined]
+        assert list(broken.facts(heartbeat=PATIENCE)) == []
+        say(1)
+        assert next(facts).event.number == 1  # type: ignore[union-attr, attr-defined]
+    assert [record.getMessage() for record in caplog.records] == [
+        "a stream could not be told what happened; it is ended"
+    ]
+
+
 def of_one_session(fact: log_of.Fact) -> bool:
     """Whether it is about the session that these tests follow."""
     return getattr(fact.event, "session_id", "") == "ses_one"
