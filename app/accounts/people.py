@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -315,14 +315,16 @@ def acting_for(
         return None
     if scopes is not None:
         held = held.within(scopes)
+    return replace(_acting(user_id, name or known.name, held, kind), project=project, via=via)
+
+
+def _acting(user_id: str, name: str, held: reach.Reach, kind: Literal["agent", "system"]) -> Actor:
     return Actor(
         id=f"{kind}:{user_id}",
         kind=kind,
         user=user_id,
-        name=name or known.name,
+        name=name,
         grants=held.grants,
-        project=project,
-        via=via,
         closed=held.closed,
         lent=held.lent,
     )
@@ -339,6 +341,16 @@ def _begin_team(conn: sa.Connection, actor: Actor) -> None:
     conn.execute(browser_session.update().values(idle=TEAM_IDLE))
     conn.execute(browser_session.update().where(browser_session.c.expires > limit).values(expires=limit))
     record.audit(conn, actor, "team.begin")
+
+
+def list_acting(actor: Actor) -> list[Actor]:
+    """Everybody who is here as an actor with their present rights, to be asked what they may; oldest first."""
+    require(actor, "users:read")
+    query = _living(sa.select(user.c.id, user.c.name)).order_by(user.c.created, user.c.id)
+    with db.read() as conn:
+        people = conn.execute(query).all()
+        reaches = reach.of_everybody(conn)
+    return [_acting(person_id, name, reaches.get(person_id, reach.Reach()), "system") for person_id, name in people]
 
 
 def _living(query: sa.Select[Any], *where: sa.ColumnElement[bool]) -> sa.Select[Any]:

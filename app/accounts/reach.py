@@ -5,7 +5,8 @@ All three are read together, in one query, whenever somebody is looked up who is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.accounts import grants, roles
-from app.accounts.models import loan, role_assignment
+from app.accounts.models import loan, role_assignment, user
 
 # Gives the query for the ids of the projects that are not open to a person, of whom it is told as a column.
 ClosedTo = Callable[[sa.ColumnElement[str]], sa.Select[Any]]
@@ -43,42 +44,57 @@ def register_closed(closed_to: ClosedTo) -> None:
     """
     global _closed_to
     _closed_to = closed_to
-    _query.cache_clear()
+    _of_one.cache_clear()
+    _of_all.cache_clear()
 
 
 def of(conn: sa.Connection, user_id: str) -> Reach:
     """How far a person comes now; nowhere if nobody has this id, or they hold no role."""
-    names: list[str] = []
-    closed: set[str] = set()
-    lent: set[tuple[str, str]] = set()
-    for kind, name, place, _at in conn.execute(_query(), {"reach_of": user_id}):
-        if kind == "role":
-            names.append(name)
-        elif kind == "lent":
-            lent.add((name, place))
-        else:
-            closed.add(place)
-    held = roles.come_to(conn, names)
+    rows = conn.execute(_of_one(), {"reach_of": user_id}).all()
+    return _put_together(rows, lambda names: roles.come_to(conn, names))
+
+
+def of_everybody(conn: sa.Connection) -> dict[str, Reach]:
+    """How far each person comes now, by id, as cheap as for one; whoever is not in it comes nowhere."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in conn.execute(_of_all()):
+        found[row.who].append(row)
+    among = roles.known(conn)
+    return {who: _put_together(rows, lambda names: roles.granted(names, among)) for who, rows in found.items()}
+
+
+def _put_together(rows: Sequence[Any], granted: Callable[[Iterable[str]], tuple[str, ...]]) -> Reach:
+    held = granted([row.name for row in rows if row.kind == "role"])
+    lent = frozenset((row.name, row.place) for row in rows if row.kind == "lent")
     # Who holds everything sees every project.
-    return Reach(held, frozenset() if grants.EVERYTHING in held else frozenset(closed), frozenset(lent))
+    sees_all = grants.EVERYTHING in held
+    closed = frozenset(row.place for row in rows if row.kind == "closed" and not sees_all)
+    return Reach(held, closed, lent)
 
 
 @lru_cache(maxsize=1)
-def _query() -> sa.CompoundSelect[Any]:
+def _of_one() -> sa.CompoundSelect[Any]:
+    return _query(sa.bindparam("reach_of", type_=sa.String))
+
+
+@lru_cache(maxsize=1)
+def _of_all() -> sa.CompoundSelect[Any]:
+    return _query(user.c.id)
+
+
+def _query(person: sa.ColumnElement[str]) -> sa.CompoundSelect[Any]:
     if _closed_to is None:
         raise RuntimeError("The projects room has not said which projects are closed to whom.")
-    user = sa.bindparam("reach_of", type_=sa.String)
-    nothing = sa.literal("", sa.String)
+    who, nothing, never = person.label("who"), sa.literal("", sa.String), sa.literal(0, sa.BigInteger)
     held = sa.select(
+        who,
         sa.literal("role", sa.String).label("kind"),
         sa.cast(role_assignment.c.role, sa.String).label("name"),
         nothing.label("place"),
         role_assignment.c.assigned.label("at"),
-    ).where(role_assignment.c.user_id == user)
+    ).where(role_assignment.c.user_id == person)
     place = sa.case((loan.c.project != "", loan.c.project), else_=loan.c.owner)
-    lent = sa.select(sa.literal("lent", sa.String), loan.c.key, place, sa.literal(0, sa.BigInteger)).where(
-        loan.c.user_id == user
-    )
-    (project_id,) = _closed_to(user).subquery().c
-    closed = sa.select(sa.literal("closed", sa.String), nothing, project_id, sa.literal(0, sa.BigInteger))
+    lent = sa.select(who, sa.literal("lent", sa.String), loan.c.key, place, never).where(loan.c.user_id == person)
+    project_id, whom = _closed_to(person).add_columns(who).subquery().c
+    closed = sa.select(whom, sa.literal("closed", sa.String), nothing, project_id, never)
     return sa.union_all(held, lent, closed).order_by("at", "name")

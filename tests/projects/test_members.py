@@ -111,6 +111,35 @@ def test_lists_and_rights_say_the_same_of_every_session(
     assert seen == {name: expected.get(name, both if "Bob" in name else set()) for name in readers}
 
 
+def test_everybody_is_looked_up_at_once_as_each_is_alone(
+    either_database: db.Database, alice: Actor, bob: Actor, carol: Actor, dave: Actor, place: Path
+) -> None:
+    vault = project_of(carol, place)
+    projects.put_member(carol, vault.id, bob.user)
+    projects.set_visibility(carol, vault.id, "members")
+    accounts.lend_answers(alice, dave.user)
+    accounts.create_role(alice, "reviewer", inherits=["viewer"], permissions=["files:*"])
+    accounts.set_roles(alice, bob.user, ["reviewer"])
+    gone, nobody = member(alice, "Gone"), member(alice, "Nobody")
+    accounts.revoke_user(alice, gone.user)
+    with db.transaction() as conn:
+        conn.execute(sa.text("DELETE FROM role_assignment WHERE user_id = :who"), {"who": nobody.user})
+    asks, asked = now(carol), list[object]()
+
+    def hear(*given: object) -> None:
+        asked.append(given[2])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", hear)
+    everybody = accounts.list_acting(asks)
+    sa.event.remove(sa.Engine, "before_cursor_execute", hear)
+    assert len(asked) == 3
+    assert everybody == [now(one) for one in (alice, bob, carol, dave, nobody)]
+    assert vault.id in everybody[3].closed
+    assert everybody[3].lent
+    assert "files:*" in everybody[1].grants
+    assert everybody[4].grants == ()
+
+
 def test_who_was_taken_out_sees_not_even_their_own_and_all_of_it_again_once_they_are_back(
     either_database: db.Database, alice: Actor, bob: Actor, place: Path
 ) -> None:

@@ -37,7 +37,6 @@ def who_answers(actor: Actor, ask: Ask) -> str:
 def _people(actor: Actor) -> list[Actor]:
     """Everybody who is here with what they may do, looked up once for all asks of a page."""
     if "people_who_answer" not in g:
-        here = (accounts.acting_for(one.id, "system") for one in accounts.list_users(actor) if one.revoked is None)
-        g.people_who_answer = [one for one in here if one is not None]
+        g.people_who_answer = accounts.list_acting(actor)
     found: list[Actor] = g.people_who_answer
     return found
