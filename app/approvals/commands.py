@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -130,9 +131,13 @@ _POWERFUL = re.compile(
 _VALUED = {"git": ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env")}
 
 
-def decide(line: str, ground: Ground, stance: Stance, given: Sequence[Rule]) -> list[PartDecision]:
-    """The parts of a shell line, each decided; never none."""
-    pieces = shell.read(line)
+def decide(
+    line: str, ground: Ground, stance: Stance, given: Sequence[Rule], *, folder: str = ""
+) -> list[PartDecision]:
+    """The parts of a shell line, each decided; never none. One that runs in another folder than the project's is
+    decided as if it went there first.
+    """
+    pieces = [*_going(folder, ground), *shell.read(line)]
     bases = _folders(pieces, ground)
     parts = [part for piece in pieces for part in _piece(piece, bases, ground, stance, given)]
     return list(dict.fromkeys(parts))
@@ -144,6 +149,13 @@ def reading(line: str) -> tuple[str, ...]:
     pieces = shell.read(line)
     found = tuple(piece.name for piece in pieces if isinstance(piece, Command) and _only_reads(piece))
     return found if len(found) == len(pieces) else ()
+
+
+def _going(folder: str, ground: Ground) -> list[Piece]:
+    """Going to the folder in which a line runs, as a command of its own; nothing if it runs in the project's."""
+    if not folder or places.place(ground, folder).absolute == os.path.normpath(ground.project):
+        return []
+    return [Command(f"cd {folder}", (Word("cd"), Word(folder)))]
 
 
 def _piece(piece: Piece, bases: list[str], ground: Ground, stance: Stance, given: Sequence[Rule]) -> list[PartDecision]:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.approvals import patterns, places
+from app.approvals import patterns, places, titles
 from app.approvals.presets import MODES, Limits, Only
 from app.approvals.rules import Decision, Ground, Rule, Stance, decide
+from app.approvals.things import Call
 
 GROUND = Ground(project="/home/alice/app", data_dir="/srv/cabin", home="/home/alice")
 ASK, AUTO, EDITS = Stance(), Stance("auto"), Stance("accept-edits")
@@ -749,6 +750,26 @@ def test_no_rule_and_no_preset_lets_a_command_touch_what_is_protected(line: str)
 )
 def test_names_that_only_look_protected_are_not(path: str) -> None:
     assert tool("write", {"filePath": path}, stance=EDITS).action == "allow"
+
+
+@pytest.mark.parametrize("folder", [".git", "./.git/hooks", "/home/alice/app/.git", "a/../.git"])
+def test_a_command_that_runs_in_a_protected_folder_asks(folder: str) -> None:
+    decision = tool("bash", {"command": "tee config < x", "workdir": folder}, allow("*"), stance=AUTO)
+    assert decision.action == "ask"
+
+
+def test_the_folder_in_which_a_command_runs_counts_as_gone_to() -> None:
+    given = {"command": "./run.sh", "workdir": "sub"}
+    assert tool("bash", given, allow("./run.sh")).action == "ask"
+    assert tool("bash", given, allow("./run.sh"), allow("cd *")).action == "allow"
+    for here in ("", ".", "/home/alice/app", "sub/.."):
+        assert tool("bash", {**given, "workdir": here}, allow("./run.sh")).action == "allow"
+    assert tool("bash", {"command": "ls", "workdir": "/etc"}, stance=PLAN).action == "ask"
+
+
+def test_a_command_says_in_which_folder_it_runs() -> None:
+    assert titles.title(Call("bash", {"command": "make", "workdir": "sub"}, "c", "m")) == "make (in sub)"
+    assert titles.title(Call("bash", {"command": "make", "workdir": "."}, "c", "m")) == "make"
 
 
 def test_a_link_onto_something_protected_is_protected() -> None:
