@@ -131,9 +131,7 @@ _POWERFUL = re.compile(
 _VALUED = {"git": ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env")}
 
 
-def decide(
-    line: str, ground: Ground, stance: Stance, given: Sequence[Rule], *, folder: str = ""
-) -> list[PartDecision]:
+def decide(line: str, ground: Ground, stance: Stance, given: Sequence[Rule], *, folder: str = "") -> list[PartDecision]:
     """The parts of a shell line, each decided; never none. One that runs in another folder than the project's is
     decided as if it went there first.
     """

@@ -90,6 +90,9 @@ TRUSTED_NAMES = frozenset(
         "exec",
         "eval",
         "env",
+        "date",
+        "nproc",
+        "seq",
     )
 )
 _PREFIXES: dict[str, str] = {  # the command, and its options that take a value of their own
