@@ -117,6 +117,7 @@ _LEADING = {"timeout": 1}
 _RAISING = ("sudo", "doas")
 _NOTHING_RUNS = {"command": ("-v", "-V")}
 _ENV_OPTION = re.compile(r"-|-i|--ignore-environment|-0|--null|--unset=\w+|-u\w+|--")
+_LONG_OPTIONS = ("rcfile", "init-file", "norc", "noprofile", "noediting", "login", "posix", "restricted", "verbose")
 _FIND_RUNS = ("-exec", "-execdir", "-ok", "-okdir")
 
 
@@ -146,27 +147,38 @@ def open_up(name: str, words: Words) -> Carried | None:
 
 def _shell(name: str, words: Words) -> Carried | None:
     """`bash -c script`; a shell without a script file runs what it is fed."""
-    for at, (text, fixed) in enumerate(words[1:], 1):
+    at, runs_script = 1, False
+    while at < len(words):
+        text, fixed = words[at]
         if not fixed:
             return Carried(why=f"What `{name}` runs is known only when it runs.")
-        if not text.startswith(("-", "+")) or text == "-":
+        if text in ("-", "--") or not text.startswith(("-", "+")):
+            at += text in ("-", "--")
             break
-        if not text.startswith("--") and "c" in text:
-            return _script(f"{name} {text}", words[at + 1 :])
-        feeds = "s" in text.lstrip("-") and not text.startswith("--")
-        if feeds or text in ("-o", "+o", "-O", "+O", "--rcfile", "--init-file"):
+        if _is_odd_option(text):
             return Carried(why=f"`{name} {text}` runs what cannot be seen here.")
-    else:
-        asks_version = len(words) > 1 and all(text in ("--version", "--help") for text, _ in words[1:])
-        return None if asks_version else Carried(why=f"`{name}` runs whatever it is fed.")
-    return None if text != "-" else Carried(why=f"`{name}` runs whatever it is fed.")
+        if not text.startswith("--"):
+            runs_script = runs_script or "c" in text
+            at += text.endswith("o")  # it takes the name of an option from the words behind
+        at += 1
+    asks_version = len(words) > 1 and all(text in ("--version", "--help") for text, _ in words[1:])
+    if asks_version:
+        return None
+    if runs_script:
+        return _script(name, words[at:])
+    return None if at < len(words) else Carried(why=f"`{name}` runs whatever it is fed.")
 
 
-def _script(carrier: str, rest: Words) -> Carried:
-    while rest and rest[0][1] and rest[0][0].startswith(("-", "+")):
-        rest = rest[1:]
+def _is_odd_option(text: str) -> bool:
+    """Whether an option of a shell has it read more, or takes a word that another shell would not."""
+    if text.startswith("--"):
+        return text in ("--rcfile", "--init-file")
+    return text[1:] in _LONG_OPTIONS or bool(set("sO") & set(text)) or "o" in text[:-1]
+
+
+def _script(name: str, rest: Words) -> Carried:
     if not rest or not rest[0][1]:
-        return Carried(why=f"What `{carrier}` runs is known only when it runs.")
+        return Carried(why=f"What `{name} -c` runs is known only when it runs.")
     return Carried(script=rest[0][0])
 
 

@@ -352,6 +352,12 @@ def test_it_asks_about_a_line_of_which_some_part_is_not_covered(line: str) -> No
         ">/dev/null rm x",
         "{ rm x; }",
         "! rm x",
+        "bash -euo pipefail -c 'rm x'",
+        "bash -eo pipefail -c 'ls; rm x'",
+        "bash -co pipefail 'rm x'",
+        "bash -c -o pipefail 'rm x'",
+        "bash -c -- 'rm x'",
+        "sh -o errexit -c 'rm x'",
     ],
 )
 @pytest.mark.parametrize("stance", [ASK, AUTO], ids=["ask", "auto"])
@@ -370,6 +376,9 @@ def test_a_denial_sees_through_disguises(line: str, stance: Stance) -> None:
         "X=push; git $X",
         "sh",
         'sh -c "$X"',
+        "bash -rcfile x -c 'git push'",
+        "zsh -oerrexit -c 'git push'",
+        "bash -eO extglob -c 'git push'",
     ],
 )
 def test_what_may_be_denied_asks_even_under_auto(line: str) -> None:
@@ -731,6 +740,7 @@ def test_protected_paths_always_ask(path: str, preset: str) -> None:
         "cd .git && echo x > config",
         "tee -a .Git/config",
         "git add .env",
+        "bash -euo pipefail -c 'rm -rf .git'",
     ],
 )
 def test_no_rule_and_no_preset_lets_a_command_touch_what_is_protected(line: str) -> None:
