@@ -262,7 +262,7 @@ def _is_fed(piece: Command) -> bool:
 
 def _only_reads(piece: Command) -> bool:
     fixed = all(word.fixed for word in piece.words)
-    hidden = any(word.glob and word.text[0] in "*?[" for word in piece.words[1:])
+    hidden = any(word.glob and word.text[0] in "*?[-" for word in piece.words[1:])
     hidden = hidden and piece.name not in readers.GLOBBED  # a file may be called `--pre=x`
     plain = all(_HARMLESS.fullmatch(name) for name, _value in piece.sets)
     if not fixed or hidden or not plain or piece.raised or "/" in piece.words[0].text:

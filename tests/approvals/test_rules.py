@@ -600,6 +600,10 @@ def test_the_ceiling_of_an_admin_lowers_the_preset() -> None:
         "sort -u a",
         "git diff -- .github/workflows/ci.yml",
         "ls .git",
+        "date -d 20260102",
+        "date +%s",
+        "file a",
+        "uniq -c -",
     ],
 )
 def test_plan_runs_commands_that_only_read(line: str) -> None:
@@ -623,6 +627,14 @@ def test_plan_runs_commands_that_only_read(line: str) -> None:
         "sort --outp=x y",
         "date -s x",
         "uniq a b",
+        "uniq - b",
+        "uniq -- -a b",
+        "date 010203042026",
+        "date -uf.env",
+        "file -C -m magic",
+        "file -bf.env",
+        "find . -d*",
+        "git diff --outpu?=x",
         "git branch new",
         "cat $X",
         "cat $(pwd)",
@@ -741,6 +753,8 @@ def test_protected_paths_always_ask(path: str, preset: str) -> None:
         "tee -a .Git/config",
         "git add .env",
         "bash -euo pipefail -c 'rm -rf .git'",
+        "date -f .env",
+        "date --file=.env",
     ],
 )
 def test_no_rule_and_no_preset_lets_a_command_touch_what_is_protected(line: str) -> None:
