@@ -128,6 +128,7 @@ _POWERFUL = re.compile(
     r"|CC|CXX|MAKEFLAGS"
     r"|(LD|DYLD|GIT|PYTHON|PERL|RUBY|NODE|NPM|JAVA|GEM|BUNDLE|GO|CARGO|RUST|PIP|SSH|LESS|MAN|XDG)_?\w*"
 )
+MOST_PATHS = 8_192  # looking at so many takes a few seconds
 _VALUED = {"git": ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env")}
 
 
@@ -137,6 +138,8 @@ def decide(line: str, ground: Ground, stance: Stance, given: Sequence[Rule], *, 
     """
     pieces = [*_going(folder, ground), *shell.read(line)]
     bases = _folders(pieces, ground)
+    if sum(map(_weight, pieces)) * max(len(bases), 1) > MOST_PATHS:
+        pieces = [Unclear(line, "It names too many paths to check.")]
     parts = [part for piece in pieces for part in _piece(piece, bases, ground, stance, given)]
     return list(dict.fromkeys(parts))
 
@@ -147,6 +150,12 @@ def reading(line: str) -> tuple[str, ...]:
     pieces = shell.read(line)
     found = tuple(piece.name for piece in pieces if isinstance(piece, Command) and _only_reads(piece))
     return found if len(found) == len(pieces) else ()
+
+
+def _weight(piece: Piece) -> int:
+    """About how many files are looked at for a piece, from each folder in which it may run."""
+    words = piece.words if isinstance(piece, Command) else [piece.path] if isinstance(piece, FileUse) else []
+    return sum(1 + sum(map(word.text.count, "=:@/")) for word in words)
 
 
 def _going(folder: str, ground: Ground) -> list[Piece]:

@@ -930,6 +930,8 @@ def test_long_and_deep_lines_are_answered_soon() -> None:
     assert bash("(" * 4_000 + "ls" + ")" * 4_000, allow("*"), stance=AUTO).action == "ask"
     assert bash("a" * 70_000, allow("*"), stance=AUTO).action == "ask"
     assert bash("\ud800", allow("*"), stance=AUTO).action == "ask"
+    assert bash("cat <<A\nA\n" * 1_000, allow("cat")).action == "allow"
+    assert bash("cd a; cd b; cd c; cd d; cd e; cd f; ls " + "a " * 10_000, allow("*"), stance=AUTO).action == "ask"
 
 
 @pytest.mark.parametrize(
