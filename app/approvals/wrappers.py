@@ -107,12 +107,20 @@ _PREFIXES: dict[str, str] = {  # the command, and its options that take a value 
     "exec": "a",
     "coproc": "",
     "timeout": "k s kill-after signal",
-    "xargs": ("a d E I L n P s arg-file delimiter eof replace max-lines max-args max-procs max-chars process-slot-var"),
+    "xargs": "a d E I L n P s arg-file delimiter max-args max-procs max-chars process-slot-var",
     "sudo": (
         "u g h p C D R T r t U user group host prompt close-from chdir chroot command-timeout role type other-user"
     ),
     "doas": "u C",
 }
+_FLAGS = {  # their long options that take no word of their own: any other may, or is short for one that does
+    "setsid": "ctty fork wait",
+    "ionice": "ignore",
+    "timeout": "preserve-status foreground verbose",
+    "xargs": "null eof replace max-lines open-tty interactive no-run-if-empty verbose exit show-limits",
+    "sudo": "askpass background bell preserve-env set-home non-interactive preserve-groups stdin reset-timestamp",
+}
+_ATTACHED = {"xargs": "eil"}  # short options whose value can only be attached
 _LEADING = {"timeout": 1}
 _RAISING = ("sudo", "doas")
 _NOTHING_RUNS = {"command": ("-v", "-V")}
@@ -182,7 +190,13 @@ def _script(name: str, rest: Words) -> Carried:
     return Carried(script=rest[0][0])
 
 
+def _undashed(words: Words) -> Words:
+    """The words of a command without the `--` that ends its options."""
+    return [words[0], *words[2:]] if len(words) > 1 and words[1][0] == "--" else words
+
+
 def _eval(words: Words) -> Carried | None:
+    words = _undashed(words)
     if len(words) == 1:
         return None
     if not all(fixed for _text, fixed in words):
@@ -191,6 +205,7 @@ def _eval(words: Words) -> Carried | None:
 
 
 def _trap(words: Words) -> Carried | None:
+    words = _undashed(words)
     if len(words) < 3 or words[1][0] in ("-", "", "-l", "-p"):
         return None
     if not words[1][1]:
@@ -204,9 +219,11 @@ def _env(words: Words) -> Carried | None:
     at = 1
     while at < len(words):
         text, fixed = words[at]
-        assigns = re.match(r"([A-Za-z_]\w*)=", text)
-        if assigns:
-            sets.append((assigns[1], text[assigns.end() :] if fixed else "$"))
+        name, equals, value = text.partition("=")
+        if equals and not text.startswith(("-", "=")):
+            if not fixed and not re.fullmatch(r'[A-Za-z_]\w*="[^"@]*"', text):
+                return Carried(why="What `env` runs is known only when it runs.")  # it may fall apart into words
+            sets.append((name, value if fixed else "$"))
         elif text in ("-u", "--unset"):
             at += 1
         elif text.startswith("-") and not _ENV_OPTION.fullmatch(text):
@@ -253,7 +270,9 @@ def _prefixed(name: str, words: Words) -> Carried | None:
         if name == "sudo" and text in ("-s", "-i", "-e", "--shell", "--login", "--edit"):
             return Carried(why=f"`sudo {text}` runs what cannot be seen here.", keeps=True)
         if text.startswith("-") and len(text) > 1:
-            at += 2 if _wants_next(text, takes_value) else 1
+            if _is_unknown(name, text):
+                return Carried(why=f"`{name} {text}` cannot be seen through.", keeps=name in _RAISING)
+            at += 2 if _wants_next(text, takes_value, _ATTACHED.get(name, "")) else 1
         elif assigns := re.match(r"([A-Za-z_]\w*)\+?=", text):
             sets.append((assigns[1], text[assigns.end() :]))
             at += 1
@@ -272,10 +291,18 @@ def _behind(name: str, rest: Words, sets: list[tuple[str, str]]) -> Carried | No
     return Carried(words=(*rest, *fed), sets=tuple(sets), keeps=keeps, raises=keeps)
 
 
-def _wants_next(option: str, takes_value: list[str]) -> bool:
+def _is_unknown(name: str, option: str) -> bool:
+    """Whether nobody can say what an option does with the word behind it, or it writes what it measures to a file."""
+    if name == "time":
+        return option != "-p"
+    known = (*_PREFIXES[name].split(), *_FLAGS.get(name, "").split(), "help", "version")
+    return option.startswith("--") and option[2:].partition("=")[0] not in known
+
+
+def _wants_next(option: str, takes_value: list[str], attached: str) -> bool:
     if option.startswith("--"):
         return "=" not in option and option[2:] in takes_value
-    return option[-1] in takes_value and not any(letter in takes_value for letter in option[1:-1])
+    return option[-1] in takes_value and not any(letter in (*takes_value, *attached) for letter in option[1:-1])
 
 
 _OPENERS: dict[str, Callable[[Words], Carried | None]] = {

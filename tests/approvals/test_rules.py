@@ -295,6 +295,9 @@ def test_it_allows_a_line_of_which_every_part_is_allowed(line: str) -> None:
         "unset PATH; rm x",
         "function ls { rm x; }",
         "select x in a; do rm x; done",
+        "xargs --replace rm cat {}",
+        "xargs --arg ls rm x",
+        "xargs -iI rm ls",
         "until rm x; do ls; done",
     ],
 )
@@ -358,6 +361,12 @@ def test_it_asks_about_a_line_of_which_some_part_is_not_covered(line: str) -> No
         "bash -c -o pipefail 'rm x'",
         "bash -c -- 'rm x'",
         "sh -o errexit -c 'rm x'",
+        "eval -- rm x",
+        "trap -- 'rm x' EXIT",
+        "env a-b=1 rm x",
+        "xargs --replace rm {}",
+        "xargs --max-lines rm",
+        "xargs -eI rm ls",
     ],
 )
 @pytest.mark.parametrize("stance", [ASK, AUTO], ids=["ask", "auto"])
@@ -379,6 +388,8 @@ def test_a_denial_sees_through_disguises(line: str, stance: Stance) -> None:
         "bash -rcfile x -c 'git push'",
         "zsh -oerrexit -c 'git push'",
         "bash -eO extglob -c 'git push'",
+        "timeout --sig KILL 5 git push",
+        "nice --adj 5 git push",
     ],
 )
 def test_what_may_be_denied_asks_even_under_auto(line: str) -> None:
@@ -634,6 +645,11 @@ def test_plan_runs_commands_that_only_read(line: str) -> None:
         "file -C -m magic",
         "file -bf.env",
         "find . -d*",
+        "\\time -o f ls",
+        "command time -o f ls",
+        "X='1 rm y'; env CI=$X ls",
+        "env CI=$X ls",
+        'f() { env CI="$@" ls; }; ls',
         "git diff --outpu?=x",
         "git branch new",
         "cat $X",
@@ -930,8 +946,8 @@ def test_long_and_deep_lines_are_answered_soon() -> None:
     assert bash("(" * 4_000 + "ls" + ")" * 4_000, allow("*"), stance=AUTO).action == "ask"
     assert bash("a" * 70_000, allow("*"), stance=AUTO).action == "ask"
     assert bash("\ud800", allow("*"), stance=AUTO).action == "ask"
-    assert bash("cat <<A\nA\n" * 1_000, allow("cat")).action == "allow"
-    assert bash("cd a; cd b; cd c; cd d; cd e; cd f; ls " + "a " * 10_000, allow("*"), stance=AUTO).action == "ask"
+    assert bash("cat <<A\nA\n" * 300, allow("cat")).action == "allow"
+    assert bash("cd a; cd b; cd c; cd d; cd e; cd f; ls " + "a " * 3_000, allow("*"), stance=AUTO).action == "ask"
 
 
 @pytest.mark.parametrize(
