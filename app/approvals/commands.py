@@ -71,6 +71,18 @@ EXACT = (
             "enable",
             "hash",
             "trap",
+            "env",
+            "command",
+            "compgen",
+            "complete",
+            "jobs",
+            "let",
+            "mapfile",
+            "printf",
+            "read",
+            "readarray",
+            "tar",
+            "zip",
         )
     )
 )
@@ -98,6 +110,11 @@ _VERBS = {
     "bundle": 2,
     "rails": 2,
     "just": 2,
+    "npx": 2,
+    "pnpx": 2,
+    "bunx": 2,
+    "uvx": 2,
+    "pipx": 3,
     "tox": 2,
     "hg": 2,
     "svn": 2,
@@ -117,6 +134,9 @@ _LONGER = {
     ("git", "worktree"),
     ("cargo", "run"),
     ("go", "run"),
+    ("yarn", "dlx"),
+    ("yarn", "exec"),
+    ("pnpm", "exec"),
 }
 _NEVER_SUGGESTED = (("git", "config"), ("npm", "exec"), ("pnpm", "dlx"), ("npm", "config"))
 _HARMLESS = re.compile(
@@ -354,17 +374,25 @@ def _suggestion(piece: Command) -> Rule | None:
     powerful = ((name, value) for name, value in piece.sets if not _HARMLESS.fullmatch(name))
     sets = [f"{name}={patterns.literal(value.text)}" for name, value in powerful]
     texts = [word.text for word in piece.words]
-    if piece.is_carrier or tuple(texts[:2]) in _NEVER_SUGGESTED or piece.name in EXACT or "/" in texts[0]:
+    verbs = _VERBS.get(piece.name, 1) + (tuple(texts[:2]) in _LONGER)
+    lead = texts[:verbs]
+    runs_any = piece.name in EXACT or any(_is_interpreter(text) for text in lead)
+    if piece.is_carrier or tuple(texts[:2]) in _NEVER_SUGGESTED or runs_any or "/" in texts[0]:
         pattern = [patterns.literal(text) for text in texts]
     else:
-        verbs = _VERBS.get(piece.name, 1) + (tuple(texts[:2]) in _LONGER)
-        lead = texts[:verbs]
         plain = len(lead) == verbs and not any(text.startswith("-") for text in lead)
         pattern = (
             [*(patterns.literal(text) for text in lead), "*"] if plain else [patterns.literal(text) for text in texts]
         )
     text = " ".join([*sets, *pattern])
     return Rule("bash", text, "allow") if len(text) <= 500 else None
+
+
+def _is_interpreter(text: str) -> bool:
+    """Whether a word names what runs any program it is given, of whatever version: `python3.12`, `uv run python`."""
+    name = text.rpartition("/")[2]
+    bare = re.sub(r"[\d.]+$", "", name)
+    return bool({name, bare} & (wrappers.INTERPRETERS | wrappers.SHELLS))
 
 
 def _folders(pieces: Sequence[Piece], ground: Ground) -> list[str]:

@@ -435,6 +435,18 @@ def test_always_is_one_rule_for_each_part_and_never_one_for_the_whole() -> None:
         ('git "push', []),
         ("pytest tests", ["pytest *"]),
         ("make", ["make"]),
+        ("npx prettier x", ["npx prettier *"]),
+        ("npx -y prettier", ["npx -y prettier"]),
+        ("uvx ruff check", ["uvx ruff *"]),
+        ("yarn dlx cowsay x", ["yarn dlx cowsay *"]),
+        ("uv run pytest x", ["uv run pytest *"]),
+        ("uv run python -c x", ["uv run python -c x"]),
+        ("python3.12 -c x", ["python3.12 -c x"]),
+        ("mawk x", ["mawk x"]),
+        ("fish -c x", ["fish -c x"]),
+        ("tar xf a.tar", ["tar xf a.tar"]),
+        ("mapfile -t a", ["mapfile -t a"]),
+        ("printf hi", ["printf hi"]),
     ],
 )
 def test_always_suggests(line: str, suggested: list[str]) -> None:
