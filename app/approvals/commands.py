@@ -9,6 +9,7 @@ import os.path
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from app.approvals import patterns, places, readers, shell, weighing, wrappers
 from app.approvals.places import Ground
@@ -301,6 +302,10 @@ def _only_reads(piece: Command) -> bool:
 
 def _floor(piece: Command, bases: list[str], ground: Ground, reads: bool) -> str:
     """Why a command asks whatever the rules say: it names something protected, or a secret."""
+    if piece.name == "git" and any(
+        places.is_bare_repository(ground, each) for each in _repositories(piece, bases, ground)
+    ):
+        return "git would run what the settings of a repository inside the project say"
     floating = any(not word.text.startswith("/") for word in piece.words[1:])
     if piece.name in MODIFIERS and not bases and floating:
         return "where it writes is known only when it runs"
@@ -314,6 +319,15 @@ def _floor(piece: Command, bases: list[str], ground: Ground, reads: bool) -> str
             if found:
                 return found
     return ""
+
+
+def _repositories(piece: Command, bases: list[str], ground: Ground) -> list[str]:
+    """The folders in which git may look for its repository: where it runs, and those that its words name."""
+    bases = bases or [ground.project]
+    texts = [word.text.removeprefix("--git-dir=") for word in piece.words[1:]]
+    named = [text for before, text in pairwise(["", *texts]) if before in ("-C", "--git-dir")]
+    named += [text for word, text in zip(piece.words[1:], texts, strict=True) if word.text != text]
+    return [*bases, *(places.place(ground, text, base).absolute for text in named for base in bases)]
 
 
 def _touched(piece: Command, path: str, bases: list[str], ground: Ground, reads: bool) -> str:

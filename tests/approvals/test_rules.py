@@ -824,6 +824,18 @@ def test_a_command_says_in_which_folder_it_runs() -> None:
     assert titles.title(Call("bash", {"command": "make", "workdir": "."}, "c", "m")) == "make"
 
 
+@pytest.mark.parametrize(
+    "line", ["cd docs/x && git status", "cd docs/x/y; git log", "git -C docs/x status", "git --git-dir=docs/x log"]
+)
+def test_git_in_a_repository_without_a_dot_git_asks(line: str) -> None:
+    files = ("/p/docs/x/HEAD", "/p/docs/x/config")
+    ground = Ground("/p", exists=lambda path: path in files)
+    for stance in (PLAN, AUTO, Stance("read-only")):
+        assert decide("bash", {"command": line}, ground, stance, [allow("*")]).action != "allow"
+    assert decide("bash", {"command": "cd docs && git status"}, ground, PLAN, ()).action == "allow"
+    assert decide("bash", {"command": "git status"}, ground, PLAN, ()).action == "allow"
+
+
 def test_a_link_onto_something_protected_is_protected() -> None:
     ground = Ground("/p", resolve=lambda path: path.replace("/p/link", "/p/.git"))
     assert decide("write", {"filePath": "link/config"}, ground, AUTO, ()).action == "ask"
