@@ -5,9 +5,11 @@ Pure.
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from app.approvals import patterns, places, readers, shell, weighing, wrappers
 from app.approvals.places import Ground
@@ -70,6 +72,18 @@ EXACT = (
             "enable",
             "hash",
             "trap",
+            "env",
+            "command",
+            "compgen",
+            "complete",
+            "jobs",
+            "let",
+            "mapfile",
+            "printf",
+            "read",
+            "readarray",
+            "tar",
+            "zip",
         )
     )
 )
@@ -97,6 +111,11 @@ _VERBS = {
     "bundle": 2,
     "rails": 2,
     "just": 2,
+    "npx": 2,
+    "pnpx": 2,
+    "bunx": 2,
+    "uvx": 2,
+    "pipx": 3,
     "tox": 2,
     "hg": 2,
     "svn": 2,
@@ -116,6 +135,9 @@ _LONGER = {
     ("git", "worktree"),
     ("cargo", "run"),
     ("go", "run"),
+    ("yarn", "dlx"),
+    ("yarn", "exec"),
+    ("pnpm", "exec"),
 }
 _NEVER_SUGGESTED = (("git", "config"), ("npm", "exec"), ("pnpm", "dlx"), ("npm", "config"))
 _HARMLESS = re.compile(
@@ -127,13 +149,18 @@ _POWERFUL = re.compile(
     r"|CC|CXX|MAKEFLAGS"
     r"|(LD|DYLD|GIT|PYTHON|PERL|RUBY|NODE|NPM|JAVA|GEM|BUNDLE|GO|CARGO|RUST|PIP|SSH|LESS|MAN|XDG)_?\w*"
 )
+MOST_PATHS = 8_192  # looking at so many takes a few seconds
 _VALUED = {"git": ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env")}
 
 
-def decide(line: str, ground: Ground, stance: Stance, given: Sequence[Rule]) -> list[PartDecision]:
-    """The parts of a shell line, each decided; never none."""
-    pieces = shell.read(line)
+def decide(line: str, ground: Ground, stance: Stance, given: Sequence[Rule], *, folder: str = "") -> list[PartDecision]:
+    """The parts of a shell line, each decided; never none. One that runs in another folder than the project's is
+    decided as if it went there first.
+    """
+    pieces = [*_going(folder, ground), *shell.read(line)]
     bases = _folders(pieces, ground)
+    if sum(map(_weight, pieces)) * max(len(bases), 1) > MOST_PATHS:
+        pieces = [Unclear(line, "It names too many paths to check.")]
     parts = [part for piece in pieces for part in _piece(piece, bases, ground, stance, given)]
     return list(dict.fromkeys(parts))
 
@@ -144,6 +171,19 @@ def reading(line: str) -> tuple[str, ...]:
     pieces = shell.read(line)
     found = tuple(piece.name for piece in pieces if isinstance(piece, Command) and _only_reads(piece))
     return found if len(found) == len(pieces) else ()
+
+
+def _weight(piece: Piece) -> int:
+    """About how many files are looked at for a piece, from each folder in which it may run."""
+    words = piece.words if isinstance(piece, Command) else [piece.path] if isinstance(piece, FileUse) else []
+    return sum(1 + sum(map(word.text.count, "=:@/")) for word in words)
+
+
+def _going(folder: str, ground: Ground) -> list[Piece]:
+    """Going to the folder in which a line runs, as a command of its own; nothing if it runs in the project's."""
+    if not folder or places.place(ground, folder).absolute == os.path.normpath(ground.project):
+        return []
+    return [Command(f"cd {folder}", (Word("cd"), Word(folder)))]
 
 
 def _piece(piece: Piece, bases: list[str], ground: Ground, stance: Stance, given: Sequence[Rule]) -> list[PartDecision]:
@@ -252,7 +292,7 @@ def _is_fed(piece: Command) -> bool:
 
 def _only_reads(piece: Command) -> bool:
     fixed = all(word.fixed for word in piece.words)
-    hidden = any(word.glob and word.text[0] in "*?[" for word in piece.words[1:])
+    hidden = any(word.glob and word.text[0] in "*?[-" for word in piece.words[1:])
     hidden = hidden and piece.name not in readers.GLOBBED  # a file may be called `--pre=x`
     plain = all(_HARMLESS.fullmatch(name) for name, _value in piece.sets)
     if not fixed or hidden or not plain or piece.raised or "/" in piece.words[0].text:
@@ -262,6 +302,10 @@ def _only_reads(piece: Command) -> bool:
 
 def _floor(piece: Command, bases: list[str], ground: Ground, reads: bool) -> str:
     """Why a command asks whatever the rules say: it names something protected, or a secret."""
+    if piece.name == "git" and any(
+        places.is_bare_repository(ground, each) for each in _repositories(piece, bases, ground)
+    ):
+        return "git would run what the settings of a repository inside the project say"
     floating = any(not word.text.startswith("/") for word in piece.words[1:])
     if piece.name in MODIFIERS and not bases and floating:
         return "where it writes is known only when it runs"
@@ -275,6 +319,15 @@ def _floor(piece: Command, bases: list[str], ground: Ground, reads: bool) -> str
             if found:
                 return found
     return ""
+
+
+def _repositories(piece: Command, bases: list[str], ground: Ground) -> list[str]:
+    """The folders in which git may look for its repository: where it runs, and those that its words name."""
+    bases = bases or [ground.project]
+    texts = [word.text.removeprefix("--git-dir=") for word in piece.words[1:]]
+    named = [text for before, text in pairwise(["", *texts]) if before in ("-C", "--git-dir")]
+    named += [text for word, text in zip(piece.words[1:], texts, strict=True) if word.text != text]
+    return [*bases, *(places.place(ground, text, base).absolute for text in named for base in bases)]
 
 
 def _touched(piece: Command, path: str, bases: list[str], ground: Ground, reads: bool) -> str:
@@ -335,17 +388,25 @@ def _suggestion(piece: Command) -> Rule | None:
     powerful = ((name, value) for name, value in piece.sets if not _HARMLESS.fullmatch(name))
     sets = [f"{name}={patterns.literal(value.text)}" for name, value in powerful]
     texts = [word.text for word in piece.words]
-    if piece.is_carrier or tuple(texts[:2]) in _NEVER_SUGGESTED or piece.name in EXACT or "/" in texts[0]:
+    verbs = _VERBS.get(piece.name, 1) + (tuple(texts[:2]) in _LONGER)
+    lead = texts[:verbs]
+    runs_any = piece.name in EXACT or any(_is_interpreter(text) for text in lead)
+    if piece.is_carrier or tuple(texts[:2]) in _NEVER_SUGGESTED or runs_any or "/" in texts[0]:
         pattern = [patterns.literal(text) for text in texts]
     else:
-        verbs = _VERBS.get(piece.name, 1) + (tuple(texts[:2]) in _LONGER)
-        lead = texts[:verbs]
         plain = len(lead) == verbs and not any(text.startswith("-") for text in lead)
         pattern = (
             [*(patterns.literal(text) for text in lead), "*"] if plain else [patterns.literal(text) for text in texts]
         )
     text = " ".join([*sets, *pattern])
     return Rule("bash", text, "allow") if len(text) <= 500 else None
+
+
+def _is_interpreter(text: str) -> bool:
+    """Whether a word names what runs any program it is given, of whatever version: `python3.12`, `uv run python`."""
+    name = text.rpartition("/")[2]
+    bare = re.sub(r"[\d.]+$", "", name)
+    return bool({name, bare} & (wrappers.INTERPRETERS | wrappers.SHELLS))
 
 
 def _folders(pieces: Sequence[Piece], ground: Ground) -> list[str]:

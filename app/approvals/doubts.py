@@ -146,6 +146,7 @@ def of_tree(root: Node, source: bytes) -> str:
     if root.has_error:
         return "The shell line cannot be parsed."
     leaves: list[Node] = []
+    heredoc_lines: set[int] = set()
     for node, depth in every(root):
         if depth > MAX_DEPTH:
             return "It is nested too deeply to check."
@@ -156,9 +157,10 @@ def of_tree(root: Node, source: bytes) -> str:
         if node.type == "test_command" and "\n" in text_of(node):
             return "A test over several lines cannot be checked."
         if node.type == "heredoc_redirect":
-            doubt = _heredoc_doubt(node, source)
-            if doubt:
-                return doubt
+            doubt = _heredoc_doubt(node)
+            if doubt or node.start_point[0] in heredoc_lines:
+                return doubt or "It holds several here-documents, which cannot be checked."
+            heredoc_lines.add(node.start_point[0])
         if node.child_count == 0 and not _in_heredoc(node):
             leaves.append(node)
     if any(_leaf_is_odd(leaf, source) for leaf in leaves):
@@ -288,10 +290,8 @@ def _command_above(node: Node) -> Node | None:
     return above if above is not None and above.type in ("command", "declaration_command") else None
 
 
-def _heredoc_doubt(node: Node, source: bytes) -> str:
+def _heredoc_doubt(node: Node) -> str:
     """A here-document must end where bash ends it, and must not run commands from inside its text."""
-    if source.count(b"<<") - source.count(b"<<<") > 1 and _count_heredocs(node) > 1:
-        return "It holds several here-documents, which cannot be checked."
     kinds = {child.type: child for child in node.children}
     start, end, body = kinds.get("heredoc_start"), kinds.get("heredoc_end"), kinds.get("heredoc_body")
     if start is None or end is None:
@@ -307,18 +307,6 @@ def _heredoc_doubt(node: Node, source: bytes) -> str:
         if written == name and RUNS_INSIDE.search(text_of(body)):
             return "A here-document runs commands from inside its text."
     return "" if text_of(end).strip("\t") == name else "A here-document ends elsewhere than it seems."
-
-
-def _count_heredocs(node: Node) -> int:
-    root = node
-    while root.parent is not None:
-        root = root.parent
-    found = (each for each, _depth in every(root) if each.type == "heredoc_redirect")
-    return sum(_same_line(each, node) for each in found)
-
-
-def _same_line(one: Node, other: Node) -> bool:
-    return one.start_point[0] == other.start_point[0]
 
 
 def text_of(node: Node) -> str:

@@ -50,7 +50,7 @@ _SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
 @dataclass(frozen=True)
 class Ground:
     """Where an agent stands: its directory, further folders it may use, ours that it may not, and a home; `hides` tells
-    of paths in its directory whether they are kept from agents.
+    of paths in its directory whether they are kept from agents, `exists` of any path whether something is there.
     """
 
     project: str
@@ -59,6 +59,7 @@ class Ground:
     home: str = ""
     resolve: Callable[[str], str] = os.path.normpath
     hides: Callable[[str], bool] = lambda _path: False
+    exists: Callable[[str], bool] = lambda _path: False
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,19 @@ def place(ground: Ground, path: str, base: str = "") -> Place:
     protected = next((found for each in (absolute, real) if (found := _protected(ground, each))), "")
     secret = any(_is_secret(PurePosixPath(each).name) for each in (absolute, real))
     return Place(shown, relative, protected, secret, any(_is_hidden(ground, each) for each in (absolute, real)))
+
+
+def is_bare_repository(ground: Ground, folder: str) -> bool:
+    """Whether git would take a folder of the project, or one above that, for a repository without a `.git`: its
+    settings are files like any other, and name programs that git runs.
+    """
+    project, folder = ground.resolve(ground.project), ground.resolve(folder)
+    while _below(project, folder) and folder != project:
+        settings = any(ground.exists(f"{folder}/{name}") for name in ("config", "commondir"))
+        if settings and ground.exists(f"{folder}/HEAD"):
+            return True
+        folder = os.path.dirname(folder)  # noqa: PTH120 - text, not a file
+    return False
 
 
 def may_touch_protected(glob: str) -> bool:

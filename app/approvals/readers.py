@@ -5,6 +5,7 @@ Pure. `words` are the words of the command after its name, all fixed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 _PLAIN = frozenset(
@@ -25,7 +26,6 @@ _PLAIN = frozenset(
         "realpath",
         "readlink",
         "stat",
-        "file",
         "du",
         "df",
         "which",
@@ -48,10 +48,11 @@ _PLAIN = frozenset(
         "sha256sum",
     )
 )
-_SHORT_WRITES = {"sort": "oT", "date": "s", "tree": "oR", "printf": "v", "uniq": ""}
+_SHORT_WRITES = {"sort": "oT", "date": "sf", "file": "Cf", "tree": "oR", "printf": "v", "uniq": ""}
 _LONG_WRITES = {
     "sort": ("--output", "--compress-program", "--temporary-directory"),
-    "date": ("--set",),
+    "date": ("--set", "--file"),
+    "file": ("--compile", "--files-from"),
     "tree": ("--output",),
     "rg": ("--pre", "--hostname-bin", "--search-zip"),
     "printf": (),
@@ -98,7 +99,6 @@ NO_PATHS = frozenset(
         "tr",
         "sleep",
         "seq",
-        "date",
         "printf",
         "pwd",
     )
@@ -114,8 +114,15 @@ def only_reads(name: str, words: Sequence[str]) -> bool:
     if name == "find":
         return not any(word.startswith(_FIND_ACTS) for word in words)
     if name == "uniq":
-        return sum(not word.startswith("-") for word in words) <= 1
+        # `-` is the input, and after `--` an option is a name like any other: a second name is written to.
+        return sum(not word.startswith("-") or word == "-" for word in words) <= ("--" not in words)
+    if name == "date" and any(re.fullmatch(r"\d{8,}(\.\d+)?", word) for word in words) and not _says_date(words):
+        return False  # it sets the clock
     return name in _LONG_WRITES and not any(_writes(name, word) for word in words)
+
+
+def _says_date(words: Sequence[str]) -> bool:
+    return any(word.startswith(("-d", "--d")) for word in words)
 
 
 def _writes(name: str, word: str) -> bool:

@@ -66,7 +66,8 @@ def decide(
     if stance.limits.tools is not None and tool not in stance.limits.tools:
         return conclude([PartDecision(tool, "deny", f"the mode {stance.mode} does not have this tool now", tool=kind)])
     if kind == "bash":
-        parts = commands.decide(subjects.command_of(given), ground, stance, rules)
+        folder = subjects.text_of(given, "workdir")
+        parts = commands.decide(subjects.command_of(given), ground, stance, rules, folder=folder)
     elif kind == "edit" or kind in READS:
         parts = _paths(kind, subjects.paths_of(tool, given), ground, stance, rules)
     elif kind == "webfetch":

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
-from app.approvals import doubts, wrappers
+from app.approvals import doubts, sums, wrappers
 from app.approvals.doubts import RUNS_INSIDE, every, text_of
 
 MAX_NESTING = 6
@@ -105,15 +106,17 @@ def _parser() -> Parser:
 
 def _walk(root: Node) -> Iterator[Piece]:
     """The pieces that stand in the tree, before commands that carry others are opened."""
+    for each in sums.unknown(root):
+        yield Unclear(text_of(each), "It reckons with a value that may hold a command.")
     for node, _depth in every(root):
         match node.type:
             case "command":
-                yield _command(node)
+                yield _tested(_command(node))
             case "declaration_command" | "unset_command":
                 yield _declaration(node)
             case "test_command":
                 words = (Word("["), *(_word(leaf) for leaf in _operands(node)))
-                yield Command(text_of(node), words)
+                yield _tested(Command(text_of(node), words))
             case "file_redirect":
                 yield from _redirect(node)
             case "variable_assignment" if _stands_alone(node):
@@ -151,6 +154,16 @@ def _operands(node: Node) -> list[Node]:
         else:
             stack.extend(reversed(child.children))
     return found
+
+
+def _tested(piece: Piece) -> Piece:
+    """The piece, unless it asks for a variable by a name that bash would reckon with: `[ -v 'a[$(x)]' ]`."""
+    if not isinstance(piece, Command) or not piece.words or piece.name not in ("test", "["):
+        return piece
+    asked = [word for before, word in pairwise(piece.words) if before.text == "-v"]
+    if all(word.fixed and re.fullmatch(r"\w+|\]", word.text) for word in asked):
+        return piece
+    return Unclear(piece.source, "It asks for a variable by a name that may hold a command.")
 
 
 def _definition(node: Node) -> Iterator[Piece]:

@@ -26,10 +26,11 @@ _VERBS = {
 
 
 def title(call: Call) -> str:
-    """One line that says what the call does: a command as it stands, otherwise a verb and its object."""
+    """One line that says what the call does: a command as it stands, and where; otherwise a verb and its object."""
     kind = subjects.kind_of(call.tool)
     if kind == "bash":
-        return subjects.command_of(call.input)
+        folder = subjects.text_of(call.input, "workdir")
+        return subjects.command_of(call.input) + (f" (in {folder})" if folder not in ("", ".") else "")
     if kind == "webfetch":
         return f"Fetch {subjects.text_of(call.input, 'url')}"
     if kind == "network":

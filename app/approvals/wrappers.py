@@ -32,6 +32,17 @@ INTERPRETERS = frozenset(
         "sqlite3",
         "awk",
         "gawk",
+        "mawk",
+        "nawk",
+        "pypy",
+        "tsx",
+        "ts-node",
+        "fish",
+        "csh",
+        "tcsh",
+        "pwsh",
+        "expect",
+        "gdb",
         "ed",
         "ex",
         "at",
@@ -90,6 +101,9 @@ TRUSTED_NAMES = frozenset(
         "exec",
         "eval",
         "env",
+        "date",
+        "nproc",
+        "seq",
     )
 )
 _PREFIXES: dict[str, str] = {  # the command, and its options that take a value of their own
@@ -104,16 +118,25 @@ _PREFIXES: dict[str, str] = {  # the command, and its options that take a value 
     "exec": "a",
     "coproc": "",
     "timeout": "k s kill-after signal",
-    "xargs": ("a d E I L n P s arg-file delimiter eof replace max-lines max-args max-procs max-chars process-slot-var"),
+    "xargs": "a d E I L n P s arg-file delimiter max-args max-procs max-chars process-slot-var",
     "sudo": (
         "u g h p C D R T r t U user group host prompt close-from chdir chroot command-timeout role type other-user"
     ),
     "doas": "u C",
 }
+_FLAGS = {  # their long options that take no word of their own: any other may, or is short for one that does
+    "setsid": "ctty fork wait",
+    "ionice": "ignore",
+    "timeout": "preserve-status foreground verbose",
+    "xargs": "null eof replace max-lines open-tty interactive no-run-if-empty verbose exit show-limits",
+    "sudo": "askpass background bell preserve-env set-home non-interactive preserve-groups stdin reset-timestamp",
+}
+_ATTACHED = {"xargs": "eil"}  # short options whose value can only be attached
 _LEADING = {"timeout": 1}
 _RAISING = ("sudo", "doas")
 _NOTHING_RUNS = {"command": ("-v", "-V")}
 _ENV_OPTION = re.compile(r"-|-i|--ignore-environment|-0|--null|--unset=\w+|-u\w+|--")
+_LONG_OPTIONS = ("rcfile", "init-file", "norc", "noprofile", "noediting", "login", "posix", "restricted", "verbose")
 _FIND_RUNS = ("-exec", "-execdir", "-ok", "-okdir")
 
 
@@ -143,31 +166,48 @@ def open_up(name: str, words: Words) -> Carried | None:
 
 def _shell(name: str, words: Words) -> Carried | None:
     """`bash -c script`; a shell without a script file runs what it is fed."""
-    for at, (text, fixed) in enumerate(words[1:], 1):
+    at, runs_script = 1, False
+    while at < len(words):
+        text, fixed = words[at]
         if not fixed:
             return Carried(why=f"What `{name}` runs is known only when it runs.")
-        if not text.startswith(("-", "+")) or text == "-":
+        if text in ("-", "--") or not text.startswith(("-", "+")):
+            at += text in ("-", "--")
             break
-        if not text.startswith("--") and "c" in text:
-            return _script(f"{name} {text}", words[at + 1 :])
-        feeds = "s" in text.lstrip("-") and not text.startswith("--")
-        if feeds or text in ("-o", "+o", "-O", "+O", "--rcfile", "--init-file"):
+        if _is_odd_option(text):
             return Carried(why=f"`{name} {text}` runs what cannot be seen here.")
-    else:
-        asks_version = len(words) > 1 and all(text in ("--version", "--help") for text, _ in words[1:])
-        return None if asks_version else Carried(why=f"`{name}` runs whatever it is fed.")
-    return None if text != "-" else Carried(why=f"`{name}` runs whatever it is fed.")
+        if not text.startswith("--"):
+            runs_script = runs_script or "c" in text
+            at += text.endswith("o")  # it takes the name of an option from the words behind
+        at += 1
+    asks_version = len(words) > 1 and all(text in ("--version", "--help") for text, _ in words[1:])
+    if asks_version:
+        return None
+    if runs_script:
+        return _script(name, words[at:])
+    return None if at < len(words) else Carried(why=f"`{name}` runs whatever it is fed.")
 
 
-def _script(carrier: str, rest: Words) -> Carried:
-    while rest and rest[0][1] and rest[0][0].startswith(("-", "+")):
-        rest = rest[1:]
+def _is_odd_option(text: str) -> bool:
+    """Whether an option of a shell has it read more, or takes a word that another shell would not."""
+    if text.startswith("--"):
+        return text in ("--rcfile", "--init-file")
+    return text[1:] in _LONG_OPTIONS or bool(set("sO") & set(text)) or "o" in text[:-1]
+
+
+def _script(name: str, rest: Words) -> Carried:
     if not rest or not rest[0][1]:
-        return Carried(why=f"What `{carrier}` runs is known only when it runs.")
+        return Carried(why=f"What `{name} -c` runs is known only when it runs.")
     return Carried(script=rest[0][0])
 
 
+def _undashed(words: Words) -> Words:
+    """The words of a command without the `--` that ends its options."""
+    return [words[0], *words[2:]] if len(words) > 1 and words[1][0] == "--" else words
+
+
 def _eval(words: Words) -> Carried | None:
+    words = _undashed(words)
     if len(words) == 1:
         return None
     if not all(fixed for _text, fixed in words):
@@ -176,6 +216,7 @@ def _eval(words: Words) -> Carried | None:
 
 
 def _trap(words: Words) -> Carried | None:
+    words = _undashed(words)
     if len(words) < 3 or words[1][0] in ("-", "", "-l", "-p"):
         return None
     if not words[1][1]:
@@ -189,9 +230,11 @@ def _env(words: Words) -> Carried | None:
     at = 1
     while at < len(words):
         text, fixed = words[at]
-        assigns = re.match(r"([A-Za-z_]\w*)=", text)
-        if assigns:
-            sets.append((assigns[1], text[assigns.end() :] if fixed else "$"))
+        name, equals, value = text.partition("=")
+        if equals and not text.startswith(("-", "=")):
+            if not fixed and not re.fullmatch(r'[A-Za-z_]\w*="[^"@]*"', text):
+                return Carried(why="What `env` runs is known only when it runs.")  # it may fall apart into words
+            sets.append((name, value if fixed else "$"))
         elif text in ("-u", "--unset"):
             at += 1
         elif text.startswith("-") and not _ENV_OPTION.fullmatch(text):
@@ -238,7 +281,9 @@ def _prefixed(name: str, words: Words) -> Carried | None:
         if name == "sudo" and text in ("-s", "-i", "-e", "--shell", "--login", "--edit"):
             return Carried(why=f"`sudo {text}` runs what cannot be seen here.", keeps=True)
         if text.startswith("-") and len(text) > 1:
-            at += 2 if _wants_next(text, takes_value) else 1
+            if _is_unknown(name, text):
+                return Carried(why=f"`{name} {text}` cannot be seen through.", keeps=name in _RAISING)
+            at += 2 if _wants_next(text, takes_value, _ATTACHED.get(name, "")) else 1
         elif assigns := re.match(r"([A-Za-z_]\w*)\+?=", text):
             sets.append((assigns[1], text[assigns.end() :]))
             at += 1
@@ -257,10 +302,18 @@ def _behind(name: str, rest: Words, sets: list[tuple[str, str]]) -> Carried | No
     return Carried(words=(*rest, *fed), sets=tuple(sets), keeps=keeps, raises=keeps)
 
 
-def _wants_next(option: str, takes_value: list[str]) -> bool:
+def _is_unknown(name: str, option: str) -> bool:
+    """Whether nobody can say what an option does with the word behind it, or it writes what it measures to a file."""
+    if name == "time":
+        return option != "-p"
+    known = (*_PREFIXES[name].split(), *_FLAGS.get(name, "").split(), "help", "version")
+    return option.startswith("--") and option[2:].partition("=")[0] not in known
+
+
+def _wants_next(option: str, takes_value: list[str], attached: str) -> bool:
     if option.startswith("--"):
         return "=" not in option and option[2:] in takes_value
-    return option[-1] in takes_value and not any(letter in takes_value for letter in option[1:-1])
+    return option[-1] in takes_value and not any(letter in (*takes_value, *attached) for letter in option[1:-1])
 
 
 _OPENERS: dict[str, Callable[[Words], Carried | None]] = {

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.approvals import patterns, places
+from app.approvals import patterns, places, titles
 from app.approvals.presets import MODES, Limits, Only
 from app.approvals.rules import Decision, Ground, Rule, Stance, decide
+from app.approvals.things import Call
 
 GROUND = Ground(project="/home/alice/app", data_dir="/srv/cabin", home="/home/alice")
 ASK, AUTO, EDITS = Stance(), Stance("auto"), Stance("accept-edits")
@@ -294,6 +295,9 @@ def test_it_allows_a_line_of_which_every_part_is_allowed(line: str) -> None:
         "unset PATH; rm x",
         "function ls { rm x; }",
         "select x in a; do rm x; done",
+        "xargs --replace rm cat {}",
+        "xargs --arg ls rm x",
+        "xargs -iI rm ls",
         "until rm x; do ls; done",
     ],
 )
@@ -351,6 +355,18 @@ def test_it_asks_about_a_line_of_which_some_part_is_not_covered(line: str) -> No
         ">/dev/null rm x",
         "{ rm x; }",
         "! rm x",
+        "bash -euo pipefail -c 'rm x'",
+        "bash -eo pipefail -c 'ls; rm x'",
+        "bash -co pipefail 'rm x'",
+        "bash -c -o pipefail 'rm x'",
+        "bash -c -- 'rm x'",
+        "sh -o errexit -c 'rm x'",
+        "eval -- rm x",
+        "trap -- 'rm x' EXIT",
+        "env a-b=1 rm x",
+        "xargs --replace rm {}",
+        "xargs --max-lines rm",
+        "xargs -eI rm ls",
     ],
 )
 @pytest.mark.parametrize("stance", [ASK, AUTO], ids=["ask", "auto"])
@@ -369,6 +385,11 @@ def test_a_denial_sees_through_disguises(line: str, stance: Stance) -> None:
         "X=push; git $X",
         "sh",
         'sh -c "$X"',
+        "bash -rcfile x -c 'git push'",
+        "zsh -oerrexit -c 'git push'",
+        "bash -eO extglob -c 'git push'",
+        "timeout --sig KILL 5 git push",
+        "nice --adj 5 git push",
     ],
 )
 def test_what_may_be_denied_asks_even_under_auto(line: str) -> None:
@@ -414,6 +435,18 @@ def test_always_is_one_rule_for_each_part_and_never_one_for_the_whole() -> None:
         ('git "push', []),
         ("pytest tests", ["pytest *"]),
         ("make", ["make"]),
+        ("npx prettier x", ["npx prettier *"]),
+        ("npx -y prettier", ["npx -y prettier"]),
+        ("uvx ruff check", ["uvx ruff *"]),
+        ("yarn dlx cowsay x", ["yarn dlx cowsay *"]),
+        ("uv run pytest x", ["uv run pytest *"]),
+        ("uv run python -c x", ["uv run python -c x"]),
+        ("python3.12 -c x", ["python3.12 -c x"]),
+        ("mawk x", ["mawk x"]),
+        ("fish -c x", ["fish -c x"]),
+        ("tar xf a.tar", ["tar xf a.tar"]),
+        ("mapfile -t a", ["mapfile -t a"]),
+        ("printf hi", ["printf hi"]),
     ],
 )
 def test_always_suggests(line: str, suggested: list[str]) -> None:
@@ -590,6 +623,10 @@ def test_the_ceiling_of_an_admin_lowers_the_preset() -> None:
         "sort -u a",
         "git diff -- .github/workflows/ci.yml",
         "ls .git",
+        "date -d 20260102",
+        "date +%s",
+        "file a",
+        "uniq -c -",
     ],
 )
 def test_plan_runs_commands_that_only_read(line: str) -> None:
@@ -613,6 +650,19 @@ def test_plan_runs_commands_that_only_read(line: str) -> None:
         "sort --outp=x y",
         "date -s x",
         "uniq a b",
+        "uniq - b",
+        "uniq -- -a b",
+        "date 010203042026",
+        "date -uf.env",
+        "file -C -m magic",
+        "file -bf.env",
+        "find . -d*",
+        "\\time -o f ls",
+        "command time -o f ls",
+        "X='1 rm y'; env CI=$X ls",
+        "env CI=$X ls",
+        'f() { env CI="$@" ls; }; ls',
+        "git diff --outpu?=x",
         "git branch new",
         "cat $X",
         "cat $(pwd)",
@@ -730,6 +780,9 @@ def test_protected_paths_always_ask(path: str, preset: str) -> None:
         "cd .git && echo x > config",
         "tee -a .Git/config",
         "git add .env",
+        "bash -euo pipefail -c 'rm -rf .git'",
+        "date -f .env",
+        "date --file=.env",
     ],
 )
 def test_no_rule_and_no_preset_lets_a_command_touch_what_is_protected(line: str) -> None:
@@ -749,6 +802,38 @@ def test_no_rule_and_no_preset_lets_a_command_touch_what_is_protected(line: str)
 )
 def test_names_that_only_look_protected_are_not(path: str) -> None:
     assert tool("write", {"filePath": path}, stance=EDITS).action == "allow"
+
+
+@pytest.mark.parametrize("folder", [".git", "./.git/hooks", "/home/alice/app/.git", "a/../.git"])
+def test_a_command_that_runs_in_a_protected_folder_asks(folder: str) -> None:
+    decision = tool("bash", {"command": "tee config < x", "workdir": folder}, allow("*"), stance=AUTO)
+    assert decision.action == "ask"
+
+
+def test_the_folder_in_which_a_command_runs_counts_as_gone_to() -> None:
+    given = {"command": "./run.sh", "workdir": "sub"}
+    assert tool("bash", given, allow("./run.sh")).action == "ask"
+    assert tool("bash", given, allow("./run.sh"), allow("cd *")).action == "allow"
+    for here in ("", ".", "/home/alice/app", "sub/.."):
+        assert tool("bash", {**given, "workdir": here}, allow("./run.sh")).action == "allow"
+    assert tool("bash", {"command": "ls", "workdir": "/etc"}, stance=PLAN).action == "ask"
+
+
+def test_a_command_says_in_which_folder_it_runs() -> None:
+    assert titles.title(Call("bash", {"command": "make", "workdir": "sub"}, "c", "m")) == "make (in sub)"
+    assert titles.title(Call("bash", {"command": "make", "workdir": "."}, "c", "m")) == "make"
+
+
+@pytest.mark.parametrize(
+    "line", ["cd docs/x && git status", "cd docs/x/y; git log", "git -C docs/x status", "git --git-dir=docs/x log"]
+)
+def test_git_in_a_repository_without_a_dot_git_asks(line: str) -> None:
+    files = ("/p/docs/x/HEAD", "/p/docs/x/config")
+    ground = Ground("/p", exists=lambda path: path in files)
+    for stance in (PLAN, AUTO, Stance("read-only")):
+        assert decide("bash", {"command": line}, ground, stance, [allow("*")]).action != "allow"
+    assert decide("bash", {"command": "cd docs && git status"}, ground, PLAN, ()).action == "allow"
+    assert decide("bash", {"command": "git status"}, ground, PLAN, ()).action == "allow"
 
 
 def test_a_link_onto_something_protected_is_protected() -> None:
@@ -885,6 +970,8 @@ def test_long_and_deep_lines_are_answered_soon() -> None:
     assert bash("(" * 4_000 + "ls" + ")" * 4_000, allow("*"), stance=AUTO).action == "ask"
     assert bash("a" * 70_000, allow("*"), stance=AUTO).action == "ask"
     assert bash("\ud800", allow("*"), stance=AUTO).action == "ask"
+    assert bash("cat <<A\nA\n" * 300, allow("cat")).action == "allow"
+    assert bash("cd a; cd b; cd c; cd d; cd e; cd f; ls " + "a " * 3_000, allow("*"), stance=AUTO).action == "ask"
 
 
 @pytest.mark.parametrize(

@@ -44,4 +44,4 @@ def _stance(session: Session, mode: str, ceiling: str, limits: Limits | None) ->
 def _ground(session: Session, roots: tuple[str, ...]) -> Ground:
     data_dir = os.path.realpath(config.current().data_dir)
     hides = kept_away.hides_in(session.directory)
-    return Ground(session.directory, roots, data_dir, str(Path.home()), os.path.realpath, hides)
+    return Ground(session.directory, roots, data_dir, str(Path.home()), os.path.realpath, hides, os.path.lexists)
