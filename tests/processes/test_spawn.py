@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -91,6 +92,25 @@ def test_it_shows_no_server_secret_in_the_first_process(world: World, monkeypatc
     assert "sk-server-only" not in done.output
     assert "TOKEN=granted-token" in done.output
     assert "granted-token" not in world.sh("cat /proc/*/cmdline", env={"TOKEN": "granted-token"}).output
+
+
+def test_its_environment_steers_nothing_outside(world: World, tmp_path: Path) -> None:
+    traced = {"LD_DEBUG": "libs", "LD_DEBUG_OUTPUT": str(tmp_path / "traced")}
+    done = world.run("env", env={**traced, "BASH_FUNC_shift%%": f"() {{ touch {tmp_path}/traced; }}"})
+    assert done.exit_code == 0
+    assert f"LD_DEBUG_OUTPUT={tmp_path}/traced" in done.output.splitlines()
+    assert not list(tmp_path.glob("traced*"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "env"),
+    [(["true", "x" * 131_072], {}), (["true"], {"X": "x" * 131_072}), (["true", *["x"] * 9_000], {}),
+     (["true"], {f"X{number}": "x" * 100_000 for number in range(100)})],
+    ids=["one word", "one variable", "many words", "all together"],
+)  # fmt: skip
+def test_it_refuses_what_is_too_long(world: World, argv: list[str], env: dict[str, str]) -> None:
+    with pytest.raises(OSError, match=os.strerror(errno.E2BIG)):
+        world.run(*argv, env=env)
 
 
 @both
