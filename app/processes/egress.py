@@ -122,13 +122,16 @@ class Egress:
         except Refused as refused:
             self._note(target, "refused", refused.why)
             raise Refused(refused.status, f"{target}: {refused.why}.") from None
-        made = proxy.dial(addresses, target.port, CONNECT_SECONDS)
-        if made is None:
-            self._note(target, "failed", NO_ANSWER)
-            raise Refused(502, f"{target}: {NO_ANSWER}.")
-        self._note(target, "reached")
-        with self._kept(made):
-            yield made
+        for address in addresses:
+            if self._closed:
+                break
+            with self._kept(proxy.socket_for(address)) as made:
+                if proxy.reaches(made, address, target.port, CONNECT_SECONDS):
+                    self._note(target, "reached")
+                    yield made
+                    return
+        self._note(target, "failed", NO_ANSWER)
+        raise Refused(502, f"{target}: {NO_ANSWER}.")
 
     def _judged(self, target: Target) -> list[str]:
         """The host's addresses, looked up once, after people have let it pass."""
@@ -143,7 +146,7 @@ class Egress:
             raise Refused(403, refused.why) from None
 
     @contextmanager
-    def _kept(self, one: socket.socket) -> Iterator[None]:
+    def _kept(self, one: socket.socket) -> Iterator[socket.socket]:
         """Close a socket afterwards, and at once when the command ends."""
         with self._lock:
             is_late = self._closed
@@ -151,7 +154,7 @@ class Egress:
         try:
             if is_late:
                 one.shutdown(socket.SHUT_RDWR)
-            yield
+            yield one
         finally:
             with self._lock:
                 self._open.discard(one)
