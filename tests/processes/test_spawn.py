@@ -469,6 +469,16 @@ def test_it_refuses_system_calls_of_escapes(world: World, call: str) -> None:
     assert world.python(script).output in ("-1 1\n", "-1 38\n")
 
 
+def test_it_opens_no_socket_that_leads_past_its_network(world: World) -> None:
+    script = (
+        "import errno, socket\nfor family in range(1, 46):\n"
+        "  try: socket.socket(family, socket.SOCK_DGRAM).close()\n"
+        "  except OSError as failure:\n    if failure.errno == errno.EAFNOSUPPORT: continue\n"
+        "  print(family)"
+    )
+    assert world.python(script).output.split() == ["1", "2", "10", "16"]
+
+
 def test_it_starts_threads_and_processes_all_the_same(world: World) -> None:
     script = (
         "import subprocess, threading\n"
