@@ -6,13 +6,12 @@ import fcntl
 import logging
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import config, db, dispatch, git, ids, record
+from app import clearing, config, db, dispatch, git, ids, record
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor, Scope
 from app.errors import Conflict, Invalid, Problem, Unavailable
@@ -293,7 +292,7 @@ def _remove(actor: Actor, one: Worktree, standing: Standing) -> None:
     try:
         # By ourselves: git would first read what an agent may have made of the worktree's .git.
         if one.path.exists():
-            shutil.rmtree(one.path)
+            clearing.remove(one.path)
         if repository.is_dir() and one.path in git.list_worktrees(repository):
             git.remove_worktree(repository, one.path)
         if not standing.own and not standing.problem and git.has_branch(repository, one.branch):
