@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ PREFIX = "signalcabin/"
 LONGEST = 40
 # What in a repository's git directory outlives the worktree, and runs or decides what runs: agents leave it alone.
 KEPT = ("HEAD", "config", "config.worktree", "hooks", "index", "info", "modules", "worktrees")
+MADE = ("hooks", "info")
 _logger = logging.getLogger(__name__)
 _count_busy: Callable[[str], int] = lambda _directory: 0  # noqa: E731
 
@@ -136,6 +137,9 @@ def beside(directory: str) -> Beside:
     shared, own = Path(found[0].git_dir), Path(found[0].admin)
     if not shared.is_dir() or not own.is_dir():
         return Beside()
+    for name in MADE:  # what isn't there can't be kept, and a clone of ours has none
+        with suppress(OSError):
+            (shared / name).mkdir(exist_ok=True)
     kept = tuple(shared / name for name in KEPT if _is_plain(shared / name))
     # Its own part lies within what is kept; but where it belongs is not for agents to say.
     kept += tuple(own / name for name in ("commondir", "gitdir", "config.worktree") if _is_plain(own / name))
