@@ -294,6 +294,25 @@ def test_what_begins_while_its_parent_ends_is_found_at_the_next_look(monkeypatch
     assert next(looks, None) is None
 
 
+def test_what_a_process_starts_just_before_it_dies_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is still listed as dead, without an environment to read, until somebody collects it."""
+    mark = orphans.mark()
+    dead, left = subprocess.Popen(["true"]), []
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    mark_of = orphans._mark_of
+
+    def die(pid: int) -> str | None:
+        if pid == dead.pid and not left:
+            left.append(subprocess.Popen(["sleep", "60"], env={**os.environ, orphans.VARIABLE: mark}))
+        return mark_of(pid)
+
+    monkeypatch.setattr(orphans, "_mark_of", die)
+    assert orphans.kill(mark) == 1
+    assert left[0].wait(PATIENCE) == -signal.SIGKILL
+    assert mark_of(dead.pid) == ""  # it keeps nobody: each command is dead when this is asked
+    dead.wait()
+
+
 def test_a_process_that_stays_without_an_environment_keeps_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
 
