@@ -7,6 +7,7 @@ The command sees an HTTP proxy on a port of its own loopback; whoever connects t
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -170,12 +171,16 @@ class Egress:
 
 
 def _received(channel: socket.socket) -> socket.socket | None:
-    """The listening socket that comes through the channel, None if the command ended before."""
+    """The listening socket that comes through the channel, None if the command ended before or gives something else."""
     try:
         _, found, _, _ = socket.recv_fds(channel, 1, 1, socket.MSG_CMSG_CLOEXEC)
     except OSError:
         return None
-    return socket.socket(fileno=found[0]) if found else None
+    try:
+        return socket.socket(fileno=found[0]) if found else None
+    except OSError:
+        os.close(found[0])
+        return None
 
 
 @cache

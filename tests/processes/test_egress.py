@@ -384,6 +384,19 @@ def test_the_end_of_a_command_ends_its_search_for_an_address_that_answers(proxie
             assert until(lambda: not workers())
 
 
+def test_what_is_handed_over_and_is_no_socket_is_closed(world: World) -> None:
+    way = Egress(Door(), allow=(), resolve=Names())
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with way.channel() as channel:
+        socket.send_fds(channel, [b"."], [writer])
+    os.close(writer)
+    assert until(lambda: not workers())
+    assert os.read(reader, 1) == b""  # nobody has its other end any more
+    os.close(reader)
+    way.close()
+
+
 def test_only_so_many_hosts_are_remembered(proxied: Callable[..., Proxied]) -> None:
     way = proxied()
     for number in range(egress.NOTED + 5):
