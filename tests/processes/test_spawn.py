@@ -215,6 +215,43 @@ def test_it_ends_what_a_command_leaves_behind(world: World, walled: bool) -> Non
     assert until(lambda: not bearers("daemon-x"))
 
 
+TAKE = """
+import os, socket, time
+with socket.socket(socket.AF_UNIX) as door:
+    door.bind("door")
+    door.listen()
+    print("ready", flush=True)
+    taken = socket.recv_fds(door.accept()[0], 1, 1)[1][0]
+end = time.monotonic() + 12
+while time.monotonic() < end:
+    os.write(taken, b"x" * 65536)
+print("over", flush=True)
+time.sleep(60)
+"""
+GIVE = """
+import socket
+with socket.socket(socket.AF_UNIX) as line:
+    line.connect("door")
+    socket.send_fds(line, [b"."], [1])
+    print(line.recv(1))
+"""
+
+
+def test_a_command_that_gave_its_output_to_another_ends_all_the_same(world: World) -> None:
+    place = {"cwd": world.workspace, "workspace": world.workspace, "private": world.private}
+    other = start(["python3", "-c", TAKE], sandbox=True, **place)  # type: ignore[arg-type]
+    try:
+        assert other.stdout is not None
+        assert other.stdout.read(6) == b"ready\n"
+        # Who listens takes longer than the other needs to fill the pipe again.
+        done = world.python(GIVE, on_output=lambda _text, _stream: threading.Event().wait(0.02))
+        assert (done.exit_code, done.timed_out) == (0, False)
+        os.set_blocking(other.stdout.fileno(), False)
+        assert other.stdout.read(5) is None  # it is not over yet
+    finally:
+        other.close()
+
+
 @both
 def test_it_leaves_no_child_when_the_server_is_killed(world: World, walled: bool) -> None:
     server = (
