@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 
+from app import clearing
 from app.errors import Conflict, Denied, Invalid
 from app.files.answers import refuse_special, shown, told
 
@@ -88,7 +88,7 @@ def target_of(leaf: str, folder: int) -> str:
 def delete(folder: int, leaf: str) -> None:
     """Delete a file, a link or a folder with all that is in it."""
     if stat.S_ISDIR(os.stat(leaf, dir_fd=folder, follow_symlinks=False).st_mode):
-        shutil.rmtree(leaf, dir_fd=folder)
+        clearing.remove_from(folder, leaf)
     else:
         os.unlink(leaf, dir_fd=folder)
 

@@ -12,12 +12,12 @@ import contextlib
 import functools
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import BinaryIO
 
+from app import clearing
 from app.errors import Conflict, Denied, Invalid, NotFound, Problem, TooLarge
 from app.files import at, beneath, ours, seen
 from app.files.answers import outside, refuse_bad_text, refuse_special, shown, told
@@ -320,7 +320,7 @@ class Root:
             if not stat.S_ISDIR(os.stat(leaf, dir_fd=folder, follow_symlinks=False).st_mode):
                 os.unlink(leaf, dir_fd=folder)
             elif recursive:
-                shutil.rmtree(leaf, dir_fd=folder)
+                clearing.remove_from(folder, leaf)
             else:
                 os.rmdir(leaf, dir_fd=folder)
 

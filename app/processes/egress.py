@@ -7,6 +7,7 @@ The command sees an HTTP proxy on a port of its own loopback; whoever connects t
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -122,13 +123,16 @@ class Egress:
         except Refused as refused:
             self._note(target, "refused", refused.why)
             raise Refused(refused.status, f"{target}: {refused.why}.") from None
-        made = proxy.dial(addresses, target.port, CONNECT_SECONDS)
-        if made is None:
-            self._note(target, "failed", NO_ANSWER)
-            raise Refused(502, f"{target}: {NO_ANSWER}.")
-        self._note(target, "reached")
-        with self._kept(made):
-            yield made
+        for address in addresses:
+            if self._closed:
+                break
+            with self._kept(proxy.socket_for(address)) as made:
+                if proxy.reaches(made, address, target.port, CONNECT_SECONDS):
+                    self._note(target, "reached")
+                    yield made
+                    return
+        self._note(target, "failed", NO_ANSWER)
+        raise Refused(502, f"{target}: {NO_ANSWER}.")
 
     def _judged(self, target: Target) -> list[str]:
         """The host's addresses, looked up once, after people have let it pass."""
@@ -143,7 +147,7 @@ class Egress:
             raise Refused(403, refused.why) from None
 
     @contextmanager
-    def _kept(self, one: socket.socket) -> Iterator[None]:
+    def _kept(self, one: socket.socket) -> Iterator[socket.socket]:
         """Close a socket afterwards, and at once when the command ends."""
         with self._lock:
             is_late = self._closed
@@ -151,7 +155,7 @@ class Egress:
         try:
             if is_late:
                 one.shutdown(socket.SHUT_RDWR)
-            yield
+            yield one
         finally:
             with self._lock:
                 self._open.discard(one)
@@ -167,12 +171,16 @@ class Egress:
 
 
 def _received(channel: socket.socket) -> socket.socket | None:
-    """The listening socket that comes through the channel, None if the command ended before."""
+    """The listening socket that comes through the channel, None if the command ended before or gives something else."""
     try:
         _, found, _, _ = socket.recv_fds(channel, 1, 1, socket.MSG_CMSG_CLOEXEC)
     except OSError:
         return None
-    return socket.socket(fileno=found[0]) if found else None
+    try:
+        return socket.socket(fileno=found[0]) if found else None
+    except OSError:
+        os.close(found[0])
+        return None
 
 
 @cache

@@ -26,6 +26,7 @@ from app.processes import cgroups
 VARIABLE = "SIGNALCABIN_CHILD"
 LOOKS, UNCLEAR_LOOKS = 100, 3
 LOOK = 0.005  # seconds between two looks
+LISTS = 10
 ENDED = ("Z", "X")  # states of a process in /proc: zombie, dead
 # What a process starts while they are killed is found in the next round.
 _WATCH = """
@@ -82,8 +83,8 @@ def is_gone(server: str) -> bool:
 def kill(mark: str) -> int:
     """Kill every process that bears the mark, and what it starts meanwhile; returns how many.
 
-    One look is not enough. What starts another process and ends may have ended before it was read, and the other may
-    have begun after the list was made; and of a process that is becoming another program nothing can be read.
+    One look is not enough: what is killed may have started another process meanwhile, and of a process that is becoming
+    another program nothing can be read.
     """
     killed: set[int] = set()
     for look in range(LOOKS):
@@ -119,16 +120,28 @@ def _kill(pids: list[int]) -> int:
 
 
 def _marks() -> Iterator[tuple[int, str | None]]:
-    """The mark that each process bears, "" for none; None where that can't be told at this moment."""
-    for pid in [int(one.name) for one in Path("/proc").glob("[0-9]*")]:
-        try:
-            environ = Path(f"/proc/{pid}/environ").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            yield pid, None
-        except OSError:
-            continue  # it is not ours
-        else:
-            yield pid, _mark_in(environ) if environ or not _has_program(pid) else None
+    """The mark that each process bears, "" for none; None where that can't be told at this moment.
+
+    What a process had started before it died is in a list that is made later: so lists are made until one names nobody
+    new.
+    """
+    seen: set[int] = set()
+    for _ in range(LISTS):
+        fresh = {int(one.name) for one in Path("/proc").glob("[0-9]*")} - seen
+        if not fresh:
+            return
+        for pid in fresh:
+            yield pid, _mark_of(pid)
+        seen |= fresh
+
+
+def _mark_of(pid: int) -> str | None:
+    """Its mark; "" also for one that is dead, not ours, or a thread of the kernel."""
+    try:
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return ""
+    return _mark_in(environ) if environ or not _has_program(pid) else None
 
 
 def _mark_in(environ: bytes) -> str:

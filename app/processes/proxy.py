@@ -121,15 +121,21 @@ def read_head(source: socket.socket, most: int, deadline: float | None, begun: b
     return bytes(data[: end + len(END)]), bytes(data[end + len(END) :])
 
 
-def dial(addresses: Iterable[str], port: int, timeout: float) -> socket.socket | None:
-    """Connect to the first of these addresses that answers; None if none does."""
-    for address in addresses:
-        with suppress(OSError):
-            made = socket.create_connection((address, port), timeout=timeout)
-            made.settimeout(None)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            return made
-    return None
+def socket_for(address: str) -> socket.socket:
+    """A socket to reach this address with."""
+    return socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+
+
+def reaches(made: socket.socket, address: str, port: int, timeout: float) -> bool:
+    """Connect it; False if nobody answers there within `timeout` seconds, or if it is shut meanwhile."""
+    made.settimeout(timeout)
+    try:
+        made.connect((address, port))
+    except OSError:
+        return False
+    made.settimeout(None)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return True
 
 
 def _forward(client: socket.socket, request: Request, rest: bytes, connect: Connect) -> None:

@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,18 +100,31 @@ def sandbox_state() -> SandboxState:
     return _probe()[1]
 
 
-def command(place: Place, cwd: Path, *, network: bool, tty: bool, filter_fd: int | None) -> list[str]:
-    """The bubblewrap command line up to `--`; raises Unavailable SANDBOX_UNAVAILABLE."""
+def command(place: Place, cwd: Path, *, network: bool, tty: bool, filter_fd: int | None, variables: int) -> list[str]:
+    """The bubblewrap command line up to `--`; raises Unavailable SANDBOX_UNAVAILABLE.
+
+    `variables` is a descriptor of the environment inside (see there); what bubblewrap itself was given stays outside.
+    """
     binary, state = _probe()
     if not state.on:
         raise Unavailable(f"The sandbox doesn't work here: {state.why}", code="SANDBOX_UNAVAILABLE")
-    options = [binary, *ISOLATION]
+    options = [binary, *ISOLATION, "--clearenv", "--args", str(variables)]
     options += [] if tty else ["--new-session"]
     options += ["--share-net"] if network else []
     options += ["--seccomp", str(filter_fd)] if filter_fd is not None else []
     shown = [*_system(), *_etc(network), *_workspace(place)]
     directory = cwd if alias_is_free(place) else place.host_path(cwd)
     return [*options, *shown, "--remount-ro", "/", "--chdir", str(directory), "--"]
+
+
+def variables(env: Mapping[str, str]) -> int:
+    """A descriptor to read a command's environment from (the caller closes it)."""
+    words = (word for name, value in env.items() for word in ("--setenv", name, value))
+    fd = os.memfd_create("environment")
+    with open(fd, "wb", closefd=False) as file:
+        file.writelines(os.fsencode(word) + b"\0" for word in words)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def visible_path(place: Place) -> str:

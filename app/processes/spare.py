@@ -31,6 +31,8 @@ FOLDER = "spare"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names that mean something to the shell itself.
 _SHELL = frozenset(("IFS", "OPTIND", "PPID", "PWD", "OLDPWD", "PS1", "PS2", "PS4", "LINENO", "ENV", "_", "UID", "EUID"))
+# By its own mark what it leaves behind is found; another's must not take its place.
+_KEPT_FROM_IT = _SHELL | {orphans.VARIABLE}
 Limiting = Callable[[cgroups.Group | None], str]
 _logger = logging.getLogger(__name__)
 # Opens the pipe, says so, and does what came from it once that has ended. It is not opened a second time: that would
@@ -127,7 +129,7 @@ def drop() -> None:
 
 def script(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> bytes | None:
     """What makes such a shell the command; None where a shell could not pass it on exactly, or at once."""
-    if not all(_NAME.fullmatch(name) and name not in _SHELL for name in env):
+    if not all(_NAME.fullmatch(name) and name not in _KEPT_FROM_IT for name in env):
         return None
     lines = ["exec 9<&-", f"cd -- {shlex.quote(str(cwd))} || exit 126"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in env.items()]

@@ -44,6 +44,8 @@ CHUNK = 64 * 1024
 CANCEL_POLL = 0.1
 EXIT_POLL = 0.05
 DRAIN = 1.0
+STREAMS = ("stdout", "stderr")
+PIPE_BYTES = 1 << 20  # what a command may have a pipe hold
 NOT_FOUND = 127
 MESSAGE = 500
 
@@ -145,6 +147,10 @@ class _Capture:
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
 
     @property
+    def total(self) -> int:
+        return self._total
+
+    @property
     def truncated(self) -> bool:
         return self._total > 2 * self._half
 
@@ -202,7 +208,7 @@ class _Run:
         self._on_output = on_output
         self._selector = selectors.DefaultSelector()
         decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = {name: decoder("replace") for name in ("stdout", "stderr")}
+        self._decoders = {name: decoder("replace") for name in STREAMS}
         self._input = memoryview(b"")
         self._exit_fd = child.exit_descriptor()
         self._kill_at: float | None = None
@@ -301,11 +307,13 @@ class _Run:
             self._kill_at = now + grace
 
     def _drain(self) -> None:
-        """Read what is still in the pipes: their other ends close as what was started dies."""
-        until = time.monotonic() + DRAIN
+        """Read what is still in the pipes: their other ends close as what was started dies.
+
+        A command can have given them to another that lives on and writes: no more is read then than a pipe holds.
+        """
+        until, enough = time.monotonic() + DRAIN, self._output.total + len(STREAMS) * PIPE_BYTES
         if self._exit_fd is not None:
             self._selector.unregister(self._exit_fd)
-        pipes = {"stdout", "stderr"}
-        while any(key.data in pipes for key in self._selector.get_map().values()):
-            if not self._step(max(0.0, until - time.monotonic())):
+        while any(key.data in STREAMS for key in self._selector.get_map().values()):
+            if not self._step(max(0.0, until - time.monotonic())) or self._output.total > enough:
                 return

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from pathlib import Path
 
-from app import config, db
+from app import clearing, config, db
 from app.errors import NoSpace
 from app.projects import rows
 from app.projects.models import project as table
@@ -56,13 +55,7 @@ def clear(directory: Path) -> None:
     """Remove a directory that commands may have filled with what even its owner may not enter."""
     if not directory.is_dir() or directory.is_symlink():
         return
-    for top, folders, _files in os.walk(directory):
-        for folder in folders:
-            path = Path(top) / folder
-            if not path.is_symlink():
-                path.chmod(0o700)
-    shutil.rmtree(directory, onerror=_note)
-
-
-def _note(_work: object, path: str, failure: tuple[type[BaseException], BaseException, object]) -> None:
-    _logger.warning("%s is left where it was: %s", path, failure[1])
+    try:
+        clearing.remove(directory, forced=True)
+    except OSError as problem:
+        _logger.warning("%s is left where it was: %s", directory, problem)

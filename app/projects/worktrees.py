@@ -6,13 +6,12 @@ import fcntl
 import logging
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import config, db, dispatch, git, ids, record
+from app import clearing, config, db, dispatch, git, ids, record
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor, Scope
 from app.errors import Conflict, Invalid, Problem, Unavailable
@@ -25,6 +24,7 @@ PREFIX = "signalcabin/"
 LONGEST = 40
 # What in a repository's git directory outlives the worktree, and runs or decides what runs: agents leave it alone.
 KEPT = ("HEAD", "config", "config.worktree", "hooks", "index", "info", "modules", "worktrees")
+MADE = ("hooks", "info")
 _logger = logging.getLogger(__name__)
 _count_busy: Callable[[str], int] = lambda _directory: 0  # noqa: E731
 
@@ -137,6 +137,9 @@ def beside(directory: str) -> Beside:
     shared, own = Path(found[0].git_dir), Path(found[0].admin)
     if not shared.is_dir() or not own.is_dir():
         return Beside()
+    for name in MADE:  # what isn't there can't be kept, and a clone of ours has none
+        with suppress(OSError):
+            (shared / name).mkdir(exist_ok=True)
     kept = tuple(shared / name for name in KEPT if _is_plain(shared / name))
     # Its own part lies within what is kept; but where it belongs is not for agents to say.
     kept += tuple(own / name for name in ("commondir", "gitdir", "config.worktree") if _is_plain(own / name))
@@ -293,7 +296,7 @@ def _remove(actor: Actor, one: Worktree, standing: Standing) -> None:
     try:
         # By ourselves: git would first read what an agent may have made of the worktree's .git.
         if one.path.exists():
-            shutil.rmtree(one.path)
+            clearing.remove(one.path)
         if repository.is_dir() and one.path in git.list_worktrees(repository):
             git.remove_worktree(repository, one.path)
         if not standing.own and not standing.problem and git.has_branch(repository, one.branch):

@@ -72,6 +72,18 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def dig(pit: Path, outside: Path) -> None:
+    """Make folders in each other, more than Python may call itself and more than a path can name."""
+    pit.mkdir()
+    fd = os.open(pit, os.O_RDONLY)
+    for _ in range(2_100):
+        os.symlink(outside, "link", dir_fd=fd)
+        os.mkdir("d", dir_fd=fd)
+        above, fd = fd, os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(above)
+    os.close(fd)
+
+
 VERBS: dict[str, Callable[[Root, str], object]] = {
     "read": lambda root, name: root.read_bytes(name),
     "scan": lambda root, name: root.scan(name),
@@ -275,6 +287,14 @@ def test_it_removes_links_and_not_what_they_lead_to(root: Root, outside: Path) -
         root.remove("sub")
     root.remove("sub", recursive=True)
     assert not root.exists("sub")
+
+
+@pytest.mark.parametrize("verb", [lambda root: root.remove("pit", recursive=True), lambda root: root.discard("pit")])
+def test_it_removes_a_folder_however_deep_it_is(root: Root, outside: Path, verb: Callable[[Root], None]) -> None:
+    before = _names(Path(root.path))
+    dig(Path(root.path, "pit"), outside)
+    verb(root)
+    assert _names(Path(root.path)) == before
 
 
 @pytest.mark.parametrize("name", ["", ".", "~", "/home/user", "sub/.."])

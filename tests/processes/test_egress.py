@@ -20,12 +20,14 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pip
+import psutil
 import pytest
 
 from app import gate
@@ -113,6 +115,12 @@ def is_over(line: socket.socket) -> bool:
         return everything(line) == b""
     except ConnectionResetError:
         return True
+
+
+def unanswered(port: int) -> int:
+    """How many of our connections to a port wait for its answer."""
+    found = psutil.Process().net_connections("tcp4")
+    return sum(one.status == psutil.CONN_SYN_SENT and one.raddr.port == port for one in found)
 
 
 def workers() -> list[threading.Thread]:
@@ -357,6 +365,36 @@ def test_the_end_of_a_command_ends_its_connections(proxied: Callable[..., Proxie
                 assert is_over(far)
     with pytest.raises(OSError):
         way.say(b"CONNECT example.com:443 HTTP/1.1\r\n\r\n")
+
+
+def test_the_end_of_a_command_ends_its_search_for_an_address_that_answers(proxied: Callable[..., Proxied]) -> None:
+    """Whoever owns a name can give it thousands of addresses where nobody answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as full, ExitStack() as waiting:
+        here = full.getsockname()
+        for _ in range(3):  # from then on the kernel answers nobody
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(here)
+        before = unanswered(here[1])
+        way = proxied(f"{SHOP}:{here[1]}", names=Names({SHOP: [here[0]] * 1_000}))
+        with way.connect() as tunnel:
+            tunnel.sendall(f"CONNECT {SHOP}:{here[1]} HTTP/1.1\r\n\r\n".encode())
+            assert until(lambda: unanswered(here[1]) > before)
+            way.egress.close()
+            assert until(lambda: not workers())
+
+
+def test_what_is_handed_over_and_is_no_socket_is_closed(world: World) -> None:
+    way = Egress(Door(), allow=(), resolve=Names())
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with way.channel() as channel:
+        socket.send_fds(channel, [b"."], [writer])
+    os.close(writer)
+    assert until(lambda: not workers())
+    assert os.read(reader, 1) == b""  # nobody has its other end any more
+    os.close(reader)
+    way.close()
 
 
 def test_only_so_many_hosts_are_remembered(proxied: Callable[..., Proxied]) -> None:

@@ -62,12 +62,13 @@ def test_it_reads_what_it_is_given_and_nothing_else(world: World, waiting: spare
     assert world.run("cat", sandbox=False).output == ""
 
 
-@pytest.mark.parametrize("name", ["IFS", "odd-name", "PWD", "PPID"])
+@pytest.mark.parametrize("name", ["IFS", "odd-name", "PWD", "PPID", orphans.VARIABLE])
 def test_what_a_shell_could_not_pass_on_is_started_the_ordinary_way(
     world: World, waiting: spare.Spare, name: str
 ) -> None:
     made = told(world, env={name: "1"})
     assert made["pid"] != waiting.popen.pid
+    assert dict(made["env"])[orphans.VARIABLE].startswith(orphans._own())  # type: ignore[call-overload]
     assert waiting in spare._waiting
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -91,6 +92,25 @@ def test_it_shows_no_server_secret_in_the_first_process(world: World, monkeypatc
     assert "sk-server-only" not in done.output
     assert "TOKEN=granted-token" in done.output
     assert "granted-token" not in world.sh("cat /proc/*/cmdline", env={"TOKEN": "granted-token"}).output
+
+
+def test_its_environment_steers_nothing_outside(world: World, tmp_path: Path) -> None:
+    traced = {"LD_DEBUG": "libs", "LD_DEBUG_OUTPUT": str(tmp_path / "traced")}
+    done = world.run("env", env={**traced, "BASH_FUNC_shift%%": f"() {{ touch {tmp_path}/traced; }}"})
+    assert done.exit_code == 0
+    assert f"LD_DEBUG_OUTPUT={tmp_path}/traced" in done.output.splitlines()
+    assert not list(tmp_path.glob("traced*"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "env"),
+    [(["true", "x" * 131_072], {}), (["true"], {"X": "x" * 131_072}), (["true", *["x"] * 9_000], {}),
+     (["true"], {f"X{number}": "x" * 100_000 for number in range(100)})],
+    ids=["one word", "one variable", "many words", "all together"],
+)  # fmt: skip
+def test_it_refuses_what_is_too_long(world: World, argv: list[str], env: dict[str, str]) -> None:
+    with pytest.raises(OSError, match=os.strerror(errno.E2BIG)):
+        world.run(*argv, env=env)
 
 
 @both
@@ -195,6 +215,43 @@ def test_it_ends_what_a_command_leaves_behind(world: World, walled: bool) -> Non
     assert until(lambda: not bearers("daemon-x"))
 
 
+TAKE = """
+import os, socket, time
+with socket.socket(socket.AF_UNIX) as door:
+    door.bind("door")
+    door.listen()
+    print("ready", flush=True)
+    taken = socket.recv_fds(door.accept()[0], 1, 1)[1][0]
+end = time.monotonic() + 12
+while time.monotonic() < end:
+    os.write(taken, b"x" * 65536)
+print("over", flush=True)
+time.sleep(60)
+"""
+GIVE = """
+import socket
+with socket.socket(socket.AF_UNIX) as line:
+    line.connect("door")
+    socket.send_fds(line, [b"."], [1])
+    print(line.recv(1))
+"""
+
+
+def test_a_command_that_gave_its_output_to_another_ends_all_the_same(world: World) -> None:
+    place = {"cwd": world.workspace, "workspace": world.workspace, "private": world.private}
+    other = start(["python3", "-c", TAKE], sandbox=True, **place)  # type: ignore[arg-type]
+    try:
+        assert other.stdout is not None
+        assert other.stdout.read(6) == b"ready\n"
+        # Who listens takes longer than the other needs to fill the pipe again.
+        done = world.python(GIVE, on_output=lambda _text, _stream: threading.Event().wait(0.02))
+        assert (done.exit_code, done.timed_out) == (0, False)
+        os.set_blocking(other.stdout.fileno(), False)
+        assert other.stdout.read(5) is None  # it is not over yet
+    finally:
+        other.close()
+
+
 @both
 def test_it_leaves_no_child_when_the_server_is_killed(world: World, walled: bool) -> None:
     server = (
@@ -272,6 +329,25 @@ def test_what_begins_while_its_parent_ends_is_found_at_the_next_look(monkeypatch
     assert orphans.kill("mine") == 1
     assert child.wait(PATIENCE) == -signal.SIGKILL
     assert next(looks, None) is None
+
+
+def test_what_a_process_starts_just_before_it_dies_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is still listed as dead, without an environment to read, until somebody collects it."""
+    mark = orphans.mark()
+    dead, left = subprocess.Popen(["true"]), []
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    mark_of = orphans._mark_of
+
+    def die(pid: int) -> str | None:
+        if pid == dead.pid and not left:
+            left.append(subprocess.Popen(["sleep", "60"], env={**os.environ, orphans.VARIABLE: mark}))
+        return mark_of(pid)
+
+    monkeypatch.setattr(orphans, "_mark_of", die)
+    assert orphans.kill(mark) == 1
+    assert left[0].wait(PATIENCE) == -signal.SIGKILL
+    assert mark_of(dead.pid) == ""  # it keeps nobody: each command is dead when this is asked
+    dead.wait()
 
 
 def test_a_process_that_stays_without_an_environment_keeps_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,6 +523,16 @@ def test_it_is_nobody_without_rights(world: World) -> None:
 def test_it_refuses_system_calls_of_escapes(world: World, call: str) -> None:
     script = f"import ctypes; libc = ctypes.CDLL(None, use_errno=True); print({call}, ctypes.get_errno())"
     assert world.python(script).output in ("-1 1\n", "-1 38\n")
+
+
+def test_it_opens_no_socket_that_leads_past_its_network(world: World) -> None:
+    script = (
+        "import errno, socket\nfor family in range(1, 46):\n"
+        "  try: socket.socket(family, socket.SOCK_DGRAM).close()\n"
+        "  except OSError as failure:\n    if failure.errno == errno.EAFNOSUPPORT: continue\n"
+        "  print(family)"
+    )
+    assert world.python(script).output.split() == ["1", "2", "10", "16"]
 
 
 def test_it_starts_threads_and_processes_all_the_same(world: World) -> None:

@@ -324,6 +324,14 @@ def test_commands_in_it_may_write_history_but_not_what_runs(owner: Actor, billin
     assert projects.beside(str(place)) == projects.Beside()
 
 
+def test_commands_in_it_cannot_bring_hooks_to_a_repository_that_has_none(owner: Actor, billing: Project) -> None:
+    place = make(owner, billing).directory
+    hooks = billing.path / ".git/hooks"
+    shutil.rmtree(hooks)
+    assert hooks in projects.beside(str(place)).keep
+    assert list(hooks.iterdir()) == []
+
+
 def test_names_that_were_taken_are_told_apart_a_hundred_times() -> None:
     names = list(worktrees._names("a"))
     assert len(names) == len(set(names)) == 99
