@@ -321,7 +321,11 @@
   on("keydown", (event) => {
     if (event.key !== "Enter" || !event.target.matches(".more-answer .row .input")) return;
     event.preventDefault();
-    one(".btn", event.target.closest(".row")).click();
+    if (!event.repeat) one(".btn", event.target.closest(".row")).click();
+  });
+  /* The focus goes on to what waits next: Enter that is still held from the answer before does not press it. */
+  on("keydown", (event) => {
+    if (event.repeat && event.key === "Enter" && event.target.closest("[data-ask] button")) event.preventDefault();
   });
   on("htmx:after:request", (event) => {
     const { ctx } = event.detail;

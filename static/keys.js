@@ -213,6 +213,8 @@
     if (event.key === "Escape") return escape(event);
     if (doc.body.dataset.keys === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches("input:not([type=radio], [type=checkbox]), textarea, select")) return;
+    // A key that is held moves on; it would also answer what comes next, which nobody has read yet.
+    if (event.repeat && !"jk[]".includes(event.key.toLowerCase())) return;
     if (single(event)) event.preventDefault();
   });
 })();
