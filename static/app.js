@@ -327,22 +327,32 @@
   on("keydown", (event) => {
     if (event.repeat && event.key === "Enter" && event.target.closest("[data-ask] button")) event.preventDefault();
   });
+  /* What was written on while it was sent stays. */
+  function emptied(form, sent) {
+    const area = one("textarea", form);
+    const words = area.value;
+    const more = words.startsWith(sent) ? words.slice(sent.length).trimStart() : words;
+    form.reset();
+    area.value = more;
+  }
   on("htmx:after:request", (event) => {
     const { ctx } = event.detail;
     const form = ctx.sourceElement;
     if (form.matches?.("form[data-composer]") && ctx.response.status < 400) {
-      form.reset();
+      emptied(form, ctx.sent);
       one("#dock-note")?.replaceChildren();
       atEnd = true;
       if (log) toEnd();
-      one("textarea", form)?.focus();
+      if (doc.activeElement === doc.body || form.contains(doc.activeElement)) one("textarea", form)?.focus();
     }
     if (form === stream && ctx.response.status >= 400) return refused(ctx.response.status);
     if (ctx.response.status === 401) location.reload();
     else if (ctx.response.status >= 400 && ctx.swap === "none") toast("That did not work. Nothing was changed.");
   });
   on("htmx:before:request", (event) => {
-    const button = event.detail.ctx.request?.submitter;
+    const { ctx } = event.detail;
+    if (ctx.sourceElement.matches?.("form[data-composer]")) ctx.sent = one("textarea", ctx.sourceElement).value;
+    const button = ctx.request?.submitter;
     if (button) button.dataset.busy = "1";
   });
   on("htmx:finally:request", (event) => {
