@@ -327,11 +327,12 @@
   on("keydown", (event) => {
     if (event.repeat && event.key === "Enter" && event.target.closest("[data-ask] button")) event.preventDefault();
   });
-  /* What was written on while it was sent stays. */
+  /* What was written on while it was sent stays; so does the choice of mode, model and rules, which holds from now on. */
   function emptied(form, sent) {
     const area = one("textarea", form);
     const words = area.value;
     const more = words.startsWith(sent) ? words.slice(sent.length).trimStart() : words;
+    all("select option", form).forEach((option) => { option.defaultSelected = option.selected; });
     form.reset();
     area.value = more;
   }

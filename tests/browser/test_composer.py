@@ -189,6 +189,20 @@ def test_the_list_fits_a_phone(desk: Shop, open_page: Open) -> None:
     expect(page.get_by_label("Message to the agent")).to_have_value("/review ")
 
 
+def test_a_mode_that_is_chosen_holds_for_the_messages_after_it(page: Page) -> None:
+    mode = page.locator(".dock select[name=mode]")
+    mode.select_option("ask")
+    field = page.get_by_label("Message to the agent")
+    for number, words in enumerate(("One.", "Two."), start=1):
+        field.fill(f"[[say {words}]]")
+        field.press("Control+Enter")
+        expect(page.locator(".prose")).to_have_count(number)
+        expect(field).to_have_value("")
+        expect(mode).to_have_value("ask")
+    page.reload()
+    expect(mode).to_have_value("ask")
+
+
 def test_what_is_written_while_a_message_is_sent_stays(page: Page) -> None:
     held: list[Route] = []
 
