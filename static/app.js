@@ -319,7 +319,8 @@
   });
   /* Enter in a rejection's word rejects; in no other field beside an approval does it press anything. */
   on("keydown", (event) => {
-    if (event.key !== "Enter" || !event.target.matches(".more-answer .row .input")) return;
+    // Enter that takes a word an input method offers is not yet the end of the sentence.
+    if (event.key !== "Enter" || event.isComposing || !event.target.matches(".more-answer .row .input")) return;
     event.preventDefault();
     if (!event.repeat) one(".btn", event.target.closest(".row")).click();
   });

@@ -48,6 +48,7 @@
   field.addEventListener("keydown", (event) => {
     const moves = { ArrowDown: 1, ArrowUp: -1 };
     const found = hits();
+    if (event.isComposing) return;
     if (moves[event.key] && found.length) {
       mark(found[(found.indexOf(current()) + moves[event.key] + found.length) % found.length]);
     } else if (event.key === "Enter" && current() && find.matches(".open")) current().click();

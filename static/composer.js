@@ -74,7 +74,7 @@
   });
   /* Before the page's own keys: Esc shuts the list and leaves the field alone. */
   doc.addEventListener("keydown", (event) => {
-    if (event.target !== area || menu.hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target !== area || menu.hidden || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     const found = shown();
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) mark(found[(found.indexOf(current()) + step + found.length) % found.length]);

@@ -44,6 +44,7 @@
   }
   field?.addEventListener("keydown", (event) => {
     const moves = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.isComposing) return;
     if (moves[event.key]) step(moves[event.key]);
     else if (event.key === "Enter" && current()) current().click();
     else return;

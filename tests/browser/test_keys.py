@@ -404,3 +404,15 @@ def test_a_key_that_is_held_does_not_answer_what_comes_next(page: Page, key: str
     page.keyboard.type("not this one")
     page.keyboard.press("Enter")
     expect(page.locator(".answered").last).to_contain_text("You rejected make two")
+
+
+def test_enter_that_takes_a_word_from_an_input_method_rejects_nothing(page: Page) -> None:
+    begin(page, WAITS, "[data-ask]")
+    page.keyboard.press("r")
+    word = page.get_by_label("A word to the agent")
+    word.fill("ちがう")
+    word.evaluate("""(field) => field.dispatchEvent(new KeyboardEvent("keydown",
+        { key: "Enter", isComposing: true, bubbles: true, cancelable: true }))""")
+    word.press_sequentially("よ")
+    word.press("Enter")
+    expect(page.locator(".answered")).to_contain_text("“ちがうよ”")
