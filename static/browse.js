@@ -45,13 +45,18 @@
     find.classList.toggle("open", open);
     field.setAttribute("aria-expanded", String(open));
   }
+  /* Enter opens no hit of other words: before those of these are there, the form asks for their page. */
+  const words = () => `${where.value} ${field.value}`;
+  let asked = "";
+  on("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.sourceElement === find) ctx.asked = words(); });
+  on("htmx:after:swap", ({ detail: { ctx } }) => { if (ctx.sourceElement === find) asked = ctx.asked; });
   field.addEventListener("keydown", (event) => {
     const moves = { ArrowDown: 1, ArrowUp: -1 };
     const found = hits();
     if (event.isComposing) return;
     if (moves[event.key] && found.length) {
       mark(found[(found.indexOf(current()) + moves[event.key] + found.length) % found.length]);
-    } else if (event.key === "Enter" && current() && find.matches(".open")) current().click();
+    } else if (event.key === "Enter" && current() && find.matches(".open") && asked === words()) current().click();
     else if (event.key === "Tab" && !event.shiftKey && field.value.trim() && find.matches(".open")) {
       look(where.value === "text" ? "name" : "text");
     } else if (event.key === "Escape" && find.matches(".open")) {

@@ -200,6 +200,18 @@ def test_a_file_is_found_by_keys_alone(shop: Shop, open_page: Open) -> None:
     expect(page.locator("#L6")).to_be_in_viewport()
 
 
+def test_enter_opens_no_file_that_other_words_found(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    base(page)
+    page.keyboard.press("t")
+    page.keyboard.type("test")
+    expect(page.locator(".found a.hit.at")).to_contain_text("test")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("shop/basket")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/find/.*q=shop|/shop/basket\.py$"))
+
+
 def test_lists_are_walked_by_keys_and_a_file_is_edited_by_one(shop: Shop, folder: Path, open_page: Open) -> None:
     for name in ("a.txt", "b.txt"):
         (folder / name).write_text(name)

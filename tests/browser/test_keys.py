@@ -406,6 +406,19 @@ def test_a_key_that_is_held_does_not_answer_what_comes_next(page: Page, key: str
     expect(page.locator(".answered").last).to_contain_text("You rejected make two")
 
 
+def test_enter_in_the_bar_opens_what_its_words_find_however_fast_they_are_typed(page: Page) -> None:
+    zebra = begin(page, "Draw the zebra")
+    begin(page, "Draw something else")
+    page.goto("/projects")
+    page.keyboard.press("Control+k")
+    bar = page.get_by_role("dialog", name="Search or jump")
+    expect(bar.locator("a.hit.at")).to_have_count(1)
+    page.keyboard.type("the zebra")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/sessions/ses_"))
+    assert page.url == zebra
+
+
 def test_enter_that_takes_a_word_from_an_input_method_rejects_nothing(page: Page) -> None:
     begin(page, WAITS, "[data-ask]")
     page.keyboard.press("r")
