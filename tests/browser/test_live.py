@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.browser.conftest import Open, Shop, stayed, stays
-from tests.model_server import Gate, Say
+from tests.model_server import Call, Gate, Say
 
 pytestmark = pytest.mark.browser
 
@@ -227,3 +227,22 @@ def test_the_list_opens_over_a_narrow_page(shop: Shop, open_page: Open) -> None:
     page.keyboard.press("Escape")
     expect(listed).to_be_hidden()
     expect(back).to_be_focused()
+
+
+def test_the_panel_is_drawn_again_under_its_reader(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, viewport={"width": 1440, "height": 500})
+    gate = Gate()
+    todos = [{"content": "Count the doors", "status": "pending", "priority": "high", "id": "1"}]
+    shop.model.script.append([Say("Working."), gate, Call("todowrite", {"todos": todos})])
+    begin(page, "Count the doors of the panel.")
+    expect(page.locator(".prose")).to_contain_text("Working.")
+    panel = page.locator("#session-panel")
+    link = panel.get_by_role("link", name="Markdown")
+    link.focus()
+    link.scroll_into_view_if_needed()
+    assert panel.evaluate("(panel) => panel.scrollTop") > 100
+    gate.opened.set()
+    expect(panel.get_by_role("listitem").filter(has_text="Count the doors")).to_have_count(1)
+    expect(panel.locator(".badge")).to_have_text("Done")
+    expect(link).to_be_focused()
+    assert panel.evaluate("(panel) => panel.scrollTop") > 100
