@@ -129,11 +129,19 @@
     doc.body.append(stream);
     htmx.process(stream);
   }
+  /* The page loads itself anew: what its person is writing comes along (composer.js), for them alone. */
+  function loadAnew() {
+    const area = one(".dock .composer textarea, #new textarea");
+    try {
+      if (area?.value) sessionStorage.setItem(`draft ${location.pathname} ${one(".rail-foot summary").title}`, area.value);
+    } catch { /* too long to be kept, or nothing may be */ }
+    location.reload();
+  }
   /* The server would not begin it: what may not be seen any more is loaded anew, a full or starting server is asked
      again. */
   const isOver = (status) => [401, 403, 404].includes(status);
   function refused(status) {
-    if (isOver(status)) return location.reload();
+    if (isOver(status)) return loadAnew();
     lost();
     letGo();
     setTimeout(() => { if (!doc.hidden) takeUp(); }, 3000);
@@ -181,7 +189,7 @@
     const retry = doc.createElement("button");
     retry.className = "btn low push";
     retry.textContent = "Retry now";
-    retry.addEventListener("click", () => location.reload());
+    retry.addEventListener("click", loadAnew);
     banner.append(words, retry);
     const tell = () => {
       const seconds = Math.round((Date.now() - lostAt) / 1000);
@@ -203,7 +211,7 @@
   }
   on("htmx:sse:after:connection", (event) => { if (event.detail.connection.status < 400) back(); });
   on("htmx:sse:before:connection", (event) => { if (event.detail.connection.attempt > 0) lost(); });
-  on("htmx:sse:error", (event) => (isOver(event.detail.status) ? location.reload() : lost()));
+  on("htmx:sse:error", (event) => (isOver(event.detail.status) ? loadAnew() : lost()));
   on("htmx:sse:after:message", () => { asOf = new Date(); missed += 1; });
 
   /* The server may say that a stream cannot be resumed: load the page afresh; while a form is on its way, its answer
@@ -211,8 +219,8 @@
   let leaving = 0;
   window.addEventListener("beforeunload", () => { leaving = Date.now(); });
   on("resync", () => {
-    if (Date.now() - leaving > 10000) location.reload();
-    else setTimeout(() => location.reload(), 10000);
+    if (Date.now() - leaving > 10000) loadAnew();
+    else setTimeout(loadAnew, 10000);
   });
 
   /* The amber count follows into the title. */
@@ -348,7 +356,7 @@
       if (doc.activeElement === doc.body || form.contains(doc.activeElement)) one("textarea", form)?.focus();
     }
     if (form === stream && ctx.response.status >= 400) return refused(ctx.response.status);
-    if (ctx.response.status === 401) location.reload();
+    if (ctx.response.status === 401) loadAnew();
     else if (ctx.response.status >= 400 && ctx.swap === "none") toast("That did not work. Nothing was changed.");
   });
   on("htmx:before:request", (event) => {

@@ -17,7 +17,16 @@
   /* Words to begin with are typed, not the field's own: they are gone once they are sent. */
   const begun = area.value;
   area.defaultValue = "";
-  area.value = begun;
+  area.value = begun || draft();
+
+  /* What was being written when the page loaded itself anew. */
+  function draft() {
+    const key = `draft ${location.pathname} ${one(".rail-foot summary").title}`;
+    const words = sessionStorage.getItem(key);
+    sessionStorage.removeItem(key);
+    if (words) area.focus();
+    return words || "";
+  }
 
   function mark(option) {
     current()?.removeAttribute("aria-selected");

@@ -246,3 +246,20 @@ def test_the_panel_is_drawn_again_under_its_reader(shop: Shop, open_page: Open) 
     expect(panel.locator(".badge")).to_have_text("Done")
     expect(link).to_be_focused()
     assert panel.evaluate("(panel) => panel.scrollTop") > 100
+
+
+def test_what_is_being_written_survives_that_the_page_loads_itself_anew(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    url = begin(page, "[[say Here.]]")
+    expect(page.locator("#session-panel .badge")).to_have_text("Done")
+    message = page.locator(".message.user").get_attribute("id")
+    field = page.get_by_label("Message to the agent")
+    field.press_sequentially("And now")
+    step = {"messageID": str(message).removeprefix("message-")}
+    shop.running.call("POST", f"/session/{url.rpartition('/')[2]}/revert", step)
+    expect(page.get_by_text("The session is set back to an earlier point.")).to_be_visible()
+    expect(field).to_be_focused()
+    page.keyboard.type(" go on")
+    expect(field).to_have_value("And now go on")
+    page.reload()
+    expect(field).to_have_value("")
