@@ -229,7 +229,6 @@
       navigator.clipboard.writeText(known.value).then(() => htmx.trigger(doc.body, "toast", { words: "Copied yours." }));
     }
   });
-  window.addEventListener("beforeunload", (event) => { if (isDirty()) event.preventDefault(); });
   begin();
 
   /* Uploads: files and folders dropped anywhere on the page, or picked; one after the other, each with its progress. */
@@ -321,6 +320,8 @@
     }
     running?.request.abort();
   }
+  /* What is not saved, or still on its way, is not left without a question. */
+  window.addEventListener("beforeunload", (event) => { if (isDirty() || running) event.preventDefault(); });
   /* What came is shown where it lies, also what others change here; an editor is left alone. */
   let later = 0;
   function refresh() {

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Open, Shop, stayed, stays
 from tests.visitor import until
@@ -15,6 +15,7 @@ from tests.visitor import until
 pytestmark = pytest.mark.browser
 
 PHONE = {"width": 390, "height": 844}
+ASKS = "() => { const event = new Event('beforeunload', { cancelable: true }); return !dispatchEvent(event); }"
 # Drops files onto the page as a browser does: a data transfer that scripts may fill.
 DROP = """(files) => {
     const page = document.querySelector(".page");
@@ -118,10 +119,9 @@ def test_what_is_not_saved_is_not_left_without_a_question(shop: Shop, folder: Pa
     page = open_page(shop.running, storage_state=shop.state, allowed=("beforeunload",))
     where = f"{base(page)}/{folder.name}/a.txt"
     page.goto(f"{where}?view=edit")
-    asks = "() => { const event = new Event('beforeunload', { cancelable: true }); return !dispatchEvent(event); }"
-    assert page.evaluate(asks) is False
+    assert page.evaluate(ASKS) is False
     page.locator("[data-editor] textarea").press_sequentially("x")
-    assert page.evaluate(asks) is True
+    assert page.evaluate(ASKS) is True
     page.get_by_role("link", name="Discard").click()
     page.wait_for_url(where)
     assert (folder / "a.txt").read_text() == "one\n"
@@ -157,6 +157,23 @@ def test_files_are_dropped_with_progress_and_a_clash_asks(shop: Shop, folder: Pa
     assert (folder / "old.txt").read_text() == "mmm"
     expect(page.locator("#listing")).to_contain_text("new.txt")
     assert stayed(page)
+
+
+def test_what_is_on_its_way_is_not_left_without_a_question(shop: Shop, folder: Path, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, allowed=("beforeunload",))
+    page.goto(f"{base(page)}/{folder.name}")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/slow.bin", hold)
+    with page.expect_request("**/slow.bin"):
+        drop(page, ("slow.bin", 5, "s"))
+    assert page.evaluate(ASKS) is True
+    held[0].continue_()
+    expect(page.locator("#uploads li")).to_have_attribute("data-state", "done")
+    assert page.evaluate(ASKS) is False
 
 
 def test_files_are_picked_from_the_menu(shop: Shop, folder: Path, tmp_path: Path, open_page: Open) -> None:
