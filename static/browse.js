@@ -335,14 +335,23 @@
     // Not put off by what comes meanwhile: changes that never stop would never be shown.
     later ||= setTimeout(() => { later = 0; refresh(); }, 300);
   });
+  /* What the browser may not read is told, and the rest comes all the same. */
+  function unread(path) {
+    const { li, note } = line({ size: 0 }, path);
+    state(li, "failed");
+    note.className = "push fail";
+    note.textContent = "could not be read";
+    tell();
+  }
   async function walk(entry, below) {
     if (entry.isFile) {
-      const file = await new Promise((done, fail) => entry.file(done, fail));
-      return add(file, below + file.name);
+      const file = await new Promise((done) => entry.file(done, () => done(null)));
+      return file ? add(file, below + file.name) : unread(below + entry.name);
     }
     const reader = entry.createReader();
     for (;;) {
-      const found = await new Promise((done, fail) => reader.readEntries(done, fail));
+      const found = await new Promise((done) => reader.readEntries(done, () => done(null)));
+      if (!found) return unread(below + entry.name);
       if (!found.length) return;
       for (const inner of found) await walk(inner, `${below}${entry.name}/`);
     }

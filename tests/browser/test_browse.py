@@ -176,6 +176,29 @@ def test_what_is_on_its_way_is_not_left_without_a_question(shop: Shop, folder: P
     assert page.evaluate(ASKS) is False
 
 
+def test_a_file_that_cannot_be_read_is_told_and_the_rest_of_its_folder_comes(
+    shop: Shop, folder: Path, open_page: Open
+) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    page.goto(f"{base(page)}/{folder.name}")
+    page.evaluate(
+        """() => {
+            const file = (name, give) => ({ isFile: true, name, file: give });
+            const entries = [file("locked.txt", (_done, fail) => fail(new DOMException("NotReadableError"))),
+                             file("good.txt", (done) => done(new File(["good"], "good.txt")))];
+            const readEntries = (done) => done(entries.splice(0));
+            const box = { isFile: false, name: "box", createReader: () => ({ readEntries }) };
+            const event = new Event("drop", { bubbles: true, cancelable: true });
+            event.dataTransfer = { types: ["Files"], items: [{ webkitGetAsEntry: () => box }] };
+            document.querySelector(".page").dispatchEvent(event);
+        }"""
+    )
+    box = page.locator("#uploads")
+    expect(box.locator("li", has_text="box/locked.txt")).to_contain_text("could not be read")
+    expect(box.locator("li", has_text="box/good.txt")).to_have_attribute("data-state", "done")
+    assert (folder / "box/good.txt").read_text() == "good"
+
+
 def test_files_are_picked_from_the_menu(shop: Shop, folder: Path, tmp_path: Path, open_page: Open) -> None:
     (tmp_path / "picked.txt").write_text("picked")
     page = open_page(shop.running, storage_state=shop.state)
