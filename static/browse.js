@@ -326,7 +326,14 @@
   let later = 0;
   function refresh() {
     if (!one("#listing")) return;
-    htmx.ajax("GET", location.pathname + location.search, { target: "#listing", select: "#listing", swap: "outerHTML" });
+    const at = doc.activeElement.closest("#listing a, #tree a");
+    const list = at && `#${at.closest("#listing, #tree").id} a`;
+    const href = at?.href;
+    const into = { target: "#listing", select: "#listing", swap: "outerMorph" };
+    htmx.ajax("GET", location.pathname + location.search, into).then(() => {
+      // Its row may be another's by now: the focus stays with the file.
+      if (at && [at, doc.body].includes(doc.activeElement)) all(list).find((link) => link.href === href)?.focus();
+    });
   }
   on("htmx:after:swap", () => {
     const news = one("#files-news [data-news]");

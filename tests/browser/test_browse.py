@@ -199,6 +199,19 @@ def test_a_file_that_cannot_be_read_is_told_and_the_rest_of_its_folder_comes(
     assert (folder / "box/good.txt").read_text() == "good"
 
 
+def test_a_list_that_changes_keeps_its_readers_place(shop: Shop, folder: Path, open_page: Open) -> None:
+    for number in range(60):
+        (folder / f"file-{number:02}.txt").touch()
+    page = open_page(shop.running, storage_state=shop.state, viewport={"width": 1440, "height": 500})
+    page.goto(f"{base(page)}/{folder.name}")
+    link = page.locator("#listing").get_by_role("link", name="file-50.txt", exact=True)
+    link.focus()
+    drop(page, ("a-new-one.txt", 5, "n"))
+    expect(page.locator("#listing")).to_contain_text("a-new-one.txt")
+    expect(link).to_be_focused()
+    expect(link).to_be_in_viewport()
+
+
 def test_files_are_picked_from_the_menu(shop: Shop, folder: Path, tmp_path: Path, open_page: Open) -> None:
     (tmp_path / "picked.txt").write_text("picked")
     page = open_page(shop.running, storage_state=shop.state)
