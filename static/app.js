@@ -445,12 +445,29 @@
   }
   on("toast", (event) => toast(event.detail.value || event.detail.words || "", null, event.detail.duration));
 
-  /* Copy buttons: data-copy holds the selector of what is copied. */
+  /* Copy buttons: data-copy holds the selector of what is copied. Over plain http from elsewhere a browser has no
+     clipboard for scripts: what is selected there can be copied all the same. */
+  function copySelected(words) {
+    const area = doc.createElement("textarea");
+    const active = doc.activeElement;
+    area.className = "sr";
+    area.value = words;
+    (one("dialog[open]") || doc.body).append(area);
+    area.select();
+    const isDone = doc.execCommand("copy");
+    area.remove();
+    active.focus?.();
+    return isDone ? Promise.resolve() : Promise.reject(new Error("Not copied"));
+  }
+  function copy(words, told = "Copied.") {
+    const copied = navigator.clipboard ? navigator.clipboard.writeText(words) : copySelected(words);
+    copied.then(() => toast(told), () => toast("This browser did not copy it: select it, and copy it by hand."));
+  }
   on("click", (event) => {
     const button = event.target.closest("[data-copy]");
-    if (!button) return;
-    navigator.clipboard.writeText(one(button.dataset.copy).textContent.trim()).then(() => toast("Copied."));
+    if (button) copy(one(button.dataset.copy).textContent.trim());
   });
+  on("copy-words", (event) => copy(event.detail.words, event.detail.told));
 
   /* Of tabs wider than the window, the one that one is at is in sight. */
   all(".tabs [aria-current]").forEach((tab) => tab.scrollIntoView({ block: "nearest", inline: "center" }));

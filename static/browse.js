@@ -226,7 +226,7 @@
   on("click", (event) => {
     if (event.target.closest("[data-discard]")) onDisk = known?.value;
     if (event.target.closest("[data-copy-mine]")) {
-      navigator.clipboard.writeText(known.value).then(() => htmx.trigger(doc.body, "toast", { words: "Copied yours." }));
+      doc.dispatchEvent(new CustomEvent("copy-words", { detail: { words: known.value, told: "Copied yours." } }));
     }
   });
   begin();

@@ -212,6 +212,19 @@ def test_a_list_that_changes_keeps_its_readers_place(shop: Shop, folder: Path, o
     expect(link).to_be_in_viewport()
 
 
+def test_a_path_is_copied_where_scripts_have_no_clipboard(shop: Shop, folder: Path, open_page: Open) -> None:
+    (folder / "a.txt").write_text("one\n")
+    page = open_page(shop.running, storage_state=shop.state)
+    page.add_init_script("Object.defineProperty(Navigator.prototype, 'clipboard', { get: () => undefined })")
+    page.goto(f"{base(page)}/{folder.name}/a.txt")
+    page.locator(".file-menu summary").click()
+    page.get_by_role("button", name="Copy path").click()
+    expect(page.locator(".toast")).to_have_text("Copied.")
+    page.locator("[data-find] input[type=search]").focus()
+    page.keyboard.press("Control+v")
+    expect(page.locator("[data-find] input[type=search]")).to_have_value(f"{folder.name}/a.txt")
+
+
 def test_files_are_picked_from_the_menu(shop: Shop, folder: Path, tmp_path: Path, open_page: Open) -> None:
     (tmp_path / "picked.txt").write_text("picked")
     page = open_page(shop.running, storage_state=shop.state)
