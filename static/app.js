@@ -359,6 +359,14 @@
     if (ctx.response.status === 401) loadAnew();
     else if (ctx.response.status >= 400 && ctx.swap === "none") toast("That did not work. Nothing was changed.");
   });
+  /* A form goes out once: what is pressed again while its answer is on its way would do the same twice. */
+  on("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+    if (Date.now() - (form.dataset.going || 0) < 10000) event.preventDefault();
+    else form.dataset.going = Date.now();
+  });
+  addEventListener("pageshow", () => all("form[data-going]").forEach((form) => { delete form.dataset.going; }));
   on("htmx:before:request", (event) => {
     const { ctx } = event.detail;
     if (ctx.sourceElement.matches?.("form[data-composer]")) ctx.sent = one("textarea", ctx.sourceElement).value;

@@ -263,3 +263,14 @@ def test_what_is_being_written_survives_that_the_page_loads_itself_anew(shop: Sh
     expect(field).to_have_value("And now go on")
     page.reload()
     expect(field).to_have_value("")
+
+
+def test_a_session_is_started_once_however_often_the_button_is_pressed(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    page.goto("/")
+    page.get_by_label("What should be done?").fill("[[say Only once.]]")
+    again = "new Event('submit', { bubbles: true, cancelable: true })"
+    press = f"(button) => {{ button.click(); return button.form.dispatchEvent({again}); }}"
+    assert page.get_by_role("button", name="Start session").evaluate(press) is False  # the second goes nowhere
+    page.wait_for_url(re.compile(r"/sessions/ses_"))
+    expect(page.locator(".prose")).to_have_text("Only once.")
