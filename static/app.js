@@ -58,6 +58,7 @@
     const touched = all("input:not([type=hidden]), textarea", old).filter((field) => field === active
       || field.value !== field.defaultValue || field.checked !== field.defaultChecked);
     const focused = onTitle(old);
+    fresh.dataset.seen = "1"; // it is no news: it stood here before
     const piece = doc.createDocumentFragment();
     piece.append(fresh);
     api.insertContent({ target: old, fragment: piece, swapSpec: { style: "outerHTML", settle: 0 } }, false);

@@ -274,3 +274,16 @@ def test_a_session_is_started_once_however_often_the_button_is_pressed(shop: Sho
     assert page.get_by_role("button", name="Start session").evaluate(press) is False  # the second goes nowhere
     page.wait_for_url(re.compile(r"/sessions/ses_"))
     expect(page.locator(".prose")).to_have_text("Only once.")
+
+
+def test_a_part_that_is_drawn_again_is_counted_as_new_once(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, viewport={"width": 1440, "height": 400})
+    gate = Gate()
+    shop.model.script.append([Say("word " * 900), gate, Call("bash", {"command": "make jam"})])
+    begin(page, "Go through them.")
+    expect(page.locator(".prose")).to_contain_text("word")
+    page.locator(".log").evaluate("(log) => { log.scrollTop = 0; }")
+    page.wait_for_function("() => document.querySelector('.log').scrollTop === 0")
+    gate.opened.set()
+    expect(page.locator("[data-ask] .call")).to_have_text("make jam")
+    expect(page.locator(".pill-new")).to_have_text("↓ 1 new")
