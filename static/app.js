@@ -58,6 +58,7 @@
     const touched = all("input:not([type=hidden]), textarea", old).filter((field) => field === active
       || field.value !== field.defaultValue || field.checked !== field.defaultChecked);
     const focused = onTitle(old);
+    fresh.dataset.seen = "1"; // it is no news: it stood here before
     const piece = doc.createDocumentFragment();
     piece.append(fresh);
     api.insertContent({ target: old, fragment: piece, swapSpec: { style: "outerHTML", settle: 0 } }, false);
@@ -129,11 +130,19 @@
     doc.body.append(stream);
     htmx.process(stream);
   }
+  /* The page loads itself anew: what its person is writing comes along (composer.js), for them alone. */
+  function loadAnew() {
+    const area = one(".dock .composer textarea, #new textarea");
+    try {
+      if (area?.value) sessionStorage.setItem(`draft ${location.pathname} ${one(".rail-foot summary").title}`, area.value);
+    } catch { /* too long to be kept, or nothing may be */ }
+    location.reload();
+  }
   /* The server would not begin it: what may not be seen any more is loaded anew, a full or starting server is asked
      again. */
   const isOver = (status) => [401, 403, 404].includes(status);
   function refused(status) {
-    if (isOver(status)) return location.reload();
+    if (isOver(status)) return loadAnew();
     lost();
     letGo();
     setTimeout(() => { if (!doc.hidden) takeUp(); }, 3000);
@@ -181,7 +190,7 @@
     const retry = doc.createElement("button");
     retry.className = "btn low push";
     retry.textContent = "Retry now";
-    retry.addEventListener("click", () => location.reload());
+    retry.addEventListener("click", loadAnew);
     banner.append(words, retry);
     const tell = () => {
       const seconds = Math.round((Date.now() - lostAt) / 1000);
@@ -203,7 +212,7 @@
   }
   on("htmx:sse:after:connection", (event) => { if (event.detail.connection.status < 400) back(); });
   on("htmx:sse:before:connection", (event) => { if (event.detail.connection.attempt > 0) lost(); });
-  on("htmx:sse:error", (event) => (isOver(event.detail.status) ? location.reload() : lost()));
+  on("htmx:sse:error", (event) => (isOver(event.detail.status) ? loadAnew() : lost()));
   on("htmx:sse:after:message", () => { asOf = new Date(); missed += 1; });
 
   /* The server may say that a stream cannot be resumed: load the page afresh; while a form is on its way, its answer
@@ -211,8 +220,8 @@
   let leaving = 0;
   window.addEventListener("beforeunload", () => { leaving = Date.now(); });
   on("resync", () => {
-    if (Date.now() - leaving > 10000) location.reload();
-    else setTimeout(() => location.reload(), 10000);
+    if (Date.now() - leaving > 10000) loadAnew();
+    else setTimeout(loadAnew, 10000);
   });
 
   /* The amber count follows into the title. */
@@ -319,26 +328,50 @@
   });
   /* Enter in a rejection's word rejects; in no other field beside an approval does it press anything. */
   on("keydown", (event) => {
-    if (event.key !== "Enter" || !event.target.matches(".more-answer .row .input")) return;
+    // Enter that takes a word an input method offers is not yet the end of the sentence.
+    if (event.key !== "Enter" || event.isComposing || !event.target.matches(".more-answer .row .input")) return;
     event.preventDefault();
-    one(".btn", event.target.closest(".row")).click();
+    if (!event.repeat) one(".btn", event.target.closest(".row")).click();
   });
+  /* The focus goes on to what waits next: Enter that is still held from the answer before does not press it. */
+  on("keydown", (event) => {
+    if (event.repeat && event.key === "Enter" && event.target.closest("[data-ask] button")) event.preventDefault();
+  });
+  /* What was written on while it was sent stays; so does the choice of mode, model and rules, which holds from now on. */
+  function emptied(form, sent) {
+    const area = one("textarea", form);
+    const words = area.value;
+    const more = words.startsWith(sent) ? words.slice(sent.length).trimStart() : words;
+    all("select option", form).forEach((option) => { option.defaultSelected = option.selected; });
+    form.reset();
+    area.value = more;
+  }
   on("htmx:after:request", (event) => {
     const { ctx } = event.detail;
     const form = ctx.sourceElement;
     if (form.matches?.("form[data-composer]") && ctx.response.status < 400) {
-      form.reset();
+      emptied(form, ctx.sent);
       one("#dock-note")?.replaceChildren();
       atEnd = true;
       if (log) toEnd();
-      one("textarea", form)?.focus();
+      if (doc.activeElement === doc.body || form.contains(doc.activeElement)) one("textarea", form)?.focus();
     }
     if (form === stream && ctx.response.status >= 400) return refused(ctx.response.status);
-    if (ctx.response.status === 401) location.reload();
+    if (ctx.response.status === 401) loadAnew();
     else if (ctx.response.status >= 400 && ctx.swap === "none") toast("That did not work. Nothing was changed.");
   });
+  /* A form goes out once: what is pressed again while its answer is on its way would do the same twice. */
+  on("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+    if (Date.now() - (form.dataset.going || 0) < 10000) event.preventDefault();
+    else form.dataset.going = Date.now();
+  });
+  addEventListener("pageshow", () => all("form[data-going]").forEach((form) => { delete form.dataset.going; }));
   on("htmx:before:request", (event) => {
-    const button = event.detail.ctx.request?.submitter;
+    const { ctx } = event.detail;
+    if (ctx.sourceElement.matches?.("form[data-composer]")) ctx.sent = one("textarea", ctx.sourceElement).value;
+    const button = ctx.request?.submitter;
     if (button) button.dataset.busy = "1";
   });
   on("htmx:finally:request", (event) => {
@@ -421,12 +454,29 @@
   }
   on("toast", (event) => toast(event.detail.value || event.detail.words || "", null, event.detail.duration));
 
-  /* Copy buttons: data-copy holds the selector of what is copied. */
+  /* Copy buttons: data-copy holds the selector of what is copied. Over plain http from elsewhere a browser has no
+     clipboard for scripts: what is selected there can be copied all the same. */
+  function copySelected(words) {
+    const area = doc.createElement("textarea");
+    const active = doc.activeElement;
+    area.className = "sr";
+    area.value = words;
+    (one("dialog[open]") || doc.body).append(area);
+    area.select();
+    const isDone = doc.execCommand("copy");
+    area.remove();
+    active.focus?.();
+    return isDone ? Promise.resolve() : Promise.reject(new Error("Not copied"));
+  }
+  function copy(words, told = "Copied.") {
+    const copied = navigator.clipboard ? navigator.clipboard.writeText(words) : copySelected(words);
+    copied.then(() => toast(told), () => toast("This browser did not copy it: select it, and copy it by hand."));
+  }
   on("click", (event) => {
     const button = event.target.closest("[data-copy]");
-    if (!button) return;
-    navigator.clipboard.writeText(one(button.dataset.copy).textContent.trim()).then(() => toast("Copied."));
+    if (button) copy(one(button.dataset.copy).textContent.trim());
   });
+  on("copy-words", (event) => copy(event.detail.words, event.detail.told));
 
   /* Of tabs wider than the window, the one that one is at is in sight. */
   all(".tabs [aria-current]").forEach((tab) => tab.scrollIntoView({ block: "nearest", inline: "center" }));

@@ -45,12 +45,18 @@
     find.classList.toggle("open", open);
     field.setAttribute("aria-expanded", String(open));
   }
+  /* Enter opens no hit of other words: before those of these are there, the form asks for their page. */
+  const words = () => `${where.value} ${field.value}`;
+  let asked = "";
+  on("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.sourceElement === find) ctx.asked = words(); });
+  on("htmx:after:swap", ({ detail: { ctx } }) => { if (ctx.sourceElement === find) asked = ctx.asked; });
   field.addEventListener("keydown", (event) => {
     const moves = { ArrowDown: 1, ArrowUp: -1 };
     const found = hits();
+    if (event.isComposing) return;
     if (moves[event.key] && found.length) {
       mark(found[(found.indexOf(current()) + moves[event.key] + found.length) % found.length]);
-    } else if (event.key === "Enter" && current() && find.matches(".open")) current().click();
+    } else if (event.key === "Enter" && current() && find.matches(".open") && asked === words()) current().click();
     else if (event.key === "Tab" && !event.shiftKey && field.value.trim() && find.matches(".open")) {
       look(where.value === "text" ? "name" : "text");
     } else if (event.key === "Escape" && find.matches(".open")) {
@@ -220,10 +226,9 @@
   on("click", (event) => {
     if (event.target.closest("[data-discard]")) onDisk = known?.value;
     if (event.target.closest("[data-copy-mine]")) {
-      navigator.clipboard.writeText(known.value).then(() => htmx.trigger(doc.body, "toast", { words: "Copied yours." }));
+      doc.dispatchEvent(new CustomEvent("copy-words", { detail: { words: known.value, told: "Copied yours." } }));
     }
   });
-  window.addEventListener("beforeunload", (event) => { if (isDirty()) event.preventDefault(); });
   begin();
 
   /* Uploads: files and folders dropped anywhere on the page, or picked; one after the other, each with its progress. */
@@ -315,11 +320,20 @@
     }
     running?.request.abort();
   }
+  /* What is not saved, or still on its way, is not left without a question. */
+  window.addEventListener("beforeunload", (event) => { if (isDirty() || running) event.preventDefault(); });
   /* What came is shown where it lies, also what others change here; an editor is left alone. */
   let later = 0;
   function refresh() {
     if (!one("#listing")) return;
-    htmx.ajax("GET", location.pathname + location.search, { target: "#listing", select: "#listing", swap: "outerHTML" });
+    const at = doc.activeElement.closest("#listing a, #tree a");
+    const list = at && `#${at.closest("#listing, #tree").id} a`;
+    const href = at?.href;
+    const into = { target: "#listing", select: "#listing", swap: "outerMorph" };
+    htmx.ajax("GET", location.pathname + location.search, into).then(() => {
+      // Its row may be another's by now: the focus stays with the file.
+      if (at && [at, doc.body].includes(doc.activeElement)) all(list).find((link) => link.href === href)?.focus();
+    });
   }
   on("htmx:after:swap", () => {
     const news = one("#files-news [data-news]");
@@ -328,14 +342,23 @@
     // Not put off by what comes meanwhile: changes that never stop would never be shown.
     later ||= setTimeout(() => { later = 0; refresh(); }, 300);
   });
+  /* What the browser may not read is told, and the rest comes all the same. */
+  function unread(path) {
+    const { li, note } = line({ size: 0 }, path);
+    state(li, "failed");
+    note.className = "push fail";
+    note.textContent = "could not be read";
+    tell();
+  }
   async function walk(entry, below) {
     if (entry.isFile) {
-      const file = await new Promise((done, fail) => entry.file(done, fail));
-      return add(file, below + file.name);
+      const file = await new Promise((done) => entry.file(done, () => done(null)));
+      return file ? add(file, below + file.name) : unread(below + entry.name);
     }
     const reader = entry.createReader();
     for (;;) {
-      const found = await new Promise((done, fail) => reader.readEntries(done, fail));
+      const found = await new Promise((done) => reader.readEntries(done, () => done(null)));
+      if (!found) return unread(below + entry.name);
       if (!found.length) return;
       for (const inner of found) await walk(inner, `${below}${entry.name}/`);
     }

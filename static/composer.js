@@ -17,7 +17,16 @@
   /* Words to begin with are typed, not the field's own: they are gone once they are sent. */
   const begun = area.value;
   area.defaultValue = "";
-  area.value = begun;
+  area.value = begun || draft();
+
+  /* What was being written when the page loaded itself anew. */
+  function draft() {
+    const key = `draft ${location.pathname} ${one(".rail-foot summary").title}`;
+    const words = sessionStorage.getItem(key);
+    sessionStorage.removeItem(key);
+    if (words) area.focus();
+    return words || "";
+  }
 
   function mark(option) {
     current()?.removeAttribute("aria-selected");
@@ -74,7 +83,7 @@
   });
   /* Before the page's own keys: Esc shuts the list and leaves the field alone. */
   doc.addEventListener("keydown", (event) => {
-    if (event.target !== area || menu.hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target !== area || menu.hidden || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     const found = shown();
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) mark(found[(found.indexOf(current()) + step + found.length) % found.length]);

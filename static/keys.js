@@ -42,14 +42,37 @@
     area.setRangeText(`${path} `, at, at, "end");
     area.focus();
   }
+  /* Who types fast presses Enter before the hits of these words are there: it waits for them, and opens none that was
+     found for others. */
+  let asked = field?.value;
+  let awaited = null;
+  function enter() {
+    if (asked === field.value) current()?.click();
+    else awaited = field.value;
+  }
   field?.addEventListener("keydown", (event) => {
     const moves = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.isComposing) return;
     if (moves[event.key]) step(moves[event.key]);
-    else if (event.key === "Enter" && current()) current().click();
+    else if (event.key === "Enter" && current() && awaited !== field.value) enter();
     else return;
     event.preventDefault();
   });
-  on("htmx:after:swap", () => { if (search && !current()) mark(hits()[0]); });
+  field?.addEventListener("input", () => { awaited = null; });
+  search?.closest("dialog")?.addEventListener("close", () => { awaited = null; });
+  on("htmx:before:request", (event) => {
+    const { ctx } = event.detail;
+    if (search && ctx.sourceElement === search) ctx.asked = field.value;
+  });
+  on("htmx:after:swap", (event) => {
+    if (!search) return;
+    const { ctx } = event.detail;
+    if (ctx.sourceElement === search) asked = ctx.asked;
+    if (!current()) mark(hits()[0]);
+    if (awaited === null || asked !== awaited) return;
+    awaited = null;
+    current()?.click();
+  });
   on("click", (event) => {
     const plain = !(event.ctrlKey || event.metaKey || event.shiftKey);
     const link = event.target.closest("a[data-bar], a[data-keys], a.hit[data-path]");
@@ -213,6 +236,8 @@
     if (event.key === "Escape") return escape(event);
     if (doc.body.dataset.keys === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches("input:not([type=radio], [type=checkbox]), textarea, select")) return;
+    // A key that is held moves on; it would also answer what comes next, which nobody has read yet.
+    if (event.repeat && !"jk[]".includes(event.key.toLowerCase())) return;
     if (single(event)) event.preventDefault();
   });
 })();

@@ -74,6 +74,7 @@
       this.isOver = false;
       this.mine = false;
       this.mayWrite = false;
+      this.isPast = false;
       this.people = null;
       this.ctrl = this.alt = false;
       this.open();
@@ -103,7 +104,8 @@
       this.term.loadAddon(this.search);
       this.term.loadAddon(new window.WebLinksAddon.WebLinksAddon((_event, address) => visit(address)));
       this.term.open(this.screen);
-      this.term.onData((data) => this.type(data));
+      // What was asked of the terminal long ago was answered then: another answer would be typed into the shell.
+      this.term.onData((data) => { if (!this.isPast || !data.startsWith("\x1b")) this.type(data); });
       this.term.onBinary((data) => this.type(data));
       this.term.attachCustomKeyEventHandler((event) => this.onKey(event));
       this.screen.addEventListener("keydown", (event) => event.stopPropagation());
@@ -163,7 +165,9 @@
     }
 
     greet({ start, end }) {
-      this.isAgain = this.end !== null || Date.now() - this.box.dataset.created > 5000;
+      const isOld = Date.now() - this.box.dataset.created > 5000;
+      this.isAgain = this.end !== null || isOld;
+      this.isPast = this.end === null && isOld && end > start;
       if (this.end === null) this.end = start;
       this.tries = 0;
       this.unacked = 0;
@@ -192,7 +196,10 @@
           const words = `reconnected ${clock()}, ${lines} ${lines === 1 ? "line" : "lines"} replayed`;
           this.term.write(`\x1b[0m\x1b[90m── ${words} ──\x1b[0m\r\n`);
         }
-        this.term.write(text.slice(cut), () => this.resize());
+        this.term.write(text.slice(cut), () => {
+          this.isPast = false;
+          this.resize();
+        });
       });
     }
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Open, Shop, stayed, stays
 from tests.visitor import until
@@ -15,6 +15,7 @@ from tests.visitor import until
 pytestmark = pytest.mark.browser
 
 PHONE = {"width": 390, "height": 844}
+ASKS = "() => { const event = new Event('beforeunload', { cancelable: true }); return !dispatchEvent(event); }"
 # Drops files onto the page as a browser does: a data transfer that scripts may fill.
 DROP = """(files) => {
     const page = document.querySelector(".page");
@@ -118,10 +119,9 @@ def test_what_is_not_saved_is_not_left_without_a_question(shop: Shop, folder: Pa
     page = open_page(shop.running, storage_state=shop.state, allowed=("beforeunload",))
     where = f"{base(page)}/{folder.name}/a.txt"
     page.goto(f"{where}?view=edit")
-    asks = "() => { const event = new Event('beforeunload', { cancelable: true }); return !dispatchEvent(event); }"
-    assert page.evaluate(asks) is False
+    assert page.evaluate(ASKS) is False
     page.locator("[data-editor] textarea").press_sequentially("x")
-    assert page.evaluate(asks) is True
+    assert page.evaluate(ASKS) is True
     page.get_by_role("link", name="Discard").click()
     page.wait_for_url(where)
     assert (folder / "a.txt").read_text() == "one\n"
@@ -157,6 +157,72 @@ def test_files_are_dropped_with_progress_and_a_clash_asks(shop: Shop, folder: Pa
     assert (folder / "old.txt").read_text() == "mmm"
     expect(page.locator("#listing")).to_contain_text("new.txt")
     assert stayed(page)
+
+
+def test_what_is_on_its_way_is_not_left_without_a_question(shop: Shop, folder: Path, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, allowed=("beforeunload",))
+    page.goto(f"{base(page)}/{folder.name}")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/slow.bin", hold)
+    with page.expect_request("**/slow.bin"):
+        drop(page, ("slow.bin", 5, "s"))
+    assert page.evaluate(ASKS) is True
+    held[0].continue_()
+    expect(page.locator("#uploads li")).to_have_attribute("data-state", "done")
+    assert page.evaluate(ASKS) is False
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_rest_of_its_folder_comes(
+    shop: Shop, folder: Path, open_page: Open
+) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    page.goto(f"{base(page)}/{folder.name}")
+    page.evaluate(
+        """() => {
+            const file = (name, give) => ({ isFile: true, name, file: give });
+            const entries = [file("locked.txt", (_done, fail) => fail(new DOMException("NotReadableError"))),
+                             file("good.txt", (done) => done(new File(["good"], "good.txt")))];
+            const readEntries = (done) => done(entries.splice(0));
+            const box = { isFile: false, name: "box", createReader: () => ({ readEntries }) };
+            const event = new Event("drop", { bubbles: true, cancelable: true });
+            event.dataTransfer = { types: ["Files"], items: [{ webkitGetAsEntry: () => box }] };
+            document.querySelector(".page").dispatchEvent(event);
+        }"""
+    )
+    box = page.locator("#uploads")
+    expect(box.locator("li", has_text="box/locked.txt")).to_contain_text("could not be read")
+    expect(box.locator("li", has_text="box/good.txt")).to_have_attribute("data-state", "done")
+    assert (folder / "box/good.txt").read_text() == "good"
+
+
+def test_a_list_that_changes_keeps_its_readers_place(shop: Shop, folder: Path, open_page: Open) -> None:
+    for number in range(60):
+        (folder / f"file-{number:02}.txt").touch()
+    page = open_page(shop.running, storage_state=shop.state, viewport={"width": 1440, "height": 500})
+    page.goto(f"{base(page)}/{folder.name}")
+    link = page.locator("#listing").get_by_role("link", name="file-50.txt", exact=True)
+    link.focus()
+    drop(page, ("a-new-one.txt", 5, "n"))
+    expect(page.locator("#listing")).to_contain_text("a-new-one.txt")
+    expect(link).to_be_focused()
+    expect(link).to_be_in_viewport()
+
+
+def test_a_path_is_copied_where_scripts_have_no_clipboard(shop: Shop, folder: Path, open_page: Open) -> None:
+    (folder / "a.txt").write_text("one\n")
+    page = open_page(shop.running, storage_state=shop.state)
+    page.add_init_script("Object.defineProperty(Navigator.prototype, 'clipboard', { get: () => undefined })")
+    page.goto(f"{base(page)}/{folder.name}/a.txt")
+    page.locator(".file-menu summary").click()
+    page.get_by_role("button", name="Copy path").click()
+    expect(page.locator(".toast")).to_have_text("Copied.")
+    page.locator("[data-find] input[type=search]").focus()
+    page.keyboard.press("Control+v")
+    expect(page.locator("[data-find] input[type=search]")).to_have_value(f"{folder.name}/a.txt")
 
 
 def test_files_are_picked_from_the_menu(shop: Shop, folder: Path, tmp_path: Path, open_page: Open) -> None:
@@ -198,6 +264,18 @@ def test_a_file_is_found_by_keys_alone(shop: Shop, open_page: Open) -> None:
     page.wait_for_url(re.compile(r"basket\.py\?at=6#L6$"))
     expect(page.locator("#L6")).to_have_class("picked")
     expect(page.locator("#L6")).to_be_in_viewport()
+
+
+def test_enter_opens_no_file_that_other_words_found(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    base(page)
+    page.keyboard.press("t")
+    page.keyboard.type("test")
+    expect(page.locator(".found a.hit.at")).to_contain_text("test")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("shop/basket")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/find/.*q=shop|/shop/basket\.py$"))
 
 
 def test_lists_are_walked_by_keys_and_a_file_is_edited_by_one(shop: Shop, folder: Path, open_page: Open) -> None:

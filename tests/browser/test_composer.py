@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import repository
 from tests.browser.conftest import Open, Shop, signed_in
@@ -187,3 +187,39 @@ def test_the_list_fits_a_phone(desk: Shop, open_page: Open) -> None:
     assert box["x"] + box["width"] <= 390
     page.locator(SEEN, has_text="/review").tap()
     expect(page.get_by_label("Message to the agent")).to_have_value("/review ")
+
+
+def test_a_mode_that_is_chosen_holds_for_the_messages_after_it(page: Page) -> None:
+    mode = page.locator(".dock select[name=mode]")
+    mode.select_option("ask")
+    field = page.get_by_label("Message to the agent")
+    for number, words in enumerate(("One.", "Two."), start=1):
+        field.fill(f"[[say {words}]]")
+        field.press("Control+Enter")
+        expect(page.locator(".prose")).to_have_count(number)
+        expect(field).to_have_value("")
+        expect(mode).to_have_value("ask")
+    page.reload()
+    expect(mode).to_have_value("ask")
+
+
+def test_what_is_written_while_a_message_is_sent_stays(page: Page) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/send", hold)
+    field = page.get_by_label("Message to the agent")
+    field.fill("[[say First.]]")
+    with page.expect_request("**/send"):
+        field.press("Control+Enter")
+    field.press("End")
+    field.press_sequentially(" And the second thought.")
+    field.press("Control+Enter")  # one goes after the other
+    page.locator(".log").focus()
+    held[0].continue_()
+    expect(page.locator(".prose")).to_have_text("First.")
+    expect(field).to_have_value("And the second thought.")
+    expect(page.locator(".log")).to_be_focused()
+    assert len(held) == 1

@@ -384,3 +384,48 @@ def test_a_key_in_the_inbox_answers_only_what_is_shown(page: Page) -> None:
     expect(page.locator(f"#ask-row-{asks[1]}")).to_have_count(0)
     expect(page.locator(".ask-row.at a.title")).to_be_focused()
     expect(page.locator(f"#ask-row-{asks[0]}")).to_have_count(1)
+
+
+@pytest.mark.parametrize("key", ["a", "Enter"])
+def test_a_key_that_is_held_does_not_answer_what_comes_next(page: Page, key: str) -> None:
+    begin(page, "[[bash make one]] [[bash make two]]", "[data-ask]")
+    if key == "Enter":
+        page.get_by_role("button", name="Run command").focus()
+    page.keyboard.down(key)
+    expect(page.locator(".answered")).to_contain_text("You ran make one")
+    second = page.locator("[data-ask]", has_text="make two")
+    expect(second.locator(".btn:visible").last).to_be_in_viewport(ratio=1)
+    if key == "Enter":
+        second.get_by_role("button", name="Run command").focus()
+    page.keyboard.down(key)  # as it repeats itself
+    page.keyboard.up(key)
+    page.locator(".log").focus()
+    page.keyboard.press("r")
+    page.keyboard.type("not this one")
+    page.keyboard.press("Enter")
+    expect(page.locator(".answered").last).to_contain_text("You rejected make two")
+
+
+def test_enter_in_the_bar_opens_what_its_words_find_however_fast_they_are_typed(page: Page) -> None:
+    zebra = begin(page, "Draw the zebra")
+    begin(page, "Draw something else")
+    page.goto("/projects")
+    page.keyboard.press("Control+k")
+    bar = page.get_by_role("dialog", name="Search or jump")
+    expect(bar.locator("a.hit.at")).to_have_count(1)
+    page.keyboard.type("the zebra")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/sessions/ses_"))
+    assert page.url == zebra
+
+
+def test_enter_that_takes_a_word_from_an_input_method_rejects_nothing(page: Page) -> None:
+    begin(page, WAITS, "[data-ask]")
+    page.keyboard.press("r")
+    word = page.get_by_label("A word to the agent")
+    word.fill("ちがう")
+    word.evaluate("""(field) => field.dispatchEvent(new KeyboardEvent("keydown",
+        { key: "Enter", isComposing: true, bubbles: true, cancelable: true }))""")
+    word.press_sequentially("よ")
+    word.press("Enter")
+    expect(page.locator(".answered")).to_contain_text("“ちがうよ”")

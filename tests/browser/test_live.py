@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.browser.conftest import Open, Shop, stayed, stays
-from tests.model_server import Gate, Say
+from tests.model_server import Call, Gate, Say
 
 pytestmark = pytest.mark.browser
 
@@ -227,3 +227,63 @@ def test_the_list_opens_over_a_narrow_page(shop: Shop, open_page: Open) -> None:
     page.keyboard.press("Escape")
     expect(listed).to_be_hidden()
     expect(back).to_be_focused()
+
+
+def test_the_panel_is_drawn_again_under_its_reader(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, viewport={"width": 1440, "height": 500})
+    gate = Gate()
+    todos = [{"content": "Count the doors", "status": "pending", "priority": "high", "id": "1"}]
+    shop.model.script.append([Say("Working."), gate, Call("todowrite", {"todos": todos})])
+    begin(page, "Count the doors of the panel.")
+    expect(page.locator(".prose")).to_contain_text("Working.")
+    panel = page.locator("#session-panel")
+    link = panel.get_by_role("link", name="Markdown")
+    link.focus()
+    link.scroll_into_view_if_needed()
+    assert panel.evaluate("(panel) => panel.scrollTop") > 100
+    gate.opened.set()
+    expect(panel.get_by_role("listitem").filter(has_text="Count the doors")).to_have_count(1)
+    expect(panel.locator(".badge")).to_have_text("Done")
+    expect(link).to_be_focused()
+    assert panel.evaluate("(panel) => panel.scrollTop") > 100
+
+
+def test_what_is_being_written_survives_that_the_page_loads_itself_anew(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    url = begin(page, "[[say Here.]]")
+    expect(page.locator("#session-panel .badge")).to_have_text("Done")
+    message = page.locator(".message.user").get_attribute("id")
+    field = page.get_by_label("Message to the agent")
+    field.press_sequentially("And now")
+    step = {"messageID": str(message).removeprefix("message-")}
+    shop.running.call("POST", f"/session/{url.rpartition('/')[2]}/revert", step)
+    expect(page.get_by_text("The session is set back to an earlier point.")).to_be_visible()
+    expect(field).to_be_focused()
+    page.keyboard.type(" go on")
+    expect(field).to_have_value("And now go on")
+    page.reload()
+    expect(field).to_have_value("")
+
+
+def test_a_session_is_started_once_however_often_the_button_is_pressed(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    page.goto("/")
+    page.get_by_label("What should be done?").fill("[[say Only once.]]")
+    again = "new Event('submit', { bubbles: true, cancelable: true })"
+    press = f"(button) => {{ button.click(); return button.form.dispatchEvent({again}); }}"
+    assert page.get_by_role("button", name="Start session").evaluate(press) is False  # the second goes nowhere
+    page.wait_for_url(re.compile(r"/sessions/ses_"))
+    expect(page.locator(".prose")).to_have_text("Only once.")
+
+
+def test_a_part_that_is_drawn_again_is_counted_as_new_once(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, viewport={"width": 1440, "height": 400})
+    gate = Gate()
+    shop.model.script.append([Say("word " * 900), gate, Call("bash", {"command": "make jam"})])
+    begin(page, "Go through them.")
+    expect(page.locator(".prose")).to_contain_text("word")
+    page.locator(".log").evaluate("(log) => { log.scrollTop = 0; }")
+    page.wait_for_function("() => document.querySelector('.log').scrollTop === 0")
+    gate.opened.set()
+    expect(page.locator("[data-ask] .call")).to_have_text("make jam")
+    expect(page.locator(".pill-new")).to_have_text("↓ 1 new")

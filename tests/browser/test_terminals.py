@@ -55,6 +55,18 @@ def test_what_is_typed_runs_and_is_there_again_after_a_reload(shop: Shop, open_p
     expect(rows(page)).to_contain_text("still here")
 
 
+def test_what_was_asked_of_the_terminal_is_not_answered_again_after_a_reload(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state)
+    open_one(page)
+    page.keyboard.type("bash -c \"printf '\\033[6n'; read -s -d R place; echo answ''ered\"\n")
+    expect(rows(page)).to_contain_text("answered")
+    page.wait_for_function("() => Date.now() - document.querySelector('[data-term]').dataset.created > 5000")
+    page.reload()
+    expect(rows(page)).to_contain_text("reconnected")
+    page.keyboard.type("echo st''ill here\n")
+    expect(rows(page)).to_contain_text("still here")
+
+
 def test_colours_and_links_are_there_under_the_strict_policy(shop: Shop, open_page: Open) -> None:
     page = open_page(shop.running, storage_state=shop.state)
     open_one(page)

@@ -182,7 +182,7 @@ def test_the_stream_shows_a_turn_to_its_end(browser: Browser, alice: Actor, sess
     assert 'hx-target="#transcript" hx-swap="upsert"' in seen
     assert "Who are you?" in seen
     assert 'class="block" id="text-prt_' in seen
-    assert 'hx-target="#session-panel" hx-swap="outerHTML"' in seen
+    assert 'hx-target="#session-panel" hx-swap="outerMorph"' in seen
     assert 'hx-target="#session-send"' in seen
     assert "<html" not in seen
 

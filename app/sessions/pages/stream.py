@@ -70,7 +70,9 @@ class Changes:
         stale = shown.lines_of(session) != self._watch.get("lines", "")
         return [
             live.partial(
-                f"#session-{name}", "outerHTML", render_template(f"sessions/_{name}.html", **context, stale=stale)
+                f"#session-{name}",
+                "outerMorph" if name == "panel" else "outerHTML",  # whoever reads it keeps their place in it
+                render_template(f"sessions/_{name}.html", **context, stale=stale),
             )
             for name in FIGURES
             if not (name == "share" and is_seen_so)
