@@ -168,6 +168,16 @@ def test_a_file_that_cannot_be_read_is_told(
     assert browser.get("/mcp-servers").status_code == 200
 
 
+def test_an_entry_that_is_too_deep_is_told(browser: Browser, alice: Actor, place: Place, workspace: Path) -> None:
+    depth = 300
+    deep = f'{{"command": "x", "more": {"[" * depth}{"]" * depth}}}'
+    write(workspace, f'{{"mcpServers": {{"peer": {json.dumps(ENTRY)}, "deep": {deep}}}}}')
+    assert named(alice, place)["deep"].one.why == "It is nested too deep."
+    assert browser.get("/mcp-servers").status_code == 200
+    assert allow(alice, place).state == "connected"
+    assert mcp.tools(alice, place)
+
+
 def test_a_link_leads_out_of_no_project(alice: Actor, place: Place, workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.json").write_text(json.dumps({"mcpServers": {"peer": ENTRY}}))
     (workspace / ".roo").mkdir()
