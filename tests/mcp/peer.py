@@ -20,7 +20,7 @@ def text(words):
 
 
 def tools():
-    names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ"]
+    names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ", "vast"]
     found = [
         {"name": name, "description": described if name == "echo" else name, "inputSchema": schema} for name in names
     ]
@@ -49,6 +49,8 @@ def call(params):
         return text("changed")
     if name == "image":
         return {"content": [{"type": "image", "data": PIXEL, "mimeType": "image/png"}]}
+    if name == "vast":
+        return {"content": [], "structuredContent": {"number": 10**30}}
     if name == "environ":
         return text(Path("/proc/self/environ").read_text().replace("\0", "\n"))
     return {**text("it failed"), "isError": True}

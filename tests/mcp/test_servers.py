@@ -62,6 +62,10 @@ def test_an_image_is_an_attachment_and_a_failure_is_told(alice: Actor, place: Pl
     assert call(alice, place, "peer_fail") == Answer("it failed", is_error=True)
 
 
+def test_a_result_that_cannot_be_spelled_out_is_told_as_one(alice: Actor, place: Place, peer: str) -> None:
+    assert "can't be shown" in call(alice, place, "peer_vast").text
+
+
 def test_progress_is_told_on_the_callers_thread(alice: Actor, place: Place, peer: str) -> None:
     told: list[Any] = []
     here = threading.get_ident()
