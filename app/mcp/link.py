@@ -45,6 +45,13 @@ CHANGES = (
 Tell = Callable[[float, float | None, str | None], None]
 
 
+class _Session(ClientSession):
+    """The library's session, which takes results as they come: only their words are told to anybody."""
+
+    async def validate_tool_result(self, name: str, result: mcp_types.CallToolResult) -> None:
+        """Hold it against nothing: a schema's patterns are the server's own, and one may run until the end of days."""
+
+
 class Link:
     """A server and the connection to it."""
 
@@ -153,7 +160,7 @@ class Link:
         try:
             async with (
                 self._streams() as (read, write),
-                ClientSession(read, write, message_handler=self._hear) as session,
+                _Session(read, write, message_handler=self._hear) as session,
             ):
                 with anyio.fail_after(self.server.timeout / 1_000):
                     await session.initialize()

@@ -24,6 +24,9 @@ def tools():
     found = [
         {"name": name, "description": described if name == "echo" else name, "inputSchema": schema} for name in names
     ]
+    # Whoever holds the text against this pattern is busy for longer than anybody waits.
+    pattern = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a|aa)+$"}}}
+    found.append({"name": "patient", "inputSchema": schema, "outputSchema": pattern})
     huge = {**schema, "description": "x" * 70_000}
     liar = [{"name": "liar", "inputSchema": {"type": "string"}}] if "--liar" in sys.argv else []
     return [*found, {"name": "huge", "inputSchema": huge}, *liar]
@@ -51,6 +54,8 @@ def call(params):
         return {"content": [{"type": "image", "data": PIXEL, "mimeType": "image/png"}]}
     if name == "vast":
         return {"content": [], "structuredContent": {"number": 10**30}}
+    if name == "patient":
+        return {**text("held against nothing"), "structuredContent": {"text": "a" * 36 + "!"}}
     if name == "environ":
         return text(Path("/proc/self/environ").read_text().replace("\0", "\n"))
     return {**text("it failed"), "isError": True}

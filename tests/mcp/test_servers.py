@@ -66,6 +66,10 @@ def test_a_result_that_cannot_be_spelled_out_is_told_as_one(alice: Actor, place:
     assert "can't be shown" in call(alice, place, "peer_vast").text
 
 
+def test_no_pattern_of_a_server_is_run_here(alice: Actor, place: Place, peer: str) -> None:
+    assert call(alice, place, "peer_patient") == Answer("held against nothing")
+
+
 def test_progress_is_told_on_the_callers_thread(alice: Actor, place: Place, peer: str) -> None:
     told: list[Any] = []
     here = threading.get_ident()
