@@ -120,7 +120,7 @@ class Link:
             raise Conflict(f"The MCP server {self.server.name} describes {tool.name} in another way by now.")
 
         async def told(progress: float, total: float | None, message: str | None) -> None:
-            tell(progress, total, message)
+            tell(progress, total, message and message[:SHORT])
 
         try:
             given = await session.call_tool(

@@ -20,7 +20,7 @@ def text(words):
 
 
 def tools():
-    names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ", "vast"]
+    names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ", "vast", "prattle"]
     found = [
         {"name": name, "description": described if name == "echo" else name, "inputSchema": schema} for name in names
     ]
@@ -44,6 +44,11 @@ def call(params):
         token = params["_meta"]["progressToken"]
         send({"method": "notifications/progress", "params": {"progressToken": token, "progress": 1, "total": 2}})
         return text("halfway") if name == "progress" else None
+    if name == "prattle":
+        for step in range(5_000):
+            told = {"progressToken": params["_meta"]["progressToken"], "progress": step}
+            send({"method": "notifications/progress", "params": told})
+        return text("told")
     if name == "flood":
         return text("x" * 200_000 + "the end")
     if name == "change":

@@ -80,6 +80,17 @@ def test_progress_is_told_on_the_callers_thread(alice: Actor, place: Place, peer
     assert told == [(here, 1.0, 2.0, None)]
 
 
+def test_who_tells_without_end_is_heard_now_and_then(alice: Actor, place: Place, peer: str) -> None:
+    told: list[float] = []
+    answer = mcp.call(
+        alice, place, tool(alice, place, "peer_prattle"), {}, lambda done, *_more: told.append(done), threading.Event()
+    )
+    assert answer == Answer("told")
+    assert told == sorted(told)
+    assert told[-1] > 4_000
+    assert len(told) < 1_000
+
+
 def test_a_local_server_gets_its_own_environment_and_none_of_ours(alice: Actor, place: Place, peer: str) -> None:
     environ = call(alice, place, "peer_environ").text
     assert "PEER_KEY=not-for-anyone" in environ
