@@ -35,6 +35,7 @@ SHORT = 1_000
 LONGEST_PAUSE = 60.0
 DOUBLED = 10  # times that a pause can double before it is the longest anyway
 LONGEST_CALL = 600.0
+BETWEEN_LISTS = 0.5  # seconds, for a server that says all the time that it changed
 UNAUTHORIZED = 401
 BOUNDS = outbound.Bounds(first_byte=LONGEST_CALL, between_bytes=LONGEST_CALL, total=None, size=256 * 1024 * 1024)
 CHANGES = (
@@ -68,7 +69,7 @@ class Link:
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
         self._failures = 0
-        self._not_before = self._began = 0.0
+        self._not_before = self._began = self._list_after = 0.0
         self._refused = False
         self._broken = ""
         self._listing: set[asyncio.Task[None]] = set()
@@ -178,6 +179,8 @@ class Link:
         finally:
             self._session = None
             self._ready.set()
+            for task in self._listing:
+                task.cancel()
 
     def _late(self) -> str:
         return f"It did not answer within {self.server.timeout / 1_000:g} s."
@@ -217,13 +220,19 @@ class Link:
                 yield streams
 
     async def _hear(self, message: Any) -> None:
-        if isinstance(message, CHANGES) and self._session is not None:
+        # Two are enough: one that lists, and one that will see whatever changed since that began.
+        if isinstance(message, CHANGES) and self._session is not None and len(self._listing) < 2:
             # Asked for beside what is being heard, or the answer could not come.
-            task = asyncio.create_task(self._list_again(self._session))
+            task = asyncio.create_task(self._list_again(self._session, tuple(self._listing)))
             self._listing.add(task)
             task.add_done_callback(self._listing.discard)
 
-    async def _list_again(self, session: ClientSession) -> None:
+    async def _list_again(self, session: ClientSession, before: tuple[asyncio.Task[None], ...]) -> None:
+        if before:
+            await asyncio.wait(before)
+        await asyncio.sleep(self._list_after - time.monotonic())
+        if self._session is not session:
+            return
         try:
             with anyio.fail_after(self.server.timeout / 1_000):
                 await self._list(session)
@@ -231,6 +240,7 @@ class Link:
             # What it offered before may not be true any more.
             self.offer = Offer()
             self._note(f"(what it offers could not be listed again: {words_of(wrong) or 'no answer in time'})")
+        self._list_after = time.monotonic() + BETWEEN_LISTS
         self._tell()
 
     async def _list(self, session: ClientSession) -> None:

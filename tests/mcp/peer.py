@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 described = "Says it back."
+lists = 0
 schema = {"type": "object", "properties": {"text": {"type": "string"}}}
 ARGUMENTS = [{"name": "who", "required": True}, {"name": "how"}]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -20,7 +21,7 @@ def text(words):
 
 
 def tools():
-    names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ", "vast", "prattle"]
+    names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ", "vast", "prattle", "restless", "lists"]
     found = [
         {"name": name, "description": described if name == "echo" else name, "inputSchema": schema} for name in names
     ]
@@ -49,6 +50,12 @@ def call(params):
             told = {"progressToken": params["_meta"]["progressToken"], "progress": step}
             send({"method": "notifications/progress", "params": told})
         return text("told")
+    if name == "restless":
+        for _time in range(500):
+            send({"method": "notifications/tools/list_changed"})
+        return text("changed")
+    if name == "lists":
+        return text(str(lists))
     if name == "flood":
         return text("x" * 200_000 + "the end")
     if name == "change":
@@ -80,6 +87,7 @@ for line in sys.stdin:
         version = asked["params"]["protocolVersion"]
         result = {"protocolVersion": version, "capabilities": capabilities, "serverInfo": about}
     elif method == "tools/list":
+        lists += 1
         result = {"tools": tools()}
     elif method == "tools/call":
         result = call(asked["params"])

@@ -121,6 +121,12 @@ def test_a_tool_that_changes_is_not_called_as_it_was(alice: Actor, place: Place,
     assert "sends it away" in tool(alice, place, "peer_echo").description
 
 
+def test_one_that_changes_without_end_is_listed_now_and_then(alice: Actor, place: Place, peer: str) -> None:
+    call(alice, place, "peer_restless")
+    call(alice, place, "peer_image")  # it comes behind all lists that were asked for
+    assert int(call(alice, place, "peer_lists").text) < 20
+
+
 def test_a_crash_fails_the_call_and_the_next_one_finds_it_started_again(alice: Actor, place: Place, peer: str) -> None:
     echo = tool(alice, place, "peer_echo")
     with pytest.raises(Unavailable, match="gave no result"):
