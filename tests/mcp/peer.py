@@ -21,7 +21,8 @@ def text(words):
 
 
 def tools():
-    names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ", "vast", "prattle", "restless", "lists"]
+    names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ"]
+    names += ["vast", "prattle", "restless", "lists"]
     found = [
         {"name": name, "description": described if name == "echo" else name, "inputSchema": schema} for name in names
     ]
@@ -45,17 +46,6 @@ def call(params):
         token = params["_meta"]["progressToken"]
         send({"method": "notifications/progress", "params": {"progressToken": token, "progress": 1, "total": 2}})
         return text("halfway") if name == "progress" else None
-    if name == "prattle":
-        for step in range(5_000):
-            told = {"progressToken": params["_meta"]["progressToken"], "progress": step}
-            send({"method": "notifications/progress", "params": told})
-        return text("told")
-    if name == "restless":
-        for _time in range(500):
-            send({"method": "notifications/tools/list_changed"})
-        return text("changed")
-    if name == "lists":
-        return text(str(lists))
     if name == "flood":
         return text("x" * 200_000 + "the end")
     if name == "change":
@@ -64,14 +54,31 @@ def call(params):
         return text("changed")
     if name == "image":
         return {"content": [{"type": "image", "data": PIXEL, "mimeType": "image/png"}]}
-    if name == "vast":
-        return {"content": [], "structuredContent": {"number": 10**30}}
-    if name == "patient":
-        return {**text("held against nothing"), "structuredContent": {"text": "a" * 36 + "!"}}
     if name == "environ":
         return text(Path("/proc/self/environ").read_text().replace("\0", "\n"))
-    return {**text("it failed"), "isError": True}
+    return bad[name](params) if name in bad else {**text("it failed"), "isError": True}
 
+
+def prattle(params):
+    for step in range(5_000):
+        told = {"progressToken": params["_meta"]["progressToken"], "progress": step}
+        send({"method": "notifications/progress", "params": told})
+    return text("told")
+
+
+def restless(_params):
+    for _time in range(500):
+        send({"method": "notifications/tools/list_changed"})
+    return text("changed")
+
+
+bad = {
+    "vast": lambda _params: {"content": [], "structuredContent": {"number": 10**30}},
+    "patient": lambda _params: {**text("held against nothing"), "structuredContent": {"text": "a" * 36 + "!"}},
+    "prattle": prattle,
+    "restless": restless,
+    "lists": lambda _params: text(str(lists)),
+}
 
 if "--silent" in sys.argv:
     sys.stdin.read()
