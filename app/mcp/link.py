@@ -35,6 +35,9 @@ SHORT = 1_000
 LONGEST_PAUSE = 60.0
 DOUBLED = 10  # times that a pause can double before it is the longest anyway
 LONGEST_CALL = 600.0
+# A server that ends each stream as soon as it began, and says that nobody need wait, would be asked without end: after
+# so many streams in a row each further one is so many seconds behind the one before it.
+STREAMS, BETWEEN_STREAMS = 20, 1.0
 BETWEEN_LISTS = 0.5  # seconds, for a server that says all the time that it changed
 UNAUTHORIZED = 401
 BOUNDS = outbound.Bounds(first_byte=LONGEST_CALL, between_bytes=LONGEST_CALL, total=None, size=256 * 1024 * 1024)
@@ -206,13 +209,20 @@ class Link:
 
     @asynccontextmanager
     async def _web(self) -> AsyncGenerator[tuple[Any, Any]]:
+        pace = _Pace()
+
+        async def ask(request: Any) -> None:
+            if request.method == "GET":
+                await pace.wait()
+
         async def look(response: outbound.Response) -> None:
             self._refused |= response.status_code == UNAUTHORIZED
 
         url = self.server.target[0]
         outbound.check(url)
         auth = await asyncio.to_thread(self._means.auth)
-        given: dict[str, Any] = {"headers": self._means.headers, "auth": auth, "event_hooks": {"response": [look]}}
+        hooks = {"request": [ask], "response": [look]}
+        given: dict[str, Any] = {"headers": self._means.headers, "auth": auth, "event_hooks": hooks}
         async with outbound.client_async(bounds=BOUNDS, **given) as client:
             # The client counts the answers before the last one as redirects, of which it follows none.
             client.max_redirects = STEPS
@@ -289,6 +299,19 @@ class Link:
 
     def _note(self, line: str) -> None:
         self._log.append(redact.text(line)[:LOG_WIDTH])
+
+
+class _Pace:
+    """Lets the first few through at once, and each further one some time after the one before it."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() - STREAMS * BETWEEN_STREAMS
+
+    async def wait(self) -> None:
+        """Wait until it is one's turn."""
+        now = time.monotonic()
+        self._next = max(self._next, now - STREAMS * BETWEEN_STREAMS) + BETWEEN_STREAMS
+        await asyncio.sleep(self._next - now)
 
 
 async def _pages(ask: Callable[..., Awaitable[Any]], found: dict[str, Any]) -> AsyncGenerator[Any]:
