@@ -208,6 +208,16 @@ def test_an_address_that_is_no_page_is_never_shown(
     assert re.findall(r'class="btn primary" href="(http:[^"?]+)', page) == [f"{authority.url}/authorize"]
 
 
+def test_an_address_with_a_question_of_its_own_keeps_it(
+    alice: Actor, place: Place, closed: str, authority: Authority
+) -> None:
+    authority.authorization_endpoint = f"{authority.url}/authorize?policy=one&state=theirs"
+    begun = mcp.begin_sign_in(alice, place, closed)
+    asked = parse_qs(urlsplit(begun.url).query)
+    assert (asked["policy"], asked["response_type"], asked["state"]) == (["one"], ["code"], ["theirs", begun.state])
+    assert begun.state != "theirs"
+
+
 def test_nobody_signs_in_where_nobody_has_to(alice: Actor, bob: Actor, place: Place, authority: Authority) -> None:
     wanted = Wanted("remote", (f"{authority.url}/mcp",), timeout=60_000)
     mcp.add(alice, place, "off", replace(wanted, oauth=OAuth(is_off=True)))
