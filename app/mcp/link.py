@@ -57,11 +57,12 @@ class _Session(ClientSession):
 
 
 class Link:
-    """A server and the connection to it."""
+    """A server and the connection to it; `is_signed` if that goes by the tokens of a sign-in."""
 
     def __init__(self, server: Server, means: Means) -> None:
         self.server = server
         self.offer = Offer()
+        self.is_signed = False
         self._means = means
         self._state: State = "connecting"
         self._error = "It is being connected."
@@ -221,6 +222,7 @@ class Link:
         url = self.server.target[0]
         outbound.check(url)
         auth = await asyncio.to_thread(self._means.auth)
+        self.is_signed = auth is not None
         hooks = {"request": [ask], "response": [look]}
         given: dict[str, Any] = {"headers": self._means.headers, "auth": auth, "event_hooks": hooks}
         async with outbound.client_async(bounds=BOUNDS, **given) as client:

@@ -41,6 +41,10 @@ class Links:
         """The ids of the servers of this name that were ever wanted."""
         return [server_id for server_id, link in list(self._links.items()) if link.server.name == name]
 
+    def of_project(self, project_id: str) -> list[str]:
+        """The ids of a project's servers that were ever wanted."""
+        return [server_id for server_id, link in list(self._links.items()) if link.server.project == project_id]
+
     def open(self, wanted: Iterable[tuple[Server, How]], *, at_once: bool, seconds: float | None = None) -> None:
         """Connect servers, side by side; returns when all are settled, or after so many seconds, while they go on.
 
