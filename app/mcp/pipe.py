@@ -16,6 +16,7 @@ from app.processes.spawn import Child
 LINE = 8 * 1024 * 1024
 GRACE = 2.0
 CHUNK = 64 * 1024
+LONG = 4_000  # of a line that is told: more than is shown of it, so that no secret is cut before it is known as one
 KEPT = 50  # lines of a chunk of standard error that are worth a look
 # After so many lines that are no messages, or a whole chunk of standard error, the server is left waiting for so many
 # seconds: one that prints without end would otherwise keep this loop, which all servers share, to itself.
@@ -93,7 +94,7 @@ async def _hear(output: asyncio.StreamReader, heard: Any, log: Log, over: asynci
                 try:
                     message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValueError:
-                    log(f"(no message: {line[:200].decode(errors='replace').strip()})")
+                    log(f"(no message: {line[:LONG].decode(errors='replace').strip()})")
                     strange += 1
                     await asyncio.sleep(0 if strange % STRANGE else PAUSE)
                     continue
@@ -112,7 +113,7 @@ async def _keep(errors: asyncio.StreamReader, log: Log) -> None:
     rest = b""
     while chunk := await errors.read(CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
-        rest = rest[-1_000:]
+        rest = rest[:LONG]
         for line in lines[-KEPT:]:
             log(line.decode(errors="replace"))
         await asyncio.sleep(0 if len(chunk) < CHUNK else PAUSE)

@@ -1,6 +1,7 @@
 """An MCP server of a few lines that speaks over its standard streams and misbehaves on demand; nothing but the library."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -80,6 +81,10 @@ bad = {
     "lists": lambda _params: text(str(lists)),
 }
 
+if "--mutters" in sys.argv:
+    key = os.environ["PEER_KEY"]
+    sys.stdout.write(f"{'x' * 190}{key}\n{'y' * 190}{key}\n")
+    sys.stderr.write("z" * 5_000 + key + "z" * 995 + "\n")
 if "--silent" in sys.argv:
     sys.stdin.read()
 if "--early" in sys.argv:

@@ -12,13 +12,14 @@ from typing import Any
 import psutil
 import pytest
 
-from app import config, db
+from app import config, db, redact
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from app.mcp import service as mcp
 from app.mcp.models import server as table
 from app.mcp.service import Answer, RemoteTool, Wanted
+from app.mcp.words import words_of
 from app.processes import sandbox
 from app.processes import service as processes
 from app.processes.sandbox import SandboxState
@@ -97,6 +98,18 @@ def test_a_local_server_gets_its_own_environment_and_none_of_ours(alice: Actor, 
     assert "OPENAI_API_KEY" not in environ
     with db.read() as conn:
         assert "not-for-anyone" not in str(conn.execute(table.select()).all())
+
+
+def test_no_piece_of_a_secret_is_left_where_a_line_is_cut(alice: Actor, place: Place) -> None:
+    wanted = Wanted("local", (*COMMAND, "--mutters"), {"PEER_KEY": "not-for-anyone"}, timeout=60_000)
+    log = mcp.add(alice, place, "mutters", wanted).log
+    assert any(line.startswith("(no message: xxx") for line in log)
+    assert not [line for line in log if "not-" in line or "anyone" in line]
+
+
+def test_nor_where_an_error_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact, "_live", redact.Redactor({"house": "word-of-the-house"}))
+    assert "word-of" not in words_of(ValueError("x" * 990 + "word-of-the-house and more"))
 
 
 def test_a_schema_of_70_kib_is_left_out(alice: Actor, place: Place, peer: str) -> None:
