@@ -15,9 +15,12 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose what has no anchor and is no alias, and is not too deep."""
-        if getattr(self.peek_event(), "anchor", None):  # type: ignore[no-untyped-call]
+        """Compose what has no tag and no anchor, is no alias, and is not too deep."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "anchor", None):
             raise yaml.YAMLError("no anchors")
+        if getattr(event, "tag", None):
+            raise yaml.YAMLError("no tags")
         self.depth += 1
         if self.depth > DEEPEST:
             raise yaml.YAMLError("too deep")
@@ -31,7 +34,7 @@ def load(text: str) -> Any:
     """The data that the text spells; ValueError for what is none, or more than plain."""
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that takes less
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, OverflowError) as error:  # the last for 1:1:1… with a dot, in base 60
         raise ValueError(str(error)) from error
 
 

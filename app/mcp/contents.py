@@ -33,7 +33,7 @@ def read(given: CallToolResult) -> Answer:
         else:
             texts.append(_text(block))
     if not texts and given.structured_content is not None:
-        texts.append(orjson.dumps(given.structured_content, option=orjson.OPT_INDENT_2).decode())
+        texts.append(_spelled(given.structured_content))
     return Answer("\n".join(texts), tuple(attachments), bool(given.is_error))
 
 
@@ -54,6 +54,13 @@ def flaw(schema: Any, most: int) -> str:
     except (TypeError, ValueError):
         return "its schema can't be read"
     return "its schema is too long" if size > most else ""
+
+
+def _spelled(data: Any) -> str:
+    try:
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:
+        return "[structured content that can't be shown: it has a number too long]"
 
 
 def _text(block: Any) -> str:

@@ -35,6 +35,10 @@ SHORT = 1_000
 LONGEST_PAUSE = 60.0
 DOUBLED = 10  # times that a pause can double before it is the longest anyway
 LONGEST_CALL = 600.0
+# A server that ends each stream as soon as it began, and says that nobody need wait, would be asked without end: after
+# so many streams in a row each further one is so many seconds behind the one before it.
+STREAMS, BETWEEN_STREAMS = 20, 1.0
+BETWEEN_LISTS = 0.5  # seconds, for a server that says all the time that it changed
 UNAUTHORIZED = 401
 BOUNDS = outbound.Bounds(first_byte=LONGEST_CALL, between_bytes=LONGEST_CALL, total=None, size=256 * 1024 * 1024)
 CHANGES = (
@@ -45,12 +49,20 @@ CHANGES = (
 Tell = Callable[[float, float | None, str | None], None]
 
 
+class _Session(ClientSession):
+    """The library's session, which takes results as they come: only their words are told to anybody."""
+
+    async def validate_tool_result(self, name: str, result: mcp_types.CallToolResult) -> None:
+        """Hold it against nothing: a schema's patterns are the server's own, and one may run until the end of days."""
+
+
 class Link:
-    """A server and the connection to it."""
+    """A server and the connection to it; `is_signed` if that goes by the tokens of a sign-in."""
 
     def __init__(self, server: Server, means: Means) -> None:
         self.server = server
         self.offer = Offer()
+        self.is_signed = False
         self._means = means
         self._state: State = "connecting"
         self._error = "It is being connected."
@@ -61,7 +73,7 @@ class Link:
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
         self._failures = 0
-        self._not_before = self._began = 0.0
+        self._not_before = self._began = self._list_after = 0.0
         self._refused = False
         self._broken = ""
         self._listing: set[asyncio.Task[None]] = set()
@@ -113,7 +125,7 @@ class Link:
             raise Conflict(f"The MCP server {self.server.name} describes {tool.name} in another way by now.")
 
         async def told(progress: float, total: float | None, message: str | None) -> None:
-            tell(progress, total, message)
+            tell(progress, total, message and message[:SHORT])
 
         try:
             given = await session.call_tool(
@@ -153,7 +165,7 @@ class Link:
         try:
             async with (
                 self._streams() as (read, write),
-                ClientSession(read, write, message_handler=self._hear) as session,
+                _Session(read, write, message_handler=self._hear) as session,
             ):
                 with anyio.fail_after(self.server.timeout / 1_000):
                     await session.initialize()
@@ -171,6 +183,8 @@ class Link:
         finally:
             self._session = None
             self._ready.set()
+            for task in self._listing:
+                task.cancel()
 
     def _late(self) -> str:
         return f"It did not answer within {self.server.timeout / 1_000:g} s."
@@ -196,13 +210,21 @@ class Link:
 
     @asynccontextmanager
     async def _web(self) -> AsyncGenerator[tuple[Any, Any]]:
+        pace = _Pace()
+
+        async def ask(request: Any) -> None:
+            if request.method == "GET":
+                await pace.wait()
+
         async def look(response: outbound.Response) -> None:
             self._refused |= response.status_code == UNAUTHORIZED
 
         url = self.server.target[0]
         outbound.check(url)
         auth = await asyncio.to_thread(self._means.auth)
-        given: dict[str, Any] = {"headers": self._means.headers, "auth": auth, "event_hooks": {"response": [look]}}
+        self.is_signed = auth is not None
+        hooks = {"request": [ask], "response": [look]}
+        given: dict[str, Any] = {"headers": self._means.headers, "auth": auth, "event_hooks": hooks}
         async with outbound.client_async(bounds=BOUNDS, **given) as client:
             # The client counts the answers before the last one as redirects, of which it follows none.
             client.max_redirects = STEPS
@@ -210,13 +232,19 @@ class Link:
                 yield streams
 
     async def _hear(self, message: Any) -> None:
-        if isinstance(message, CHANGES) and self._session is not None:
+        # Two are enough: one that lists, and one that will see whatever changed since that began.
+        if isinstance(message, CHANGES) and self._session is not None and len(self._listing) < 2:
             # Asked for beside what is being heard, or the answer could not come.
-            task = asyncio.create_task(self._list_again(self._session))
+            task = asyncio.create_task(self._list_again(self._session, tuple(self._listing)))
             self._listing.add(task)
             task.add_done_callback(self._listing.discard)
 
-    async def _list_again(self, session: ClientSession) -> None:
+    async def _list_again(self, session: ClientSession, before: tuple[asyncio.Task[None], ...]) -> None:
+        if before:
+            await asyncio.wait(before)
+        await asyncio.sleep(self._list_after - time.monotonic())
+        if self._session is not session:
+            return
         try:
             with anyio.fail_after(self.server.timeout / 1_000):
                 await self._list(session)
@@ -224,6 +252,7 @@ class Link:
             # What it offered before may not be true any more.
             self.offer = Offer()
             self._note(f"(what it offers could not be listed again: {words_of(wrong) or 'no answer in time'})")
+        self._list_after = time.monotonic() + BETWEEN_LISTS
         self._tell()
 
     async def _list(self, session: ClientSession) -> None:
@@ -272,6 +301,19 @@ class Link:
 
     def _note(self, line: str) -> None:
         self._log.append(redact.text(line)[:LOG_WIDTH])
+
+
+class _Pace:
+    """Lets the first few through at once, and each further one some time after the one before it."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() - STREAMS * BETWEEN_STREAMS
+
+    async def wait(self) -> None:
+        """Wait until it is one's turn."""
+        now = time.monotonic()
+        self._next = max(self._next, now - STREAMS * BETWEEN_STREAMS) + BETWEEN_STREAMS
+        await asyncio.sleep(self._next - now)
 
 
 async def _pages(ask: Callable[..., Awaitable[Any]], found: dict[str, Any]) -> AsyncGenerator[Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import CancelledError, Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CLOSING = 15.0
-LOOK = 0.1  # seconds until a cancelled call is noticed: a run's mark is an event that nothing else can wait for
+# Seconds until a cancelled call is noticed: a run's mark is an event that nothing else can wait for.
+LOOK = 0.1
 How = Callable[[], Means]
 Tell = Callable[[float, float | None, str | None], None]
 
@@ -38,6 +40,10 @@ class Links:
     def ids(self, name: str) -> list[str]:
         """The ids of the servers of this name that were ever wanted."""
         return [server_id for server_id, link in list(self._links.items()) if link.server.name == name]
+
+    def of_project(self, project_id: str) -> list[str]:
+        """The ids of a project's servers that were ever wanted."""
+        return [server_id for server_id, link in list(self._links.items()) if link.server.project == project_id]
 
     def open(self, wanted: Iterable[tuple[Server, How]], *, at_once: bool, seconds: float | None = None) -> None:
         """Connect servers, side by side; returns when all are settled, or after so many seconds, while they go on.
@@ -65,28 +71,38 @@ class Links:
                 self._submit(link.close()).result(CLOSING)
 
     def call(self, tool: RemoteTool, arguments: dict[str, Any], tell: Tell, cancel: threading.Event) -> Answer | None:
-        """Call a tool and tell of its progress on this thread; None if it was cancelled, which the server is told."""
+        """Call a tool and tell of its progress on this thread; None if it was cancelled, which the server is told.
+
+        Of progress that comes faster than `LOOK` only the latest is told.
+        """
         link = self._links.get(tool.server_id)
         if link is None:
             raise Unavailable(f"The MCP server {tool.server} is not connected.")
-        news: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        running = self._submit(link.call(tool, arguments, lambda *said: news.put(said)))
-        running.add_done_callback(news.put)
+        news: deque[Any] = deque(maxlen=1)
+        bell = threading.Event()
+
+        def note(*said: Any) -> None:
+            news.append(said)
+            bell.set()
+
+        running = self._submit(link.call(tool, arguments, note))
+        running.add_done_callback(lambda _done: bell.set())
+        due = 0.0
         while True:
             if cancel.is_set():
                 running.cancel()
                 return None
-            try:
-                said = news.get(timeout=LOOK)
-            except queue.Empty:
-                continue
-            if said is running:
+            bell.wait(LOOK)
+            bell.clear()
+            is_over = running.done()
+            if news and (is_over or time.monotonic() >= due):
+                tell(*news.pop())
+                due = time.monotonic() + LOOK
+            if is_over:
                 try:
-                    answer: Answer = running.result()
-                    return answer
+                    return running.result()
                 except CancelledError:
                     raise Unavailable(f"The MCP server {tool.server} was disconnected.") from None
-            tell(*said)
 
     def prompt(self, prompt: Prompt, arguments: dict[str, str]) -> str:
         """The words of a prompt; raises Unavailable."""

@@ -179,13 +179,16 @@ class SignIn:
                 return int(response.status_code)
 
     async def _go(self, url: str) -> None:
+        # The library puts its question behind whatever the address is, one with a question of its own too.
+        address, _, question = url.rpartition("?")
+        url = f"{address}&{question}" if "?" in address else url
         # Only what a browser opens as a page, never what it would run.
         outbound.check(url)
         if self._scope:
             parts = urlsplit(url)
             query = dict(parse_qsl(parts.query)) | {"scope": self._scope}
             url = parts._replace(query=urlencode(query)).geturl()
-        self.state = parse_qs(urlsplit(url).query)["state"][0]
+        self.state = parse_qs(urlsplit(url).query)["state"][-1]
         self._url.set_result(url)
 
     async def _back(self) -> AuthorizationCodeResult:

@@ -15,6 +15,12 @@ from app.processes.spawn import Child
 
 LINE = 8 * 1024 * 1024
 GRACE = 2.0
+CHUNK = 64 * 1024
+LONG = 4_000  # of a line that is told: more than is shown of it, so that no secret is cut before it is known as one
+KEPT = 50  # lines of a chunk of standard error that are worth a look
+# After so many lines that are no messages, or a whole chunk of standard error, the server is left waiting for so many
+# seconds: one that prints without end would otherwise keep this loop, which all servers share, to itself.
+STRANGE, PAUSE = 100, 0.1
 Log = Callable[[str], None]
 
 
@@ -60,7 +66,7 @@ async def piped(begin: Callable[[], Child], log: Log, over: asyncio.Event) -> As
         heard, read = anyio.create_memory_object_stream[Any](0)
         write, said = anyio.create_memory_object_stream[Any](0)
         async with anyio.create_task_group() as group, heard, read, write, said:
-            group.start_soon(_hear, output, heard, log, over)
+            group.start_soon(_hear, output, heard, log, over, sink)
             group.start_soon(_keep, errors, log)
             group.start_soon(_say, said, writing, sink)
             try:
@@ -80,15 +86,20 @@ async def _reader(loop: asyncio.AbstractEventLoop, pipe: IO[bytes]) -> tuple[asy
     return reader, transport
 
 
-async def _hear(output: asyncio.StreamReader, heard: Any, log: Log, over: asyncio.Event) -> None:
+async def _hear(output: asyncio.StreamReader, heard: Any, log: Log, over: asyncio.Event, sink: _Sink) -> None:
+    strange = 0
     async with heard:
         try:
             while line := await output.readline():
                 try:
                     message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValueError:
-                    log(f"(no message: {line[:200].decode(errors='replace').strip()})")
+                    log(f"(no message: {line[:LONG].decode(errors='replace').strip()})")
+                    strange += 1
+                    await asyncio.sleep(0 if strange % STRANGE else PAUSE)
                     continue
+                if isinstance(message, mcp_types.JSONRPCRequest):
+                    await sink.free.wait()  # who takes no answers asks nothing more
                 await heard.send(SessionMessage(message))
         except ValueError:
             log(f"(a line of more than {LINE >> 20} MiB; the server was ended)")
@@ -100,11 +111,12 @@ async def _hear(output: asyncio.StreamReader, heard: Any, log: Log, over: asynci
 
 async def _keep(errors: asyncio.StreamReader, log: Log) -> None:
     rest = b""
-    while chunk := await errors.read(4_096):
+    while chunk := await errors.read(CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
-        rest = rest[-1_000:]
-        for line in lines[-50:]:
+        rest = rest[:LONG]
+        for line in lines[-KEPT:]:
             log(line.decode(errors="replace"))
+        await asyncio.sleep(0 if len(chunk) < CHUNK else PAUSE)
 
 
 async def _say(said: Any, writing: asyncio.WriteTransport, sink: _Sink) -> None:

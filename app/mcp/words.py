@@ -7,6 +7,8 @@ from pydantic import ValidationError
 from app import redact
 from app.errors import Problem
 
+LONGEST = 1_000
+
 
 def words_of(wrong: BaseException) -> str:
     """What to tell of an error, the innermost of a group; "" for one that only took too long."""
@@ -21,4 +23,5 @@ def words_of(wrong: BaseException) -> str:
     if isinstance(wrong, ValidationError):
         first = wrong.errors()[0]
         return redact.text(f"Its answer is none of the protocol: {'.'.join(map(str, first['loc']))}: {first['msg']}")
-    return redact.text(f"{str(wrong)[:1_000] or type(wrong).__name__}")
+    said = str(wrong) or type(wrong).__name__
+    return redact.inside(said[:LONGEST], ends_cut=len(said) > LONGEST)

@@ -93,7 +93,10 @@ def read(place: Place, servers: Mapping[str, Any], values: Mapping[str, str] | N
 def _read(place: Place, said: str, entry: Any, values: Mapping[str, str]) -> Written:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", said).strip("-_.")[:40]
     shown = "".join(char for char in said[:100] if char.isprintable())
-    exact = orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)
+    try:
+        exact = orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # it reads what is deeper than it writes
+        return Written(name, shown, "", why="It is nested too deep.")
     one = Written(name, shown, hashlib.sha256(exact).hexdigest())
     if not name:
         return replace(one, why="Its name has no letter or digit.")

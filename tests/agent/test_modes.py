@@ -11,7 +11,7 @@ import pytest
 
 from app import config
 from app.actor import Actor
-from app.agent import front_matter, modes
+from app.agent import front_matter, mode_config, modes
 from app.approvals import service as approvals
 from app.approvals.service import Rule
 from app.config import Config
@@ -81,6 +81,17 @@ def test_a_file_without_a_head_is_all_body() -> None:
 )
 def test_what_is_no_plain_data_is_refused(head: str) -> None:
     assert front_matter.split(f"---\n{head}\n---\nBody.") is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["!!bool x", "!!timestamp x", "!!int ''", "!!float ''", "! x", f"1{':1' * 200}.5"],
+    ids=["a bool", "a day", "no number", "no fraction", "a bare tag", "a fraction in base 60"],
+)
+def test_a_value_that_its_library_stumbles_over_is_refused(value: str) -> None:
+    assert front_matter.split(f"---\na: {value}\n---\nBody.") is None
+    with pytest.raises(mode_config.BadModes, match="cannot be read"):
+        mode_config.read(f"customModes: {value}")
 
 
 def test_a_head_that_never_ends_is_refused() -> None:

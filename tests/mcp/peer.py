@@ -1,10 +1,12 @@
 """An MCP server of a few lines that speaks over its standard streams and misbehaves on demand; nothing but the library."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
 described = "Says it back."
+lists = 0
 schema = {"type": "object", "properties": {"text": {"type": "string"}}}
 ARGUMENTS = [{"name": "who", "required": True}, {"name": "how"}]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -21,9 +23,13 @@ def text(words):
 
 def tools():
     names = ["echo", "crash", "hang", "flood", "change", "image", "fail", "progress", "environ"]
+    names += ["vast", "prattle", "restless", "lists"]
     found = [
         {"name": name, "description": described if name == "echo" else name, "inputSchema": schema} for name in names
     ]
+    # Whoever holds the text against this pattern is busy for longer than anybody waits.
+    pattern = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a|aa)+$"}}}
+    found.append({"name": "patient", "inputSchema": schema, "outputSchema": pattern})
     huge = {**schema, "description": "x" * 70_000}
     liar = [{"name": "liar", "inputSchema": {"type": "string"}}] if "--liar" in sys.argv else []
     return [*found, {"name": "huge", "inputSchema": huge}, *liar]
@@ -51,9 +57,34 @@ def call(params):
         return {"content": [{"type": "image", "data": PIXEL, "mimeType": "image/png"}]}
     if name == "environ":
         return text(Path("/proc/self/environ").read_text().replace("\0", "\n"))
-    return {**text("it failed"), "isError": True}
+    return bad[name](params) if name in bad else {**text("it failed"), "isError": True}
 
 
+def prattle(params):
+    for step in range(5_000):
+        told = {"progressToken": params["_meta"]["progressToken"], "progress": step}
+        send({"method": "notifications/progress", "params": told})
+    return text("told")
+
+
+def restless(_params):
+    for _time in range(500):
+        send({"method": "notifications/tools/list_changed"})
+    return text("changed")
+
+
+bad = {
+    "vast": lambda _params: {"content": [], "structuredContent": {"number": 10**30}},
+    "patient": lambda _params: {**text("held against nothing"), "structuredContent": {"text": "a" * 36 + "!"}},
+    "prattle": prattle,
+    "restless": restless,
+    "lists": lambda _params: text(str(lists)),
+}
+
+if "--mutters" in sys.argv:
+    key = os.environ["PEER_KEY"]
+    sys.stdout.write(f"{'x' * 190}{key}\n{'y' * 190}{key}\n")
+    sys.stderr.write("z" * 5_000 + key + "z" * 995 + "\n")
 if "--silent" in sys.argv:
     sys.stdin.read()
 if "--early" in sys.argv:
@@ -68,6 +99,7 @@ for line in sys.stdin:
         version = asked["params"]["protocolVersion"]
         result = {"protocolVersion": version, "capabilities": capabilities, "serverInfo": about}
     elif method == "tools/list":
+        lists += 1
         result = {"tools": tools()}
     elif method == "tools/call":
         result = call(asked["params"])

@@ -21,6 +21,7 @@ from app.mcp import service as mcp
 from app.mcp.events import ServerChanged
 from app.mcp.models import server as table
 from app.mcp.service import Status, Terms, Wanted, Written
+from app.projects import service as projects
 from app.projects.service import Place
 from tests.agent.talk import Talk
 from tests.conftest import Caller
@@ -168,6 +169,16 @@ def test_a_file_that_cannot_be_read_is_told(
     assert browser.get("/mcp-servers").status_code == 200
 
 
+def test_an_entry_that_is_too_deep_is_told(browser: Browser, alice: Actor, place: Place, workspace: Path) -> None:
+    depth = 300
+    deep = f'{{"command": "x", "more": {"[" * depth}{"]" * depth}}}'
+    write(workspace, f'{{"mcpServers": {{"peer": {json.dumps(ENTRY)}, "deep": {deep}}}}}')
+    assert named(alice, place)["deep"].one.why == "It is nested too deep."
+    assert browser.get("/mcp-servers").status_code == 200
+    assert allow(alice, place).state == "connected"
+    assert mcp.tools(alice, place)
+
+
 def test_a_link_leads_out_of_no_project(alice: Actor, place: Place, workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.json").write_text(json.dumps({"mcpServers": {"peer": ENTRY}}))
     (workspace / ".roo").mkdir()
@@ -290,6 +301,16 @@ def test_what_another_process_removes_ends_here(alice: Actor, place: Place, work
         conn.execute(table.delete())
         record.event(conn, ServerChanged(str(place.project.path), peer), place.project)
     process.wait(PATIENCE)
+
+
+def test_those_of_a_project_that_is_taken_off_the_list_end(
+    alice: Actor, place: Place, workspace: Path, peer: str
+) -> None:
+    [process] = [one for one in running(workspace) if one.name().startswith("python")]
+    projects.remove(alice, place.project.id)
+    process.wait(PATIENCE)
+    projects.add(alice, str(workspace))
+    assert call_tool(alice, projects.resolve(alice, str(workspace)), "peer_echo", text="again").text == "again"
 
 
 def test_one_that_is_closed_by_several_at_once_ends_whole(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,9 +15,12 @@ from mcp.server import MCPServer
 
 from app.actor import Actor
 from app.config import Config
+from app.mcp import link
 from app.mcp import service as mcp
 from app.mcp.service import Answer, Wanted
 from app.projects.service import Place
+from tests.patience import PATIENCE
+from tests.processes.test_spawn import until
 from tests.test_outbound import Peer, reply
 
 
@@ -52,9 +56,45 @@ def door() -> Iterator[str]:
     listening.close()
 
 
+class Restless(Peer):
+    """It ends every stream at once, and says that nobody need wait before they come again."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        super().__init__(self._answer)
+
+    def _answer(self, visit: Any) -> None:
+        if visit.command == "GET":
+            self.streams += 1
+            reply(visit, 200, b"retry: 0\n\n", Content_Type="text/event-stream")
+            return
+        asked = json.loads(visit.rfile.read(int(visit.headers["Content-Length"])))
+        results: dict[str, Any] = {
+            "initialize": {
+                "protocolVersion": asked.get("params", {}).get("protocolVersion"),
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "restless", "version": "1"},
+            },
+            "tools/list": {"tools": [{"name": "wait", "inputSchema": {"type": "object"}}]},
+            "tools/call": {"content": [{"type": "text", "text": "waited"}]},
+        }
+        if "id" not in asked:
+            reply(visit, 202)
+            return
+        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": results[asked["method"]]}
+        reply(visit, 200, json.dumps(answer).encode(), Content_Type="application/json", Mcp_Session_Id="one")
+
+
 @pytest.fixture
-def settings(settings: Config, door: str, closed: Peer) -> Config:
-    return replace(settings, outbound_allow=(door, closed.place))
+def restless() -> Iterator[Restless]:
+    peer = Restless()
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture
+def settings(settings: Config, door: str, closed: Peer, restless: Restless) -> Config:
+    return replace(settings, outbound_allow=(door, closed.place, restless.place))
 
 
 def test_its_tools_are_called_over_streamable_http(alice: Actor, place: Place, door: str) -> None:
@@ -64,6 +104,23 @@ def test_its_tools_are_called_over_streamable_http(alice: Actor, place: Place, d
     assert (tool.id, tool.description) == ("far_add", "Add two numbers.")
     given = mcp.call(alice, place, tool, {"a": 2, "b": 3}, lambda *_said: None, threading.Event())
     assert given == Answer("5")
+    mcp.stop()
+
+
+def test_one_that_ends_its_streams_at_once_is_not_asked_for_them_without_end(
+    alice: Actor, place: Place, restless: Restless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = 3
+    monkeypatch.setattr(link, "STREAMS", few)
+    monkeypatch.setattr(link, "BETWEEN_STREAMS", 10 * PATIENCE)
+    status = mcp.add(alice, place, "far", Wanted("remote", (f"http://{restless.place}/mcp",), timeout=60_000))
+    assert status.state == "connected", status
+    assert until(lambda: restless.streams == few)
+    [tool] = mcp.tools(alice, place)
+    for _time in range(50):
+        given = mcp.call(alice, place, tool, {}, lambda *_said: None, threading.Event())
+        assert given == Answer("waited")
+    assert restless.streams == few
     mcp.stop()
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import psutil
 import pytest
 
-from app import config, db
+from app import config, db, redact
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from app.mcp import service as mcp
 from app.mcp.models import server as table
 from app.mcp.service import Answer, RemoteTool, Wanted
+from app.mcp.words import words_of
 from app.processes import sandbox
 from app.processes import service as processes
 from app.processes.sandbox import SandboxState
@@ -62,6 +63,14 @@ def test_an_image_is_an_attachment_and_a_failure_is_told(alice: Actor, place: Pl
     assert call(alice, place, "peer_fail") == Answer("it failed", is_error=True)
 
 
+def test_a_result_that_cannot_be_spelled_out_is_told_as_one(alice: Actor, place: Place, peer: str) -> None:
+    assert "can't be shown" in call(alice, place, "peer_vast").text
+
+
+def test_no_pattern_of_a_server_is_run_here(alice: Actor, place: Place, peer: str) -> None:
+    assert call(alice, place, "peer_patient") == Answer("held against nothing")
+
+
 def test_progress_is_told_on_the_callers_thread(alice: Actor, place: Place, peer: str) -> None:
     told: list[Any] = []
     here = threading.get_ident()
@@ -72,12 +81,35 @@ def test_progress_is_told_on_the_callers_thread(alice: Actor, place: Place, peer
     assert told == [(here, 1.0, 2.0, None)]
 
 
+def test_who_tells_without_end_is_heard_now_and_then(alice: Actor, place: Place, peer: str) -> None:
+    told: list[float] = []
+    answer = mcp.call(
+        alice, place, tool(alice, place, "peer_prattle"), {}, lambda done, *_more: told.append(done), threading.Event()
+    )
+    assert answer == Answer("told")
+    assert told == sorted(told)
+    assert told[-1] > 4_000
+    assert len(told) < 1_000
+
+
 def test_a_local_server_gets_its_own_environment_and_none_of_ours(alice: Actor, place: Place, peer: str) -> None:
     environ = call(alice, place, "peer_environ").text
     assert "PEER_KEY=not-for-anyone" in environ
     assert "OPENAI_API_KEY" not in environ
     with db.read() as conn:
         assert "not-for-anyone" not in str(conn.execute(table.select()).all())
+
+
+def test_no_piece_of_a_secret_is_left_where_a_line_is_cut(alice: Actor, place: Place) -> None:
+    wanted = Wanted("local", (*COMMAND, "--mutters"), {"PEER_KEY": "not-for-anyone"}, timeout=60_000)
+    log = mcp.add(alice, place, "mutters", wanted).log
+    assert any(line.startswith("(no message: xxx") for line in log)
+    assert not [line for line in log if "not-" in line or "anyone" in line]
+
+
+def test_nor_where_an_error_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact, "_live", redact.Redactor({"house": "word-of-the-house"}))
+    assert "word-of" not in words_of(ValueError("x" * 990 + "word-of-the-house and more"))
 
 
 def test_a_schema_of_70_kib_is_left_out(alice: Actor, place: Place, peer: str) -> None:
@@ -100,6 +132,12 @@ def test_a_tool_that_changes_is_not_called_as_it_was(alice: Actor, place: Place,
     with pytest.raises(Conflict, match="in another way"):
         mcp.call(alice, place, before, {"text": "x"}, lambda *_said: None, threading.Event())
     assert "sends it away" in tool(alice, place, "peer_echo").description
+
+
+def test_one_that_changes_without_end_is_listed_now_and_then(alice: Actor, place: Place, peer: str) -> None:
+    call(alice, place, "peer_restless")
+    call(alice, place, "peer_image")  # it comes behind all lists that were asked for
+    assert int(call(alice, place, "peer_lists").text) < 20
 
 
 def test_a_crash_fails_the_call_and_the_next_one_finds_it_started_again(alice: Actor, place: Place, peer: str) -> None:

@@ -13,13 +13,16 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 
-from app import db
+from app import db, record
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.config import Config
 from app.dialects.mount import Cabin
 from app.errors import Conflict, Denied, Invalid, NotFound, Unavailable
+from app.mcp import keys
 from app.mcp import service as mcp
+from app.mcp.events import ServerChanged
+from app.mcp.keys import Keys
 from app.mcp.service import OAuth, Wanted
 from app.projects.service import Place
 from app.record import audit_rows, events
@@ -208,6 +211,16 @@ def test_an_address_that_is_no_page_is_never_shown(
     assert re.findall(r'class="btn primary" href="(http:[^"?]+)', page) == [f"{authority.url}/authorize"]
 
 
+def test_an_address_with_a_question_of_its_own_keeps_it(
+    alice: Actor, place: Place, closed: str, authority: Authority
+) -> None:
+    authority.authorization_endpoint = f"{authority.url}/authorize?policy=one&state=theirs"
+    begun = mcp.begin_sign_in(alice, place, closed)
+    asked = parse_qs(urlsplit(begun.url).query)
+    assert (asked["policy"], asked["response_type"], asked["state"]) == (["one"], ["code"], ["theirs", begun.state])
+    assert begun.state != "theirs"
+
+
 def test_nobody_signs_in_where_nobody_has_to(alice: Actor, bob: Actor, place: Place, authority: Authority) -> None:
     wanted = Wanted("remote", (f"{authority.url}/mcp",), timeout=60_000)
     mcp.add(alice, place, "off", replace(wanted, oauth=OAuth(is_off=True)))
@@ -225,6 +238,18 @@ def test_nobody_signs_in_where_nobody_has_to(alice: Actor, bob: Actor, place: Pl
             mcp.sign_out(actor, place, "open")
     with pytest.raises(NotFound):
         mcp.begin_sign_in(alice, place, "none")
+
+
+def test_what_another_process_signs_out_of_is_left_here_too(
+    alice: Actor, place: Place, closed: str, authority: Authority
+) -> None:
+    """As the other process does it: the tokens go, and the event tells."""
+    signed_in(alice, place, authority)
+    server = mcp.list_servers(alice, place)[0].server
+    with db.transaction() as conn:
+        Keys.of(server).forget(keys.TOKENS, keys.CLIENT)
+        record.event(conn, ServerChanged(str(place.project.path), closed), place.project)
+    assert until(lambda: mcp.statuses(alice, place)[closed].state == "needs_auth")
 
 
 def test_removing_a_server_forgets_its_tokens(alice: Actor, place: Place, closed: str, authority: Authority) -> None:

@@ -144,7 +144,7 @@ class Reader:
 
 def _refuse(said: str, config: dict[str, Any]) -> None:
     """Raise Invalid for what is reached in a way that nothing here speaks."""
-    host = urlsplit(text_of(config, "openAiBaseUrl")).hostname or ""
+    host = (_parts(text_of(config, "openAiBaseUrl")).hostname or "") if said == "openai" else ""
     if said == "openai" and (config.get("openAiUseAzure") is True or host.endswith((".azure.com", ".azure.us"))):
         raise Invalid("Azure's form of OpenAI is not spoken here.")
     if said == "anthropic" and config.get("anthropicUseAuthToken") is True:

@@ -401,6 +401,7 @@ def hostile() -> dict[str, Any]:
             "address": {"id": "a", "apiProvider": "openai", "openAiBaseUrl": "file:///etc/passwd", "openAiModelId": "m"},
             "user": {"id": "u", "apiProvider": "openai", "openAiBaseUrl": "https://a:b@c.example", "openAiModelId": "m"},
             "port": {"id": "p", "apiProvider": "openai", "openAiBaseUrl": "http://x:99999999", "openAiModelId": "m"},
+            "bracket": {"id": "b", "apiProvider": "openai", "openAiBaseUrl": "http://[::1", "openAiModelId": "m"},
             "kind": {"id": "q", "apiProvider": {"toString": 1}, "apiModelId": ["m"]},
             "twice": {"id": "k", **good},
         }, "modeApiConfigs": {"__proto__": "k", "../..": "m"}},
