@@ -145,6 +145,11 @@ class Database:
         self._reads.dispose()
 
     @property
+    def is_writing(self) -> bool:
+        """Whether this thread has a transaction open, which may see what nobody else sees yet."""
+        return getattr(self._local, "connection", None) is not None
+
+    @property
     def engine(self) -> sa.Engine:
         """The writing engine, for migrations and the doctor."""
         return self._writes

@@ -35,10 +35,13 @@ class Remembered(Generic[T]):
             self._generation += 1
 
     def get(self, key: str, look_up: Callable[[str], T | None]) -> T | None:
-        """The answer for a key, looked up if it is not known."""
-        if self._database is not db.current():
+        """The answer for a key, looked up if it is not known; within a transaction always."""
+        database = db.current()
+        if database.is_writing:
+            return look_up(key)
+        if self._database is not database:
             self.forget()
-            self._database = db.current()
+            self._database = database
         with self._lock:
             generation = self._generation
             until, known = self._known.get(key, (0.0, None))

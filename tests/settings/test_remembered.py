@@ -38,10 +38,14 @@ def test_what_another_process_set_is_known_here_by_its_event(
     assert until(lambda: model() == "a/there")
 
 
-def test_a_change_that_is_taken_back_was_none(app: Cabin, alice: Actor, home: Path) -> None:
+def test_a_change_is_seen_within_its_transaction_and_by_nobody_once_it_is_taken_back(
+    app: Cabin, alice: Actor, home: Path
+) -> None:
     service.set_values(alice, None, Config.model_validate({"model": "a/before"}))
+    assert model() == "a/before"
     with db.transaction() as connection:
         service.set_values(alice, None, Config.model_validate({"model": "a/never"}))
+        assert model() == "a/never"
         connection.rollback()
     assert model() == "a/before"
 
