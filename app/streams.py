@@ -81,7 +81,7 @@ class Feed:
 
     def last(self) -> bytes:
         """What stands after all facts."""
-        return _last(self.comes_back)
+        return FAREWELL + retry() + b"\n" if self.comes_back else b""
 
     def chunks(self) -> Iterator[bytes]:
         """All of it, for a thread that waits."""
@@ -253,23 +253,18 @@ def _carry(taken: socket.socket, first: bytes, feed: Feed) -> None:
         feed.source.close()
         return
     outlet = _adopt(taken, feed.source.close, feed.beat, feed.every)
-    # Not the feed itself, whose opening would be kept as long as the stream: there are thousands.
-    frame, sent, comes_back = feed.frame, feed.sent, feed.comes_back
+    feed = replace(feed, opening=b"")  # it has been said, and this is kept as long as the stream: there are thousands
 
     def say(facts: Sequence[Any]) -> None:
         if outlet.waiting > FAR_BEHIND:
             facts = [fact for fact in facts if not getattr(fact, "is_passing", False)]
-        outlet.send(_joined(tuple(map(frame, facts))), sent and functools.partial(_each, sent, facts))
+        outlet.send(_joined(tuple(map(feed.frame, facts))), feed.sent and functools.partial(_each, feed.sent, facts))
 
     def over() -> None:
-        outlet.send(_last(comes_back))
+        outlet.send(feed.last())
         outlet.finish()
 
-    feed.source.pour(say if feed.shared else _Drawn(outlet, frame).put, over)
-
-
-def _last(comes_back: bool) -> bytes:
-    return FAREWELL + retry() + b"\n" if comes_back else b""
+    feed.source.pour(say if feed.shared else _Drawn(outlet, feed.frame).put, over)
 
 
 @functools.lru_cache(maxsize=4)
