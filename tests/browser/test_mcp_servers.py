@@ -41,11 +41,11 @@ def test_a_server_is_added_tested_switched_and_removed(own: Shop, open_page: Ope
     expect(page.locator("[data-live]")).to_have_text("Live")
     stays(page)
     page.get_by_role("button", name="Test server").click()
-    expect(page.locator("#mcp-test")).to_contain_text("9 tools, 1 prompt, 1 resource")
+    expect(page.locator("#mcp-test")).to_contain_text("14 tools, 1 prompt, 1 resource")
     assert own.running.call("POST", "/mcp/peer/disconnect")[0] == 200
     expect(page.locator("#mcp-rows")).to_contain_text("disconnected")
     expect(page.locator("#mcp-about")).to_contain_text("Disconnected")
-    expect(page.locator("#mcp-test")).to_contain_text("9 tools")
+    expect(page.locator("#mcp-test")).to_contain_text("14 tools")
     assert own.running.call("POST", "/mcp/peer/connect")[0] == 200
     expect(page.locator("#mcp-about")).to_contain_text("peer_echo")
     assert stayed(page)

@@ -50,7 +50,7 @@ def test_a_local_one_is_added_shown_tested_and_removed(browser: Browser, alice: 
     assert "not-for-anyone" not in page.text
     tested = browser.post(f"{base}/peer/test")
     assert is_whole(tested)
-    assert re.search(r"Answered in \d+(\.\d)? m?s: 9 tools, 1 prompt, 1 resource\.", tested.text)
+    assert re.search(r"Answered in \d+(\.\d)? m?s: 14 tools, 1 prompt, 1 resource\.", tested.text)
     assert browser.post(f"{base}/peer/disconnect").status_code == 303
     assert mcp.statuses(alice, place)["peer"].state == "disabled"
     assert browser.post(f"{base}/peer/connect").status_code == 303
@@ -67,7 +67,7 @@ def test_a_disconnected_one_is_tested_beside_and_stays_so(browser: Browser, alic
     mcp.add(alice, place, "peer", Wanted("local", COMMAND, enabled=False, timeout=60_000))
     told = browser.htmx(f"/mcp-servers/{place.project.id}/peer/test").text
     assert "<html" not in told
-    assert "9 tools" in told
+    assert "14 tools" in told
     assert mcp.statuses(alice, place)["peer"].state == "disabled"
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import anyio
 import pytest
 
 from app.mcp import pipe
+from tests.patience import PATIENCE
 
 JUNK = 2_000
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +29,12 @@ def printed(text: bytes) -> asyncio.StreamReader:
     reader.feed_data(text)
     reader.feed_eof()
     return reader
+
+
+def alone(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What it comes to on a loop of its own, in a thread of its own: this one may have a loop by now."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(lambda: asyncio.run(work())).result(PATIENCE)
 
 
 async def turns_of_others(work: Coroutine[Any, Any, None]) -> int:
@@ -45,7 +54,7 @@ def test_who_prints_what_is_no_message_leaves_others_their_turn() -> None:
             output = printed(b"so it goes\n" * JUNK)
             return await turns_of_others(pipe._hear(output, heard, lambda _line: None, asyncio.Event(), pipe._Sink()))
 
-    assert asyncio.run(run()) > JUNK
+    assert alone(run) > JUNK
 
 
 def test_who_prints_errors_without_end_leaves_others_their_turn() -> None:
@@ -54,7 +63,7 @@ def test_who_prints_errors_without_end_leaves_others_their_turn() -> None:
     async def run() -> int:
         return await turns_of_others(pipe._keep(printed(b"oh no\n" * 200_000), logged.append))
 
-    assert asyncio.run(run()) > 10
+    assert alone(run) > 10
     assert set(logged) == {"oh no"}
 
 
@@ -74,4 +83,4 @@ def test_who_takes_no_answers_asks_nothing_more() -> None:
             await hearing
             assert read.statistics().current_buffer_used == 50
 
-    asyncio.run(run())
+    alone(run)
