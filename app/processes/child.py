@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
 import select
@@ -32,8 +31,6 @@ GRACE = 2.0
 POLL = 0.05
 BUILDING, LOOK = 1.0, 0.005
 SIGNALLED = 128
-# What Linux takes of one word, and of all with a pointer to each; bubblewrap takes 9,000, its own options included.
-WORD_BYTES, POINTER, MOST_WORDS = 128 * 1024, 8, 8_000
 NPROC_PER_NAMESPACE = (5, 14)
 
 
@@ -269,8 +266,7 @@ def _start_inside(
         if (filter_fd := seccomp.descriptor()) is not None:
             ours.callback(os.close, filter_fd)
             passed.append(filter_fd)
-        _refuse_too_long(argv, env)
-        variables = walls.variables(env)
+        variables = walls.variables(argv, env)
         ours.callback(os.close, variables)
         passed.append(variables)
         wall = walls.command(place, cwd, network=network, tty=tty is not None, filter_fd=filter_fd, variables=variables)
@@ -284,15 +280,6 @@ def _start_inside(
         whole = [*_joined(group), *wall, *_terminal(tty), *way, *_limits(group), *argv]
         # Shell and bubblewrap run outside, where a variable such as LD_PRELOAD would do the command's bidding.
         return _child(_popen, (whole, Path("/"), {}, stdin, tty, tuple(passed), True), True, "", group, egress)
-
-
-def _refuse_too_long(argv: Sequence[str], env: Mapping[str, str]) -> None:
-    """Raise the OSError that the system has for it: bubblewrap would only say so where the command's words go."""
-    words = [*argv, *(f"{name}={value}" for name, value in env.items())]
-    sizes = [len(os.fsencode(word)) + 1 for word in words]
-    in_all = sum(sizes) + POINTER * len(sizes)
-    if len(argv) + 3 * len(env) > MOST_WORDS or max(sizes) > WORD_BYTES or in_all > os.sysconf("SC_ARG_MAX"):
-        raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
 
 
 def _start_outside(cwd: Path, argv: Sequence[str], env: dict[str, str], stdin: bool, tty: int | None) -> Child:

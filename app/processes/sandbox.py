@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
@@ -27,6 +28,8 @@ ETC = (
     "ca-certificates", "pki/tls/certs", "pki/ca-trust/extracted", "mime.types", "fonts", "services",
     "protocols",
 )  # fmt: skip
+# What Linux takes of one word, and of all with a pointer to each; bubblewrap takes 9,000, its own options included.
+WORD_BYTES, POINTER, MOST_WORDS = 128 * 1024, 8, 8_000
 ISOLATION = (
     "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--cap-drop", "ALL",
     "--uid", USER, "--gid", USER, "--hostname", "signalcabin",
@@ -117,14 +120,27 @@ def command(place: Place, cwd: Path, *, network: bool, tty: bool, filter_fd: int
     return [*options, *shown, "--remount-ro", "/", "--chdir", str(directory), "--"]
 
 
-def variables(env: Mapping[str, str]) -> int:
-    """A descriptor to read a command's environment from (the caller closes it)."""
+def variables(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """A descriptor to read a command's environment from (the caller closes it).
+
+    Raises the OSError that the system has for a command that is too long with it.
+    """
+    _refuse_too_long(argv, env)
     words = (word for name, value in env.items() for word in ("--setenv", name, value))
     fd = os.memfd_create("environment")
     with open(fd, "wb", closefd=False) as file:
         file.writelines(os.fsencode(word) + b"\0" for word in words)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+def _refuse_too_long(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Bubblewrap would only say so where the command's words go."""
+    words = [*argv, *(f"{name}={value}" for name, value in env.items())]
+    sizes = [len(os.fsencode(word)) + 1 for word in words]
+    in_all = sum(sizes) + POINTER * len(sizes)
+    if len(argv) + 3 * len(env) > MOST_WORDS or max(sizes) > WORD_BYTES or in_all > os.sysconf("SC_ARG_MAX"):
+        raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
 
 
 def visible_path(place: Place) -> str:

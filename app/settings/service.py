@@ -92,7 +92,7 @@ def config(actor: Actor | None, place: Place | None) -> Config:
 
 def start() -> None:
     """At start-up: hear what other processes change."""
-    events.listen(ConfigChanged, lambda _fact: stored.forget())
+    events.listen(ConfigChanged, _on_changed)
 
 
 def of_directory(directory: Path | None) -> list[Layer]:
@@ -242,6 +242,10 @@ def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
     elif isinstance(value, list):
         for one in value:
             yield from _texts(one, path)
+
+
+def _on_changed(_fact: ConfigChanged) -> None:
+    stored.forget()
 
 
 def _announce(conn: sa.Connection, place: Place | None) -> None:

@@ -176,11 +176,7 @@ def test_who_listens_hears_of_a_fact_between_those_before_and_those_after(log: d
 
     with service.subscribe(SYSTEM, keep=of_one_session) as subscription:
         subscription.pour(take, lambda: None)
-        with busy():
-            say(0)
-            with db.transaction() as connection:
-                record.event(connection, Gone("ses_one"), SCOPE)
-            say(1)
+        say_around_the_end_while_busy()
         assert is_all.wait(PATIENCE)
     assert order == ["test.said", "heard", "test.gone test.said"]
 
@@ -193,11 +189,7 @@ def test_of_what_is_handed_on_together_nothing_is_told_after_the_end(log: db.Dat
 
     with service.subscribe(SYSTEM, keep=of_one_session, session="ses_one") as subscription:
         subscription.pour(take, is_over.set)
-        with busy():
-            say(0)
-            with db.transaction() as connection:
-                record.event(connection, Gone("ses_one"), SCOPE)
-            say(1)
+        say_around_the_end_while_busy()
         assert is_over.wait(PATIENCE)
     assert told == ["test.said", "test.gone"]
 
@@ -218,6 +210,15 @@ def test_a_stream_that_cannot_be_told_is_ended_and_all_others_go_on(
     assert [record.getMessage() for record in caplog.records] == [
         "a stream could not be told what happened; it is ended"
     ]
+
+
+def say_around_the_end_while_busy() -> None:
+    """A remark, the last word about the session, and one more, all of which the hub finds together."""
+    with busy():
+        say(0)
+        with db.transaction() as connection:
+            record.event(connection, Gone("ses_one"), SCOPE)
+        say(1)
 
 
 def of_one_session(fact: log_of.Fact) -> bool:
