@@ -22,6 +22,7 @@ from app.config import DialectPort
 from app.dialects import peek
 from app.dialects.rules import LateRule
 from app.web import KEY, PORT_TOKEN
+from app.web_templates import Templates
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -85,6 +86,7 @@ class Cabin(Flask):
     """A Flask whose URL adapter is bound to the request's dialect instead of the host's subdomain."""
 
     url_rule_class = LateRule
+    jinja_environment = Templates
     owners: Owners
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
