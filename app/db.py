@@ -21,6 +21,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from app import once
 from app.errors import Invalid
 
 metadata = sa.MetaData()
@@ -95,6 +96,7 @@ class Database:
             yield open_one
             return
         hooks: dict[Hook, None] = {}
+        once.end()  # whoever writes wants to see what they wrote
         with self._turn(), self._writes.begin() as connection:
             self._local.connection, self._local.hooks = connection, hooks
             try:

@@ -28,7 +28,7 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
-from app import config, csrf, security_headers, unseen
+from app import config, csrf, once, security_headers, unseen
 from app.actor import Actor, Credentials
 from app.body_limits import MIB
 from app.errors import Problem, Unauthenticated
@@ -94,6 +94,11 @@ def cookie_name() -> str:
 def session_cookie() -> str:
     """What the browser holds of its session, or nothing."""
     return request.cookies.get(cookie_name(), "")
+
+
+def csrf_token() -> str:
+    """The token that the forms of this answer bring along."""
+    return csrf.csrf_token(g.get("new_sid") or session_cookie())
 
 
 def keep_signed_in(response: Response, sid: str) -> Response:
@@ -265,6 +270,9 @@ def install(
         if asked.endpoint == "static":
             return
         via = dialect()
+        once.end()  # of whatever this thread did before
+        if via == "" and asked.method == "GET":
+            once.begin()
         accent = accents.get(via)
         brought = accent.credentials(asked) if accent else credentials(asked)
         identity = identify(brought, via, asked.remote_addr or "")
@@ -297,7 +305,7 @@ def install(
     app.after_request(_with_headers)
     app.register_error_handler(Exception, lambda error: _on_error(error, accents.get(dialect()), note_denial))
     app.jinja_env.globals.update(
-        csrf_token=lambda: csrf.csrf_token(g.get("new_sid") or session_cookie()),
+        csrf_token=csrf_token,
         actor=lambda: g.get("actor"),
         static=find_static,
         page_path=page_path,
@@ -333,6 +341,7 @@ def own_origins() -> Iterator[str]:
 
 
 def _with_headers(response: Response) -> Response:
+    once.end()
     kind = g.get("kind") or _kind(response)
     if response.mimetype == "text/html" and not response.is_streamed:
         written = response.get_data()

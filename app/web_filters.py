@@ -232,6 +232,11 @@ def sgr(text: str | None) -> Markup:
     return Markup("".join(out))  # noqa: S704 (every piece was escaped above)
 
 
+def rendered(html: str) -> Markup:
+    """What a template of ours was rendered to, to stand in another one as it is."""
+    return Markup(html)  # noqa: S704 (the template has escaped it)
+
+
 def icon(name: str, extra: str = "") -> Markup:
     """One symbol of the sprite; without a label of its own it is hidden from readers."""
     return _drawn(web.find_static("icons.svg"), name, extra)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from app import db, ids, record, remembered
+from app import db, ids, once, record, remembered
 from app.accounts import grants, identity, reach, roles
 from app.accounts.authority import may, require
 from app.accounts.events import PrincipalRevoked
@@ -158,8 +158,13 @@ def _erase_sign_ins(conn: sa.Connection, user_id: str) -> None:
 def list_users(actor: Actor) -> list[User]:
     """Everybody who is here, oldest first; the removed ones too for those who may change users."""
     require(actor, "users:read")
+    with_removed = may(actor, "users:write")
+    return once.read(("people", with_removed), lambda: _list(with_removed=with_removed))
+
+
+def _list(*, with_removed: bool) -> list[User]:
     query = sa.select(*_columns).order_by(user.c.created, user.c.id)
-    if not may(actor, "users:write"):
+    if not with_removed:
         query = query.where(user.c.revoked.is_(None))
     with db.read() as conn:
         return _read(conn, conn.execute(query).mappings().all())

@@ -13,6 +13,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, cast
 
+from app import once
 from app.agent import custom_modes, grouped_modes, mode_files, roomodes
 from app.agent.builtin_modes import MODES, Kind, Mode
 from app.agent.providers import catalog
@@ -30,6 +31,10 @@ def of(directory: Path | str | None) -> list[Mode]:
     The project's own .roomodes comes last, so that it narrows whatever there is of its slugs.
     """
     place = None if directory is None else Path(directory)
+    return once.read(("modes", place), lambda: _of(place))
+
+
+def _of(place: Path | None) -> list[Mode]:
     everything = list(mode_files.found(place))
     base = reduce(_widened, (one for one in everything if one.name == mode_files.ALL), Mode("", "", ""))
     found = {name: _on(base, mode) for name, mode in MODES.items()}
@@ -38,7 +43,7 @@ def of(directory: Path | str | None) -> list[Mode]:
     for written in everything:
         if written.name == mode_files.ALL:
             continue
-        mode = _changed(found.get(written.name), _answerable(written, directory), base)
+        mode = _changed(found.get(written.name), _answerable(written, place), base)
         if mode is not None:
             found[written.name] = mode
         elif written.name != "build":  # there is always the mode that sessions begin in
@@ -80,10 +85,10 @@ def model_of(name: str, directory: str) -> tuple[str, str]:
     return get(name, directory).model or ("", "")
 
 
-def _answerable(written: mode_files.Written, directory: Path | str | None) -> mode_files.Written:
+def _answerable(written: mode_files.Written, directory: Path | None) -> mode_files.Written:
     """The same without a model that a project's files bring along with their own server for it."""
     named = None if written.trusted else _model(written.given)
-    if named is None or directory is None or not catalog.is_of_repository(named[0], Path(directory)):
+    if named is None or directory is None or not catalog.is_of_repository(named[0], directory):
         return written
     return replace(written, given={key: value for key, value in written.given.items() if key != "model"})
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Literal
 
 import orjson
 
-from app import config
+from app import config, once
 from app.errors import Problem
 from app.files.paths import Root
 from app.settings import jsonc, stored
@@ -72,6 +72,10 @@ class Layer:
 
 def of(directory: Path | None) -> list[Layer]:
     """All layers for a directory; without one those that no project has a part in."""
+    return once.read(("layers", directory), lambda: _of(directory))
+
+
+def _of(directory: Path | None) -> list[Layer]:
     home, data = Path.home() / ".config" / "opencode", config.current().data_dir
     server, project = stored.of(directory)
     found = [_of_folder("home", home), _of_folder("data", data), Layer("server", server)]

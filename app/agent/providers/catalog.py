@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
-from app import config, outbound, redact
+from app import config, once, outbound, redact
 from app.accounts import service as accounts
 from app.actor import SYSTEM, Actor
 from app.agent.providers import Provider, ProviderFailed, Usage, circuit, opencode_config, own_keys, prices
@@ -301,7 +301,9 @@ def entry_of(
 
     With a user it is as their sessions ask it: with a key of their own, where they keep one.
     """
-    written = written or _written(directory)
+    if written is None:
+        key = ("provider", provider, directory, user)
+        return once.read(key, lambda: entry_of(provider, directory, _written(directory), user=user))
     if user and not opencode_config.is_off(written[3], provider):
         return own_keys.keyed(_server_s(provider, written), provider, user)
     return _server_s(provider, written)
@@ -324,6 +326,10 @@ def _server_s(provider: str, written: Written) -> Entry | None:
 
 def entries(directory: Path | None = None, user: str = "") -> dict[str, Entry]:
     """All providers that are configured, and an Ollama on this machine; with a user as entry_of says."""
+    return once.read(("providers", directory, user), lambda: _entries(directory, user))
+
+
+def _entries(directory: Path | None, user: str) -> dict[str, Entry]:
     trusted, loose, _addressed, whole = written = _written(directory)
     kept = [secret.name for secret in secrets.describe(SYSTEM, secrets.PROVIDER)]
     names = dict.fromkeys([*kept, *trusted, *from_environ(os.environ), *loose, *own_keys.names(user)])

@@ -15,6 +15,7 @@ from app.projects import service as projects
 from app.sessions import bp, service
 from app.sessions.pages import rows
 from app.sessions.pages import session as shown
+from app.sessions.pages.drawn import Drawer
 from app.sessions.pages.table import Wanted
 from app.sessions.service import Session
 
@@ -65,11 +66,14 @@ def show(session_id: str) -> Response:
         actor, session_id, before=request.args.get("before", ""), at=request.args.get("at", ""), limit=SHOWN
     )
     offered = shown.with_mode(session, shown.composer(actor, session.directory))
+    context = shown.context(actor, shown.with_model(session, offered))
+    below = shown.subagents(actor, session, messages)
     return web.page(
         "sessions/show.html",
-        **shown.context(actor, shown.with_model(session, offered)),
-        **{**offered, "subagents": shown.subagents(actor, session, messages)},
+        **context,
+        **{name: value for name, value in offered.items() if name != "subagents"},
         messages=messages,
+        draw=Drawer(actor, session, context["asks"], context["person"], below).draw,
         earlier=url_for("sessions.show", session_id=session_id, before=messages[0].id) if has_earlier else "",
         watch=shown.watch(session),
         side=_side(actor, session),

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app import db, ids, record
+from app import db, ids, once, record
 from app.errors import NotFound
 from app.sessions import events, models
 from app.sessions.service import index
@@ -33,7 +33,13 @@ def session(connection: sa.Connection, session_id: str, *, lock: bool = False) -
 
     SQLite has one writer and needs no locks. Whoever locks a run and its session locks the run first.
     """
-    row = connection.execute(_session_locked if lock else _session_by_id, {"id": session_id}).first()
+    if not lock:
+        return once.read(("session", session_id), lambda: _session(connection, session_id, _session_by_id))
+    return _session(connection, session_id, _session_locked)
+
+
+def _session(connection: sa.Connection, session_id: str, query: sa.Select[Any]) -> Session:
+    row = connection.execute(query, {"id": session_id}).first()
     if row is None:
         raise NotFound("session", session_id)
     return session_of(row)

@@ -21,6 +21,20 @@ from app.sessions.things import Hold, Message, Part, Run, Session, run_of
 DEEPEST = 16
 
 
+def _below() -> sa.CTE:
+    """The ids and costs of all sessions below the session `above`."""
+    first = sa.select(SESSIONS.c.id, SESSIONS.c.cost).where(SESSIONS.c.parent_id == sa.bindparam("above"))
+    below = first.cte("below", recursive=True)
+    further = sa.select(SESSIONS.c.id, SESSIONS.c.cost).join(below, SESSIONS.c.parent_id == below.c.id)
+    return below.union(further)
+
+
+# Built once: every page of a session asks this, and building it costs more than its answer.
+_BELOW = _below()
+_COST_BELOW = sa.select(sa.func.coalesce(sa.func.sum(_BELOW.c.cost), 0.0))
+_IDS_BELOW = sa.select(_BELOW.c.id)
+
+
 @dataclass(frozen=True)
 class Errand:
     """What a subagent is to do: in which mode, with which model and tools; `session_id` goes on with an earlier one.
@@ -142,23 +156,14 @@ def cost_below(actor: Actor, session_id: str) -> float:
     with db.read() as connection:
         session = rows.session(connection, session_id)
         accounts.require(actor, "sessions:read", session)
-        below = _below(session_id)
-        return float(connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(below.c.cost), 0.0))) or 0.0)
+        return float(connection.scalar(_COST_BELOW, {"above": session_id}) or 0.0)
 
 
 def ids_below(actor: Actor, session_id: str) -> list[str]:
     """The ids of all sessions below a session, those of its subagents' subagents too, whoever may read them."""
     with db.read() as connection:
         accounts.require(actor, "sessions:read", rows.session(connection, session_id))
-        return list(connection.scalars(sa.select(_below(session_id).c.id)))
-
-
-def _below(session_id: str) -> sa.CTE:
-    """The ids and costs of all sessions below a session."""
-    first = sa.select(SESSIONS.c.id, SESSIONS.c.cost).where(SESSIONS.c.parent_id == session_id)
-    below = first.cte("below", recursive=True)
-    further = sa.select(SESSIONS.c.id, SESSIONS.c.cost).join(below, SESSIONS.c.parent_id == below.c.id)
-    return below.union(further)
+        return list(connection.scalars(_IDS_BELOW, {"above": session_id}))
 
 
 def _is_alone(connection: sa.Connection, run: Run) -> bool:
