@@ -403,7 +403,8 @@ def _answer(problem: Problem, accent: Accent | None) -> Response:
         return back(url_for("accounts.signin", next=request.full_path.rstrip("?")))
     if problem.code == SIGN_IN_AGAIN and not is_htmx():
         return back(url_for("accounts.confirm", next=_page_above()))
-    context = {"problem": problem, "request_id": request_id()}
+    is_act = request.method not in ("GET", "HEAD") and problem.status not in (401, 403, 404)
+    context = {"problem": problem, "request_id": request_id(), "above": _page_above() if is_act else ""}
     if is_htmx():
         response = fragment("error.html", "notice", problem.status, **context)
     else:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from app import git
 from tests.browser.conftest import Open, Shop, stayed, stays
 from tests.browser.test_without_javascript import reload_until
+from tests.model_server import Gate, Say
 
 pytestmark = pytest.mark.browser
 
@@ -145,3 +146,23 @@ def test_a_worktree_is_begun_at_home_and_removed_by_its_name(shop: Shop, open_pa
     row.get_by_role("button", name="Remove worktree").click()
     expect(page.locator(".trees > li", has_text=f"signalcabin/{name}")).to_have_count(0)
     assert not place.exists()
+
+
+def test_a_step_back_while_the_agent_works_is_refused_in_place(shop: Shop, open_page: Open) -> None:
+    page = open_page(shop.running, storage_state=shop.state, allowed=("409",))
+    begin(page, task("steps-a.txt"))
+    expect(page.locator(".prose").last).to_have_text("All written.")
+    gate = Gate()
+    shop.model.script = [[Say("One moment. "), gate, Say("Here I am.")]]
+    page.locator("#words").fill("And now?")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".prose").last).to_contain_text("One moment.")
+    stays(page)
+    page.get_by_role("button", name="Go back to before this").click()
+    expect(page.locator("#dock-note")).to_contain_text("stop it first")
+    assert stayed(page)
+    gate.opened.set()
+    expect(page.locator(".prose").last).to_have_text("One moment. Here I am.")
+    page.get_by_role("button", name="Go back to before this").click()
+    expect(page.get_by_text("set back to an earlier point")).to_be_visible()
+    assert not (shop.root / "steps-a.txt").exists()

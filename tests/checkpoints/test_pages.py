@@ -65,6 +65,21 @@ def test_a_step_back_and_forth_by_forms(browser: Browser, alice: Actor, session:
     assert FIXED in code(session)
 
 
+def test_a_refused_step_is_told_where_one_was(browser: Browser, alice: Actor) -> None:
+    session_id = browser.post("/demo").headers["Location"].rpartition("/")[2]
+    until(lambda: approvals.waiting(alice, session_id))
+    where, data = f"/sessions/{session_id}/revert", {"messageID": sessions.transcript(alice, session_id)[0].id}
+    by_script = browser.htmx(where, data)
+    assert (by_script.status_code, "stop it first" in by_script.text, "<html" in by_script.text) == (409, True, False)
+    by_form = browser.post(where, data)
+    assert by_form.status_code == 409
+    assert f'href="/sessions/{session_id}">Go back</a>' in by_form.text
+    sessions.abort(alice, session_id)
+    until(lambda: not sessions.get(alice, session_id).is_busy)
+    assert browser.htmx(where, data).status_code == 204
+    assert browser.htmx(f"/sessions/{session_id}/unrevert").status_code == 204
+
+
 @pytest.mark.parametrize("path", ["revert", "unrevert"])
 def test_forms_need_the_token_and_our_own_origin(browser: Browser, session: Session, path: str) -> None:
     where = f"/sessions/{session.id}/{path}"

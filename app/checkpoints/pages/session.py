@@ -35,14 +35,19 @@ class Changed:
 def revert(session_id: str) -> Response:
     """Go back to before a message, or a part of one."""
     service.revert(web.actor(), session_id, web.form("messageID"), web.form("partID") or None)
-    return web.back(url_for("sessions.show", session_id=session_id))
+    return _done(session_id)
 
 
 @bp.post("/sessions/<session_id>/unrevert")
 def unrevert(session_id: str) -> Response:
     """Undo the step back."""
     service.unrevert(web.actor(), session_id)
-    return web.back(url_for("sessions.show", session_id=session_id))
+    return _done(session_id)
+
+
+def _done(session_id: str) -> Response:
+    """HTMX needs nothing: the stream shows what came of it."""
+    return Response(status=204) if web.is_htmx() else web.back(url_for("sessions.show", session_id=session_id))
 
 
 @slots.fill("session")
