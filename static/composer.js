@@ -74,6 +74,10 @@
   doc.addEventListener("htmx:after:swap", (event) => { if (event.target === menu) look(); });
   doc.addEventListener("change", (event) => { if (event.target.name === "project") isLoaded = false; });
   doc.addEventListener("htmx:error", (event) => { if (event.target === menu) isLoaded = false; });
+  doc.addEventListener("htmx:after:request", (event) => {
+    const { ctx } = event.detail;
+    if (ctx.sourceElement === menu && ctx.response.status >= 400) isLoaded = false;
+  });
   doc.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-put]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -113,7 +113,7 @@
 
   /* Single keys: only outside of fields, and only if the person has not switched them off. */
   const go = { H: "Home", I: "Inbox", S: "Sessions", P: "Projects", F: "Files", C: "Checkpoints", T: "Terminals" };
-  const page = (letter) => one(`.rail a[title="${go[letter]}"]`).href;
+  const page = (letter) => one(`.rail a[title="${go[letter]}"]`);
   let goUntil = 0;
   function isSeen(el) {
     const box = el.getBoundingClientRect();
@@ -163,7 +163,7 @@
   function create() {
     const area = one("#new textarea");
     if (area) area.focus();
-    else location.href = `${page("H")}#words`;
+    else location.href = `${page("H").href}#words`;
     return true;
   }
   function find() {
@@ -219,8 +219,7 @@
     const letter = event.key.length === 1 ? event.key.toUpperCase() : event.key;
     if (Date.now() < goUntil && go[letter]) {
       goUntil = 0;
-      location.href = page(letter);
-      return true;
+      return follow(page(letter)); // the rail has no page that this person may not open
     }
     if (letter === "G") goUntil = Date.now() + 1500;
     if (/^[0-9]$/.test(letter)) return choose(letter);

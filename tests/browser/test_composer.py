@@ -223,3 +223,25 @@ def test_what_is_written_while_a_message_is_sent_stays(page: Page) -> None:
     expect(field).to_have_value("And the second thought.")
     expect(page.locator(".log")).to_be_focused()
     assert len(held) == 1
+
+
+@pytest.mark.parametrize("refusal", [503, None])
+def test_commands_that_could_not_be_loaded_are_asked_for_again(
+    desk: Shop, open_page: Open, refusal: int | None
+) -> None:
+    page = open_page(desk.running, allowed=("503", "ERR_FAILED", "Failed to fetch"), storage_state=desk.state)
+    page.goto(f"/sessions/{new_session(desk)}")
+    field = page.get_by_label("Message to the agent")
+
+    def refuse(route: Route) -> None:
+        if refusal is None:
+            route.abort()
+        else:
+            route.fulfill(status=refusal, body='<div class="notice">Not now.</div>', content_type="text/html")
+
+    page.route("**/commands?*", refuse, times=1)
+    with page.expect_event("requestfailed" if refusal is None else "requestfinished"):
+        field.press_sequentially("/")
+    expect(page.locator("#slash")).to_be_hidden()
+    field.press_sequentially("gre")
+    expect(page.locator(SEEN)).to_have_count(2)

@@ -429,3 +429,12 @@ def test_enter_that_takes_a_word_from_an_input_method_rejects_nothing(page: Page
     word.press_sequentially("よ")
     word.press("Enter")
     expect(page.locator(".answered")).to_contain_text("“ちがうよ”")
+
+
+def test_a_key_to_a_page_that_the_rail_has_not_does_nothing(page: Page) -> None:
+    page.evaluate("document.querySelector('.rail a[title=Terminals]').remove()")
+    page.keyboard.press("g")
+    page.keyboard.press("t")
+    page.keyboard.press("g")
+    page.keyboard.press("i")
+    expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
