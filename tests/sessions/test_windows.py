@@ -12,7 +12,7 @@ from app import db, dispatch
 from app.actor import Actor
 from app.errors import NotFound
 from app.sessions import service
-from app.sessions.service import Message, Session
+from app.sessions.service import Message, Session, windows
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +72,21 @@ def test_an_outline_says_no_word_but_keeps_every_place(
     assert not any(part.data for one in found for part in one.parts)
     with pytest.raises(NotFound):
         service.outline(charlie, session.id)
+
+
+def test_an_outline_can_be_of_some_messages_alone(
+    alice: Actor, bob: Actor, tmp_path: Path, messages: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, whole = messages[0].session_id, service.outline(alice, messages[0].session_id)
+    other = begin(alice, tmp_path, visibility="private")
+    ids = {messages[2].id, messages[7].id, "msg_unknown"}
+    assert service.outline(alice, of, ids) == [whole[2], whole[7]]
+    assert (service.outline(alice, of, set()), service.outline(alice, other.id, ids)) == ([], [])
+    for asked in (ids, set[str]()):
+        with pytest.raises(NotFound):
+            service.outline(bob, other.id, asked)
+    monkeypatch.setattr(windows, "FEW", 2)
+    assert service.outline(alice, of, ids) == whole
 
 
 def test_what_came_before_a_part_comes_in_order(alice: Actor, session: Session, messages: list[Message]) -> None:
