@@ -121,6 +121,42 @@ def test_labels_are_those_of_the_sessions(alice: Actor, bob: Actor, charlie: Act
     assert service.labels(charlie, [session.id]) == {}
 
 
+def test_what_was_begun_comes_with_its_first_words(
+    alice: Actor, bob: Actor, tmp_path: Path, session: Session, messages: list[Message]
+) -> None:
+    silent, hidden = begin(alice, tmp_path, title="Silent"), begin(alice, tmp_path, visibility="private")
+    parts = [{"type": "text", "text": text} for text in ("One", "", "two")]
+    service.send(alice, hidden.id, [{"type": "text", "text": "By itself", "synthetic": True}, *parts], no_reply=True)
+    service.update(alice, begin(alice, tmp_path).id, archived=1)
+    begin(alice, tmp_path, parent_id=session.id)
+    found, total = service.by_creation(alice, project="prj_app")
+    assert [(one.id, one.said) for one in found] == [
+        (hidden.id, "One\ntwo"),
+        (silent.id, None),
+        (session.id, "0 a\n0 b"),
+    ]
+    now = service.get(alice, silent.id)
+    assert total == 3
+    assert (found[1].title, found[1].mode, found[1].tokens) == (now.title, now.mode, now.tokens)
+    assert (found[1].cost, found[1].created, found[1].updated) == (now.cost, now.created, now.updated)
+    for offset in range(5):
+        assert service.by_creation(alice, project="prj_app", offset=offset, limit=1) == (found[offset : offset + 1], 3)
+    assert service.by_creation(bob, project="prj_app") == (found[1:], 2)
+    assert service.by_creation(alice, project="prj_other") == ([], 0)
+
+
+def test_the_newest_is_the_one_that_was_created_last(
+    alice: Actor, bob: Actor, tmp_path: Path, session: Session
+) -> None:
+    here = {"directory": str(tmp_path), "owner": alice.user}
+    hidden = begin(alice, tmp_path, visibility="private")
+    service.update(alice, begin(alice, tmp_path).id, archived=1)
+    service.update(alice, session.id, title="Touched last")
+    assert service.newest(alice, **here) == service.get(alice, hidden.id)
+    assert service.newest(bob, **here) == service.get(alice, session.id)
+    assert service.newest(alice, directory="/nowhere", owner=alice.user) is None
+
+
 def test_what_runs_is_counted_as_the_states_are(
     alice: Actor, bob: Actor, tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,11 +33,12 @@ from app.sessions.service.journal import (
     transcript_of,
 )
 from app.sessions.service.lists import (
+    Begun,
     busy_ids,
     by_creation,
     find_page,
     find_words,
-    first_prompts,
+    newest,
     retries,
     spell_page,
 )
@@ -130,6 +131,7 @@ __all__ = [
     "AS_IT_IS",
     "OF_FEW",
     "Aborted",
+    "Begun",
     "Errand",
     "Fenced",
     "Hold",
@@ -183,7 +185,6 @@ __all__ = [
     "find_visitor",
     "find_words",
     "finish",
-    "first_prompts",
     "follow_ends",
     "follow_shared",
     "fork",
@@ -203,6 +204,7 @@ __all__ = [
     "may_share",
     "message",
     "modes_above",
+    "newest",
     "note_told",
     "outline",
     "parts_before",
