@@ -109,15 +109,15 @@ def of(
     found, more = (transcript, False) if transcript is not None else _end(actor, session, since)
     names = None if transcript is not None else [message.id for message in found]
     is_settled = session.is_busy or (bool(found) and records.is_done(found[-1]))
-    stopped = None if is_settled else sessions.stopped_run(actor, session.id)
-    asked = approvals.of_session(actor, session.id, names)
-    pending = next(iter(approvals.waiting(actor, session.id)), None)
+    stopped = None if is_settled else sessions.stopped_run(actor, session)
+    asked = approvals.of_session(actor, session.id, names, with_waiting=True)
+    pending = next((ask for ask in asked if ask.state == "waiting"), None)
     return Standing(session, records.of(found, asked, stopped, is_whole=not more), pending)
 
 
 def _end(actor: Actor, session: Session, since: int | None) -> tuple[list[Message], bool]:
     """The end of a transcript, and whether more stands before it."""
-    found, more = sessions.window(actor, session.id, limit=END)
+    found, more = sessions.tail(actor, session, END)
     while more and (_is_later(found[0], since) or _lacks_answer(session, found)):
         earlier, more = sessions.window(actor, session.id, before=found[0].id, limit=len(found))
         found = earlier + found

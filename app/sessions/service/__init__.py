@@ -124,7 +124,7 @@ from app.sessions.service.transcript import (
 from app.sessions.service.typed import send_typed
 from app.sessions.service.visibility import default as default_visibility
 from app.sessions.service.visibility import register_follower, scope_of, server_default, set_server_default
-from app.sessions.service.windows import outline, parts_before, window
+from app.sessions.service.windows import outline, parts_before, tail, window
 from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session, Share
 
 __all__ = [
@@ -250,6 +250,7 @@ __all__ = [
     "stopped_run",
     "subagents",
     "summarize",
+    "tail",
     "take",
     "text_of",
     "title_from",

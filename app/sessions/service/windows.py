@@ -11,7 +11,7 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.sessions.service import rows
 from app.sessions.service.rows import MESSAGES, PARTS
-from app.sessions.things import Message, Part, part_of
+from app.sessions.things import Message, Part, Session, part_of
 
 FEW = 500  # so many ids go into one statement
 
@@ -33,6 +33,15 @@ def window(
         if not shown:
             return [], False
         return rows.messages(connection, session_id, MESSAGES.c.id.between(shown[-1], shown[0])), len(ids) > limit
+
+
+def tail(actor: Actor, session: Session, limit: int) -> tuple[list[Message], bool]:
+    """The window at the very end of a session that was read a moment ago, without reading it again."""
+    accounts.require(actor, "sessions:read", session)
+    with db.read() as connection:
+        # One more than is shown tells that there are earlier ones.
+        found = rows.newest_messages(connection, session.id, limit + 1)
+    return found[-limit:], len(found) > limit
 
 
 def outline(actor: Actor, session_id: str, only: Collection[str] | None = None) -> list[Message]:
