@@ -49,6 +49,16 @@ def test_a_window_is_the_end_of_the_transcript(alice: Actor, session: Session, m
     assert service.window(alice, session.id, before=messages[0].id) == ([], False)
 
 
+def test_the_tail_is_the_window_at_the_end(
+    alice: Actor, bob: Actor, tmp_path: Path, session: Session, messages: list[Message]
+) -> None:
+    for limit in (5, 11, 12, 20):
+        assert service.tail(alice, session, limit) == service.window(alice, session.id, limit=limit)
+    assert service.tail(alice, begin(alice, tmp_path), 5) == ([], False)
+    with pytest.raises(NotFound):
+        service.tail(bob, begin(alice, tmp_path, visibility="private"), 5)
+
+
 def test_a_window_stands_around_a_message(alice: Actor, session: Session, messages: list[Message]) -> None:
     found, has_earlier = service.window(alice, session.id, at=messages[6].id, limit=4)
     assert (found, has_earlier) == (messages[4:8], True)

@@ -44,20 +44,14 @@ def waiting_ids_of(actor: Actor | None, session_id: str) -> list[str]:
         return list(connection.scalars(query))
 
 
-def of_session(
-    actor: Actor | None, session_id: str, messages: Sequence[str] | None = None, *, with_waiting: bool = False
-) -> list[Ask]:
-    """The asks of a session, answered ones too, oldest first: of these of its messages, or of all.
-
-    Those of all, or `with_waiting`, come with whatever it and its subagents wait for.
+def of_session(actor: Actor | None, session_id: str, messages: Sequence[str] | None = None) -> list[Ask]:
+    """The asks of a session, answered ones too, oldest first: of these of its messages, or of all, and then what its
+    subagents wait for too.
     """
     actor = accounts.require(actor, "approvals:read")
     own = ASKS.c.session_id == session_id
     below = sa.and_(ASKS.c.above.contains(f"/{session_id}/", autoescape=True), ASKS.c.state == "waiting")
-    this = sa.or_(own, below)
-    if messages is not None:
-        of_these, waits = sa.and_(own, ASKS.c.message_id.in_(messages)), sa.and_(own, ASKS.c.state == "waiting")
-        this = sa.or_(of_these, waits, below) if with_waiting else of_these
+    this = sa.or_(own, below) if messages is None else sa.and_(own, ASKS.c.message_id.in_(messages))
     with db.read() as connection:
         return rows.readable(actor, rows.many(connection, this))
 

@@ -229,7 +229,6 @@ def _titled_or_said(engine: str) -> sa.ColumnElement[bool]:
     return sa.or_(_titled, SESSIONS.c.id.in_(said))
 
 
-_BEGUN = tuple(SESSIONS.c[one.name] for one in fields(Begun) if one.name != "said")
 _SEEN = {
     "private": sa.and_(SESSIONS.c.visibility == "private", SESSIONS.c.share_slug.is_(None)),
     "team": sa.and_(SESSIONS.c.visibility == "team", SESSIONS.c.share_slug.is_(None)),
@@ -268,6 +267,9 @@ def _page(filters: tuple[str, ...], *, keys: bool) -> sa.Select[Any]:
     return query.order_by(*newest).limit(sa.bindparam("limit", type_=sa.Integer))
 
 
+_BEGUN = tuple(SESSIONS.c[one.name] for one in fields(Begun) if one.name != "said")
+
+
 @lru_cache(maxsize=64)
 def _beginnings(filters: tuple[str, ...]) -> sa.Select[Any]:
     """A row for each text that was said first in a session, or one without any; built once, as above.
@@ -292,4 +294,4 @@ def _with_words(found: list[Any]) -> Begun:
     """Of the rows of one session; words that no person said don't count."""
     *about, _text, _data = found[0]
     said = [text or "" for *_, text, data in found if data is not None and not data.get("synthetic")]
-    return Begun(*about, "\n".join(filter(None, said)) if said else None)
+    return Begun(*[*about, "\n".join(filter(None, said)) if said else None])

@@ -76,7 +76,8 @@ def messages(connection: sa.Connection, session_id: str, *where: sa.ColumnElemen
     query = sa.select(PARTS).where(PARTS.c.session_id == session_id)
     if where and rows:
         query = query.where(PARTS.c.message_id.between(rows[0].id, rows[-1].id))
-    for row in connection.execute(query.order_by(PARTS.c.message_id, PARTS.c.id)):
+    # The whole result: a row at a time each would be fetched by a call of its own.
+    for row in connection.execute(query.order_by(PARTS.c.message_id, PARTS.c.id)).all():
         parts[row.message_id].append(part_of(row))
     return [message_of(row, parts.get(row.id, [])) for row in rows]
 
