@@ -134,8 +134,7 @@ def task(actor: Actor | None, place: Place) -> Session | None:
             found = None
         if found is not None and found.archived is None:
             return found
-    newest, _ = sessions.by_creation(actor, directory=str(place.directory), owner=actor.user, limit=1)
-    return newest[0] if newest else None
+    return sessions.newest(actor, directory=str(place.directory), owner=actor.user)
 
 
 def _read(connection: sa.Connection, owner: str, directory: str, *, lock: bool = False) -> Choice:

@@ -119,7 +119,7 @@ def respond(actor: Actor, session: Session, *, approves: bool, ask_id: str | Non
 
 
 def _settle_stopped(actor: Actor, session: Session, *, approves: bool, ask_id: str | None) -> None:
-    stopped = sessions.stopped_run(actor, session.id)
+    stopped = sessions.stopped_run(actor, sessions.get(actor, session.id))
     if stopped is None or ask_id not in (None, stopped.id):
         raise Invalid(NOTHING_TO_ANSWER, "response")
     if approves:

@@ -15,7 +15,7 @@ from app.actor import Actor
 from app.checkpoints import compare, figures, putback, rows, steps, taking, talk
 from app.checkpoints.compare import FileDiff
 from app.checkpoints.events import FilesRestored
-from app.checkpoints.looking import get, history, insist_there, session_of, standing
+from app.checkpoints.looking import get, history, insist_there, named, session_of, standing
 from app.checkpoints.putback import Plan
 from app.checkpoints.rows import Checkpoint
 from app.checkpoints.shadow import Skipped
@@ -46,7 +46,7 @@ class Preview:
 def preview_revert(actor: Actor, session_id: str, message_id: str, part_id: str | None = None) -> Preview:
     """Say what `revert` would do to the files."""
     session = session_of(actor, session_id, "checkpoints:read")
-    messages, known = history(actor, session)
+    messages, known = named(actor, session)
     return _preview(session, _targets(session, messages, known, message_id, part_id))
 
 
@@ -104,7 +104,7 @@ def unrevert(actor: Actor, session_id: str) -> Session:
         return session
     if not session.revert.get("snapshot"):
         return sessions.set_revert(actor, session_id, None)
-    messages, known = history(actor, session)
+    messages, known = named(actor, session)
     old = steps.since_message(known, messages, session.revert["messageID"], session.revert.get("partID"))
     targets = {session.revert["snapshot"]: sorted(steps.touched(old))}
     _go_back(actor, session, targets, "Before a step forth", {"was": session.revert, "now": None})
@@ -143,7 +143,7 @@ def undo(actor: Actor, checkpoint_id: str) -> Checkpoint:
     """
     target = get(actor, checkpoint_id)
     session = _changing(actor, target.session_id)
-    messages, known = history(actor, session)
+    messages, known = named(actor, session)
     why = why_not_undone(target, session, known)
     if why:
         raise Conflict(why)

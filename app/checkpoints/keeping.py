@@ -70,7 +70,7 @@ def _needed(session_id: str, known: list[Checkpoint]) -> list[int]:
     mark = session.revert
     if not mark:
         return []
-    messages = sessions.transcript(SYSTEM, session.id)
+    messages = sessions.outline(SYSTEM, session.id, {one.message_id for one in known if one.message_id})
     undone = steps.since_message(known, messages, mark["messageID"], mark.get("partID"))
     snapshots = [one for one in known if one.tree and one.tree == mark.get("snapshot")]
     return [one.number for one in (*undone, *snapshots)]

@@ -38,7 +38,7 @@ def get(actor: Actor, checkpoint_id: str) -> Checkpoint:
 def diff(actor: Actor, session_id: str, message_id: str | None = None) -> list[FileDiff]:
     """Return what the agent's steps changed: in the whole session, or in one user message's turn."""
     session = session_of(actor, session_id, "checkpoints:read")
-    messages, known = history(actor, session)
+    messages, known = named(actor, session)
     chosen = steps.of_turn(known, messages, message_id) if message_id else standing(session, messages, known)
     if not chosen:
         return []
@@ -96,7 +96,7 @@ def content_before(actor: Actor, session_id: str, path: str) -> bytes | None:
     None when no step did, or it did not exist, or it is over 512 KiB.
     """
     session = session_of(actor, session_id, "checkpoints:read")
-    messages, known = history(actor, session)
+    messages, known = named(actor, session)
     for step in standing(session, messages, known):
         if path in step.touched:
             try:
@@ -118,6 +118,14 @@ def history(actor: Actor, session: Session) -> tuple[list[Message], list[Checkpo
     with db.read() as conn:
         known = rows.of_session(conn, session.id)
     return sessions.outline(actor, session.id), known
+
+
+def named(actor: Actor, session: Session) -> tuple[list[Message], list[Checkpoint]]:
+    """Return the same, of the messages those that the checkpoints name: all that is asked about steps alone."""
+    with db.read() as conn:
+        known = rows.of_session(conn, session.id)
+    ids = {one.message_id for one in known if one.message_id}
+    return sessions.outline(actor, session.id, ids), known
 
 
 def standing(session: Session, messages: Sequence[Message], known: Sequence[Checkpoint]) -> list[Checkpoint]:

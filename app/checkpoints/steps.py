@@ -9,12 +9,16 @@ from app.sessions.service import Message
 
 
 def living(checkpoints: Iterable[Checkpoint], messages: Sequence[Message]) -> list[Checkpoint]:
-    """Return the steps whose message and part are still in the transcript, and every restore."""
+    """Return the steps whose message and part are still in the transcript, and every restore.
+
+    Here as below, of the messages those are enough that the checkpoints name.
+    """
     known = {message.id for message in messages} | {part.id for message in messages for part in message.parts}
     return [
         one
         for one in checkpoints
-        if one.kind == "restore" or (one.kind == "after" and one.message_id in known and one.part_id in known | {""})
+        if one.kind == "restore"
+        or (one.kind == "after" and one.message_id in known and (not one.part_id or one.part_id in known))
     ]
 
 

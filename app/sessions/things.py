@@ -247,10 +247,11 @@ def run_of(row: Any) -> Run:
 
 def part_of(row: Any) -> Part:
     """A row of the part table as a Part; its growing text lives in a column of its own."""
-    data = row.data if row.text is None else {**row.data, "text": row.text}
-    return Part(row.id, row.message_id, row.session_id, row.type, data)
+    part_id, message_id, session_id, kind, text, data = row
+    return Part(part_id, message_id, session_id, kind, data if text is None else {**data, "text": text})
 
 
 def message_of(row: Any, parts: list[Part] | None = None) -> Message:
     """A row of the message table as a Message."""
-    return Message(row.id, row.session_id, row.role, row.data, row.created, row.completed, parts or [])
+    message_id, session_id, role, data, created, completed, _version = row
+    return Message(message_id, session_id, role, data, created, completed, parts or [])

@@ -290,6 +290,29 @@ def test_a_subagents_ask_shows_at_its_parent_and_has_its_rules(hold: Hold, alice
     assert approvals.decide(child, bash("git push")).action == "allow"
 
 
+def test_what_was_asked_lately_comes_with_all_that_waits(
+    hold: Hold, alice: Actor, bob: Actor, charlie: Actor, tmp_path: Path
+) -> None:
+    session = hold.session
+    for number in (1, 2):
+        call = replace(bash(f"make {number}", f"call_{number}"), message_id=f"msg_{number}")
+        approvals.answer(alice, approvals.ask(hold, call, approvals.decide(hold, call)).id, "once")
+    own = asked(hold)
+    seen = hold_of(alice, session_of(alice, tmp_path, parent_id=session.id))
+    hidden = hold_of(alice, session_of(alice, tmp_path, parent_id=session.id, visibility="private"))
+    below = [asked(one, "rm a") for one in (seen, hidden)]
+    every = approvals.asked_since(alice, session)
+    assert every == approvals.of_session(alice, session.id)
+    assert every[2:] == [approvals.get(alice, one.id) for one in (own, *below)]
+    assert approvals.asked_since(alice, session, "msg_2") == every[1:]
+    assert approvals.asked_since(alice, session, "msg_3") == every[2:]
+    assert approvals.asked_since(bob, session) == approvals.of_session(bob, session.id) == every[:4]
+    assert approvals.asked_since(alice, replace(session, id=session.id.replace("_", "x"))) == []
+    for nobody, refusal in ((charlie, (NotFound, Denied)), (None, Unauthenticated)):
+        with pytest.raises(refusal):
+            approvals.asked_since(nobody, session)
+
+
 def test_what_is_stopped_needs_no_answer(hold: Hold, alice: Actor) -> None:
     ask = asked(hold)
     with db.transaction() as connection:

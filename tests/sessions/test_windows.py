@@ -12,7 +12,7 @@ from app import db, dispatch
 from app.actor import Actor
 from app.errors import NotFound
 from app.sessions import service
-from app.sessions.service import Message, Session
+from app.sessions.service import Message, Session, windows
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,16 @@ def test_a_window_is_the_end_of_the_transcript(alice: Actor, session: Session, m
     assert service.window(alice, session.id, before=messages[0].id) == ([], False)
 
 
+def test_the_tail_is_the_window_at_the_end(
+    alice: Actor, bob: Actor, tmp_path: Path, session: Session, messages: list[Message]
+) -> None:
+    for limit in (5, 11, 12, 20):
+        assert service.tail(alice, session, limit) == service.window(alice, session.id, limit=limit)
+    assert service.tail(alice, begin(alice, tmp_path), 5) == ([], False)
+    with pytest.raises(NotFound):
+        service.tail(bob, begin(alice, tmp_path, visibility="private"), 5)
+
+
 def test_a_window_stands_around_a_message(alice: Actor, session: Session, messages: list[Message]) -> None:
     found, has_earlier = service.window(alice, session.id, at=messages[6].id, limit=4)
     assert (found, has_earlier) == (messages[4:8], True)
@@ -72,6 +82,21 @@ def test_an_outline_says_no_word_but_keeps_every_place(
     assert not any(part.data for one in found for part in one.parts)
     with pytest.raises(NotFound):
         service.outline(charlie, session.id)
+
+
+def test_an_outline_can_be_of_some_messages_alone(
+    alice: Actor, bob: Actor, tmp_path: Path, messages: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, whole = messages[0].session_id, service.outline(alice, messages[0].session_id)
+    other = begin(alice, tmp_path, visibility="private")
+    ids = {messages[2].id, messages[7].id, "msg_unknown"}
+    assert service.outline(alice, of, ids) == [whole[2], whole[7]]
+    assert (service.outline(alice, of, set()), service.outline(alice, other.id, ids)) == ([], [])
+    for asked in (ids, set[str]()):
+        with pytest.raises(NotFound):
+            service.outline(bob, other.id, asked)
+    monkeypatch.setattr(windows, "FEW", 2)
+    assert service.outline(alice, of, ids) == whole
 
 
 def test_what_came_before_a_part_comes_in_order(alice: Actor, session: Session, messages: list[Message]) -> None:
@@ -104,6 +129,42 @@ def test_labels_are_those_of_the_sessions(alice: Actor, bob: Actor, charlie: Act
     label = service.labels(bob, [session.id, "ses_unknown"])[session.id]
     assert (label.title, label.directory, label.owner) == (session.title, session.directory, alice.user)
     assert service.labels(charlie, [session.id]) == {}
+
+
+def test_what_was_begun_comes_with_its_first_words(
+    alice: Actor, bob: Actor, tmp_path: Path, session: Session, messages: list[Message]
+) -> None:
+    silent, hidden = begin(alice, tmp_path, title="Silent"), begin(alice, tmp_path, visibility="private")
+    parts = [{"type": "text", "text": text} for text in ("One", "", "two")]
+    service.send(alice, hidden.id, [{"type": "text", "text": "By itself", "synthetic": True}, *parts], no_reply=True)
+    service.update(alice, begin(alice, tmp_path).id, archived=1)
+    begin(alice, tmp_path, parent_id=session.id)
+    found, total = service.by_creation(alice, project="prj_app")
+    assert [(one.id, one.said) for one in found] == [
+        (hidden.id, "One\ntwo"),
+        (silent.id, None),
+        (session.id, "0 a\n0 b"),
+    ]
+    now = service.get(alice, silent.id)
+    assert total == 3
+    assert (found[1].title, found[1].mode, found[1].tokens) == (now.title, now.mode, now.tokens)
+    assert (found[1].cost, found[1].created, found[1].updated) == (now.cost, now.created, now.updated)
+    for offset in range(5):
+        assert service.by_creation(alice, project="prj_app", offset=offset, limit=1) == (found[offset : offset + 1], 3)
+    assert service.by_creation(bob, project="prj_app") == (found[1:], 2)
+    assert service.by_creation(alice, project="prj_other") == ([], 0)
+
+
+def test_the_newest_is_the_one_that_was_created_last(
+    alice: Actor, bob: Actor, tmp_path: Path, session: Session
+) -> None:
+    here = {"directory": str(tmp_path), "owner": alice.user}
+    hidden = begin(alice, tmp_path, visibility="private")
+    service.update(alice, begin(alice, tmp_path).id, archived=1)
+    service.update(alice, session.id, title="Touched last")
+    assert service.newest(alice, **here) == service.get(alice, hidden.id)
+    assert service.newest(bob, **here) == service.get(alice, session.id)
+    assert service.newest(alice, directory="/nowhere", owner=alice.user) is None
 
 
 def test_what_runs_is_counted_as_the_states_are(

@@ -8,8 +8,7 @@ message may be the end of a transcript: its records are the same as within the w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -23,11 +22,11 @@ RESUME = "resume_task"
 _CLOCK = 4096  # ids count so many to the millisecond
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One record; `ts` in unix ms, `kind` its subtype, `is_person` for what a person wrote.
 
     `source` is what it was made of: the id of a message, a part, an ask or a run, and which record of that it is.
+    A tuple, for a long task has thousands, which are made anew each time.
     """
 
     ts: int
@@ -42,11 +41,19 @@ class Record:
     def shown(self, *, legacy: bool = False) -> dict[str, Any]:
         """The keys of both editions; the older one names the speaker where the newer says `say` or `ask`."""
         role = "user" if self.is_person else "assistant"
-        shape: dict[str, Any] = {"ts": self.ts, "type": role if legacy else self.type, self.type: self.kind}
-        shape |= {"text": self.text, "content": self.text, "role": role}
+        shape: dict[str, Any] = {
+            "ts": self.ts,
+            "type": role if legacy else self.type,
+            self.type: self.kind,
+            "text": self.text,
+            "content": self.text,
+            "role": role,
+        }
         if self.images:
             shape["images"] = list(self.images)
-        return {**shape, "partial": True} if self.partial else shape
+        if self.partial:
+            shape["partial"] = True
+        return shape
 
     @property
     def says(self) -> bool:
@@ -76,7 +83,7 @@ def of(
         said.append(Record(at, "ask", RESUME, source=stopped.id))
     said = list(_one_after_the_other(said))
     if is_whole and said and said[0].kind == "user_feedback":
-        said[0] = replace(said[0], kind="text")
+        said[0] = said[0]._replace(kind="text")
     return said
 
 
@@ -214,7 +221,7 @@ def _one_after_the_other(records: list[Record]) -> Iterator[Record]:
     last = 0
     for record in records:
         last = max(record.ts, last + 1)
-        yield record if record.ts == last else replace(record, ts=last)
+        yield record if record.ts == last else record._replace(ts=last)
 
 
 def _told(message: Message) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,8 @@ INPUT, APPROVAL = "needs_input", "needs_approval"
 # Where a call that waits stops waiting.
 STOPS = frozenset({DONE, FAILED, INPUT, APPROVAL})
 _LEGACY = {APPROVAL: "waiting_for_approval", INPUT: "waiting_for_approval", WORKING: WAITING}
-# So many messages tell how a task stands, and so many in front of one keep the times of its records as they are.
+LAST = 6  # so many messages tell how a task stands, nearly always
+# So many do where those say nothing; and so many in front of one keep the times of its records as they are.
 END = 16
 
 
@@ -106,18 +107,29 @@ def of(
 
     With the whole transcript, all of them.
     """
-    found, more = (transcript, False) if transcript is not None else _end(actor, session, since)
-    names = None if transcript is not None else [message.id for message in found]
+    if transcript is not None:
+        return _told_by(actor, session, transcript)
+    if since is None:
+        found, more = _end(actor, session, None, LAST)
+        standing = _told_by(actor, session, found, more=more)
+        if standing.last_message is not None or not more:
+            return standing
+    found, more = _end(actor, session, since, END)
+    return _told_by(actor, session, found, more=more)
+
+
+def _told_by(actor: Actor, session: Session, found: list[Message], *, more: bool = False) -> Standing:
+    """How a task stands by these messages, the last ones; whether more stands before them."""
     is_settled = session.is_busy or (bool(found) and records.is_done(found[-1]))
-    stopped = None if is_settled else sessions.stopped_run(actor, session.id)
-    asked = approvals.of_session(actor, session.id, names)
-    pending = next(iter(approvals.waiting(actor, session.id)), None)
+    stopped = None if is_settled else sessions.stopped_run(actor, session)
+    asked = approvals.asked_since(actor, session, found[0].id if more else "")
+    pending = next((ask for ask in asked if ask.state == "waiting"), None)
     return Standing(session, records.of(found, asked, stopped, is_whole=not more), pending)
 
 
-def _end(actor: Actor, session: Session, since: int | None) -> tuple[list[Message], bool]:
-    """The end of a transcript, and whether more stands before it."""
-    found, more = sessions.window(actor, session.id, limit=END)
+def _end(actor: Actor, session: Session, since: int | None, limit: int) -> tuple[list[Message], bool]:
+    """The end of a transcript, so many messages or more, and whether more stands before it."""
+    found, more = sessions.tail(actor, session, limit)
     while more and (_is_later(found[0], since) or _lacks_answer(session, found)):
         earlier, more = sessions.window(actor, session.id, before=found[0].id, limit=len(found))
         found = earlier + found

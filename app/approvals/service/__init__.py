@@ -16,6 +16,7 @@ from app.approvals.rules import Decision, Doubt, Rule
 from app.approvals.service.answers import answer
 from app.approvals.service.asking import ask, asked_runs, is_unanswered, is_waiting, last_allowed, verdict, withdraw
 from app.approvals.service.deciding import decide
+from app.approvals.service.family import asked_since
 from app.approvals.service.keeping import add_rule, remove_rule, rules_of, said_of
 from app.approvals.service.lists import (
     answered_today,
@@ -62,6 +63,7 @@ __all__ = [
     "answered_today",
     "ask",
     "asked_runs",
+    "asked_since",
     "count_waiting",
     "decide",
     "fault_of_pattern",

@@ -33,11 +33,12 @@ from app.sessions.service.journal import (
     transcript_of,
 )
 from app.sessions.service.lists import (
+    Begun,
     busy_ids,
     by_creation,
     find_page,
     find_words,
-    first_prompts,
+    newest,
     retries,
     spell_page,
 )
@@ -123,13 +124,14 @@ from app.sessions.service.transcript import (
 from app.sessions.service.typed import send_typed
 from app.sessions.service.visibility import default as default_visibility
 from app.sessions.service.visibility import register_follower, scope_of, server_default, set_server_default
-from app.sessions.service.windows import outline, parts_before, window
+from app.sessions.service.windows import outline, parts_before, tail, window
 from app.sessions.things import Aborted, Fenced, Hold, Message, Part, Run, Session, Share
 
 __all__ = [
     "AS_IT_IS",
     "OF_FEW",
     "Aborted",
+    "Begun",
     "Errand",
     "Fenced",
     "Hold",
@@ -183,7 +185,6 @@ __all__ = [
     "find_visitor",
     "find_words",
     "finish",
-    "first_prompts",
     "follow_ends",
     "follow_shared",
     "fork",
@@ -203,6 +204,7 @@ __all__ = [
     "may_share",
     "message",
     "modes_above",
+    "newest",
     "note_told",
     "outline",
     "parts_before",
@@ -248,6 +250,7 @@ __all__ = [
     "stopped_run",
     "subagents",
     "summarize",
+    "tail",
     "take",
     "text_of",
     "title_from",

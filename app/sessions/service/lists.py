@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
@@ -41,6 +45,22 @@ class Wanted(TypedDict, total=False):
     limit: int
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A session among those that were begun; `said` is what was said first in it, None if no words were; times in
+    unix ms, cost in dollars.
+    """
+
+    id: str
+    title: str
+    mode: str
+    cost: float
+    tokens: dict[str, Any]
+    created: int
+    updated: int
+    said: str | None
+
+
 def find_page(actor: Actor, **wanted: Unpack[Wanted]) -> list[Session]:
     """Sessions newest first that the actor may read."""
     given = _given(actor, **wanted)
@@ -56,35 +76,27 @@ def spell_page(actor: Actor, spelling: Spelling[Session], **wanted: Unpack[Wante
         return spelling.of(keys, lambda ids: rows.sessions(connection, ids))
 
 
-def by_creation(
-    actor: Actor, *, offset: int = 0, limit: int = 50, project: str = "", directory: str = "", owner: str = ""
-) -> tuple[list[Session], int]:
+def by_creation(actor: Actor, *, offset: int = 0, limit: int = 50, project: str = "") -> tuple[list[Begun], int]:
     """Sessions that no other began and nobody archived, the newest created first; and how many there are in all."""
-    wanted = _given(actor, project=project, directory=directory, owner=owner, parent_id=None, archived=False)
-    where = [_FILTERS[name] for name in wanted if name != "page"]
-    # Ids sort by creation, the newest first.
-    query = sa.select(SESSIONS).where(*where).order_by(SESSIONS.c.id).offset(offset).limit(limit)
-    count = sa.select(sa.func.count()).select_from(SESSIONS).where(*where)
-    values = {name: value for name, value in _values(wanted).items() if name != "limit"}
+    given = _given(actor, project=project, parent_id=None, archived=False, limit=limit)
+    values = {**_values(given), "offset": offset}
+    filters = tuple(name for name in given if name != "page")
     with db.read() as connection:
-        return [session_of(row) for row in connection.execute(query, values)], connection.scalar(count, values) or 0
+        # Whole results: a row at a time each would be fetched by a call of its own, and there may be a thousand.
+        found = _begun(connection.execute(_beginnings(filters), values).all())
+        if len(found) < limit and (found or not offset):
+            return found, offset + len(found)
+        count = sa.select(sa.func.count()).select_from(SESSIONS).where(*(_FILTERS[name] for name in filters))
+        return found, connection.scalar(count, values) or 0
 
 
-def first_prompts(actor: Actor, session_ids: list[str]) -> dict[str, str]:
-    """What was said first in each of these sessions that the actor may read, by session."""
-    firsts = (
-        sa.select(sa.func.min(MESSAGES.c.id))
-        .join(SESSIONS, SESSIONS.c.id == MESSAGES.c.session_id)
-        .where(MESSAGES.c.session_id.in_(session_ids), MESSAGES.c.role == "user", *readable(actor))
-        .group_by(MESSAGES.c.session_id)
-    )
-    query = sa.select(PARTS).where(PARTS.c.message_id.in_(firsts), PARTS.c.type == "text").order_by(PARTS.c.id)
-    found: dict[str, str] = {}
+def newest(actor: Actor, *, directory: str, owner: str) -> Session | None:
+    """The session created last of those that `by_creation` would list, in this directory and of this user."""
+    given = _given(actor, directory=directory, owner=owner, parent_id=None, archived=False)
+    query = sa.select(SESSIONS).where(*(_FILTERS[name] for name in given if name != "page"))
     with db.read() as connection:
-        for part in map(part_of, connection.execute(query)):
-            if not part.data.get("synthetic"):
-                found[part.session_id] = "\n".join(filter(None, (found.get(part.session_id), part.data.get("text"))))
-    return found
+        row = connection.execute(query.order_by(SESSIONS.c.id).limit(1), _values(given)).first()
+        return session_of(row) if row else None
 
 
 def find_words(actor: Actor, words: str, limit: int = 5) -> list[tuple[Session, index.Found]]:
@@ -253,3 +265,33 @@ def _page(filters: tuple[str, ...], *, keys: bool) -> sa.Select[Any]:
     query = query.where(*(_FILTERS[name] for name in filters if name != "page"))
     newest = (SESSIONS.c.updated.desc(), SESSIONS.c.id.desc())
     return query.order_by(*newest).limit(sa.bindparam("limit", type_=sa.Integer))
+
+
+_BEGUN = tuple(SESSIONS.c[one.name] for one in fields(Begun) if one.name != "said")
+
+
+@lru_cache(maxsize=64)
+def _beginnings(filters: tuple[str, ...]) -> sa.Select[Any]:
+    """A row for each text that was said first in a session, or one without any; built once, as above.
+
+    Ids of sessions sort by creation, the newest first.
+    """
+    mine = (MESSAGES.c.session_id == SESSIONS.c.id, MESSAGES.c.role == "user")
+    first = sa.select(MESSAGES.c.id).where(*mine).order_by(MESSAGES.c.id).limit(1).correlate(SESSIONS)
+    query = sa.select(*_BEGUN, first.scalar_subquery().label("first")).where(*(_FILTERS[name] for name in filters))
+    bounds = (sa.bindparam(name, type_=sa.Integer) for name in ("offset", "limit"))
+    page = query.order_by(SESSIONS.c.id).offset(next(bounds)).limit(next(bounds)).subquery()
+    said = page.outerjoin(PARTS, sa.and_(PARTS.c.message_id == page.c.first, PARTS.c.type == "text"))
+    shown = (page.c[column.name] for column in _BEGUN)
+    return sa.select(*shown, PARTS.c.text, PARTS.c.data).select_from(said).order_by(page.c.id, PARTS.c.id)
+
+
+def _begun(found: Iterable[Any]) -> list[Begun]:
+    return [_with_words(list(mine)) for _, mine in groupby(found, key=itemgetter(0))]
+
+
+def _with_words(found: list[Any]) -> Begun:
+    """Of the rows of one session; words that no person said don't count."""
+    *about, _text, _data = found[0]
+    said = [text or "" for *_, text, data in found if data is not None and not data.get("synthetic")]
+    return Begun(*[*about, "\n".join(filter(None, said)) if said else None])

@@ -17,14 +17,15 @@ from app.sessions.things import Message, Run, Session, run_of
 
 STOPPED = ("aborted", "interrupted")
 GIVEN_UP = "given_up"
+_last_run = sa.select(RUNS).where(RUNS.c.session_id == sa.bindparam("session")).order_by(RUNS.c.id.desc()).limit(1)
+_last_locked = _last_run.with_for_update()
 
 
-def stopped_run(actor: Actor, session_id: str) -> Run | None:
+def stopped_run(actor: Actor, session: Session) -> Run | None:
     """The last run of a session at rest, if it was stopped and can go on; None once somebody gave it up."""
+    accounts.require(actor, "sessions:read", session)
     with db.read() as connection:
-        session = rows.session(connection, session_id)
-        accounts.require(actor, "sessions:read", session)
-        run = _last(connection, session_id)
+        run = _last(connection, session.id)
         return run if run is not None and _prompt(connection, session, run) is not None else None
 
 
@@ -73,6 +74,5 @@ def _prompt(connection: sa.Connection, session: Session, run: Run) -> Message | 
 
 
 def _last(connection: sa.Connection, session_id: str, *, lock: bool = False) -> Run | None:
-    query = sa.select(RUNS).where(RUNS.c.session_id == session_id).order_by(RUNS.c.id.desc()).limit(1)
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    row = connection.execute(_last_locked if lock else _last_run, {"session": session_id}).first()
     return run_of(row) if row else None

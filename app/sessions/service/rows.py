@@ -25,6 +25,16 @@ _is_settled = sa.or_(MESSAGES.c.role == "user", MESSAGES.c.completed.is_not(None
 _message_key = (MESSAGES.c.id + "@").concat(sa.case((_is_settled, sa.cast(MESSAGES.c.version, sa.Text)), else_=""))
 _message_keys = sa.select(_message_key).where(MESSAGES.c.session_id == sa.bindparam("session")).order_by(MESSAGES.c.id)
 _message_keys_before = _message_keys.where(MESSAGES.c.id < sa.bindparam("before"))
+_newest = sa.select(MESSAGES).where(MESSAGES.c.session_id == sa.bindparam("session")).order_by(MESSAGES.c.id.desc())
+_newest = _newest.limit(sa.bindparam("limit", type_=sa.Integer))
+_parts_between = (
+    sa.select(PARTS)
+    .where(
+        PARTS.c.session_id == sa.bindparam("session"),
+        PARTS.c.message_id.between(sa.bindparam("first"), sa.bindparam("last")),
+    )
+    .order_by(PARTS.c.message_id, PARTS.c.id)
+)
 _changed = MESSAGES.update().where(MESSAGES.c.id == sa.bindparam("changed")).values(version=MESSAGES.c.version + 1)
 
 
@@ -66,8 +76,20 @@ def messages(connection: sa.Connection, session_id: str, *where: sa.ColumnElemen
     query = sa.select(PARTS).where(PARTS.c.session_id == session_id)
     if where and rows:
         query = query.where(PARTS.c.message_id.between(rows[0].id, rows[-1].id))
-    for row in connection.execute(query.order_by(PARTS.c.message_id, PARTS.c.id)):
+    # The whole result: a row at a time each would be fetched by a call of its own.
+    for row in connection.execute(query.order_by(PARTS.c.message_id, PARTS.c.id)).all():
         parts[row.message_id].append(part_of(row))
+    return [message_of(row, parts.get(row.id, [])) for row in rows]
+
+
+def newest_messages(connection: sa.Connection, session_id: str, limit: int) -> list[Message]:
+    """The last messages of a session with their parts, in order."""
+    rows = connection.execute(_newest, {"session": session_id, "limit": limit}).all()[::-1]
+    parts: dict[str, list[Part]] = defaultdict(list)
+    if rows:
+        bounds = {"session": session_id, "first": rows[0].id, "last": rows[-1].id}
+        for row in connection.execute(_parts_between, bounds).all():
+            parts[row.message_id].append(part_of(row))
     return [message_of(row, parts.get(row.id, [])) for row in rows]
 
 

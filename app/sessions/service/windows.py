@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from app import db
@@ -9,7 +11,9 @@ from app.accounts import service as accounts
 from app.actor import Actor
 from app.sessions.service import rows
 from app.sessions.service.rows import MESSAGES, PARTS
-from app.sessions.things import Message, Part, part_of
+from app.sessions.things import Message, Part, Session, part_of
+
+FEW = 500  # so many ids go into one statement
 
 
 def window(
@@ -31,18 +35,33 @@ def window(
         return rows.messages(connection, session_id, MESSAGES.c.id.between(shown[-1], shown[0])), len(ids) > limit
 
 
-def outline(actor: Actor, session_id: str) -> list[Message]:
+def tail(actor: Actor, session: Session, limit: int) -> tuple[list[Message], bool]:
+    """The window at the very end of a session that was read a moment ago, without reading it again."""
+    accounts.require(actor, "sessions:read", session)
+    with db.read() as connection:
+        # One more than is shown tells that there are earlier ones.
+        found = rows.newest_messages(connection, session.id, limit + 1)
+    return found[-limit:], len(found) > limit
+
+
+def outline(actor: Actor, session_id: str, only: Collection[str] | None = None) -> list[Message]:
     """All messages in order, with nothing but whose answers they are and which parts they have.
 
-    For who needs no words: a long transcript costs a tenth of what it costs whole.
+    For who needs no words: a long transcript costs a tenth of what it costs whole. `only` are the ids of the messages
+    that matter, if not all do; where they are many, others may come with them.
     """
     parent = MESSAGES.c.data["parentID"].as_string().label("parent")
     about = sa.select(MESSAGES.c.id, MESSAGES.c.role, MESSAGES.c.created, MESSAGES.c.completed, parent)
+    about = about.where(MESSAGES.c.session_id == session_id)
     places = sa.select(PARTS.c.id, PARTS.c.message_id, PARTS.c.type).where(PARTS.c.session_id == session_id)
+    if only is not None and len(only) <= FEW:
+        about, places = about.where(MESSAGES.c.id.in_(only)), places.where(PARTS.c.message_id.in_(only))
     with db.read() as connection:
         accounts.require(actor, "sessions:read", rows.session(connection, session_id))
+        if only is not None and not only:
+            return []
         # Whole results: a row at a time each would be fetched by a call of its own, and there are thousands.
-        messages = connection.execute(about.where(MESSAGES.c.session_id == session_id).order_by(MESSAGES.c.id)).all()
+        messages = connection.execute(about.order_by(MESSAGES.c.id)).all()
         parts = connection.execute(places.order_by(PARTS.c.message_id, PARTS.c.id)).all()
     found = {
         message_id: Message(message_id, session_id, role, {"parentID": above} if above else {}, created, completed)

@@ -101,7 +101,7 @@ def test_of_twenty_who_resume_or_end_a_stopped_task_one_wins(shop: Place, alice:
     came = at_once(*[lambda: tasks.respond(alice, hold.session, approves=approves)] * 20)
     assert came == ["Invalid"] * 19 + ["done"]
     assert len(sessions.queued()) == (1 if approves else 0)
-    assert sessions.stopped_run(alice, hold.session.id) is None
+    assert sessions.stopped_run(alice, sessions.get(alice, hold.session.id)) is None
 
 
 def test_what_is_approved_and_rejected_at_once_is_one_of_both(shop: Place, alice: Actor) -> None:
