@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LARGEST = 256 << 20  # bytes of a file that is carried; no repository comes near
+from app import clearing
+
+LARGEST = 64 << 20  # bytes of what is taken from commands: a million refs
 Content = bytes | None
 Signature = tuple[int, int, int] | None
 _ENTRY = re.compile(
@@ -32,14 +34,16 @@ class Carried:
             _put(shown, _lock(shown, name), name, self._agreed)
 
     def settle(self, *, is_last: bool = False) -> None:
-        """Make both the same again. `is_last` does without the stand-in's lock, since who held it lives no more.
+        """Make both the same again. `is_last` breaks the stand-in's lock, since who held it lives no more.
 
         Raises BlockingIOError when git holds a lock and it must be tried later.
         """
-        if not is_last and self._seen == (signature(self._top, self._name), signature(self._shown, self._name)):
+        if is_last:
+            _drop(self._shown, f"{self._name}.lock")
+        if self._seen == (signature(self._top, self._name), signature(self._shown, self._name)):
             return
         lock = _lock(self._shown, self._name)
-        if lock is None and not is_last:
+        if lock is None:
             raise BlockingIOError(errno.EAGAIN, "git holds the lock", self._name)
         try:
             inside = read(self._shown, self._name)
@@ -48,7 +52,9 @@ class Carried:
             before = signature(self._top, self._name)
             self._agreed = read(self._top, self._name, follow=True)
             self._note()
-            if lock is not None and self._agreed != inside:
+            if self._agreed != inside:
+                if not stat.S_ISREG(_mode(self._shown, self._name)):
+                    _drop(self._shown, self._name)
                 lock = _put(self._shown, lock, self._name, self._agreed)
             self._seen = (before, signature(self._shown, self._name))
         finally:
@@ -95,8 +101,9 @@ def carry_shallow(top: int, before: Content, after: Content) -> None:
 
 
 def read(folder: int, name: str, *, follow: bool = False) -> Content:
-    """The content of a plain file in an open directory; None for anything else. `follow` is for directories that no
-    command can put a link into.
+    """The content of a plain file in an open directory; None for anything else, and for what is too large.
+
+    `follow` is for directories that no command can write: there any size is taken, and links are followed.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -105,7 +112,7 @@ def read(folder: int, name: str, *, follow: bool = False) -> Content:
         return None
     with os.fdopen(fd, "rb") as file:
         found = os.fstat(fd)
-        return file.read() if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST else None
+        return file.read() if stat.S_ISREG(found.st_mode) and (follow or found.st_size <= LARGEST) else None
 
 
 def signature(folder: int, name: str) -> Signature:
@@ -190,3 +197,12 @@ def _let_go(folder: int, lock: int | None, name: str) -> None:
         os.close(lock)
         with suppress(FileNotFoundError):
             os.unlink(f"{name}.lock", dir_fd=folder)
+
+
+def _drop(folder: int, name: str) -> None:
+    """Remove whatever commands have left under a name."""
+    if stat.S_ISDIR(_mode(folder, name)):
+        clearing.remove_from(folder, name, forced=True)
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)

@@ -274,6 +274,7 @@ def stop() -> None:
     global _is_stopping
     _is_stopping = True
     lives.stop()
+    standin.stop()
     with _lock:
         _by_owner.clear()
 

@@ -5,6 +5,9 @@ write to the real one can give it a `commondir`, or the files of an unfinished r
 the main checkout runs. So commands get a directory of ours in its place. What they share lies below it and is the
 real thing (objects, refs, logs); the rest is shown as it is, read-only. The two files at the top that git writes
 anew, packed-refs and shallow, are carried over both ways while commands live and after each has ended.
+
+What is mounted in it is mounted for every command that it is shown to, so none of them can put a link in the place
+where bubblewrap, which follows links, mounts for the next.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from pathlib import Path
 from app import clearing, config, ids
 from app.errors import Unavailable
 from app.inotify import Inotify
-from app.processes import carrying
+from app.processes import carrying, links
 from app.processes.carrying import Carried
 
 WRITTEN = ("objects", "refs", "logs", "rr-cache", "lfs", "annex", "svn")
@@ -34,6 +37,7 @@ UNSEEN = ("gc.pid", "gc.log", "commondir", "gitdir")
 REAL = "signalcabin"  # the name in the stand-in under which the real directory can be read
 # Packed in the stand-in, refs would be missing outside for a moment.
 SETTINGS = b"\n[gc]\n\tpackRefs = false\n"
+LINGER = 30.0  # seconds that it is kept for a next command: to make it takes longer than many a command
 IDLE, BUSY = 1000, 20  # milliseconds between looks while nothing is told, and while git holds a lock
 PATIENCE = 5.0  # seconds for whoever has a lock of git
 CARRIED = {"shallow": carrying.carry_shallow, "packed-refs": carrying.carry_refs}
@@ -42,10 +46,10 @@ _logger = logging.getLogger(__name__)
 
 
 class StandIn:
-    """The stand-in for one git directory, for the commands that live in one workspace; made anew after the last."""
+    """The stand-in for one git directory, for the commands that live in one workspace."""
 
     def __init__(self, top: Path, above: Path) -> None:
-        self.top, self.holds = top, 0
+        self.top, self.holds, self._idle, self._problem = top, 0, time.monotonic(), ""
         self.folder, self._held = _make(above)
         try:
             self._begin(top)
@@ -57,14 +61,13 @@ class StandIn:
     def _begin(self, top: Path) -> None:
         self._shown, self._config = self.folder / "top", self.folder / "config"
         (self.folder / "where").write_bytes(os.fsencode(top))
-        self._binds = {name: "--bind" for name in WRITTEN if _is_folder(top / name)}
-        self._binds |= {name: "--ro-bind" for name in READ if _is_folder(top / name)}
+        self._binds = _binds(top)
         self._furnish()
-        self._fds = [os.open(top, FOLDER), os.open(self._shown, FOLDER)]
-        self._lock, self._ended = threading.Lock(), os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._fds = real, shown = os.open(top, FOLDER), os.open(self._shown, FOLDER)
+        self._lock, self._gone = threading.Lock(), threading.Event()
+        self._asked = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._carried = [
-            Carried(name, *self._fds, self.folder / name, partial(carry, self._fds[0]))
-            for name, carry in CARRIED.items()
+            Carried(name, real, shown, self.folder / name, partial(carry, real)) for name, carry in CARRIED.items()
         ]
         self._configured: carrying.Signature = None
         self.settle()
@@ -86,35 +89,32 @@ class StandIn:
         except BlockingIOError:
             return False
         except OSError as error:
-            _logger.warning("what changed in %s is not carried over: %s", self.top, error)
+            self._complain(error)
         return True
 
-    def close(self) -> None:
-        """Carry over the last, and remove it; where that can't be done it stays for the next start."""
-        os.eventfd_write(self._ended, 1)
-        self._thread.join()
-        is_done = self._finish()
-        for fd in (*self._fds, self._ended):
-            os.close(fd)
-        if is_done:
-            _clear(self.folder)
-        os.close(self._held)
+    def finish(self) -> bool:
+        """Carry over the last when no command lives; False when that must be tried again."""
+        try:
+            self._settle(is_last=True)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._complain(error)
+        self._idle = time.monotonic()
+        return True
 
-    def _finish(self) -> bool:
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self._settle(is_last=True)
-            except BlockingIOError as error:
-                if time.monotonic() < until:
-                    time.sleep(BUSY / 1000)
-                    continue
-                _logger.warning("what changed in %s is carried over at the next start: %s", self.top, error)
-                return False
-            except OSError as error:
-                _logger.warning("what changed in %s is not carried over: %s", self.top, error)
-                return False
-            return True
+    def is_as_made(self) -> bool:
+        """Whether the repository is still the one that it was made for, with the same directories."""
+        try:
+            is_same = os.path.samestat(self.top.stat(), os.fstat(self._fds[0]))
+        except OSError:
+            return False
+        return is_same and self._binds == _binds(self.top)
+
+    def retire(self) -> None:
+        """Have it removed at once unless a command lives; wait for that."""
+        os.eventfd_write(self._asked, 1)
+        self._gone.wait(PATIENCE)
 
     def _settle(self, *, is_last: bool = False) -> None:
         with self._lock:
@@ -135,21 +135,45 @@ class StandIn:
         """Show the configuration as it is now, with ours; in place, because the file itself is mounted."""
         now = carrying.signature(self._fds[0], "config")
         if now != self._configured or now is None:
-            self._config.write_bytes((carrying.read(self._fds[0], "config") or b"") + SETTINGS)
+            self._config.write_bytes((carrying.read(self._fds[0], "config", follow=True) or b"") + SETTINGS)
             self._configured = now
+
+    def _complain(self, error: OSError) -> None:
+        if str(error) != self._problem:  # commands could make us say so again and again
+            _logger.warning("what changed in %s is not carried over: %s", self.top, error)
+        self._problem = str(error)
 
     def _watch(self) -> None:
         poll, told = select.poll(), _listen(self._fds)
-        poll.register(self._ended, select.POLLIN)
+        poll.register(self._asked, select.POLLIN)
         if told is not None:
             poll.register(told.fd, select.POLLIN)
         is_settled = True
-        while not any(fd == self._ended for fd, _ in poll.poll(IDLE if is_settled and told else BUSY)):
+        while not self._retire(poll.poll(IDLE if not self.holds or (is_settled and told) else BUSY)):
             if told is not None:
                 told.read()
             is_settled = self.settle()
+        self._gone.set()
         if told is not None:
-            told.close()
+            told.close()  # which takes the kernel a while
+
+    def _retire(self, told: Sequence[tuple[int, int]]) -> bool:
+        """Remove it, if that was asked for or nobody has used it for long; what is left stays for the next start."""
+        is_asked = any(fd == self._asked for fd, _ in told)
+        if is_asked:
+            os.eventfd_read(self._asked)
+        with _lock:
+            if self.holds or not (is_asked or time.monotonic() > self._idle + LINGER):
+                return False
+            for key in [key for key, one in _known.items() if one is self]:
+                del _known[key]
+        is_done = self.finish()
+        for fd in (*self._fds, self._asked):
+            os.close(fd)
+        if is_done:
+            _clear(self.folder)
+        os.close(self._held)
+        return True
 
 
 @contextmanager
@@ -172,7 +196,7 @@ def _enter(found: list[StandIn], workspace: Path, private: Path, also: Sequence[
     for top in (each for each in also if _is_shared(each, also)):
         with _lock:
             one = _known.get((workspace, top))
-            if one is None:
+            if one is None or not (one.holds or one.is_as_made()):
                 one = _known[workspace, top] = StandIn(top, private.resolve() / "git")
             one.holds += 1
         found.append(one)
@@ -180,17 +204,30 @@ def _enter(found: list[StandIn], workspace: Path, private: Path, also: Sequence[
 
 
 def leave(entered: Sequence[StandIn]) -> None:
-    """A command has ended: what it changed is carried over before anybody is told so."""
+    """A command has ended: what it changed is carried over before anybody is told so, and no link of its stays."""
     for one in entered:
+        links.remove_within(one.top)
         with _lock:
             one.holds -= 1
-            is_last = not one.holds
-            if is_last:
-                _known.pop(next(key for key, each in _known.items() if each is one), None)
-        if is_last:
-            one.close()
-        else:
-            one.settle()
+        until = time.monotonic() + PATIENCE
+        while not _is_left(one) and time.monotonic() < until:
+            time.sleep(BUSY / 1000)  # somebody's git has the lock, or has left it: then it is tried again and again
+
+
+def _is_left(one: StandIn) -> bool:
+    with _lock:
+        if not one.holds:
+            return one.finish()
+    one.settle()  # the lock may be held by a command that lives
+    return True
+
+
+def stop() -> None:
+    """When the server stops: remove those that no command lives in."""
+    with _lock:
+        idle = [one for one in _known.values() if not one.holds]
+    for one in idle:
+        one.retire()
 
 
 def sweep() -> None:
@@ -199,6 +236,7 @@ def sweep() -> None:
         with suppress(OSError):  # another process may remove it just now
             held = _take(folder)
             if held is not None:
+                links.remove_within(_where(folder))
                 _end(folder)
                 os.close(held)
 
@@ -241,6 +279,12 @@ def _is_shared(folder: Path, also: Sequence[Path]) -> bool:
     """Whether it is the git directory of a repository, not the part of it that one worktree has."""
     within = any(folder != other and folder.is_relative_to(other) for other in also)
     return not within and _is_folder(folder / "worktrees")
+
+
+def _binds(top: Path) -> dict[str, str]:
+    """The directories that are shown as they are, each with how."""
+    written = {name: "--bind" for name in WRITTEN if _is_folder(top / name)}
+    return written | {name: "--ro-bind" for name in READ if _is_folder(top / name)}
 
 
 def _is_folder(path: Path) -> bool:

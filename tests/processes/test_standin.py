@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,6 +76,7 @@ def tree(world: World, tmp_path: Path) -> Iterator[Tree]:
     for name in worktrees.MADE:
         (main / ".git" / name).mkdir(exist_ok=True)
     yield Tree(world, main, place)
+    standin.stop()
     assert standin._known == {}
     assert list(world.private.glob("git/*")) == []
 
@@ -107,6 +109,21 @@ def test_what_is_planted_at_the_top_is_not_there_for_others(tree: Tree, script: 
     assert not (tree.main / "ran").exists()
     assert not (tree.place / "elsewhere").exists()
     assert tree.git("symbolic-ref", "HEAD") == "refs/heads/main"
+
+
+def test_no_link_stays_where_git_would_write_along_it(tree: Tree) -> None:
+    tree.git("commit", "--allow-empty", "-qm", "Second")
+    outside = tree.world.data.parent / "profile"
+    outside.mkdir()
+    (outside / "main").write_text("mine\n")
+    links = f"cd {tree.top}; rm logs/HEAD; ln -s {outside}/main logs/HEAD; rm -r logs/refs/heads; "
+    links += f"ln -s {outside} logs/refs/heads; ln -s {outside} refs/heads/sub; ln -s refs/heads/main refs/heads/alias"
+    assert tree.sh(links).exit_code == 0
+    tree.git("commit", "--allow-empty", "-qm", "Third; evil")
+    tree.git("branch", "sub/main")
+    assert (outside / "main").read_text() == "mine\n"
+    assert [one.name for one in outside.iterdir()] == ["main"]
+    assert (tree.top / "refs/heads/alias").is_symlink()
 
 
 def test_settings_stay_closed_after_somebody_has_written_them_anew(tree: Tree) -> None:
@@ -175,6 +192,39 @@ def test_refs_that_it_packs_itself_stay(tree: Tree) -> None:
     assert tree.refs() == "fix First\nmain First\ntwo First"
 
 
+SPOILED = {
+    "locked for good": "touch packed-refs.lock",
+    "a directory": "touch packed-refs.lock; rm packed-refs; mkdir packed-refs",
+    "a pipe": "touch packed-refs.lock; rm packed-refs; mkfifo packed-refs",
+    "a link": "touch packed-refs.lock; rm packed-refs; ln -s /etc/passwd packed-refs",
+    "too large": "truncate -s 65M packed-refs",
+}
+
+
+@pytest.mark.parametrize("script", SPOILED.values(), ids=list(SPOILED))
+def test_what_it_makes_of_the_file_of_refs_spoils_nothing(tree: Tree, script: str) -> None:
+    tree.git("branch", "one")
+    tree.git("pack-refs", "--all")
+    before = (tree.top / "packed-refs").read_bytes()
+    assert tree.sh(f"cd {tree.top}; {script}").exit_code == 0
+    assert (tree.top / "packed-refs").read_bytes() == before
+    assert not (tree.top / "packed-refs.lock").exists()
+    standin.sweep()
+    assert tree.refs() == "fix First\nmain First\none First"
+
+
+def test_it_is_made_anew_when_the_repository_is_another(tree: Tree) -> None:
+    assert tree.sh("git tag before").exit_code == 0
+    first = next(iter(standin._known.values()))
+    assert tree.sh("git tag again").exit_code == 0
+    assert next(iter(standin._known.values())) is first
+    (tree.top / "lfs").mkdir()
+    assert tree.sh(f"touch {tree.top}/lfs/object").exit_code == 0
+    assert (tree.top / "lfs" / "object").exists()
+    assert next(iter(standin._known.values())) is not first
+    first.retire()
+
+
 def test_two_that_run_at_once_see_one_another(tree: Tree) -> None:
     tree.git("branch", "one")
     tree.git("pack-refs", "--all")
@@ -210,17 +260,14 @@ def test_a_start_carries_over_what_a_killed_server_left(tree: Tree) -> None:
     for name in ("one", "two"):
         tree.git("branch", name)
     tree.git("pack-refs", "--all")
-    one = standin.StandIn(tree.top, tree.world.private / "git")
+    assert tree.sh("git status").exit_code == 0
+    one = next(iter(standin._known.values()))
+    killed = shutil.copytree(one.folder, one.folder.with_name("top_killed"), symlinks=True)
+    packed = killed / "top" / "packed-refs"
+    packed.write_text("".join(line for line in packed.read_text().splitlines(keepends=True) if "one" not in line))
+    (tree.top / "logs/link").symlink_to("/")
     standin.sweep()
     assert one.folder.is_dir(), "its process lives"
-    os.eventfd_write(one._ended, 1)
-    one._thread.join()
-    packed = one.folder / "top" / "packed-refs"
-    packed.write_text("".join(line for line in packed.read_text().splitlines(keepends=True) if "one" not in line))
-    for fd in (*one._fds, one._ended, one._held):
-        os.close(fd)
-    (tree.world.private / "git" / "top_file").touch()
-    standin.sweep()
-    assert not one.folder.exists()
-    (tree.world.private / "git" / "top_file").unlink()
+    assert not killed.exists()
     assert tree.refs() == "fix First\nmain First\ntwo First"
+    assert not (tree.top / "logs/link").is_symlink()
