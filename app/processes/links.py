@@ -38,6 +38,7 @@ def _remove(folder: int, levels: int, left: int) -> int:
         found = [
             (one.name, one.is_dir(follow_symlinks=False)) for one in entries if not one.is_file(follow_symlinks=False)
         ]
+    found.sort(key=lambda one: one[1])  # what is near goes before what may be too deep or too much
     for name, is_folder in found:
         if left <= 0 or levels <= 0:
             raise OSError("there is too much in it")
