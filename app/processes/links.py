@@ -70,4 +70,4 @@ def _unlink(folder: int, name: str) -> None:
     if not leads.startswith("refs/") or ".." in leads:
         with suppress(OSError):
             os.unlink(name, dir_fd=folder)
-            _logger.warning("a command left %s in a git directory, which leads to %s; it is removed", name, leads)
+            _logger.warning("a command left %r in a git directory, which leads to %r; it is removed", name, leads)
