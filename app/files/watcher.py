@@ -17,12 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from app import inotify as kernel
 from app.errors import Unavailable
 from app.files import beneath
-from app.files import inotify as kernel
-from app.files.inotify import Event, Inotify
 from app.files.paths import TEMPORARY
 from app.files.watch import Gone, Kind, Resync, Watch
+from app.inotify import Event, Inotify
 
 GATHER = 0.01  # seconds between two looks at what the kernel has gathered: a storm of changes is told in groups
 ROUNDS = 64

@@ -8,13 +8,13 @@ import time
 import weakref
 from dataclasses import dataclass
 
-from app import config, ids
+from app import config, ids, inotify
 from app.accounts import service as accounts
 from app.accounts.events import PrincipalRevoked, RightsChanged
 from app.actor import Actor
 from app.errors import Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
-from app.files import inotify, world
+from app.files import world
 from app.files.answers import shown
 from app.files.watch import Fact, Watch, Watcher
 from app.files.watcher import KernelWatcher

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -21,7 +22,7 @@ import psutil
 
 from app import config
 from app.errors import Invalid
-from app.processes import cgroups, orphans, seccomp, spare
+from app.processes import cgroups, orphans, seccomp, spare, standin
 from app.processes import sandbox as walls
 from app.processes.egress import Egress
 
@@ -55,6 +56,7 @@ class Child:
         self._mark = mark
         self._egress = egress
         self._group = group
+        self.views: tuple[standin.StandIn, ...] = ()
         self._ended = False
 
     def exited(self) -> bool:
@@ -133,6 +135,8 @@ class Child:
         if group is not None:
             self.ran_out = group.ran_out()
             group.end()
+        views, self.views = self.views, ()
+        standin.leave(views)
         return 128 - code if code < 0 else code
 
     def close(self) -> None:
@@ -229,7 +233,11 @@ def start(
     way = egress if sandboxed and not network and walls.interpreter() else None
     whole = {**environment(place.home, path), **(way.environment() if way else {}), **(env or {})}
     if sandboxed:
-        return _on_spawner(lambda: _start_inside(place, cwd, argv, whole, network, stdin, tty, way))
+        with standin.entered(workspace, private, also) as views:
+            seen = replace(place, views=views)
+            child = _on_spawner(lambda: _start_inside(seen, cwd, argv, whole, network, stdin, tty, way))
+            child.views = views
+        return child
     if tty is None and (made := _of_spare(directory, argv, whole, stdin)) is not None:
         return made
     return _on_spawner(lambda: _start_outside(directory, argv, whole, stdin, tty))

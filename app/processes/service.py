@@ -19,7 +19,7 @@ from app.accounts.events import PrincipalRevoked, RightsChanged
 from app.actor import Actor, Scope
 from app.errors import Conflict, Denied, Invalid, Limited, NotFound, Unavailable
 from app.events import service as events
-from app.processes import homes, sandbox, spare, where
+from app.processes import homes, sandbox, spare, standin, where
 from app.processes import live as lives
 from app.processes.egress import Egress
 from app.processes.live import Dropped, Ended, Live, Output, Size, Spec, Tap, Word
@@ -264,6 +264,7 @@ def start_background() -> None:
     global _is_stopping
     _is_stopping = False
     spare.sweep()
+    standin.sweep()
     events.listen(PrincipalRevoked, _on_revoked)
     events.listen(RightsChanged, _on_changed)
 
@@ -273,6 +274,7 @@ def stop() -> None:
     global _is_stopping
     _is_stopping = True
     lives.stop()
+    standin.stop()
     with _lock:
         _by_owner.clear()
 

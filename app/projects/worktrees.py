@@ -24,7 +24,7 @@ PREFIX = "signalcabin/"
 LONGEST = 40
 # What in a repository's git directory outlives the worktree, and runs or decides what runs: agents leave it alone.
 KEPT = ("HEAD", "config", "config.worktree", "hooks", "index", "info", "modules", "worktrees")
-MADE = ("hooks", "info")
+MADE = ("hooks", "info", "logs", "modules")
 _logger = logging.getLogger(__name__)
 _count_busy: Callable[[str], int] = lambda _directory: 0  # noqa: E731
 

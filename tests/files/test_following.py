@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app import db, record
+from app import db, inotify, record
 from app.actor import Actor
 from app.errors import Unavailable
 from app.events import hub
 from app.events import service as events
 from app.events.service import Fact
-from app.files import following, inotify, pathlist, service, watching
+from app.files import following, pathlist, service, watching
 from app.files.events import FileSeen
 from app.files.pathlist import PathList
 from app.projects import service as projects

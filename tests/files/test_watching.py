@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from app import config
+from app import config, inotify
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.dialects.mount import Cabin
 from app.errors import Denied, Invalid, Limited, NotFound, Unavailable
-from app.files import inotify, service, watching
+from app.files import service, watching
 from app.files.coarse import CoarseWatcher
 from app.files.paths import TEMPORARY, Root
 from app.files.watch import Change, Fact, Gone, Resync, Watch

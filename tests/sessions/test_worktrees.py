@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,25 @@ def test_commands_commit_in_it_and_reach_nothing_that_would_run_later(
     assert (common / "HEAD").read_text() == "ref: refs/heads/main\n"
     assert (repository / "a.txt").read_text() == "one\n"
     assert git.find_blob(repository, "signalcabin/fix-rounding", "a.txt") == b"one\ntwo\n"
+
+
+def test_nothing_that_it_plants_runs_with_the_next_git_of_the_main_checkout(
+    alice: Actor, made: sessions.Session, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common, trap = repository / ".git", Path(made.directory) / "trap"
+    run(
+        alice,
+        made,
+        f"bash mkdir trap; cp {common}/config trap; git config -f trap/config core.fsmonitor {trap}/run",
+        f"bash printf '#!/bin/sh\\ntouch {trap}/sprung\\n' > trap/run; chmod +x trap/run",
+        f"bash ln -s {common}/objects {common}/refs trap; echo {trap} > {common}/commondir",
+    )
+    assert (trap / "run").exists()
+    for setting in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(setting, os.devnull)
+    subprocess.run(["git", "status"], cwd=repository, check=True, capture_output=True)
+    assert not (trap / "sprung").exists()
+    assert not (common / "commondir").exists()
 
 
 def test_its_checkpoints_go_back_in_the_worktree_alone(alice: Actor, made: sessions.Session, repository: Path) -> None:
