@@ -271,7 +271,7 @@ def install(
             return
         via = dialect()
         once.end()  # of whatever this thread did before
-        if via == "" and asked.method == "GET":
+        if via == "" and asked.method == "GET" and not _goes_on(asked.environ):
             once.begin()
         accent = accents.get(via)
         brought = accent.credentials(asked) if accent else credentials(asked)
@@ -316,6 +316,11 @@ def install(
 def request_id() -> str:
     """The id that the answer to the present request has in X-Request-Id; "" outside of one."""
     return g.get("request_id", "") if has_app_context() else ""
+
+
+def _goes_on(environ: Mapping[str, Any]) -> bool:
+    """Whether the answer is a conversation or a stream, which wants to see what changes meanwhile."""
+    return "HTTP_UPGRADE" in environ or "text/event-stream" in environ.get("HTTP_ACCEPT", "")
 
 
 def _is_page() -> bool:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from app import db, once
+from app.actor import Actor
 from app.dialects.mount import Cabin
+from tests.conftest import Caller
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,35 @@ def test_a_failure_is_not_kept() -> None:
     with pytest.raises(ZeroDivisionError):
         once.read("people", lambda: 1 // 0)
     assert once.read("people", lambda: 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "reads"),
+    [
+        ("/sessions", {}, [0, 0]),
+        ("/sessions", {"Accept": "text/event-stream"}, [0, 1]),
+        ("/sessions", {"Upgrade": "websocket"}, [0, 1]),
+        ("/session", {}, [0, 1]),
+    ],
+)
+def test_what_goes_on_and_what_clients_ask_for_is_no_page(
+    app: Cabin,
+    alice: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    headers: dict[str, str],
+    reads: list[int],
+) -> None:
+    count = itertools.count()
+    found: list[int] = []
+
+    def read_twice() -> None:
+        found.extend(once.read("people", lambda: next(count)) for _ in range(2))
+
+    monkeypatch.setitem(app.before_request_funcs, None, [*app.before_request_funcs[None], read_twice])
+    Caller(app, alice).get(path, headers=headers)
+    assert found == reads
+    assert [once.read("people", lambda: next(count)) for _ in range(2)] == [reads[-1] + 1, reads[-1] + 2]
 
 
 def test_who_writes_reads_anew(app: Cabin) -> None:
