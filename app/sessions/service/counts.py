@@ -70,6 +70,13 @@ def labels(actor: Actor, session_ids: list[str]) -> dict[str, Label]:
         return {session_id: Label(*label) for session_id, *label in connection.execute(query)}
 
 
+def seen(actor: Actor) -> sa.Subquery:
+    """The sessions that the actor may read, for a room to join its own rows with: id, title, directory, visibility."""
+    query = sa.select(SESSIONS.c.id, SESSIONS.c.title, SESSIONS.c.directory, SESSIONS.c.visibility)
+    where = readable(actor) if accounts.may(actor, "sessions:read") else [sa.false()]
+    return query.where(*where).subquery("seen")
+
+
 def count_by_project(actor: Actor) -> dict[str, Standing]:
     """How the sessions of each project stand, by the project's id."""
     accounts.require(actor, "sessions:read")
