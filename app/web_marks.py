@@ -1,0 +1,140 @@
+"""The small marks that lists draw by the hundred: moments, glyphs, people, buttons.
+
+As functions, because a macro of Jinja's costs ten times as much. `macros.html` gives them to the templates as its own;
+what they are given is escaped.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from flask import Flask
+from jinja2 import Undefined
+from markupsafe import Markup
+
+from app import web, web_filters
+
+SEEN = {"private": "its owner alone", "team": "the team", "shared": "anyone with the link"}
+KEYS = {"shift+A": "⇧A", "Enter": "⏎", "Escape": "Esc", "mod+Enter": "Ctrl ⏎", "mod+S": "Ctrl S"}
+
+
+def time(ms: int | Undefined | None, form: str = "ago") -> Markup:
+    """A moment (unix ms) as an element; form: "ago", "age" or "clock"."""
+    if ms is None or isinstance(ms, Undefined):
+        return Markup(web_filters.UNKNOWN)
+    words = web_filters.clock(ms) if form == "clock" else web_filters.ago(ms, short=form == "age")
+    about = f'datetime="{web_filters.iso(ms)}" title="{web_filters.moment(ms)}" data-ms="{int(ms)}"'
+    return Markup(f'<time {about} data-form="{form}">{words}</time>')  # noqa: S704 (figures, and words of ours)
+
+
+def glyph(state: str, label: str = "") -> Markup:
+    """One of the six states of a session; without a label it is hidden from readers."""
+    return _glyph(web.find_static("icons.svg"), state, label)
+
+
+def state_of(session: Any) -> str:
+    """A session's state as one of the six glyphs: idle with an answer behind it is done."""
+    if session.state == "waiting":
+        return "needs"
+    if session.state in ("running", "queued", "failed"):
+        return str(session.state)
+    return "done" if session.tokens and session.tokens.get("output") else "idle"
+
+
+def seen_by(session: Any) -> str:
+    """Who sees a session: "private", "team" or "shared"."""
+    return "shared" if session.share_slug else "private" if session.visibility == "private" else "team"
+
+
+def seen_mark(session: Any) -> Markup:
+    """The mark of a session in a list that more or fewer than the team see."""
+    seen = seen_by(session)
+    return Markup() if seen == "team" else _seen_mark(web.find_static("icons.svg"), seen)
+
+
+def arc() -> Markup:
+    """What turns in a button while its form is under way."""
+    return _arc(web.find_static("icons.svg"))
+
+
+def avatar(name: str, kind: str = "user") -> Markup:
+    """Somebody's initials on their ground."""
+    return _avatar(name, kind)
+
+
+def cap(key: str) -> Markup:
+    """A key, as it stands on a button."""
+    return Markup('<kbd aria-hidden="true">{}</kbd>').format(KEYS.get(key, key))
+
+
+def button(
+    words: str,
+    kind: str = "",
+    name: str = "",
+    value: str = "",
+    key: str = "",
+    glyph: str = "",
+    extra: str = "",
+    type: str = "submit",
+    title: str = "",
+    off: bool = False,
+    shows: str = "",
+) -> Markup:
+    """A button; kind: primary, quiet, danger or "" (plain); extra: low, tall, wide, square; shows: the selector of what
+    has to be in sight before the key presses the button.
+    """
+    about = (words, kind, name, value, key, glyph, extra, type, title, shows)
+    return _button(web.find_static("icons.svg"), about, bool(off))
+
+
+@lru_cache(maxsize=8)
+def _seen_mark(_sprite: str, seen: str) -> Markup:
+    words, drawn = f"Seen by {SEEN[seen]}", web_filters.icon({"private": "lock", "shared": "globe"}[seen], "s14")
+    return Markup('<span class="seen ink-3" title="{}">{}<span class="sr">{}</span></span>').format(words, drawn, words)
+
+
+# Typed: words that are markup already and the same words as text are drawn differently.
+@lru_cache(maxsize=256, typed=True)
+def _glyph(sprite: str, state: str, label: str) -> Markup:
+    said = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
+    return Markup('<svg class="g {}" {}><use href="{}#state-{}"></use></svg>').format(state, said, sprite, state)
+
+
+@lru_cache(maxsize=8)
+def _arc(sprite: str) -> Markup:
+    return Markup('<svg class="i busy" viewBox="0 0 14 14" aria-hidden="true"><use href="{}#arc"></use></svg>').format(
+        sprite
+    )
+
+
+@lru_cache(maxsize=256, typed=True)
+def _avatar(name: str, kind: str) -> Markup:
+    look = f"a{web_filters.ground(name)} {'agent' if kind != 'user' else ''}"
+    return Markup('<span class="avatar {}" title="{}" role="img" aria-label="{}">{}</span>').format(
+        look, name, name, web_filters.initials(name)
+    )
+
+
+def _button(sprite: str, about: tuple[str, ...], off: bool) -> Markup:
+    words, kind, name, value, key, glyph, extra, type, title, shows = about
+    pieces = [
+        Markup('<button type="{}" class="btn {} {}"').format(type, kind, extra),
+        Markup(' name="{}" value="{}"').format(name, value) if name else "",
+        Markup(' data-key="{}"').format(key) if key else "",
+        Markup(' data-shows="{}"').format(shows) if shows else "",
+        Markup(' title="{}"').format(title) if title else "",
+        Markup(" disabled>") if off else Markup(">"),
+        _arc(sprite),
+        web_filters.icon(glyph) if glyph else "",
+        Markup("<span>{}</span>").format(words),
+        cap(key) if key else "",
+        Markup("</button>"),
+    ]
+    return Markup("").join(pieces)
+
+
+def register(app: Flask) -> None:
+    """Give the application's templates these marks."""
+    found = (time, glyph, arc, avatar, cap, button, state_of, seen_by, seen_mark)
+    app.jinja_env.globals["marks"] = {**{mark.__name__: mark for mark in found}, "seen_words": SEEN}
