@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask
 from jinja2 import Undefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app import web, web_filters
 
@@ -22,7 +22,7 @@ KEYS = {"shift+A": "⇧A", "Enter": "⏎", "Escape": "Esc", "mod+Enter": "Ctrl �
 def time(ms: int | Undefined | None, form: str = "ago") -> Markup:
     """A moment (unix ms) as an element; form: "ago", "age" or "clock"."""
     if ms is None or isinstance(ms, Undefined):
-        return Markup(web_filters.UNKNOWN)
+        return escape(web_filters.UNKNOWN)
     words = web_filters.clock(ms) if form == "clock" else web_filters.ago(ms, short=form == "age")
     about = f'datetime="{web_filters.iso(ms)}" title="{web_filters.moment(ms)}" data-ms="{int(ms)}"'
     return Markup(f'<time {about} data-form="{form}">{words}</time>')  # noqa: S704 (figures, and words of ours)
@@ -84,8 +84,16 @@ def button(
     """A button; kind: primary, quiet, danger or "" (plain); extra: low, tall, wide, square; shows: the selector of what
     has to be in sight before the key presses the button.
     """
-    about = (words, kind, name, value, key, glyph, extra, type, title, shows)
-    return _button(web.find_static("icons.svg"), about, bool(off))
+    sprite = web.find_static("icons.svg")
+    return _button(sprite, words, kind, name, value, key, glyph, extra, type, title, bool(off), shows)
+
+
+def on_error(target: str, how: str = "innerHTML") -> Markup:
+    """Where an error of an HTMX request is told: only the notice of the error page, put at the target; the title
+    stays.
+    """
+    told = f"""='target:"{escape(target)}" select:.notice swap:"{escape(how)} ignoreTitle:true"'"""
+    return Markup(f" hx-status:4xx{told} hx-status:5xx{told}")  # noqa: S704 (both are escaped)
 
 
 @lru_cache(maxsize=8)
@@ -116,10 +124,23 @@ def _avatar(name: str, kind: str) -> Markup:
     )
 
 
-def _button(sprite: str, about: tuple[str, ...], off: bool) -> Markup:
-    words, kind, name, value, key, glyph, extra, type, title, shows = about
+@lru_cache(maxsize=512, typed=True)
+def _button(
+    sprite: str,
+    words: str,
+    kind: str,
+    name: str,
+    value: str,
+    key: str,
+    glyph: str,
+    extra: str,
+    sort: str,
+    title: str,
+    off: bool,
+    shows: str,
+) -> Markup:
     pieces = [
-        Markup('<button type="{}" class="btn {} {}"').format(type, kind, extra),
+        Markup('<button type="{}" class="btn {} {}"').format(sort, kind, extra),
         Markup(' name="{}" value="{}"').format(name, value) if name else "",
         Markup(' data-key="{}"').format(key) if key else "",
         Markup(' data-shows="{}"').format(shows) if shows else "",
@@ -136,5 +157,5 @@ def _button(sprite: str, about: tuple[str, ...], off: bool) -> Markup:
 
 def register(app: Flask) -> None:
     """Give the application's templates these marks."""
-    found = (time, glyph, arc, avatar, cap, button, state_of, seen_by, seen_mark)
+    found = (time, glyph, arc, avatar, cap, button, on_error, state_of, seen_by, seen_mark)
     app.jinja_env.globals["marks"] = {**{mark.__name__: mark for mark in found}, "seen_words": SEEN}

@@ -126,6 +126,15 @@ def subject(ask: Ask) -> str:
     return str(ask.metadata.get("filepath") or url or ask.title)
 
 
+def why(ask: Ask) -> str:
+    """Why it was asked, each reason once."""
+    reasons: dict[str, str] = {}
+    for part in ask.parts:
+        if part["action"] == "ask":
+            reasons.setdefault(part["why"].lower(), part["why"])
+    return " · ".join(reasons.values()) or ask.why
+
+
 def rule_text(rule: dict[str, str]) -> str:
     """A literal rule as text."""
     return f"{rule['action']} {rule['tool']} {rule['pattern']}"
@@ -180,7 +189,7 @@ def _is_short(text: Any, room: int, least: int = 1) -> bool:
 
 bp.add_app_template_global(
     {
-        **{one.__name__: one for one in (kind, call_text, legible, subject, rule_text, said)},
+        **{one.__name__: one for one in (kind, call_text, legible, subject, rule_text, said, why)},
         **{one.__name__: one for one in (icon, act, first_word, always, name)},
     },
     "ask_words",
