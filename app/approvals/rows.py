@@ -61,9 +61,7 @@ def latest_answered(connection: sa.Connection, *which: sa.ColumnElement[bool], l
     return [Ask(**row._asdict()) for row in connection.execute(query)]
 
 
-def past(
-    connection: sa.Connection, actor: Actor, *which: sa.ColumnElement[bool], limit: int
-) -> tuple[list[sa.Row[Any]], bool]:
+def past(connection: sa.Connection, actor: Actor, *which: sa.ColumnElement[bool], limit: int) -> tuple[list[Any], bool]:
     """Asks of calls, the newest first, without what people see beside a call, which may be long; each with the
     `directory` in which its session works. Of so many those that the actor may read, and whether there are more.
     """
@@ -76,7 +74,7 @@ def past(
     return [row for row in readable if reads(row.owner, row.project, row.visibility)], len(found) > limit
 
 
-def standing(connection: sa.Connection, actor: Actor) -> Sequence[sa.Row[Any]]:
+def standing(connection: sa.Connection, actor: Actor) -> Sequence[Any]:
     """Of every ask that waits what little must be known, the oldest first: id, owner, project and visibility as the
     actor sees them, its title and the `session_title`.
     """

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask.sansio.blueprints import BlueprintSetupState
+
 from app.approvals import bp
 from app.approvals.service import Ask
 from app.web_filters import pretty
@@ -187,10 +189,8 @@ def _is_short(text: Any, room: int, least: int = 1) -> bool:
     return isinstance(text, str) and least <= len(text) <= room and text.isprintable()
 
 
-bp.add_app_template_global(
-    {
-        **{one.__name__: one for one in (kind, call_text, legible, subject, rule_text, said, why)},
-        **{one.__name__: one for one in (icon, act, first_word, always, name)},
-    },
-    "ask_words",
-)
+@bp.record_once
+def _give(state: BlueprintSetupState) -> None:
+    """Give the application's templates these words."""
+    found = (kind, call_text, legible, subject, rule_text, said, why, icon, act, first_word, always, name)
+    state.app.jinja_env.globals["ask_words"] = {one.__name__: one for one in found}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -80,11 +81,14 @@ def seen(actor: Actor) -> sa.Subquery:
 def count_by_project(actor: Actor) -> dict[str, Standing]:
     """How the sessions of each project stand, by the project's id."""
     accounts.require(actor, "sessions:read")
-    running = sa.func.sum(sa.case((SESSIONS.c.state.in_(BUSY), 1), else_=0))
-    figures = (sa.func.count(), running, sa.func.max(SESSIONS.c.updated))
-    query = sa.select(SESSIONS.c.project, *figures).where(*readable(actor)).group_by(SESSIONS.c.project)
+    where = readable(actor)
+    # Apart, for an index of its own has each: together they would read every session.
+    every = sa.select(SESSIONS.c.project, sa.func.count(), sa.func.max(SESSIONS.c.updated)).where(*where)
+    busy = sa.select(SESSIONS.c.project).where(SESSIONS.c.state.in_(BUSY), *where)
     with db.read() as connection:
-        return {project: Standing(*found) for project, *found in connection.execute(query)}
+        running = Counter(connection.scalars(busy))
+        found = connection.execute(every.group_by(SESSIONS.c.project))
+        return {project: Standing(number, running[project], updated) for project, number, updated in found}
 
 
 def count_busy_in(directory: str) -> int:
