@@ -236,6 +236,11 @@ def rendered(html: str) -> Markup:
     return Markup(html)  # noqa: S704 (the template has escaped it)
 
 
+def drawn(form: str, *given: object) -> Markup:
+    """Markup of this form of ours, with what is given in the places of its braces, escaped unless it is markup."""
+    return Markup(form).format(*given)  # noqa: S704 (the form is a literal of ours)
+
+
 def icon(name: str, extra: str = "") -> Markup:
     """One symbol of the sprite; without a label of its own it is hidden from readers."""
     return _drawn(web.find_static("icons.svg"), name, extra)

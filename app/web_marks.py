@@ -14,6 +14,7 @@ from jinja2 import Undefined
 from markupsafe import Markup, escape
 
 from app import web, web_filters
+from app.web_filters import drawn, rendered
 
 SEEN = {"private": "its owner alone", "team": "the team", "shared": "anyone with the link"}
 KEYS = {"shift+A": "⇧A", "Enter": "⏎", "Escape": "Esc", "mod+Enter": "Ctrl ⏎", "mod+S": "Ctrl S"}
@@ -25,7 +26,7 @@ def time(ms: int | Undefined | None, form: str = "ago") -> Markup:
         return escape(web_filters.UNKNOWN)
     words = web_filters.clock(ms) if form == "clock" else web_filters.ago(ms, short=form == "age")
     about = f'datetime="{web_filters.iso(ms)}" title="{web_filters.moment(ms)}" data-ms="{int(ms)}"'
-    return Markup(f'<time {about} data-form="{form}">{words}</time>')  # noqa: S704 (figures, and words of ours)
+    return rendered(f'<time {about} data-form="{form}">{words}</time>')  # figures, and words of ours
 
 
 def glyph(state: str, label: str = "") -> Markup:
@@ -50,7 +51,7 @@ def seen_by(session: Any) -> str:
 def seen_mark(session: Any) -> Markup:
     """The mark of a session in a list that more or fewer than the team see."""
     seen = seen_by(session)
-    return Markup() if seen == "team" else _seen_mark(web.find_static("icons.svg"), seen)
+    return escape("") if seen == "team" else _seen_mark(web.find_static("icons.svg"), seen)
 
 
 def arc() -> Markup:
@@ -65,7 +66,7 @@ def avatar(name: str, kind: str = "user") -> Markup:
 
 def cap(key: str) -> Markup:
     """A key, as it stands on a button."""
-    return Markup('<kbd aria-hidden="true">{}</kbd>').format(KEYS.get(key, key))
+    return drawn('<kbd aria-hidden="true">{}</kbd>', KEYS.get(key, key))
 
 
 def button(
@@ -93,34 +94,33 @@ def on_error(target: str, how: str = "innerHTML") -> Markup:
     stays.
     """
     told = f"""='target:"{escape(target)}" select:.notice swap:"{escape(how)} ignoreTitle:true"'"""
-    return Markup(f" hx-status:4xx{told} hx-status:5xx{told}")  # noqa: S704 (both are escaped)
+    return rendered(f" hx-status:4xx{told} hx-status:5xx{told}")
 
 
 @lru_cache(maxsize=8)
 def _seen_mark(_sprite: str, seen: str) -> Markup:
-    words, drawn = f"Seen by {SEEN[seen]}", web_filters.icon({"private": "lock", "shared": "globe"}[seen], "s14")
-    return Markup('<span class="seen ink-3" title="{}">{}<span class="sr">{}</span></span>').format(words, drawn, words)
+    words, glyph = f"Seen by {SEEN[seen]}", web_filters.icon({"private": "lock", "shared": "globe"}[seen], "s14")
+    return drawn('<span class="seen ink-3" title="{}">{}<span class="sr">{}</span></span>', words, glyph, words)
 
 
 # Typed: words that are markup already and the same words as text are drawn differently.
 @lru_cache(maxsize=256, typed=True)
 def _glyph(sprite: str, state: str, label: str) -> Markup:
-    said = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
-    return Markup('<svg class="g {}" {}><use href="{}#state-{}"></use></svg>').format(state, said, sprite, state)
+    said = drawn('role="img" aria-label="{}"', label) if label else drawn('aria-hidden="true"')
+    return drawn('<svg class="g {}" {}><use href="{}#state-{}"></use></svg>', state, said, sprite, state)
 
 
 @lru_cache(maxsize=8)
 def _arc(sprite: str) -> Markup:
-    return Markup('<svg class="i busy" viewBox="0 0 14 14" aria-hidden="true"><use href="{}#arc"></use></svg>').format(
-        sprite
-    )
+    return drawn('<svg class="i busy" viewBox="0 0 14 14" aria-hidden="true"><use href="{}#arc"></use></svg>', sprite)
 
 
 @lru_cache(maxsize=256, typed=True)
 def _avatar(name: str, kind: str) -> Markup:
     look = f"a{web_filters.ground(name)} {'agent' if kind != 'user' else ''}"
-    return Markup('<span class="avatar {}" title="{}" role="img" aria-label="{}">{}</span>').format(
-        look, name, name, web_filters.initials(name)
+    return drawn(
+        '<span class="avatar {}" title="{}" role="img" aria-label="{}">{}</span>',
+        *(look, name, name, web_filters.initials(name)),
     )
 
 
@@ -139,20 +139,19 @@ def _button(
     off: bool,
     shows: str,
 ) -> Markup:
-    pieces = [
-        Markup('<button type="{}" class="btn {} {}"').format(sort, kind, extra),
-        Markup(' name="{}" value="{}"').format(name, value) if name else "",
-        Markup(' data-key="{}"').format(key) if key else "",
-        Markup(' data-shows="{}"').format(shows) if shows else "",
-        Markup(' title="{}"').format(title) if title else "",
-        Markup(" disabled>") if off else Markup(">"),
+    return drawn(
+        '<button type="{}" class="btn {} {}"{}{}{}{}{}>{}{}<span>{}</span>{}</button>',
+        *(sort, kind, extra),
+        drawn(' name="{}" value="{}"', name, value) if name else "",
+        drawn(' data-key="{}"', key) if key else "",
+        drawn(' data-shows="{}"', shows) if shows else "",
+        drawn(' title="{}"', title) if title else "",
+        " disabled" if off else "",
         _arc(sprite),
         web_filters.icon(glyph) if glyph else "",
-        Markup("<span>{}</span>").format(words),
+        words,
         cap(key) if key else "",
-        Markup("</button>"),
-    ]
-    return Markup("").join(pieces)
+    )
 
 
 def register(app: Flask) -> None:

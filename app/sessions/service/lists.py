@@ -20,6 +20,8 @@ from app.sessions.service.rows import MESSAGES, PARTS, SESSIONS
 from app.sessions.things import Part, Session, part_of, session_of
 from app.spelling import Spelling
 
+RARE = frozenset({"queued", "running", "waiting"})  # states in which few of many sessions are
+
 
 class Wanted(TypedDict, total=False):
     """Which sessions a list shows.
@@ -194,7 +196,8 @@ def _given(
     if archived is not None:
         given["archived" if archived else "unarchived"] = {}
     if state:
-        given["state"] = {"states": state.split(",")}
+        states = state.split(",")
+        given["busy on sqlite" if _is_rare(states) else "state"] = {"states": states}
     if parent_id is None:
         given["root"] = {}
     elif parent_id:
@@ -203,6 +206,11 @@ def _given(
         given["before"] = {"before_updated": before[0], "before_id": before[1]}
     given["page"] = {"limit": limit}
     return given
+
+
+def _is_rare(states: list[str]) -> bool:
+    """Whether SQLite, which reads from the newest session down otherwise, shall go by these states: they are rare."""
+    return len(states) > 1 and RARE.issuperset(states) and db.current().is_sqlite
 
 
 def _values(given: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -233,6 +241,7 @@ _TITLED = {
     "on sqlite": SESSIONS.c.title.like(_sought, escape="\\"),
     "on postgresql": SESSIONS.c.title.ilike(_sought, escape="\\"),
 }
+_in_states = SESSIONS.c.state.in_(sa.bindparam("states", expanding=True))
 _FILTERS: dict[str, sa.ColumnElement[bool]] = {
     **{f"seen by {name}": which for name, which in _SEEN.items()},
     "bound": SESSIONS.c.project == sa.bindparam("bound"),
@@ -247,7 +256,8 @@ _FILTERS: dict[str, sa.ColumnElement[bool]] = {
     **{f"said {way}": sa.or_(_TITLED[way.removeprefix("often ")], index.said_by(way)) for way in index.WAYS},
     "archived": SESSIONS.c.archived.is_not(None),
     "unarchived": SESSIONS.c.archived.is_(None),
-    "state": SESSIONS.c.state.in_(sa.bindparam("states", expanding=True)),
+    "state": _in_states,
+    "busy on sqlite": sa.func.unlikely(_in_states),
     "root": SESSIONS.c.parent_id.is_(None),
     "parent": SESSIONS.c.parent_id == sa.bindparam("parent"),
     "before": sa.tuple_(SESSIONS.c.updated, SESSIONS.c.id)
