@@ -75,13 +75,14 @@ def find_waiting(actor: Actor | None, words: str, limit: int) -> list[Ask]:
     actor = accounts.require(actor, "approvals:answer")
     wanted = words.lower().split()
     reads, answers = rows.judge(actor, "approvals:read"), rows.judge(actor, "approvals:answer")
-    mine: list[str] = []
     with db.read() as connection:
-        for ask_id, *scope, title, session_title in rows.standing(connection, actor):
-            held = f"{title} {session_title}".lower()
-            if all(word in held for word in wanted) and reads(*scope) and answers(*scope):
-                mine.append(ask_id)
-        return list(rows.readable(connection, actor, ASKS.c.id.in_(mine[:limit]))) if mine else []
+        mine = (
+            ask_id
+            for ask_id, *scope, title, session_title in rows.standing(connection, actor)
+            if all(word in f"{title} {session_title}".lower() for word in wanted) and reads(*scope) and answers(*scope)
+        )
+        first = list(islice(mine, limit))
+        return list(rows.readable(connection, actor, ASKS.c.id.in_(first))) if first else []
 
 
 def count_waiting(actor: Actor | None) -> int:
