@@ -97,11 +97,8 @@ def session_cookie() -> str:
 
 
 def csrf_token() -> str:
-    """The token that the forms of this answer bring along, told once for all of them."""
-    if "csrf_token" not in g:
-        g.csrf_token = csrf.csrf_token(g.get("new_sid") or session_cookie())
-    found: str = g.csrf_token
-    return found
+    """The token that the forms of this answer bring along."""
+    return csrf.csrf_token(g.get("new_sid") or session_cookie())
 
 
 def keep_signed_in(response: Response, sid: str) -> Response:

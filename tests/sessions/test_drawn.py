@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jinja2.meta
@@ -46,8 +46,8 @@ class Asked:
     kind: str = "approval"
     tool: str = "edit"
     title: str = "prices.py"
-    input: Any = None
-    metadata: Any = None
+    input: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     session_id: str = ""
     created: int = 2_500
     why: str = "no rule matches"
