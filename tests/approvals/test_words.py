@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app import dispatch
+from app import web_asks as words
 from app.actor import Actor
-from app.approvals.pages import words
 from app.approvals.service import Ask
 from app.sessions.service import Hold
 from tests.approvals.asking import asked, hold_of, reads, runs

@@ -1,16 +1,14 @@
 """What asks are called on pages, and the call that asks as text; `macros.html` gives them to the templates as its own.
 
-Lists say them several times for each of hundreds of asks. They take an Ask, or what has its tool and kind.
+Lists say them several times for each of hundreds of asks. They take approvals' Ask, or what has its tool and kind.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask.sansio.blueprints import BlueprintSetupState
+from flask import Flask
 
-from app.approvals import bp
-from app.approvals.service import Ask
 from app.web_filters import pretty
 
 ICONS = {
@@ -111,7 +109,7 @@ def always(ask: Any) -> str:
     return "Always allow" if word == "Allow" else f"{word}, always allow"
 
 
-def said(ask: Ask) -> str:
+def said(ask: Any) -> str:
     """What was said to it, after the name of who did: "rejected", "ran"."""
     if ask.state == "withdrawn":
         return f"was asked, then the {'command' if ask.tool == 'network' else 'run'} ended"
@@ -120,7 +118,7 @@ def said(ask: Ask) -> str:
     return "answered" if ask.kind == "question" else DONE.get(kind(ask), "called")
 
 
-def subject(ask: Ask) -> str:
+def subject(ask: Any) -> str:
     """What an answered ask was about: a path, a host, or the call's one line."""
     if ask.tool == "network":
         return call_text(ask)
@@ -128,7 +126,7 @@ def subject(ask: Ask) -> str:
     return str(ask.metadata.get("filepath") or url or ask.title)
 
 
-def why(ask: Ask) -> str:
+def why(ask: Any) -> str:
     """Why it was asked, each reason once."""
     reasons: dict[str, str] = {}
     for part in ask.parts:
@@ -142,7 +140,7 @@ def rule_text(rule: dict[str, str]) -> str:
     return f"{rule['action']} {rule['tool']} {rule['pattern']}"
 
 
-def call_text(ask: Ask) -> str:
+def call_text(ask: Any) -> str:
     """The exact call, complete: the command line, the address, the path; whatever else the input holds follows."""
     what, given = kind(ask), ask.input
     if what == "bash":
@@ -173,7 +171,7 @@ def _rest(given: dict[str, Any], known: tuple[str, ...]) -> str:
     return "".join(f"\n{key}: {value if isinstance(value, str) else pretty(value, False)}" for key, value in more)
 
 
-def legible(ask: Ask, room: int = ROOM) -> bool:
+def legible(ask: Any, room: int = ROOM) -> bool:
     """Whether the whole call can be read on one row, as `things.is_legible` has it; only then the row answers."""
     what, given = kind(ask), ask.input
     if what == "bash":
@@ -189,8 +187,7 @@ def _is_short(text: Any, room: int, least: int = 1) -> bool:
     return isinstance(text, str) and least <= len(text) <= room and text.isprintable()
 
 
-@bp.record_once
-def _give(state: BlueprintSetupState) -> None:
+def register(app: Flask) -> None:
     """Give the application's templates these words."""
     found = (kind, call_text, legible, subject, rule_text, said, why, icon, act, first_word, always, name)
-    state.app.jinja_env.globals["ask_words"] = {one.__name__: one for one in found}
+    app.jinja_env.globals["ask_words"] = {one.__name__: one for one in found}
