@@ -41,7 +41,7 @@ def assemble() -> Cabin:
     """Open every door of every room and wire the web into them; nothing of it depends on a configuration."""
     from flask import request
 
-    from app import db, record, rooms, web, web_filters
+    from app import db, record, rooms, web, web_asks, web_filters, web_marks
     from app.accounts import service as accounts
     from app.actor import Actor, Credentials
     from app.audit import service as audit
@@ -53,6 +53,8 @@ def assemble() -> Cabin:
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     web_filters.register(app)
+    web_marks.register(app)
+    web_asks.register(app)
 
     def identify(given: Credentials, via: str, address: str) -> accounts.Identity | None:
         return accounts.identify(given, dialect=via, address=address)

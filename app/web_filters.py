@@ -125,9 +125,8 @@ def size(octets: float | None) -> str:
 
 def lines(added: int | None, removed: int | None = 0) -> Markup:
     """Lines added and removed with a true minus, in their colours."""
-    return Markup('<span class="lines"><span class="add">+{}</span> <span class="del">{}{}</span></span>').format(
-        count(added or 0), MINUS, count(removed or 0)
-    )
+    figures = f'<span class="add">+{count(added or 0)}</span> <span class="del">{MINUS}{count(removed or 0)}</span>'
+    return Markup(f'<span class="lines">{figures}</span>')  # noqa: S704 (numbers)
 
 
 def plural(number: int, one: str, many: str = "") -> str:
@@ -235,6 +234,11 @@ def sgr(text: str | None) -> Markup:
 def rendered(html: str) -> Markup:
     """What a template of ours was rendered to, to stand in another one as it is."""
     return Markup(html)  # noqa: S704 (the template has escaped it)
+
+
+def drawn(form: str, *given: object) -> Markup:
+    """Markup of this form of ours, with what is given in the places of its braces, escaped unless it is markup."""
+    return Markup(form).format(*given)  # noqa: S704 (the form is a literal of ours)
 
 
 def icon(name: str, extra: str = "") -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -99,7 +99,7 @@ class Ask:
 
     def plain(self) -> dict[str, Any]:
         """The ask as JSON-able data, for events."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from flask import Blueprint
 from flask.testing import FlaskClient
 
-from app import csrf, db, guard, web, web_filters
+from app import csrf, db, guard, web, web_asks, web_filters, web_marks
 from app.accounts import bp, pages, rootcx, service
 from app.actor import Actor, Credentials
 from app.dialects.mount import Cabin
@@ -21,7 +21,8 @@ def client(database: db.Database) -> FlaskClient:
     """A browser before the pages of accounts and one page that needs somebody signed in."""
     assert (pages.signin.bp, rootcx.auth.door.room) == (bp, bp.name)  # all doors are open before it is registered
     app = Cabin("app", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
-    web_filters.register(app)
+    for words in (web_filters, web_marks, web_asks):
+        words.register(app)
 
     def identify(given: Credentials, via: str, address: str) -> service.Identity | None:
         return service.identify(given, dialect=via, address=address)

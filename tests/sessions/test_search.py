@@ -11,7 +11,7 @@ import pytest
 from app import db, dispatch
 from app.actor import Actor
 from app.sessions import service
-from app.sessions.service import Hold, Message, Session
+from app.sessions.service import Hold, Message, Session, index
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +136,21 @@ def test_a_long_text_is_found_by_its_beginning(alice: Actor) -> None:
     say(alice, session, f"platypus {'x' * 300_000} echidna")
     assert places(alice, "platypus") == [session.id]
     assert places(alice, "echidna") == []
+
+
+def test_a_word_that_many_say_is_found_alike(alice: Actor, bob: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "MANY", 1)
+    secret, older, newer = begin(alice, visibility="private"), begin(alice), begin(alice)
+    titled, other = begin(alice, title="A gnu by name"), begin(alice)
+    for session, text in (
+        (newer, "gnu"),
+        (secret, "gnu"),
+        (older, "gnu okapi"),
+        (other, "okapi"),
+        (newer, "gnu okapi"),
+    ):
+        said = say(alice, session, text)
+    [(_, last), _ignored] = service.find_words(bob, "okap gnu")
+    assert (places(bob, "gnu"), last.message_id) == ([newer.id, older.id], said.id)
+    found = {session.id for session in service.find_page(bob, words="gnu", in_messages=True)}
+    assert found == {newer.id, older.id, titled.id}

@@ -115,7 +115,7 @@ def _asked(actor: Actor, ask: Ask) -> list[str]:
     partials = [_count(actor), live.partial("#say", "innerHTML", str(escape(said)))]
     if ask.state == "waiting":
         place = projects.get(actor, ask.project).name if accounts.may(actor, "projects:read") else ""
-        row = render_template("approvals/_row.html", ask=ask, home=True, at="", place=place)
+        row = render_template("approvals/_row.html", ask=ask, place=place)
         more = render_template("approvals/_more.html", fresh=True)
         partials += [
             live.partial("#needs-you", "upsert", row),

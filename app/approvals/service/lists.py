@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import sqlalchemy as sa
 
@@ -24,8 +25,7 @@ def waiting(actor: Actor | None, session_id: str | None = None) -> list[Ask]:
     with db.read() as connection:
         below = ASKS.c.above.contains(f"/{session_id}/", autoescape=True)
         family = sa.or_(ASKS.c.session_id == session_id, below)
-        found = rows.many(connection, ASKS.c.state == "waiting", *([family] if session_id else []))
-        return rows.readable(actor, found)
+        return list(rows.readable(connection, actor, ASKS.c.state == "waiting", *([family] if session_id else [])))
 
 
 def waiting_in(actor: Actor | None, session_ids: list[str]) -> list[Ask]:
@@ -33,7 +33,7 @@ def waiting_in(actor: Actor | None, session_ids: list[str]) -> list[Ask]:
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
         this = (ASKS.c.state == "waiting", ASKS.c.session_id.in_(session_ids))
-        return rows.readable(actor, rows.many(connection, *this))
+        return list(rows.readable(connection, actor, *this))
 
 
 def waiting_ids_of(actor: Actor | None, session_id: str) -> list[str]:
@@ -53,7 +53,7 @@ def of_session(actor: Actor | None, session_id: str, messages: Sequence[str] | N
     below = sa.and_(ASKS.c.above.contains(f"/{session_id}/", autoescape=True), ASKS.c.state == "waiting")
     this = sa.or_(own, below) if messages is None else sa.and_(own, ASKS.c.message_id.in_(messages))
     with db.read() as connection:
-        return rows.readable(actor, rows.many(connection, this))
+        return list(rows.readable(connection, actor, this))
 
 
 def waiting_ids(actor: Actor | None) -> tuple[list[str], list[str]]:
@@ -61,11 +61,12 @@ def waiting_ids(actor: Actor | None) -> tuple[list[str], list[str]]:
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
         found = rows.standing(connection, actor)
+    reads, answers = rows.judge(actor, "approvals:read"), rows.judge(actor, "approvals:answer")
     mine: list[str] = []
     others: list[str] = []
-    for one in found:
-        if accounts.may(actor, "approvals:read", one.scope):
-            (mine if accounts.may(actor, "approvals:answer", one.scope) else others).append(one.id)
+    for ask_id, *scope, _title, _session_title in found:
+        if reads(*scope):
+            (mine if answers(*scope) else others).append(ask_id)
     return mine, others
 
 
@@ -73,23 +74,31 @@ def find_waiting(actor: Actor | None, words: str, limit: int) -> list[Ask]:
     """What waits for the actor and has all these words in its own title or its session's, the oldest first."""
     actor = accounts.require(actor, "approvals:answer")
     wanted = words.lower().split()
+    reads, answers = rows.judge(actor, "approvals:read"), rows.judge(actor, "approvals:answer")
     with db.read() as connection:
-        fits = (one for one in rows.standing(connection, actor) if all(word in one.words.lower() for word in wanted))
-        needs = ("approvals:read", "approvals:answer")
-        mine = [one.id for one in fits if all(accounts.may(actor, key, one.scope) for key in needs)]
-        return rows.readable(actor, rows.many(connection, ASKS.c.id.in_(mine[:limit])))
+        mine = (
+            ask_id
+            for ask_id, *scope, title, session_title in rows.standing(connection, actor)
+            if all(word in f"{title} {session_title}".lower() for word in wanted) and reads(*scope) and answers(*scope)
+        )
+        first = list(islice(mine, limit))
+        return list(rows.readable(connection, actor, ASKS.c.id.in_(first))) if first else []
 
 
 def count_waiting(actor: Actor | None) -> int:
     """How many asks wait that the actor may answer."""
-    return len(waiting_ids(actor)[0])
+    actor = accounts.require(actor, "approvals:read")
+    with db.read() as connection:
+        found = rows.count_standing(connection, actor)
+    needs = ("approvals:read", "approvals:answer")
+    return sum(number for number, scope in found if all(accounts.may(actor, key, scope) for key in needs))
 
 
 def get_many(actor: Actor | None, ask_ids: list[str]) -> list[Ask]:
     """Those of the asks that the actor may read, whatever their state, the oldest first."""
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
-        return rows.readable(actor, rows.many(connection, ASKS.c.id.in_(ask_ids)))
+        return list(rows.readable(connection, actor, ASKS.c.id.in_(ask_ids)))
 
 
 def answered_today(actor: Actor | None, limit: int = 20) -> list[Ask]:
@@ -97,15 +106,14 @@ def answered_today(actor: Actor | None, limit: int = 20) -> list[Ask]:
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
         this = (ASKS.c.state == "answered", ASKS.c.answered > ids.now() - DAY)
-        found = rows.readable(actor, rows.latest_answered(connection, *this, limit=LATEST))
-    return found[:limit]
+        return list(islice(rows.readable(connection, actor, *this, latest=LATEST), limit))
 
 
 def get(actor: Actor | None, ask_id: str) -> Ask:
     """One ask, whatever its state."""
     actor = accounts.require(actor, "approvals:read")
     with db.read() as connection:
-        readable = rows.readable(actor, [rows.one(connection, ask_id)])
-    if not readable:
+        readable = next(rows.readable(connection, actor, ASKS.c.id == ask_id), None)
+    if readable is None:
         raise NotFound("ask", ask_id)
-    return readable[0]
+    return readable

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+import orjson
 import sqlalchemy as sa
 
 from app import db, ids
@@ -24,6 +25,7 @@ LOOKED_AT = 100
 SHOWN = 8
 LATELY = 50
 Named = tuple[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,13 @@ def foresee(actor: Actor | None, project: Project, given: Sequence[Rule], looked
     """Hold rules against the last calls of the actor's own sessions that asked in a project; no stored ones count."""
     actor = accounts.require(actor, "approvals:read", project)
     with db.read() as connection:
-        found = rows.past(connection, ASKS.c.project == project.id, ASKS.c.owner == actor.user, limit=looked_at)
-        readable = rows.readable_past(actor, found)
+        this = (ASKS.c.project == project.id, ASKS.c.owner == actor.user)
+        readable, _more = rows.past(connection, actor, *this, limit=looked_at)
+    decided = _alike(lambda row: _actions(row, given))
     through: list[Past] = []
     denied: list[Past] = []
-    for row, directory in readable:
-        actions = _actions(row, directory, given)
+    for row in readable:
+        actions = decided(row)
         if "deny" in actions.values():
             denied.append(_past(row))
         elif _all_allowed(row, actions):
@@ -105,21 +108,32 @@ def replay(actor: Actor | None, ask: Ask) -> Replay:
     actor = accounts.require(actor, "approvals:read", ask)
     this = (ASKS.c.project == ask.project, ASKS.c.created > ids.now() - MONTH, ASKS.c.id != ask.id)
     with db.read() as connection:
-        found = rows.past(connection, *this, limit=LOOKED_AT + 1)
-        readable = rows.readable_past(actor, found[:LOOKED_AT])
+        readable, more = rows.past(connection, actor, *this, limit=LOOKED_AT)
     added = [Rule(rule["tool"], rule["pattern"], cast("Action", rule["action"])) for rule in ask.always]
-    passing = [row for row, directory in readable if _would_pass(row, directory, added)]
+    would_pass = _alike(lambda row: _would_pass(row, added))
+    passing = [row for row in readable if would_pass(row)]
     passing.sort(key=lambda row: row.reply != "reject")
     rejected = sum(row.reply == "reject" for row in passing)
-    return Replay(
-        len(readable), len(found) > LOOKED_AT, len(passing), rejected, [_past(row) for row in passing[:SHOWN]]
-    )
+    return Replay(len(readable), more, len(passing), rejected, [_past(row) for row in passing[:SHOWN]])
 
 
-def _would_pass(row: sa.Row[Any], directory: str, added: Sequence[Rule]) -> bool:
+def _alike(ask: Callable[[sa.Row[Any]], T]) -> Callable[[sa.Row[Any]], T]:
+    """The question, asked once for all calls that are the same: agents ask for the same thing again and again."""
+    known: dict[bytes, T] = {}
+
+    def answer(row: sa.Row[Any]) -> T:
+        same = orjson.dumps((row.tool, row.mode, row.directory, row.input, row.parts))
+        if same not in known:
+            known[same] = ask(row)
+        return known[same]
+
+    return answer
+
+
+def _would_pass(row: sa.Row[Any], added: Sequence[Rule]) -> bool:
     """Whether each part that asked then would be allowed now; what was allowed then stays so."""
     return all(any(_may_cover(rule, *part) for rule in added) for part in _asked(row)) and _all_allowed(
-        row, _actions(row, directory, added)
+        row, _actions(row, added)
     )
 
 
@@ -132,10 +146,10 @@ def _all_allowed(row: sa.Row[Any], actions: Mapping[Named, Action]) -> bool:
     return bool(asked) and all(actions.get(part) == "allow" for part in asked)
 
 
-def _actions(row: sa.Row[Any], directory: str, given: Sequence[Rule]) -> dict[Named, Action]:
+def _actions(row: sa.Row[Any], given: Sequence[Rule]) -> dict[Named, Action]:
     """What would be decided of each part of a call, with these rules alone."""
     stance = Stance("ask", mode=row.mode, limits=MODES.get(row.mode, UNLIMITED))
-    decided = rules.decide(row.tool, row.input, Ground(directory), stance, given)
+    decided = rules.decide(row.tool, row.input, Ground(row.directory), stance, given)
     return {(part.tool, part.text): part.action for part in decided.parts}
 
 

@@ -31,7 +31,7 @@ def to_answer(actor: Actor | None, connection: sa.Connection, ask_id: str, kind:
     """
     actor = accounts.require(actor, "approvals:read")
     rows.lock_waiting(connection, ASKS.c.session_id == rows.one(connection, ask_id).session_id)
-    found = next(iter(rows.readable(actor, [rows.one(connection, ask_id)])), None)
+    found = next(rows.readable(connection, actor, ASKS.c.id == ask_id), None)
     if found is None or found.kind != kind:
         raise NotFound("ask", ask_id)
     if actor.kind == "agent":

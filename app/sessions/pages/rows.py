@@ -137,7 +137,7 @@ def fill_row(actor: Actor, session_id: str) -> dict[str, Any]:
 
 def _drawn(actor: Actor, session: Session) -> list[str]:
     row = of(actor, [session])[0]
-    places = [live.partial(f"#row-{session.id}", "outerHTML", render_template("sessions/_row.html", row=row))]
+    places = [live.partial(f"#row-{session.id}", "outerHTML", render_template("sessions/_rows.html", rows=[row]))]
     if session.archived:
         places.append(live.partial(f"#side-{session.id}", "delete"))
     else:

@@ -12,6 +12,7 @@ from app.sessions.service.counts import (
     count_running,
     labels,
     live_runs,
+    seen,
 )
 from app.sessions.service.ends import follow_ends, is_end_of
 from app.sessions.service.exporting import export
@@ -233,6 +234,7 @@ __all__ = [
     "say_busy",
     "say_retrying",
     "scope_of",
+    "seen",
     "send",
     "send_typed",
     "server_default",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -40,14 +41,14 @@ class Label:
 def count_by_state(actor: Actor) -> dict[str, int]:
     """How many sessions are in each state; archived ones count as `archived` alone."""
     accounts.require(actor, "sessions:read")
-    archived = SESSIONS.c.archived.is_not(None).label("is_archived")
-    query = sa.select(SESSIONS.c.state, archived, sa.func.count()).where(*readable(actor))
+    # Of archived ones a count of their own: to group by them too would sort all sessions.
+    query = sa.select(SESSIONS.c.state, sa.func.count(), sa.func.count(SESSIONS.c.archived)).where(*readable(actor))
     found: dict[str, int] = {}
     with db.read() as connection:
-        for state, is_archived, number in connection.execute(query.group_by(SESSIONS.c.state, archived)):
-            name = "archived" if is_archived else state
-            found[name] = found.get(name, 0) + number
-    return found
+        for state, every, archived in connection.execute(query.group_by(SESSIONS.c.state)):
+            found[state] = every - archived
+            found["archived"] = found.get("archived", 0) + archived
+    return {name: number for name, number in found.items() if number}
 
 
 def count_running(actor: Actor) -> int:
@@ -70,14 +71,24 @@ def labels(actor: Actor, session_ids: list[str]) -> dict[str, Label]:
         return {session_id: Label(*label) for session_id, *label in connection.execute(query)}
 
 
+def seen(actor: Actor) -> sa.Subquery:
+    """The sessions that the actor may read, for a room to join its own rows with: id, title, directory, visibility."""
+    query = sa.select(SESSIONS.c.id, SESSIONS.c.title, SESSIONS.c.directory, SESSIONS.c.visibility)
+    where = readable(actor) if accounts.may(actor, "sessions:read") else [sa.false()]
+    return query.where(*where).subquery("seen")
+
+
 def count_by_project(actor: Actor) -> dict[str, Standing]:
     """How the sessions of each project stand, by the project's id."""
     accounts.require(actor, "sessions:read")
-    running = sa.func.sum(sa.case((SESSIONS.c.state.in_(BUSY), 1), else_=0))
-    figures = (sa.func.count(), running, sa.func.max(SESSIONS.c.updated))
-    query = sa.select(SESSIONS.c.project, *figures).where(*readable(actor)).group_by(SESSIONS.c.project)
+    where = readable(actor)
+    # Apart, for an index of its own has each: together they would read every session.
+    every = sa.select(SESSIONS.c.project, sa.func.count(), sa.func.max(SESSIONS.c.updated)).where(*where)
+    busy = sa.select(SESSIONS.c.project).where(SESSIONS.c.state.in_(BUSY), *where)
     with db.read() as connection:
-        return {project: Standing(*found) for project, *found in connection.execute(query)}
+        running = Counter(connection.scalars(busy))
+        found = connection.execute(every.group_by(SESSIONS.c.project))
+        return {project: Standing(number, running[project], updated) for project, number, updated in found}
 
 
 def count_busy_in(directory: str) -> int:

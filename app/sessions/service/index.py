@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app import db
 from app.sessions import models
 from app.sessions.things import Part
 
@@ -20,11 +21,18 @@ MOST = 20_000  # characters of a part that can be found
 OUTPUT = 4_000  # of these, from a tool's output
 EITHER_SIDE = 60
 HITS = 20_000  # a word that is everywhere is sought in its newest places alone: nobody reads further
-WORDS = models.part_words
+MANY = 1_000  # parts from which on a word is said often
+WORDS, SESSIONS = models.part_words, models.sessions
+WAYS = SQLITE, OFTEN, POSTGRESQL = "on sqlite", "often on sqlite", "on postgresql"
 _WORD = re.compile(r"\w+")
 _ENDED = ("completed", "error")
 _remove = WORDS.delete().where(WORDS.c.part_id == sa.bindparam("part"))
 _fts = sa.table("part_words_fts", sa.column("part_words_fts"), sa.column("rowid"), sa.column("rank"))
+_seeks = sa.bindparam("said", type_=sa.Text)
+_matches = _fts.c.part_words_fts.op("MATCH", is_comparison=True)(_seeks)
+_HITS = sa.select(_fts.c.rowid).where(_matches).order_by(_fts.c.rowid.desc()).limit(HITS)
+_simple: sa.ColumnElement[Any] = sa.literal_column("'simple'")
+_SAID = sa.func.to_tsvector(_simple, WORDS.c.words).op("@@", is_comparison=True)(sa.func.to_tsquery(_simple, _seeks))
 
 
 @dataclass(frozen=True)
@@ -53,21 +61,37 @@ def put_new(connection: sa.Connection, parts: Iterable[Part]) -> None:
         connection.execute(WORDS.insert().inline(), found)
 
 
-def said_in(engine: str) -> sa.ColumnElement[bool]:
-    """The condition on `part_words` that a part holds all that the parameter `said` seeks (see `sought`)."""
-    said = sa.bindparam("said", type_=sa.Text)
-    if engine == "sqlite":
-        hits = sa.select(_fts.c.rowid).where(_fts.c.part_words_fts.op("MATCH")(said))
-        return WORDS.c.id.in_(hits.order_by(_fts.c.rowid.desc()).limit(HITS))
-    simple: sa.ColumnElement[Any] = sa.literal_column("'simple'")
-    vector = sa.func.to_tsvector(simple, WORDS.c.words)
-    return vector.op("@@", is_comparison=True)(sa.func.to_tsquery(simple, said))
+def way_of(connection: sa.Connection, said: str) -> str:
+    """The way in which what `sought` gave is looked up: by the engine, and on SQLite "often" where many parts say it.
+
+    To find the sessions of few parts takes a look at each of these. Of many parts that would cost more than to go from
+    the newest session down until enough are found.
+    """
+    if connection.dialect.name != "sqlite":
+        return POSTGRESQL
+    hits = sa.select(_fts.c.rowid).where(_matches).limit(MANY).subquery()
+    many = connection.scalar(sa.select(sa.func.count()).select_from(hits), {"said": said})
+    return OFTEN if many == MANY else SQLITE
 
 
-def sought(words: str, engine: str) -> str:
+def said_in(way: str) -> sa.ColumnElement[bool]:
+    """The condition on `part_words`, of sessions named already: a part holds all that the parameter `said` seeks."""
+    # Plus nothing: SQLite shall go by the session, and look up there what hits.
+    return _SAID if way == POSTGRESQL else (WORDS.c.id + sa.literal_column("0")).in_(_HITS)
+
+
+def said_by(way: str) -> sa.ColumnElement[bool]:
+    """The condition on `session` that one of its parts holds all that the parameter `said` seeks."""
+    if way == OFTEN:
+        return sa.exists().where(WORDS.c.session_id == SESSIONS.c.id, said_in(way)).correlate(SESSIONS)
+    said = _SAID if way == POSTGRESQL else WORDS.c.id.in_(_HITS)
+    return SESSIONS.c.id.in_(sa.select(WORDS.c.session_id).where(said))
+
+
+def sought(words: str) -> str:
     """What a person typed, as the engine's search wants it: all words, each the beginning of one. "" without any."""
     found = _WORD.findall(words)[:12]
-    if engine == "sqlite":
+    if db.current().is_sqlite:
         return " ".join(f'"{word}"*' for word in found)
     return " & ".join(f"{word}:*" for word in found)
 

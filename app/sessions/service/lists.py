@@ -20,6 +20,8 @@ from app.sessions.service.rows import MESSAGES, PARTS, SESSIONS
 from app.sessions.things import Part, Session, part_of, session_of
 from app.spelling import Spelling
 
+RARE = frozenset({"queued", "running", "waiting"})  # states in which few of many sessions are
+
 
 class Wanted(TypedDict, total=False):
     """Which sessions a list shows.
@@ -102,20 +104,16 @@ def newest(actor: Actor, *, directory: str, owner: str) -> Session | None:
 def find_words(actor: Actor, words: str, limit: int = 5) -> list[tuple[Session, index.Found]]:
     """Where these words stand in transcripts that the actor may read, newest first; a session's newest place only."""
     where = readable(actor)
-    engine = "sqlite" if db.current().is_sqlite else "postgresql"
-    said = index.sought(words, engine)
+    said = index.sought(words)
     if not said:
         return []
-    newest = (
-        sa.select(sa.func.max(index.WORDS.c.id))
-        .join(SESSIONS, SESSIONS.c.id == index.WORDS.c.session_id)
-        .where(index.said_in(engine), *where)
-        .group_by(SESSIONS.c.id, SESSIONS.c.updated)
-        .order_by(SESSIONS.c.updated.desc())
-        .limit(limit)
-    )
-    query = sa.select(index.WORDS).where(index.WORDS.c.id.in_(newest)).order_by(index.WORDS.c.id.desc())
     with db.read() as connection:
+        way = index.way_of(connection, said)
+        these = sa.select(SESSIONS.c.id).where(index.said_by(way), *where)
+        these = these.order_by(SESSIONS.c.updated.desc(), SESSIONS.c.id.desc()).limit(limit)
+        newest = sa.select(sa.func.max(index.WORDS.c.id)).where(index.said_in(way), index.WORDS.c.session_id.in_(these))
+        this = index.WORDS.c.id.in_(newest.group_by(index.WORDS.c.session_id))
+        query = sa.select(index.WORDS).where(this).order_by(index.WORDS.c.id.desc())
         hits = connection.execute(query, {"said": said}).all()
         found = dict(rows.sessions(connection, [hit.session_id for hit in hits]))
     return [(found[hit.session_id], index.found(hit, words)) for hit in hits if hit.session_id in found]
@@ -198,7 +196,8 @@ def _given(
     if archived is not None:
         given["archived" if archived else "unarchived"] = {}
     if state:
-        given["state"] = {"states": state.split(",")}
+        states = state.split(",")
+        given["busy on sqlite" if _is_rare(states) else "state"] = {"states": states}
     if parent_id is None:
         given["root"] = {}
     elif parent_id:
@@ -209,24 +208,26 @@ def _given(
     return given
 
 
+def _is_rare(states: list[str]) -> bool:
+    """Whether SQLite, which reads from the newest session down otherwise, shall go by these states: they are rare."""
+    return len(states) > 1 and RARE.issuperset(states) and db.current().is_sqlite
+
+
 def _values(given: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: value for values in given.values() for name, value in values.items()}
 
 
 def _seek(words: str, in_messages: bool) -> dict[str, dict[str, Any]]:
-    engine = "sqlite" if db.current().is_sqlite else "postgresql"
-    said = index.sought(words, engine) if in_messages else ""
+    said = index.sought(words) if in_messages else ""
     pattern = {"pattern": _pattern(words)}
-    return {f"said on {engine}": {**pattern, "said": said}} if said else {"titled": pattern}
+    if not said:
+        return {f"titled on {'sqlite' if db.current().is_sqlite else 'postgresql'}": pattern}
+    with db.read() as connection:
+        return {f"said {index.way_of(connection, said)}": {**pattern, "said": said}}
 
 
 def _pattern(words: str) -> str:
     return "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-
-
-def _titled_or_said(engine: str) -> sa.ColumnElement[bool]:
-    said = sa.select(index.WORDS.c.session_id).where(index.said_in(engine))
-    return sa.or_(_titled, SESSIONS.c.id.in_(said))
 
 
 _SEEN = {
@@ -234,7 +235,13 @@ _SEEN = {
     "team": sa.and_(SESSIONS.c.visibility == "team", SESSIONS.c.share_slug.is_(None)),
     "shared": SESSIONS.c.share_slug.is_not(None),
 }
-_titled = SESSIONS.c.title.ilike(sa.bindparam("pattern", type_=sa.Text), escape="\\")
+_sought = sa.bindparam("pattern", type_=sa.Text)
+# SQLite's LIKE minds no case by itself; to lower each title first would cost a third more.
+_TITLED = {
+    "on sqlite": SESSIONS.c.title.like(_sought, escape="\\"),
+    "on postgresql": SESSIONS.c.title.ilike(_sought, escape="\\"),
+}
+_in_states = SESSIONS.c.state.in_(sa.bindparam("states", expanding=True))
 _FILTERS: dict[str, sa.ColumnElement[bool]] = {
     **{f"seen by {name}": which for name, which in _SEEN.items()},
     "bound": SESSIONS.c.project == sa.bindparam("bound"),
@@ -245,12 +252,12 @@ _FILTERS: dict[str, sa.ColumnElement[bool]] = {
     "directory": SESSIONS.c.directory == sa.bindparam("directory"),
     "owner": SESSIONS.c.owner == sa.bindparam("owner"),
     "since": SESSIONS.c.updated >= sa.bindparam("since"),
-    "titled": _titled,
-    "said on sqlite": _titled_or_said("sqlite"),
-    "said on postgresql": _titled_or_said("postgresql"),
+    **{f"titled {engine}": titled for engine, titled in _TITLED.items()},
+    **{f"said {way}": sa.or_(_TITLED[way.removeprefix("often ")], index.said_by(way)) for way in index.WAYS},
     "archived": SESSIONS.c.archived.is_not(None),
     "unarchived": SESSIONS.c.archived.is_(None),
-    "state": SESSIONS.c.state.in_(sa.bindparam("states", expanding=True)),
+    "state": _in_states,
+    "busy on sqlite": sa.func.unlikely(_in_states),
     "root": SESSIONS.c.parent_id.is_(None),
     "parent": SESSIONS.c.parent_id == sa.bindparam("parent"),
     "before": sa.tuple_(SESSIONS.c.updated, SESSIONS.c.id)
