@@ -69,6 +69,24 @@
     look();
   }
 
+  /* The agent, or somebody elsewhere, may switch what the session goes on with: the picks follow, so that the next message
+     does not switch it back. What was chosen here and is not sent yet stays. */
+  const told = () => ({ ...one("#session-send")?.dataset });
+  let known = told();
+  function followPicks() {
+    const now = told();
+    for (const name of ["mode", "model", "preset"]) {
+      const select = area.form.elements[name];
+      const isOwn = !select?.selectedOptions[0]?.defaultSelected;
+      if (!now[name] || now[name] === known[name] || isOwn) continue;
+      if (![...select.options].some((option) => option.value === now[name])) select.add(new Option(now[name].split("/").pop(), now[name]));
+      select.value = now[name];
+      for (const option of select.options) option.defaultSelected = option.selected;
+    }
+    known = now;
+  }
+
+  doc.addEventListener("htmx:after:swap", followPicks);
   doc.addEventListener("input", (event) => { if (event.target === area) look(); });
   doc.addEventListener("reset", (event) => { if (event.target === area.form) setTimeout(look); });
   doc.addEventListener("htmx:after:swap", (event) => { if (event.target === menu) look(); });

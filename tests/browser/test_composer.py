@@ -245,3 +245,21 @@ def test_commands_that_could_not_be_loaded_are_asked_for_again(
     expect(page.locator("#slash")).to_be_hidden()
     field.press_sequentially("gre")
     expect(page.locator(SEEN)).to_have_count(2)
+
+
+def test_the_picks_follow_what_somebody_elsewhere_switches(desk: Shop, open_page: Open) -> None:
+    page = open_page(desk.running, storage_state=desk.state)
+    session_id = new_session(desk)
+    page.goto(f"/sessions/{session_id}")
+    mode, rules = page.get_by_label("Mode", exact=True), page.get_by_label("asks", exact=True)
+    expect(mode).to_have_value("build")
+    rules.select_option("read-only")
+    prompt = {"agent": "plan", "parts": [{"type": "text", "text": "[[say A plan.]]"}]}
+    assert desk.running.call("POST", f"/session/{session_id}/message", prompt)[0] == 200
+    expect(page.locator(".prose")).to_have_text("A plan.")
+    expect(mode).to_have_value("plan")
+    expect(rules).to_have_value("read-only")
+    mode.select_option("build")
+    assert desk.running.call("POST", f"/session/{session_id}/message", {**prompt, "agent": "general"})[0] == 200
+    expect(page.locator(".prose")).to_have_count(2)
+    expect(mode).to_have_value("build")
