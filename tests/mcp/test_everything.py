@@ -103,7 +103,7 @@ def test_a_call_that_makes_no_sense_fails_and_says_so(alice: Actor, place: Place
 
 def test_it_tells_how_far_it_is(alice: Actor, place: Place, every: str) -> None:
     told: list[Any] = []
-    given = {"duration": 0.3, "steps": 3}
+    given = {"duration": 3, "steps": 3}  # of steps that come faster than every 0.1 s only the latest is told
     long = tool(alice, place, "trigger-long-running-operation")
     answer = mcp.call(alice, place, long, given, lambda *said: told.append(said[:2]), threading.Event())
     assert answer is not None
