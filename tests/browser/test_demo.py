@@ -131,3 +131,7 @@ def test_home_says_when_nothing_needs_anybody_any_more(running: Running, open_pa
     other.get_by_role("button", name="Reject", exact=True).click()
     expect(nothing).to_be_visible()
     assert stayed(page)
+    other.set_viewport_size({"width": 390, "height": 844})
+    other.goto("/inbox")
+    expect(other.locator(".ask-row.past")).to_be_visible()
+    assert other.locator(".ask-row.past .cut").evaluate("el => el.offsetWidth") > 200
