@@ -10,10 +10,10 @@ from markupsafe import escape
 
 from app import unseen, web
 from app.errors import Problem
-from app.streams import Feed, Stream
+from app.streams import Feed, Stream, frame
 
 PING = 15.0
-RESYNC = b"event: resync\n" + web.frame("reload")
+RESYNC = b"event: resync\n" + frame("reload")
 Draw = Callable[[Any], list[str]]
 
 
@@ -24,6 +24,11 @@ class LoadAnew(Exception):
 def partial(target: str, swap: str, inner: str = "") -> str:
     """One change of a page: the selector of its place, how it is put there, and whole safe markup."""
     return f'<hx-partial hx-target="{escape(target)}" hx-swap="{escape(swap)}">{inner}</hx-partial>'
+
+
+def done(page: str) -> Response:
+    """What a form answers whose outcome the page's stream shows: nothing to HTMX, else that page (303)."""
+    return Response(status=204) if web.is_htmx() else web.back(page)
 
 
 def file_news(file: str) -> list[str]:
@@ -52,7 +57,7 @@ def _frame(fact: Any, draws: Sequence[Draw]) -> bytes:
         partials = [partial for draw in draws for partial in _drawn(draw, fact)]
     except LoadAnew:
         return f"id: {fact.cursor}\n".encode() + RESYNC
-    return web.frame(unseen.shown("\n".join(partials).encode()), fact.cursor) if partials else b""
+    return frame(unseen.shown("\n".join(partials).encode()), fact.cursor) if partials else b""
 
 
 def _drawn(draw: Draw, fact: Any) -> list[str]:

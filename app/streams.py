@@ -37,6 +37,13 @@ _logger = logging.getLogger(__name__)
 _drawers = ThreadPoolExecutor(DRAWERS, thread_name_prefix="drawer")
 
 
+def frame(data: bytes | str, id: str = "") -> bytes:
+    """One SSE frame; every line of the data gets its own `data:`."""
+    raw = data.encode() if isinstance(data, str) else data
+    lines = b"".join(b"data: " + line + b"\n" for line in raw.replace(b"\r\n", b"\n").split(b"\n"))
+    return (f"id: {id}\n".encode() if id else b"") + lines + b"\n"
+
+
 class Source(Protocol):
     """A subscription, as the events room gives it."""
 

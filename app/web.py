@@ -210,13 +210,6 @@ def form(name: str, default: str = "") -> str:
     return request.form.get(name, default).strip()
 
 
-def frame(data: bytes | str, id: str = "") -> bytes:
-    """One SSE frame; every line of the data gets its own `data:`."""
-    raw = data.encode() if isinstance(data, str) else data
-    lines = b"".join(b"data: " + line + b"\n" for line in raw.replace(b"\r\n", b"\n").split(b"\n"))
-    return (f"id: {id}\n".encode() if id else b"") + lines + b"\n"
-
-
 def find_static(name: str) -> str:
     """The URL of a static file, with a mark of its content so that it may be kept; fails on a wrong name."""
     # url_for would be a fifth of a long page's time: icons are on every row.

@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 from flask import Response, request
 
-from app import ids, web
+from app import ids
 from app.actor import Actor
 from app.dialects import opencode
 from app.events import bp, service
 from app.events.service import Fact, Subscription
-from app.streams import Feed, Stream
+from app.streams import Feed, Stream, frame
 
 door = opencode.door(bp)
 HEARTBEAT = 10.0
@@ -64,7 +64,7 @@ def _stream(subscription: Subscription, wrap: Wrap) -> Response:
 def _said(name: str, wrap: Wrap) -> bytes:
     """The frame of an event that is about nothing but the stream."""
     payload = {"id": ids.ascending("evt"), "type": name, "properties": {}}
-    return web.frame(orjson.dumps(wrap(payload, None)))
+    return frame(orjson.dumps(wrap(payload, None)))
 
 
 def _encode(fact: Fact, wrap: Wrap) -> bytes:
@@ -72,7 +72,7 @@ def _encode(fact: Fact, wrap: Wrap) -> bytes:
     payloads = opencode.encode(fact, globally=wrap is _wrapped)
     last = len(payloads) - 1
     return b"".join(
-        web.frame(orjson.dumps(wrap({"id": _id(fact, place), **payload}, fact)), fact.cursor if place == last else "")
+        frame(orjson.dumps(wrap({"id": _id(fact, place), **payload}, fact)), fact.cursor if place == last else "")
         for place, payload in enumerate(payloads)
     )
 

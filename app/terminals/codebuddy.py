@@ -9,10 +9,10 @@ import orjson
 from flask import Response, request
 from pydantic import BaseModel, Field, StrictInt, StrictStr
 
-from app import sockets, web
+from app import sockets
 from app.actor import Actor
 from app.dialects import codebuddy
-from app.streams import Feed, Stream
+from app.streams import Feed, Stream, frame
 from app.terminals import bp, service
 from app.terminals.service import Dropped, Ended, Output, Size, Terminal, Word
 from app.terminals.talk import Talk
@@ -140,10 +140,10 @@ def _row(one: Terminal) -> dict[str, Any]:
 def _frame(word: Word) -> bytes:
     if isinstance(word, Output):
         text = word.data.decode("utf-8", "replace")
-        return b"event: output\n" + web.frame(orjson.dumps({"data": text}), str(word.end))
+        return b"event: output\n" + frame(orjson.dumps({"data": text}), str(word.end))
     if isinstance(word, Dropped):
-        return b"event: output\n" + web.frame(orjson.dumps({"data": word.marker.decode()}))
-    return b"event: exit\n" + web.frame(orjson.dumps(_exit(word)))
+        return b"event: output\n" + frame(orjson.dumps({"data": word.marker.decode()}))
+    return b"event: exit\n" + frame(orjson.dumps(_exit(word)))
 
 
 def _exit(word: Ended) -> dict[str, Any]:

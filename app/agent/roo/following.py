@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from flask import Response
 
-from app import live, web
+from app import live
 from app.actor import Actor
 from app.agent.roo import asks, records, standing
 from app.agent.roo.records import Record
@@ -26,7 +26,7 @@ from app.events.service import Fact
 from app.sessions import service as sessions
 from app.sessions.events import MessageUpdated, PartDelta, PartUpdated, RunEnded, SessionCreated, SessionUpdated
 from app.sessions.service import Message, Part
-from app.streams import Feed, Stream
+from app.streams import Feed, Stream, frame
 
 HEARTBEAT = 15.0
 BUSY = ("queued", "running", "waiting")
@@ -48,7 +48,7 @@ def stream(actor: Actor, task_id: str, *, legacy: bool) -> Response:
     except BaseException:
         subscription.close()
         raise
-    opening = b": open\n\n" + (b"event: resync\n" + web.frame(b"{}") if subscription.resync else b"")
+    opening = b": open\n\n" + (b"event: resync\n" + frame(b"{}") if subscription.resync else b"")
     return Stream(Feed(subscription, opening, told.frames, lambda: b": ping\n\n", HEARTBEAT))
 
 
@@ -72,7 +72,7 @@ class Telling:
         last = len(said) - 1
         return b"".join(
             f"event: {name}\n".encode()
-            + web.frame(orjson.dumps({"eventName": name, "payload": told}), fact.cursor if place == last else "")
+            + frame(orjson.dumps({"eventName": name, "payload": told}), fact.cursor if place == last else "")
             for place, (name, told) in enumerate(said)
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request, url_for
 
-from app import slots, web
+from app import live, slots, web
 from app.accounts import service as accounts
 from app.actor import Actor
 from app.checkpoints import bp, service
@@ -35,19 +35,14 @@ class Changed:
 def revert(session_id: str) -> Response:
     """Go back to before a message, or a part of one."""
     service.revert(web.actor(), session_id, web.form("messageID"), web.form("partID") or None)
-    return _done(session_id)
+    return live.done(url_for("sessions.show", session_id=session_id))
 
 
 @bp.post("/sessions/<session_id>/unrevert")
 def unrevert(session_id: str) -> Response:
     """Undo the step back."""
     service.unrevert(web.actor(), session_id)
-    return _done(session_id)
-
-
-def _done(session_id: str) -> Response:
-    """HTMX needs nothing: the stream shows what came of it."""
-    return Response(status=204) if web.is_htmx() else web.back(url_for("sessions.show", session_id=session_id))
+    return live.done(url_for("sessions.show", session_id=session_id))
 
 
 @slots.fill("session")

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response, request, url_for
 
-from app import config, slots, web
+from app import config, live, slots, web
 from app.actor import Actor
 from app.errors import Conflict, Invalid
 from app.projects import service as projects
@@ -221,10 +221,7 @@ def _chosen(offered: dict[str, Any]) -> dict[str, Any]:
 
 
 def _done(session_id: str) -> Response:
-    """HTMX needs nothing: the stream shows what came of it."""
-    if web.is_htmx():
-        return Response(status=204)
-    return web.back(url_for("sessions.show", session_id=session_id))
+    return live.done(url_for("sessions.show", session_id=session_id))
 
 
 def _side(actor: Actor, session: Session) -> dict[str, list[rows.Row]]:

@@ -62,9 +62,7 @@ def share(session_id: str) -> Response:
 def unshare(session_id: str) -> Response:
     """End its public address."""
     service.unshare(web.actor(), session_id)
-    if web.is_htmx():  # the page's stream shows it
-        return Response(status=204)
-    return web.back(url_for("sessions.show", session_id=session_id))
+    return live.done(url_for("sessions.show", session_id=session_id))
 
 
 @bp.get("/s/<slug>")
